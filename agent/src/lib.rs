@@ -1,1 +1,4 @@
-//! placeholder
+//! The agent of Tenure on a hypervisor host: two processes over one library.
+
+pub mod core;
+pub mod host;

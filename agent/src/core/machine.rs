@@ -1,0 +1,1 @@
+//! QEMU argument lists and QMP commands.

@@ -1,0 +1,1 @@
+//! What is signed, logged and verified offline.
