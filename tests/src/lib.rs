@@ -1,1 +1,4 @@
-//! The lab.
+//! What Tenure is tested with: the lab of real processes, the demo, the benchmarks.
+
+pub mod demo;
+pub mod lab;

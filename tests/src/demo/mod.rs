@@ -1,0 +1,3 @@
+//! The whole way of one tenant, on one machine.
+
+pub mod show;

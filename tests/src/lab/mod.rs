@@ -1,0 +1,6 @@
+//! The lab: what tests and demo run real processes in. Network namespaces, loop devices, a mail
+//! server, a webhook receiver, guests. All of it is made for one run, and removed after it.
+
+pub mod daemon;
+pub mod mail;
+pub mod storage;

@@ -1,0 +1,74 @@
+//! Block devices and mounts of the lab: a loop device over a file, a file system on it, a tmpfs.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+
+use super::daemon::run;
+
+/// An ext4 file system on a loop device of its own. Dropping it unmounts and frees both.
+pub struct LoopDisk {
+    /// The device, such as `/dev/loop3`.
+    pub device: String,
+    /// Where the file system is mounted.
+    pub mount: PathBuf,
+    backing: PathBuf,
+}
+
+impl LoopDisk {
+    /// Makes a device of `mib` MiB and mounts it at `mount`.
+    ///
+    /// # Errors
+    /// If a program fails.
+    pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+        let backing = mount.with_extension("img");
+        fs::create_dir_all(&mount)?;
+        let path = backing.to_str().context("path is not UTF-8")?;
+        run(&["fallocate", "-l", &format!("{mib}MiB"), path])?;
+        let show = ["losetup", "--find", "--show", "--direct-io=on", path];
+        let device = run(&show)?.trim().to_owned();
+        let disk = Self { device, mount, backing };
+        run(&["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", &disk.device])?;
+        run(&["mount", &disk.device, disk.mount.to_str().context("path is not UTF-8")?])?;
+        Ok(disk)
+    }
+}
+
+impl Drop for LoopDisk {
+    fn drop(&mut self) {
+        let _ = run(&["umount", "-l", &self.mount.to_string_lossy()]);
+        let _ = run(&["losetup", "-d", &self.device]);
+        let _ = fs::remove_file(&self.backing);
+    }
+}
+
+/// A private tmpfs for guests' memory. Dropping it unmounts it.
+pub struct RamDisk {
+    /// Where it is mounted.
+    pub mount: PathBuf,
+}
+
+impl RamDisk {
+    /// Mounts a tmpfs of `mib` MiB, never swapped, mode 0700.
+    ///
+    /// # Errors
+    /// If `mount` fails.
+    pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+        fs::create_dir_all(&mount)?;
+        let path = mount.to_str().context("path is not UTF-8")?;
+        let size = format!("size={mib}m,mode=0700");
+        // Kernels before 6.4 do not know `noswap`.
+        if run(&["mount", "-t", "tmpfs", "-o", &format!("{size},noswap"), "tenure-ram", path])
+            .is_err()
+        {
+            run(&["mount", "-t", "tmpfs", "-o", &size, "tenure-ram", path])?;
+        }
+        Ok(Self { mount })
+    }
+}
+
+impl Drop for RamDisk {
+    fn drop(&mut self) {
+        let _ = run(&["umount", "-l", &self.mount.to_string_lossy()]);
+    }
+}
