@@ -1,9 +1,12 @@
 //! What does: the only side effects on the host.
 
+pub mod deadline;
 pub mod disk;
 pub mod memory;
 pub mod nft;
+pub mod pidfd;
 pub mod process;
 pub mod qemu;
+mod shed;
 pub mod tap;
 pub mod volume;
