@@ -1,4 +1,5 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 
+pub mod clock;
 pub mod core;
 pub mod host;

@@ -1,0 +1,71 @@
+use uuid::Uuid;
+
+use super::*;
+
+fn tap(name: &str, mark: u32, last: u8, ingress: &[(Transport, u16)]) -> PolicyTap {
+    let rule = |&(protocol, port): &(Transport, u16)| IngressRule { protocol, port };
+    PolicyTap {
+        tap: TapName::parse(name).expect("a tap's name"),
+        mark: Mark(mark),
+        mac: [0x52, 0x54, 0, 0, 0, last],
+        ip4: [10, 64, 1, last],
+        ingress: ingress.iter().map(rule).collect(),
+    }
+}
+
+#[test]
+fn the_policy_of_three_taps_is_the_golden_text() {
+    let web = [(Transport::Tcp, 443), (Transport::Tcp, 80), (Transport::Udp, 53)];
+    let mut shuffled = web;
+    shuffled.reverse();
+    let wanted = [
+        tap("tap-b1", 0x102, 12, &shuffled),
+        tap("tap-a2", 0x101, 11, &[]),
+        tap("tap-a1", 0x101, 10, &web),
+    ];
+    let text = policy(&wanted);
+    let elements = text.split_once("\n}\nadd element").map(|(_, elements)| elements);
+    assert_eq!(
+        elements,
+        Some(
+            include_str!("../../tests/golden/policy_elements.nft")
+                .trim_start_matches("add element")
+        )
+    );
+    assert!(text.starts_with(&policy(&[])), "the structure never changes");
+}
+
+#[test]
+fn no_taps_means_a_table_without_elements_that_replaces_itself_in_place() {
+    assert_eq!(policy(&[]), include_str!("../../tests/golden/policy_empty.nft"));
+}
+
+#[test]
+fn the_cut_table_is_the_golden_text() {
+    assert_eq!(cut_table(), include_str!("../../tests/golden/cut.nft"));
+}
+
+#[test]
+fn the_order_of_taps_and_rules_changes_nothing() {
+    let a = tap("tap-a1", 1, 1, &[(Transport::Tcp, 1), (Transport::Udp, 1)]);
+    let b = tap("tap-b1", 2, 2, &[(Transport::Udp, 1), (Transport::Tcp, 1), (Transport::Tcp, 1)]);
+    assert_eq!(policy(&[a.clone(), b.clone()]), policy(&[b, a]));
+}
+
+#[test]
+fn a_probe_names_neither_of_the_two_tables() {
+    let text = probe();
+    assert!(!text.contains("bridge tenure_cut "), "{text}");
+    assert!(!text.contains("bridge tenure "), "{text}");
+}
+
+#[test]
+fn names_fit_the_kernel_and_cannot_carry_anything_else() {
+    let id = InstanceId::from_uuid(Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
+    assert_eq!(tap_name(id).as_str(), "tap-099a8057");
+    assert_eq!(TapName::parse("tap-099a8057"), Ok(tap_name(id)));
+    assert_eq!(bridge_name(Mark(u32::MAX)), "tb-ffffffff");
+    for bad in ["", "tap-", "eth0", "tap-a\"", "tap-a b", "tap-*", "tap-0123456789ab", "tap-é"] {
+        assert!(TapName::parse(bad).is_err(), "{bad:?}");
+    }
+}
