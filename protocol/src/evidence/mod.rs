@@ -1,1 +1,11 @@
 //! What is signed, logged and verified offline.
+//!
+//! ```text
+//! measured facts → predicate (its conclusion is computed) → Statement → DSSE envelope
+//!        envelope's digest → ledger entry → Merkle tree → checkpoint (signed note)
+//!        envelopes + entries + proofs + checkpoint + signed manifest → bundle → verdict
+//! ```
+
+pub mod key;
+pub mod predicate;
+pub mod statement;

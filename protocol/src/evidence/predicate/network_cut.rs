@@ -1,0 +1,84 @@
+//! `network-cut`: a tenant's traffic on one host, cut or let pass again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NotMeasured, Origin};
+use crate::{id::CutId, time::Timestamp};
+
+/// The attestation of a cut or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkCut {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Which cut.
+    pub cut: CutId,
+    /// What was ordered.
+    pub direction: Direction,
+    /// What this process measured.
+    pub measured: NetworkCutMeasured,
+    /// What nobody measured.
+    pub not_measured: Vec<NotMeasured>,
+    in_force: bool,
+}
+
+/// Which way a tenant's isolation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// All traffic is stopped.
+    Cut,
+    /// Traffic may pass again.
+    Restore,
+}
+
+/// What was measured of a change of the packet filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkCutMeasured {
+    /// The tenant's mark in the packet filter.
+    pub mark: u32,
+    /// Read before the request was sent to the kernel.
+    pub earliest: Timestamp,
+    /// Read after its acknowledgement.
+    pub latest: Timestamp,
+    /// Between the two by the monotonic clock, ns.
+    pub took_ns: u64,
+    /// Whether the kernel, asked again afterwards, has the mark among those that are cut; nothing
+    /// if it was not asked.
+    pub cut_read_back: Option<bool>,
+}
+
+impl NetworkCut {
+    /// Concludes from what was measured.
+    #[must_use]
+    pub fn new(
+        origin: Origin,
+        cut: CutId,
+        direction: Direction,
+        measured: NetworkCutMeasured,
+        not_measured: Vec<NotMeasured>,
+    ) -> Self {
+        let in_force = measured.shows(direction);
+        Self { origin, cut, direction, measured, not_measured, in_force }
+    }
+
+    /// Whether the kernel was seen to do what was ordered.
+    #[must_use]
+    pub const fn in_force(&self) -> bool {
+        self.in_force
+    }
+
+    pub(super) fn dishonesty(&self) -> Option<String> {
+        (self.in_force != self.measured.shows(self.direction))
+            .then(|| "what it states about the cut is not what it measured".to_owned())
+    }
+}
+
+impl NetworkCutMeasured {
+    fn shows(&self, direction: Direction) -> bool {
+        self.mark != 0
+            && self.earliest <= self.latest
+            && self.cut_read_back == Some(direction == Direction::Cut)
+    }
+}
