@@ -1,1 +1,94 @@
-fn main() {}
+//! tenurectl: what people and scripts do with a Tenure controller, and the offline verifier.
+//!
+//! [`args`] says what can be typed, one module per noun below it says what it does. Everything goes
+//! through [`api`] to the controller and through [`screen`] to the reader; [`failure`] holds what
+//! can go wrong and with which exit code it ends. [`verify`] alone needs no controller.
+
+mod api;
+mod application;
+mod args;
+mod bundle;
+mod clock;
+mod demo;
+mod failure;
+mod host;
+mod isolation;
+mod offboarding;
+mod order;
+mod platform;
+mod profile;
+mod report;
+mod review;
+mod screen;
+mod tenant;
+mod token;
+mod verify;
+mod wait;
+mod wipe;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Cli, Noun},
+    failure::Failure,
+    profile::Profile,
+    screen::{Format, Screen},
+};
+
+fn main() -> ExitCode {
+    // rustls panics at its first use if no provider was named; an error means that one was.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return show_usage(&error),
+    };
+    let screen = Screen::new(cli.global.output);
+    match run(cli, &screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen.complain(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// clap's own printing ignores a full disk behind stdout, ours does not.
+fn show_usage(error: &clap::Error) -> ExitCode {
+    let screen = Screen::new(Format::Table);
+    if error.use_stderr() {
+        screen.tell(error.render().to_string().trim_end());
+        return ExitCode::from(failure::USAGE);
+    }
+    match screen.text(error.render().to_string().trim_end()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen.complain(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
+    let global = cli.global;
+    let api = || Profile::load(&global)?.connect();
+    match cli.noun {
+        Noun::Application { verb } => application::run(verb, api, screen),
+        Noun::Tenant { verb } => tenant::run(verb, &api()?, screen),
+        Noun::Review { verb } => review::run(verb, &api()?, screen),
+        Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
+        Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
+        Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
+        Noun::Wipe { verb } => wipe::run(verb, &api()?, screen),
+        Noun::Bundle { verb } => bundle::run(verb, &api()?, screen),
+        Noun::Verify(args) => verify::run(&args, screen),
+        Noun::Host { verb } => host::run(verb, &api()?, screen),
+        Noun::Token { verb } => token::run(verb, &api()?, screen),
+        Noun::Order { verb } => order::run(verb, &api()?, screen),
+        Noun::Image { verb } => platform::image(&verb, &api()?, screen),
+        Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Clock { verb } => demo::run(&verb, &api()?, screen),
+    }
+}

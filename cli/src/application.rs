@@ -1,0 +1,92 @@
+//! `tenurectl application`: a customer applies for a tenant.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    failure::Failure,
+    screen::{Screen, cell},
+};
+
+/// A complete application, to start from.
+const EXAMPLE: &str = include_str!("application.example.json");
+
+/// Most bytes of an application.
+const MAX_APPLICATION_BYTES: u64 = 1024 * 1024;
+
+/// What a customer does with an application.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApplicationVerb {
+    /// Submit an application; prints the new tenant
+    Submit {
+        /// The application, JSON; - reads it from stdin
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
+    /// Print a valid application, to start from
+    Example,
+}
+
+/// Runs it. An example needs no controller.
+pub(crate) fn run(
+    verb: ApplicationVerb,
+    api: impl FnOnce() -> Result<Api, Failure>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    match verb {
+        ApplicationVerb::Submit { file } => {
+            let application = read(&file)?;
+            let view = api()?.post("/v1/applications", &application)?;
+            let sentence = format!(
+                "tenant {} is {}",
+                cell(&view, &["/id"]),
+                crate::wait::word(&view, "phase")
+            );
+            screen.say(&sentence, &view)
+        }
+        ApplicationVerb::Example => screen.text(EXAMPLE.trim_end()),
+    }
+}
+
+fn read(path: &Path) -> Result<Value, Failure> {
+    let failed = |source| Failure::Read { path: path.to_owned(), source };
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(fs::File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    source.take(MAX_APPLICATION_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_APPLICATION_BYTES {
+        return Err(Failure::Usage(format!(
+            "{} has more than {MAX_APPLICATION_BYTES} bytes: this is no application",
+            path.display()
+        )));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::Usage(format!(
+            "{} is not JSON: {error}; `tenurectl application example` prints a valid one",
+            path.display()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_json_with_what_an_application_needs() {
+        let example: Value = serde_json::from_str(EXAMPLE).unwrap();
+        for member in ["customer", "system", "contacts", "instances"] {
+            assert!(example.get(member).is_some(), "{member}");
+        }
+    }
+}

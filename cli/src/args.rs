@@ -1,0 +1,147 @@
+//! What can be typed: global options, and one noun or act each with its verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    application::ApplicationVerb,
+    bundle::BundleVerb,
+    demo::ClockVerb,
+    host::HostVerb,
+    isolation::{CutArgs, RestoreArgs},
+    offboarding::OffboardingVerb,
+    order::OrderVerb,
+    platform::{AnchorsArgs, ImageVerb},
+    report::ReportVerb,
+    review::ReviewVerb,
+    screen::Format,
+    tenant::TenantVerb,
+    token::TokenVerb,
+    verify::VerifyArgs,
+    wipe::WipeVerb,
+};
+
+const AFTER_HELP: &str = "\
+Settings come from the options above, else from ~/.config/tenure/tenurectl.toml:
+  controller = \"https://controller.example:8443\"
+  ca = \"ca.pem\"            # the controller's CA; paths are relative to this file
+  token_file = \"token\"     # mode 0600; a token never stands in an argument or the environment
+
+Exit codes: 0 done, 1 refused, 2 wrong use, 3 the evidence does not hold, 4 the controller
+cannot be reached or has failed, 5 the answer could not be written, 6 not finished within --wait-limit.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tenurectl",
+    version,
+    about = "Run the life of tenants on a Tenure controller, and verify its evidence offline",
+    after_help = AFTER_HELP,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The controller, such as https://controller.example:8443
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) controller: Option<String>,
+    /// The controller's certificate authority (PEM); no other one is trusted
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// File with the bearer token, readable by its owner alone
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Profile file to use instead of ~/.config/tenure/tenurectl.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// How answers are shown: a table for people, JSON for scripts
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// The nouns, in the order in which a tenant meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Noun {
+    /// Apply for a tenant (customer)
+    Application {
+        #[command(subcommand)]
+        verb: ApplicationVerb,
+    },
+    /// Look at tenants
+    Tenant {
+        #[command(subcommand)]
+        verb: TenantVerb,
+    },
+    /// Decide on an application (reviewer)
+    Review {
+        #[command(subcommand)]
+        verb: ReviewVerb,
+    },
+    /// Submit the trial's reports (customer) and decide on them (reviewer)
+    Report {
+        #[command(subcommand)]
+        verb: ReportVerb,
+    },
+    /// Cut all of a tenant's traffic at once, in an emergency (operator)
+    Cut(CutArgs),
+    /// End a cut (operator)
+    Restore(RestoreArgs),
+    /// Leave the cloud: request and confirm (customer), approve or reject (reviewer)
+    Offboarding {
+        #[command(subcommand)]
+        verb: OffboardingVerb,
+    },
+    /// Approve the wipe of a stopped tenant (two persons: operator, security)
+    Wipe {
+        #[command(subcommand)]
+        verb: WipeVerb,
+    },
+    /// Fetch the evidence of a closed tenant
+    Bundle {
+        #[command(subcommand)]
+        verb: BundleVerb,
+    },
+    /// Verify an exit bundle offline, against trust anchors from another source
+    Verify(VerifyArgs),
+    /// Hosts and their join tokens
+    Host {
+        #[command(subcommand)]
+        verb: HostVerb,
+    },
+    /// API tokens (administrator)
+    Token {
+        #[command(subcommand)]
+        verb: TokenVerb,
+    },
+    /// Orders to hosts
+    Order {
+        #[command(subcommand)]
+        verb: OrderVerb,
+    },
+    /// Images that applications can name
+    Image {
+        #[command(subcommand)]
+        verb: ImageVerb,
+    },
+    /// The trust anchors that `verify` needs
+    Anchors(AnchorsArgs),
+    /// The controller's legal clock; a demo clock can be moved forward
+    Clock {
+        #[command(subcommand)]
+        verb: ClockVerb,
+    },
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+
+const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("tenurectl").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_verb_of_the_way_parses() {
+    for line in [
+        "application submit -",
+        "application example",
+        "tenant list --phase trial",
+        "tenant show T",
+        "tenant journal T",
+        "tenant deadlines T",
+        "tenant orders T",
+        "tenant notices T",
+        "tenant evidence T",
+        "review approve T --opinion ok --wait --wait-limit 5",
+        "review reject T --opinion no",
+        "review return T --opinion again",
+        "report submit T --test-report a --security-report b",
+        "report pass T --opinion ok",
+        "report fail T --opinion no",
+        "cut T --reason attack --wait",
+        "restore T --reason mended",
+        "offboarding request T --stop-day 2026-10-20 --reason merged",
+        "offboarding approve T --opinion ok",
+        "offboarding reject T --opinion no",
+        "offboarding confirm T --migrated --backed-up --wait",
+        "wipe approve T --wait",
+        "bundle fetch T -o exit.tar",
+        "verify exit.tar --anchors anchors.json",
+        "host list",
+        "host token host-a -o join",
+        "token create rita --role reviewer",
+        "token create carl --role customer --customer bureau",
+        "order show T --wait",
+        "image list",
+        "anchors",
+        "clock show",
+        "clock advance 30",
+    ] {
+        let line = line.replace(" T", &format!(" {TENANT}"));
+        if let Err(error) = parse(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn global_options_may_stand_before_and_after_the_verb() {
+    for line in ["--output json tenant list", "tenant list --output json"] {
+        assert_eq!(parse(line).unwrap().global.output, Format::Json);
+    }
+}
+
+#[test]
+fn no_option_takes_a_token_or_reads_the_environment() {
+    let command = Cli::command();
+    assert!(command.get_arguments().all(|argument| argument.get_id() != "token"));
+    assert!(parse("--token abc tenant list").is_err());
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_would_be_right() {
+    for (line, hint) in [
+        ("tenant show nonsense", "give a UUID"),
+        ("offboarding request T --stop-day tomorrow --reason r", "2026-10-20"),
+        ("offboarding confirm T --migrated", "--backed-up"),
+        ("token create carl --role customer", "--customer"),
+        ("token create carl --role king", "administrator"),
+        ("cut T", "--reason"),
+        ("clock advance 0", "1..=3660"),
+        ("tenant list --phase a&b", "letters"),
+        ("cut T --reason r --wait-limit 5", "--wait"),
+    ] {
+        let error = parse(&line.replace(" T", &format!(" {TENANT}"))).unwrap_err().to_string();
+        assert!(error.contains(hint), "{line}: {error}");
+    }
+}

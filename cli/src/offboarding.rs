@@ -1,0 +1,87 @@
+//! `tenurectl offboarding`: a customer leaves, a reviewer agrees.
+
+use clap::Subcommand;
+use serde_json::json;
+use tenure_protocol::id::TenantId;
+
+use crate::{
+    api::Api,
+    failure::Failure,
+    review::OpinionArgs,
+    screen::Screen,
+    wait::{self, WaitArgs},
+};
+
+/// The steps of leaving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OffboardingVerb {
+    /// Ask to stop on a day, at least 15 working days ahead (customer)
+    Request {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The day on which the instances stop, such as 2026-10-20 (Asia/Shanghai)
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        stop_day: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Agree (reviewer)
+    Approve {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+    },
+    /// Disagree: the tenant stays online (reviewer)
+    Reject {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+    },
+    /// Declare that everything is migrated and backed up (customer): what remains will be destroyed
+    Confirm {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The system and its data have been migrated
+        #[arg(long, required = true)]
+        migrated: bool,
+        /// The data has been backed up
+        #[arg(long, required = true)]
+        backed_up: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+/// Runs it.
+pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    match verb {
+        OffboardingVerb::Request { tenant, stop_day, reason } => {
+            let body = json!({ "stop_day": stop_day, "reason": reason });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding"), &body)?)
+        }
+        OffboardingVerb::Approve { opinion } => {
+            opinion.decide("approve", "offboarding/review", api, screen)
+        }
+        OffboardingVerb::Reject { opinion } => {
+            opinion.decide("reject", "offboarding/review", api, screen)
+        }
+        OffboardingVerb::Confirm { tenant, migrated, backed_up, wait } => {
+            let body = json!({ "migrated": migrated, "backed_up": backed_up });
+            let answer = api.post(&format!("/v1/tenants/{tenant}/offboarding/confirm"), &body)?;
+            if !wait.wait {
+                return screen.one(&answer);
+            }
+            let good = &["stopped", "wiping", "wipe-verified", "closed"];
+            screen.one(&wait::phase(api, screen, &wait, tenant, good, &["wipe-failed"])?)
+        }
+    }
+}
+
+/// The shape of a date; whether there is such a day, and whether it will do, the controller says.
+fn day(text: &str) -> Result<String, String> {
+    let shaped = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if shaped { Ok(text.to_owned()) } else { Err("give a day such as 2026-10-20".to_owned()) }
+}

@@ -1,0 +1,79 @@
+//! `tenurectl review`: a reviewer decides on an application.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tenure_protocol::id::TenantId;
+
+use crate::{
+    api::Api,
+    failure::Failure,
+    screen::Screen,
+    wait::{self, WaitArgs},
+};
+
+/// The opinions that a review can end in.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReviewVerb {
+    /// Grant it: hosts are chosen and configured at once
+    Approve {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Refuse it for good
+    Reject {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+    },
+    /// Send it back for correction
+    Return {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+    },
+}
+
+/// On which tenant, and why: kept in the journal.
+#[derive(Debug, Args)]
+pub(crate) struct OpinionArgs {
+    /// The tenant's id
+    pub(crate) tenant: TenantId,
+    /// The reviewer's opinion, in words
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) opinion: String,
+}
+
+impl OpinionArgs {
+    /// POSTs the decision to the tenant's `part` of the API and shows the answer.
+    pub(crate) fn decide(
+        &self,
+        decision: &str,
+        part: &str,
+        api: &Api,
+        screen: &Screen,
+    ) -> Result<(), Failure> {
+        screen.one(&self.send(decision, part, api)?)
+    }
+
+    fn send(&self, decision: &str, part: &str, api: &Api) -> Result<serde_json::Value, Failure> {
+        let body = json!({ "decision": decision, "opinion": self.opinion });
+        api.post(&format!("/v1/tenants/{}/{part}", self.tenant), &body)
+    }
+}
+
+/// Runs it.
+pub(crate) fn run(verb: ReviewVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    match verb {
+        ReviewVerb::Approve { opinion, wait } => {
+            let view = opinion.send("approve", "review", api)?;
+            if !wait.wait {
+                return screen.one(&view);
+            }
+            let bad = &["configuration-failed", "rejected"];
+            let good = &["trial", "under-review", "rectifying", "online"];
+            screen.one(&wait::phase(api, screen, &wait, opinion.tenant, good, bad)?)
+        }
+        ReviewVerb::Reject { opinion } => opinion.decide("reject", "review", api, screen),
+        ReviewVerb::Return { opinion } => opinion.decide("return", "review", api, screen),
+    }
+}
