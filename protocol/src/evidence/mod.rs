@@ -9,3 +9,9 @@
 pub mod key;
 pub mod predicate;
 pub mod statement;
+
+pub mod dsse;
+
+pub mod entry;
+pub mod merkle;
+pub mod note;
