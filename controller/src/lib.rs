@@ -1,7 +1,10 @@
 //! The controller of Tenure: lifecycle, deadlines, orders, notices, ledger, HTTP API.
 
+pub mod clock;
 pub mod core;
+pub mod engine;
 pub mod http;
+pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod notify;

@@ -1,3 +1,13 @@
-//! What decides, and does nothing: no clock, no I/O.
+//! What decides, and does nothing: no clock, no I/O, no locks, no randomness, no panic on input.
+//!
+//! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`obligation`] and
+//! [`calendar`] (the law's deadlines), [`dispatch`] (what the hosts are told), [`notice`] (what the
+//! customer is told), [`fleet`] and [`placement`] (where instances go).
 
 pub mod calendar;
+pub mod fleet;
+pub mod lifecycle;
+pub mod notice;
+pub mod obligation;
+pub mod refusal;
+pub mod tenant;

@@ -1,1 +1,3 @@
-//! store
+//! What the controller keeps: one SQL database. Every transition is one transaction.
+
+pub mod record;

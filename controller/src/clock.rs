@@ -1,0 +1,118 @@
+//! The only place of the controller that reads a clock. There are two times: real time, for orders,
+//! TLS, notices and statements; and legal time, in which the lifecycle lives. They are the same unless
+//! the controller was started with the demo clock, which moves legal time forward and never back.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use tenure_protocol::time::Timestamp;
+
+/// Both clocks. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    source: Source,
+    offset_ms: Arc<AtomicI64>,
+    demo: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Virtual(Arc<AtomicI64>),
+}
+
+/// Why the demo clock was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// Not a demo.
+    #[error("this controller runs on real time; only one started with --demo-clock can be moved")]
+    NotADemo,
+    /// A step of no length, backwards, or beyond any use.
+    #[error("the demo clock moves forward only, by 1 to 3660 days")]
+    Step,
+}
+
+impl Clock {
+    /// The system's clock; legal time is real time.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { source: Source::System, offset_ms: Arc::default(), demo: false }
+    }
+
+    /// The system's clock; legal time can be moved forward. For demonstrations only.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self { demo: true, ..Self::system() }
+    }
+
+    /// A clock that only [`Clock::set`] moves, for tests and simulations.
+    #[must_use]
+    pub fn simulated(start: Timestamp) -> Self {
+        let source = Source::Virtual(Arc::new(AtomicI64::new(start.unix_ms())));
+        Self { source, offset_ms: Arc::default(), demo: true }
+    }
+
+    /// Moves a simulated clock; does nothing to the system's.
+    pub fn set(&self, now: Timestamp) {
+        match &self.source {
+            Source::Virtual(ms) => ms.store(now.unix_ms(), Ordering::SeqCst),
+            Source::System => {}
+        }
+    }
+
+    /// Real time.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.source {
+            Source::System => {
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                let ms = since.map_or(0, |passed| passed.as_millis());
+                Timestamp::from_unix_ms(i64::try_from(ms).unwrap_or(i64::MAX))
+            }
+            Source::Virtual(ms) => Timestamp::from_unix_ms(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The legal instant of a real one.
+    #[must_use]
+    pub fn legal(&self, at: Timestamp) -> Timestamp {
+        at.plus_ms(self.offset_ms())
+    }
+
+    /// How far legal time is ahead of real time, ms.
+    #[must_use]
+    pub fn offset_ms(&self) -> i64 {
+        self.offset_ms.load(Ordering::SeqCst)
+    }
+
+    /// Whether legal time can be moved.
+    #[must_use]
+    pub const fn is_demo(&self) -> bool {
+        self.demo
+    }
+
+    /// Moves legal time forward and returns the new offset, ms.
+    ///
+    /// # Errors
+    /// [`ClockError`] if this is no demo, or the step is not 1 to 3660 days.
+    pub fn advance_days(&self, days: u32) -> Result<i64, ClockError> {
+        if !self.demo {
+            return Err(ClockError::NotADemo);
+        }
+        if !(1..=3660).contains(&days) {
+            return Err(ClockError::Step);
+        }
+        let step = i64::from(days) * 86_400_000;
+        Ok(self.offset_ms.fetch_add(step, Ordering::SeqCst) + step)
+    }
+
+    /// Sets an offset that was stored by an earlier run of a demo; never smaller than the present one.
+    pub fn resume_offset(&self, offset_ms: i64) {
+        if self.demo {
+            self.offset_ms.fetch_max(offset_ms, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, and what of marks
+//! and networks is taken.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tenure_protocol::{digest::Digest, id::HostId, wire::v1::Mark};
+
+/// An image of the catalogue: what an instance boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Its name in applications.
+    pub name: String,
+    /// Digest of the kernel: its file name on the hosts.
+    pub kernel: Digest,
+    /// Digest of the initial RAM file system: its file name on the hosts.
+    pub initrd: Digest,
+    /// The kernel's command line.
+    #[serde(default)]
+    pub cmdline: String,
+}
+
+/// What a host has and what of it is given away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRoom {
+    /// Which.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Logical processors.
+    pub cpus: u32,
+    /// Bytes for guests' memory in all.
+    pub memory_bytes: u64,
+    /// Bytes for volumes in all.
+    pub volume_bytes: u64,
+    /// Virtual processors given away.
+    pub vcpus_taken: u32,
+    /// Bytes of memory given away.
+    pub memory_taken: u64,
+    /// Bytes of volumes given away.
+    pub volume_taken: u64,
+    /// Instances on it.
+    pub instances: u32,
+}
+
+/// What the lifecycle has to know of the world outside one tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// Hosts that are up.
+    pub hosts: Vec<HostRoom>,
+    /// The image catalogue.
+    pub images: Vec<Image>,
+    /// Marks that are, or ever were, a tenant's.
+    pub marks_taken: BTreeSet<Mark>,
+    /// Networks (their address) that tenants hold.
+    pub networks_taken: BTreeSet<[u8; 4]>,
+}

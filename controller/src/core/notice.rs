@@ -1,0 +1,240 @@
+//! Notices: what the customer is told, over which channel, and what counts as having told it.
+//!
+//! ```text
+//! armed ──t0, or 3 s──→ due ──tried──→ due (next rung of the ladder) ──E2, E3──→ delivered
+//!   └──no host cut──→ void
+//! ```
+//! A notice is rendered before the order that it is about, so that no fault after the cut can keep
+//! it from going out.
+
+use serde::{Deserialize, Serialize};
+use tenure_protocol::{
+    id::{CutId, NoticeId, TenantId},
+    time::Timestamp,
+};
+
+use super::tenant::Secret;
+
+/// One notice to one contact over one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Which. The message id and the webhook id of every try are made of it.
+    pub id: NoticeId,
+    /// About whom.
+    pub tenant: TenantId,
+    /// About which cut.
+    pub cut: Option<CutId>,
+    /// What it says.
+    pub kind: NoticeKind,
+    /// To whom.
+    pub contact: String,
+    /// Over what.
+    pub channel: Channel,
+    /// Subject line.
+    pub subject: String,
+    /// Text: Chinese first, then English.
+    pub body: String,
+    /// The same as JSON, for webhooks: the exact bytes to be posted.
+    pub payload: String,
+    /// What became of it.
+    pub state: NoticeState,
+    /// Every try, oldest first.
+    pub tries: Vec<Try>,
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// The resources are handed over.
+    Handover,
+    /// The traffic is cut, or a cut was ordered.
+    Cut,
+    /// More on a cut that was notified already: its instant, or that it did not happen.
+    CutCorrection,
+    /// A cut is still open.
+    CutReminder,
+    /// The traffic passes again.
+    Restored,
+    /// The trial ended without reports.
+    TrialExpired,
+    /// The tenant's data is destroyed and the tenant closed.
+    Closed,
+}
+
+impl NoticeKind {
+    /// The stable kebab-case text; also the webhook's event type after `tenure.`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handover => "handover",
+            Self::Cut => "cut",
+            Self::CutCorrection => "cut-correction",
+            Self::CutReminder => "cut-reminder",
+            Self::Restored => "restored",
+            Self::TrialExpired => "trial-expired",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Where a notice goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "channel", rename_all = "kebab-case")]
+pub enum Channel {
+    /// E-mail.
+    Mail {
+        /// The address.
+        address: String,
+    },
+    /// A webhook.
+    Webhook {
+        /// Where to post.
+        url: String,
+        /// The signing secret.
+        secret: Secret,
+    },
+}
+
+/// How certainly the customer has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Grade {
+    /// Queued by us.
+    E0,
+    /// Accepted by our own relay: sent, no more.
+    E1,
+    /// In the system that the customer designated.
+    E2,
+    /// Acknowledged by a person.
+    E3,
+}
+
+impl Grade {
+    /// Whether this discharges a duty to notify.
+    #[must_use]
+    pub const fn discharges(self) -> bool {
+        match self {
+            Self::E0 | Self::E1 => false,
+            Self::E2 | Self::E3 => true,
+        }
+    }
+}
+
+/// One try to deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// When it ended; real clock.
+    pub at: Timestamp,
+    /// Whether it was delivered.
+    pub outcome: Outcome,
+    /// The peer's words: "250 2.0.0 Ok: queued as …", "HTTP 204", or the error.
+    pub evidence: String,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The peer took it.
+    Accepted {
+        /// What that proves.
+        grade: Grade,
+    },
+    /// It did not.
+    Failed,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum NoticeState {
+    /// Rendered and durable; goes out at `release_at` unless it is released or voided before.
+    Armed {
+        /// Real clock.
+        release_at: Timestamp,
+    },
+    /// To be tried.
+    Due {
+        /// When the ladder began; real clock.
+        since: Timestamp,
+        /// The next rung; real clock.
+        next_at: Timestamp,
+    },
+    /// It is in the customer's system, or a person acknowledged it.
+    Delivered {
+        /// When; real clock.
+        at: Timestamp,
+        /// How certainly.
+        grade: Grade,
+    },
+    /// Never to be sent.
+    Void {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How long an armed notice waits for its cut's instant, ms.
+pub const ARMED_MS: i64 = 3_000;
+
+/// The ladder: when a notice is tried, seconds after it became due.
+pub const LADDER_S: [i64; 9] = [0, 5, 15, 30, 60, 90, 120, 180, 240];
+
+/// After the ladder a notice is tried again at this interval, seconds, until it is delivered.
+pub const AFTER_LADDER_S: i64 = 300;
+
+/// A notice that found no way is given up after this time, seconds; the breach stands already.
+pub const GIVE_UP_S: i64 = 7 * 24 * 3600;
+
+/// The first rung of the ladder after `now`, for a notice that became due at `since`; nothing once
+/// it is given up.
+#[must_use]
+pub fn next_rung(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let passed_ms = now.ms_since(since);
+    if passed_ms >= GIVE_UP_S * 1000 {
+        return None;
+    }
+    let rung = LADDER_S.iter().map(|rung| rung * 1000).find(|rung| *rung > passed_ms);
+    Some(rung.map_or_else(|| now.plus_ms(AFTER_LADDER_S * 1000), |rung| since.plus_ms(rung)))
+}
+
+impl Notice {
+    /// When it has to be looked at again; real clock.
+    #[must_use]
+    pub const fn next_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            NoticeState::Armed { release_at } => Some(*release_at),
+            NoticeState::Due { next_at, .. } => Some(*next_at),
+            NoticeState::Delivered { .. } | NoticeState::Void { .. } => None,
+        }
+    }
+
+    /// Whether any try was made.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        matches!(self.state, NoticeState::Armed { .. }) && self.tries.is_empty()
+    }
+
+    /// Records a try and says whether the notice is delivered by it for the first time.
+    pub fn record(&mut self, attempt: Try) -> Option<Grade> {
+        let at = attempt.at;
+        let outcome = attempt.outcome;
+        self.tries.push(attempt);
+        let since = match self.state {
+            NoticeState::Armed { .. } => at,
+            NoticeState::Due { since, .. } => since,
+            NoticeState::Delivered { .. } | NoticeState::Void { .. } => return None,
+        };
+        if let Outcome::Accepted { grade } = outcome
+            && grade.discharges()
+        {
+            self.state = NoticeState::Delivered { at, grade };
+            return Some(grade);
+        }
+        self.state = match next_rung(since, at) {
+            Some(next_at) => NoticeState::Due { since, next_at },
+            None => NoticeState::Void { reason: "no channel took it within 7 days".to_owned() },
+        };
+        None
+    }
+}

@@ -1,0 +1,498 @@
+//! A tenant: the isolated set of resources granted on one application, and the subject of the
+//! lifecycle. [`application`] is what the customer asked for; here is what became of it.
+//!
+//! ```text
+//! Submitted ─return→ CorrectionRequested ─submit→ Submitted      Submitted ─reject→ Rejected
+//!    │ approve
+//! Configuring ─failed→ ConfigurationFailed ─retry→ Configuring
+//!    │ every host done, hand-over notice delivered
+//!  Trial ─reports→ UnderReview ─fail→ Rectifying ─reports→ UnderReview
+//!                     │ pass
+//!                  Online ←──────────reject── OffboardingRequested
+//!                     └─offboarding──────────────↗   │ approve
+//!                                          OffboardingApproved
+//!                                                │ now ≥ stop day, and migration confirmed
+//!                                            Draining ─every host stopped→ Stopped
+//!                                                        │ two persons' approvals
+//!                     WipeFailed ←─failed── Wiping ←─────┘
+//!                         └──two approvals──↗  │ every volume and memory attested
+//!                                         WipeVerified → Closed
+//! ```
+//! Isolation is orthogonal to the phase: `Connected → Cutting → Cut → Restoring → Connected`.
+
+pub mod application;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tenure_protocol::{
+    digest::Digest,
+    generation::Generation,
+    id::{CutId, HostId, InstanceId, NoticeId, OrderId, TenantId, VolumeId},
+    time::Timestamp,
+    wire::v1::{Boot, CommitInterval, IngressRule, Mark, Network, Power, WipeSubject},
+};
+
+pub use application::{
+    Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook,
+};
+
+use super::{
+    lifecycle::{Decision, Document},
+    obligation::Obligation,
+};
+
+/// One tenant: the whole state that the lifecycle decides on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Which.
+    pub id: TenantId,
+    /// Grows by one with each transition.
+    pub version: u64,
+    /// What the customer asked for.
+    pub application: Application,
+    /// Names of the persons who acted for the customer: none of them may review or approve.
+    pub applicants: BTreeSet<String>,
+    /// Where in the lifecycle.
+    pub phase: Phase,
+    /// Whether its traffic passes.
+    pub isolation: Isolation,
+    /// When the (last) application was received; legal time.
+    pub submitted_at: Timestamp,
+    /// Opening day's instant (开通): allocations attested and hand-over notice delivered.
+    pub opened_at: Option<Timestamp>,
+    /// What it was given.
+    pub allotment: Option<Allotment>,
+    /// The last order to each host on each lane, and what became of it.
+    pub orders: Vec<OpenOrder>,
+    /// Last generations handed out, per host.
+    pub generations: BTreeMap<HostId, Generations>,
+    /// What is owed to whom until when, oldest first.
+    pub obligations: Vec<Obligation>,
+    /// Every opinion given on it, oldest first.
+    pub opinions: Vec<Opinion>,
+    /// The hand-over notices, while their delivery is awaited.
+    pub handover: Vec<NoticeId>,
+    /// The trial, from opening day on.
+    pub trial: Option<Trial>,
+    /// The reports under review, or the last ones.
+    pub reports: Option<Reports>,
+    /// The way off, once asked for.
+    pub offboarding: Option<Offboarding>,
+    /// Every cut, oldest first.
+    pub cuts: Vec<Cut>,
+    /// The wipe, from the first approval on.
+    pub wipe: Option<Wipe>,
+    /// Legal instant at which [`super::lifecycle::Event::Tick`] has something to do.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// The phases of a tenant's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The application is complete and waits for an opinion.
+    Submitted,
+    /// Returned to the customer for correction.
+    CorrectionRequested,
+    /// Refused for good.
+    Rejected,
+    /// Approved; hosts are configuring.
+    Configuring,
+    /// A host could not configure; an operator decides.
+    ConfigurationFailed,
+    /// Open to the customer, on trial.
+    Trial,
+    /// Both reports received, waiting for an opinion.
+    UnderReview,
+    /// The review failed; the customer rectifies.
+    Rectifying,
+    /// In formal operation.
+    Online,
+    /// The customer asked to leave.
+    OffboardingRequested,
+    /// Granted; waiting for the stop day and the confirmation.
+    OffboardingApproved,
+    /// Hosts are stopping the instances.
+    Draining,
+    /// Nothing runs; nothing is destroyed yet.
+    Stopped,
+    /// Two persons approved; hosts are destroying.
+    Wiping,
+    /// A part could not be destroyed or proven so.
+    WipeFailed,
+    /// Every volume and memory ever allocated is attested destroyed.
+    WipeVerified,
+    /// The end; the exit bundle stands.
+    Closed,
+}
+
+impl Phase {
+    /// All phases, in the order of the way.
+    pub const ALL: [Self; 17] = [
+        Self::Submitted,
+        Self::CorrectionRequested,
+        Self::Rejected,
+        Self::Configuring,
+        Self::ConfigurationFailed,
+        Self::Trial,
+        Self::UnderReview,
+        Self::Rectifying,
+        Self::Online,
+        Self::OffboardingRequested,
+        Self::OffboardingApproved,
+        Self::Draining,
+        Self::Stopped,
+        Self::Wiping,
+        Self::WipeFailed,
+        Self::WipeVerified,
+        Self::Closed,
+    ];
+
+    /// The stable kebab-case text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::CorrectionRequested => "correction-requested",
+            Self::Rejected => "rejected",
+            Self::Configuring => "configuring",
+            Self::ConfigurationFailed => "configuration-failed",
+            Self::Trial => "trial",
+            Self::UnderReview => "under-review",
+            Self::Rectifying => "rectifying",
+            Self::Online => "online",
+            Self::OffboardingRequested => "offboarding-requested",
+            Self::OffboardingApproved => "offboarding-approved",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Wiping => "wiping",
+            Self::WipeFailed => "wipe-failed",
+            Self::WipeVerified => "wipe-verified",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The phase of this text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == text)
+    }
+
+    /// Whether its resources still count against hosts, marks and networks.
+    #[must_use]
+    pub const fn holds_resources(self) -> bool {
+        match self {
+            Self::Submitted | Self::CorrectionRequested | Self::Rejected | Self::Closed => false,
+            Self::Configuring
+            | Self::ConfigurationFailed
+            | Self::Trial
+            | Self::UnderReview
+            | Self::Rectifying
+            | Self::Online
+            | Self::OffboardingRequested
+            | Self::OffboardingApproved
+            | Self::Draining
+            | Self::Stopped
+            | Self::Wiping
+            | Self::WipeFailed
+            | Self::WipeVerified => true,
+        }
+    }
+
+    /// Whether its instances may have traffic, so that a cut makes sense.
+    #[must_use]
+    pub const fn has_traffic(self) -> bool {
+        match self {
+            Self::Configuring
+            | Self::ConfigurationFailed
+            | Self::Trial
+            | Self::UnderReview
+            | Self::Rectifying
+            | Self::Online
+            | Self::OffboardingRequested
+            | Self::OffboardingApproved
+            | Self::Draining => true,
+            Self::Submitted
+            | Self::CorrectionRequested
+            | Self::Rejected
+            | Self::Stopped
+            | Self::Wiping
+            | Self::WipeFailed
+            | Self::WipeVerified
+            | Self::Closed => false,
+        }
+    }
+}
+
+/// Whether a tenant's traffic passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Isolation {
+    /// It passes.
+    Connected,
+    /// A cut is ordered; some host has not committed it yet.
+    Cutting {
+        /// Which.
+        cut: CutId,
+    },
+    /// Every host has committed the cut.
+    Cut {
+        /// Which.
+        cut: CutId,
+    },
+    /// A restore is ordered; some host has not committed it yet.
+    Restoring {
+        /// Which cut is being ended.
+        cut: CutId,
+    },
+}
+
+/// What a tenant was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allotment {
+    /// Its mark in packet filters.
+    pub mark: Mark,
+    /// Its network.
+    pub network: Network,
+    /// Its instances, by name.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Which.
+    pub id: InstanceId,
+    /// `<role>-<n>`.
+    pub name: String,
+    /// The host that it was placed on.
+    pub host: HostId,
+    /// MAC address, locally administered.
+    pub mac: [u8; 6],
+    /// Address in the tenant's network.
+    pub ip4: [u8; 4],
+    /// Virtual processors.
+    pub vcpus: u16,
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// Name of the image.
+    pub image: String,
+    /// What it boots.
+    pub boot: Boot,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
+    /// What may come in.
+    pub ingress: Vec<IngressRule>,
+    /// What its host last reported; nothing before the first report.
+    pub power: Option<Power>,
+}
+
+/// One volume of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Which.
+    pub id: VolumeId,
+    /// Size, bytes.
+    pub size_bytes: u64,
+}
+
+/// Generations handed out for a tenant on one host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generations {
+    /// Of the wanted state (configure and wipe).
+    pub wanted: Generation,
+    /// Of the isolation (cut and restore).
+    pub isolation: Generation,
+}
+
+/// What an order asks for, without its detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderKind {
+    /// The wanted state with running instances.
+    Configure,
+    /// The wanted state with stopped instances.
+    Stop,
+    /// Cut the traffic.
+    Cut,
+    /// Let it pass again.
+    Restore,
+    /// Destroy.
+    Wipe,
+}
+
+/// An order as the lifecycle remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOrder {
+    /// Which.
+    pub id: OrderId,
+    /// To whom.
+    pub host: HostId,
+    /// For what.
+    pub kind: OrderKind,
+    /// What became of it.
+    pub state: OrderFate,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", rename_all = "kebab-case")]
+pub enum OrderFate {
+    /// Not heard of yet.
+    Open,
+    /// Carried out.
+    Done,
+    /// Failed or refused.
+    Failed {
+        /// The host's code.
+        code: String,
+        /// The host's words.
+        message: String,
+        /// Legal instant at which it is ordered again; without it a person decides.
+        again_at: Option<Timestamp>,
+    },
+}
+
+/// One opinion on an application, on reports, or on leaving.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// What it was on: the phase in which it was given.
+    pub phase: Phase,
+    /// What was decided.
+    pub decision: Decision,
+    /// The words.
+    pub opinion: String,
+    /// Who.
+    pub reviewer: String,
+    /// When; legal time.
+    pub at: Timestamp,
+}
+
+/// The trial of 30 calendar days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Opening day: day 0.
+    pub opening_day: Date,
+    /// Opening day + 30, before it is moved off Rest days.
+    pub raw_end: Date,
+    /// The last day.
+    pub end: Date,
+    /// Whether the trial ran out before the reports came: ingress is closed until go-live.
+    pub expired: bool,
+}
+
+/// The two reports of clause 5.4.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    /// Test report (测试报告).
+    pub test_report: Document,
+    /// Security risk assessment report (安全风险评估报告).
+    pub security_report: Document,
+    /// Who handed them in.
+    pub by: String,
+    /// When; legal time.
+    pub at: Timestamp,
+}
+
+/// The way off the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offboarding {
+    /// Day of the application.
+    pub applied_on: Date,
+    /// The planned stop day: nothing is stopped before it begins.
+    pub stop_day: Date,
+    /// The customer's reason.
+    pub reason: String,
+    /// When the customer confirmed migration and backup; legal time.
+    pub confirmed_at: Option<Timestamp>,
+    /// When every instance had stopped; legal time.
+    pub stopped_at: Option<Timestamp>,
+}
+
+/// One cut of the tenant's network, from order to restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Which.
+    pub id: CutId,
+    /// Number of the cut within the tenant, from 1: what people quote.
+    pub number: u32,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who ordered it.
+    pub ordered_by: String,
+    /// When; legal time.
+    pub ordered_at: Timestamp,
+    /// First commit that dropped the tenant's traffic on any host, by the agent's real clock.
+    pub t0: Option<CommitInterval>,
+    /// Commits per host.
+    pub commits: BTreeMap<HostId, CommitInterval>,
+    /// The notices armed with it, and the corrections.
+    pub notices: Vec<NoticeId>,
+    /// First delivery of grade E2 or E3, real time.
+    pub notified_at: Option<Timestamp>,
+    /// How it ended.
+    pub end: CutEnd,
+    /// Legal instant of the last reminder that it is open.
+    pub reminded_at: Timestamp,
+}
+
+/// How a cut ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "kebab-case")]
+pub enum CutEnd {
+    /// It has not.
+    Open,
+    /// Restored.
+    Restored {
+        /// Who ordered it.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Last host's commit, by its real clock.
+        at: Option<Timestamp>,
+        /// The restore's notices.
+        notices: Vec<NoticeId>,
+    },
+    /// No host carried it out.
+    Void {
+        /// The hosts' words.
+        reason: String,
+    },
+}
+
+/// The wipe of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wipe {
+    /// 0 before the first order, then 1, 2, …
+    pub attempt: u32,
+    /// Approvals of the attempt that is being prepared or carried out.
+    pub approvals: Vec<Approval>,
+    /// Digests of the intents in this attempt, per host.
+    pub intents: BTreeMap<HostId, Digest>,
+    /// The attestation that proves each subject destroyed.
+    pub proven: Vec<Proven>,
+}
+
+/// One person's approval of a wipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub name: String,
+    /// When; legal time.
+    pub at: Timestamp,
+    /// Digest of the salted approval record, as it stands in the ledger.
+    pub digest: Digest,
+}
+
+/// One subject, proven destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// The host that it was on.
+    pub host: HostId,
+    /// What.
+    pub subject: WipeSubject,
+    /// Digest of the attestation's envelope.
+    pub envelope: Digest,
+}

@@ -1,0 +1,151 @@
+//! What the customer asks for: the application form as far as this version reads it. The form of
+//! DB36/T 980 appendix A is not reproduced, and no conformity with it is claimed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tenure_protocol::wire::v1::{IngressRule, Transport};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// An application for resources on the government cloud (clause 4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// The organisation that applies (云服务客户).
+    pub customer: String,
+    /// The system that it wants to run.
+    pub system: System,
+    /// Whom to notify, at least one.
+    pub contacts: Vec<Contact>,
+    /// What it needs, at least one.
+    pub instances: Vec<InstanceRequest>,
+}
+
+/// The application system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// Its name.
+    pub name: String,
+    /// Its short code.
+    pub code: String,
+    /// Whether it is a major one (重大应用系统).
+    #[serde(default)]
+    pub major: bool,
+    /// Whether it serves the Internet.
+    #[serde(default)]
+    pub internet_facing: bool,
+}
+
+/// A person or desk to notify, over every channel given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// Who.
+    pub name: String,
+    /// E-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+}
+
+/// A webhook of the Standard Webhooks kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where to post.
+    pub url: String,
+    /// `whsec_` and base64: the signing secret that both sides know.
+    pub secret: Secret,
+}
+
+/// A secret text: printed nowhere, wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A number of like instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceRequest {
+    /// What they do; their names are `<role>-<n>`.
+    pub role: String,
+    /// How many.
+    pub count: u16,
+    /// Virtual processors of each.
+    pub vcpus: u16,
+    /// Memory of each, MiB.
+    pub memory_mib: u32,
+    /// Name of an image of the catalogue.
+    pub image: String,
+    /// Volumes of each, GiB.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_gib: Vec<u32>,
+    /// Volumes of each, MiB: instead of `volumes_gib`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_mib: Vec<u32>,
+    /// What may come in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingress: Vec<IngressRequest>,
+}
+
+impl InstanceRequest {
+    /// Sizes of the volumes of each instance, bytes.
+    #[must_use]
+    pub fn volumes_bytes(&self) -> Vec<u64> {
+        let gib = self.volumes_gib.iter().map(|size| u64::from(*size) << 30);
+        gib.chain(self.volumes_mib.iter().map(|size| u64::from(*size) << 20)).collect()
+    }
+}
+
+/// One port to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngressRequest {
+    /// `tcp` or `udp`.
+    pub protocol: Transport,
+    /// The port, not 0.
+    pub port: u16,
+}
+
+impl From<IngressRequest> for IngressRule {
+    fn from(request: IngressRequest) -> Self {
+        Self { protocol: request.protocol, port: request.port }
+    }
+}
+
+impl Application {
+    /// The application without the contacts' secrets, for records that are kept or shown.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut copy = self.clone();
+        for contact in &mut copy.contacts {
+            if let Some(webhook) = &mut contact.webhook {
+                webhook.secret = Secret::new("");
+            }
+        }
+        copy
+    }
+}

@@ -1,0 +1,125 @@
+//! The rows of the database as the rest of the controller reads them.
+
+use serde::{Deserialize, Serialize};
+use tenure_protocol::{
+    digest::Digest,
+    generation::Generation,
+    id::{HostId, OrderId, TenantId},
+    time::Timestamp,
+    wire::v1::{CommitInterval, HostFacts, Lane, Observation},
+};
+
+use crate::core::{lifecycle::Actor, tenant::Phase};
+
+/// A host as the controller knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// Which.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Its host key (Ed25519), which signs its attestations.
+    pub host_key: [u8; 32],
+    /// Whether it may connect.
+    pub admission: Admission,
+    /// Whether a session stands.
+    pub up: bool,
+    /// When it was last heard of; real clock.
+    pub seen_at: Option<Timestamp>,
+    /// Version of its agent.
+    pub agent_version: Option<String>,
+    /// Its boot id.
+    pub boot_id: Option<String>,
+    /// What it has.
+    pub facts: Option<HostFacts>,
+    /// What it last saw.
+    pub observation: Option<Observation>,
+}
+
+/// Whether a host may connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// Its join token was used twice: nobody knows which one is the host.
+    Blocked,
+}
+
+/// An order and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    /// Which.
+    pub id: OrderId,
+    /// To whom.
+    pub host: HostId,
+    /// About whom.
+    pub tenant: TenantId,
+    /// On which lane.
+    pub lane: Lane,
+    /// Its generation.
+    pub generation: Generation,
+    /// `configure`, `cut`, `restore` or `wipe`.
+    pub action: String,
+    /// The last state reported: `open`, `journalled`, `started`, `intent`, `done`, `failed`,
+    /// `refused`, or `superseded`.
+    pub state: String,
+    /// When it was made; real clock.
+    pub issued_at: Timestamp,
+    /// When the last report was recorded; real clock.
+    pub reported_at: Option<Timestamp>,
+    /// The host's words, if it failed or refused; else how far it is.
+    pub message: Option<String>,
+    /// For cuts and restores: when the kernel committed.
+    pub interval: Option<CommitInterval>,
+}
+
+/// One row of the journal: what happened, by whom, chained to the row before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalRecord {
+    /// Number of the row in the whole journal, from 1.
+    pub seq: u64,
+    /// About whom.
+    pub tenant: TenantId,
+    /// Number of the row among the tenant's, from 1.
+    pub tenant_seq: u64,
+    /// What: an event's name, or `attestation`.
+    pub kind: String,
+    /// When; legal time.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// The event itself, without secrets.
+    pub body: serde_json::Value,
+    /// The phase after it.
+    pub phase: Phase,
+    /// Digest that the ledger entry refers to.
+    pub object: Digest,
+    /// Digest of the row before it, of all rows.
+    pub previous: Digest,
+    /// Digest of this row.
+    pub digest: Digest,
+    /// Its place in the ledger, once it is there.
+    pub ledger_index: Option<u64>,
+}
+
+/// A signed envelope that was handed in or made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRecord {
+    /// About whom.
+    pub tenant: TenantId,
+    /// Digest of the envelope's bytes.
+    pub digest: Digest,
+    /// The statement's predicate type, its last part.
+    pub kind: String,
+    /// The host that made it; nothing if the controller did.
+    pub host: Option<HostId>,
+    /// The order that it is about.
+    pub order: Option<OrderId>,
+    /// When it was recorded; real clock.
+    pub at: Timestamp,
+    /// The DSSE envelope, exactly as signed.
+    pub envelope: Vec<u8>,
+    /// Its place in the ledger, once it is there.
+    pub ledger_index: Option<u64>,
+}
