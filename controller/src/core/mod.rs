@@ -2,9 +2,11 @@
 //!
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`obligation`] and
 //! [`calendar`] (the law's deadlines), [`dispatch`] (what the hosts are told), [`notice`] (what the
-//! customer is told), [`fleet`] and [`placement`] (where instances go).
+//! customer is told), [`destination`] (where a notice
+//! may go), [`fleet`] and [`placement`] (where instances go).
 
 pub mod calendar;
+pub mod destination;
 pub mod fleet;
 pub mod lifecycle;
 pub mod notice;

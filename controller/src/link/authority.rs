@@ -210,7 +210,8 @@ impl Authority {
         let subject = host.to_string();
         let mut params = leaf_params(&subject, now, HOST_LIFE)?;
         let uri = format!("{HOST_URI}{host}");
-        params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into().map_err(signing(&subject))?)];
+        params.subject_alt_names =
+            vec![SanType::URI(uri.as_str().try_into().map_err(signing(&subject))?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let leaf = params.signed_by(&request.key, &self.issuer).map_err(signing(&subject))?;
         Ok(vec![leaf.der().to_vec(), self.intermediate.to_vec()])

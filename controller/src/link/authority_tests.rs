@@ -20,7 +20,9 @@ fn request(params: &CertificateParams) -> Vec<u8> {
     params.serialize_request(&key).expect("a request").der().to_vec()
 }
 
-fn verifier(authority: &Authority) -> std::sync::Arc<dyn rustls::server::danger::ClientCertVerifier> {
+fn verifier(
+    authority: &Authority,
+) -> std::sync::Arc<dyn rustls::server::danger::ClientCertVerifier> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.root().clone()).expect("a root");
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
