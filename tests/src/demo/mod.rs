@@ -1,3 +1,5 @@
 //! The whole way of one tenant, on one machine.
 
+pub mod ctl;
+pub mod marks;
 pub mod show;

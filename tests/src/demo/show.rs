@@ -63,7 +63,6 @@ impl Show {
     ///
     /// # Errors
     /// The step's own, after it was recorded.
-    #[allow(clippy::disallowed_methods, reason = "the demo measures its own steps")]
     pub fn step<T>(
         &mut self,
         name: &str,

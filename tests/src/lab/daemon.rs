@@ -108,7 +108,6 @@ impl Drop for Daemon {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the lab starts processes, as an operator would")]
 fn command(program: &str) -> Command {
     Command::new(program)
 }
@@ -159,7 +158,6 @@ pub fn output(argv: &[&str], stdin: &[u8]) -> anyhow::Result<Output> {
 ///
 /// # Errors
 /// What `ready` fails with; or that `what` did not come within `limit`.
-#[allow(clippy::disallowed_methods, reason = "the lab polls what has no event")]
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,

@@ -3,4 +3,9 @@
 
 pub mod daemon;
 pub mod mail;
+pub mod net;
+pub mod probe;
 pub mod storage;
+pub mod stream;
+pub mod undo;
+pub mod webhook;

@@ -1,0 +1,154 @@
+//! What a run of the lab made outside of its own memory, written down before it is made, so that a
+//! later process can remove it if this one is killed.
+//!
+//! A run has a directory `/var/tmp/tenure-lab-<pid>`. Its network namespaces are named
+//! `tnl<pid>-<name>`; every process of the run lives in one of them. Mounts are below the directory,
+//! loop devices have their backing files there. So the directory's name alone says what to remove.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::daemon::{run, wait_for};
+
+const PARENT: &str = "/var/tmp";
+const PREFIX: &str = "tenure-lab-";
+
+/// A run's directory. Dropping it removes all that the run made, unless it is kept.
+pub struct RunDir {
+    /// The directory.
+    pub path: PathBuf,
+    pid: u32,
+    keep: bool,
+}
+
+impl RunDir {
+    /// A directory for this process, mode 0755.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create() -> anyhow::Result<Self> {
+        let pid = std::process::id();
+        let path = Path::new(PARENT).join(format!("{PREFIX}{pid}"));
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path, pid, keep: false })
+    }
+
+    /// The full name of this run's network namespace `name`.
+    #[must_use]
+    pub fn netns(&self, name: &str) -> String {
+        format!("tnl{}-{name}", self.pid)
+    }
+
+    /// Leaves everything as it is when this value is dropped, and in sweeps but the last.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    pub fn keep(&mut self) -> anyhow::Result<()> {
+        self.keep = true;
+        fs::write(self.path.join("keep"), "")?;
+        Ok(())
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if !self.keep {
+            for error in remove(self.pid) {
+                eprintln!("cleaning up: {error:#}");
+            }
+        }
+    }
+}
+
+/// Removes what runs left behind whose process is gone; kept ones only if `kept`. Returns their
+/// directories.
+///
+/// # Errors
+/// All that could not be removed, in one message.
+pub fn sweep(kept: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let mut swept = Vec::new();
+    let mut errors = Vec::new();
+    for entry in fs::read_dir(PARENT)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(pid) = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok()) else {
+            continue;
+        };
+        let runs = Path::new(&format!("/proc/{pid}")).exists();
+        if runs || (path.join("keep").exists() && !kept) {
+            continue;
+        }
+        errors.extend(remove(pid));
+        swept.push(path);
+    }
+    if errors.is_empty() {
+        return Ok(swept);
+    }
+    let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
+    anyhow::bail!("{}", lines.join("\n"))
+}
+
+/// Removes all that the run of `pid` made; goes on after an error, and returns all of them.
+fn remove(pid: u32) -> Vec<anyhow::Error> {
+    let dir = Path::new(PARENT).join(format!("{PREFIX}{pid}"));
+    let mut errors = Vec::new();
+    for netns in namespaces(&format!("tnl{pid}-")) {
+        errors.extend(remove_namespace(&netns).err());
+    }
+    errors.extend(unmount_below(&dir).err());
+    errors.extend(detach_loops(&dir).err());
+    if dir.exists() {
+        errors.extend(fs::remove_dir_all(&dir).with_context(|| format!("{}", dir.display())).err());
+    }
+    errors
+}
+
+fn namespaces(prefix: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/run/netns") else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+fn remove_namespace(netns: &str) -> anyhow::Result<()> {
+    wait_for(&format!("processes in {netns} to end"), Duration::from_secs(20), || {
+        let pids = run(&["ip", "netns", "pids", netns])?;
+        for pid in pids.split_whitespace() {
+            let _ = kill(Pid::from_raw(pid.parse()?), Signal::SIGKILL);
+        }
+        Ok(pids.trim().is_empty().then_some(()))
+    })?;
+    run(&["ip", "netns", "del", netns]).map(drop)
+}
+
+fn unmount_below(dir: &Path) -> anyhow::Result<()> {
+    let prefix = format!("{}/", dir.display());
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let below: Vec<&str> = below.filter(|mount| mount.starts_with(&prefix)).collect();
+    for mount in below.iter().rev() {
+        run(&["umount", mount])?;
+    }
+    Ok(())
+}
+
+fn detach_loops(dir: &Path) -> anyhow::Result<()> {
+    let prefix = format!("{}/", dir.display());
+    let list = run(&["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"])?;
+    for line in list.lines() {
+        if let Some((device, file)) = line.trim().split_once(char::is_whitespace)
+            && file.trim().starts_with(&prefix)
+        {
+            run(&["losetup", "-d", device])?;
+        }
+    }
+    Ok(())
+}
