@@ -2,6 +2,7 @@
 
 pub mod deadline;
 pub mod disk;
+pub mod key;
 pub mod memory;
 pub mod nft;
 pub mod pidfd;
