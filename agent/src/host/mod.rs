@@ -2,9 +2,10 @@
 
 pub mod deadline;
 pub mod disk;
-pub mod key;
+pub mod holders;
 pub mod memory;
 pub mod nft;
+pub mod overwrite;
 pub mod pidfd;
 pub mod process;
 pub mod qemu;

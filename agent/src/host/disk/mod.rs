@@ -1,0 +1,224 @@
+//! Wipes files on ext4 and XFS: overwritten in place, read back from the block device underneath.
+//!
+//! ```text
+//!  check ─▶ map ─▶ save ─▶ (write ─▶ flush ─▶ read back) × 2 ─▶ map again ─▶ save ─▶ unlink
+//! ```
+//!
+//! A file that reads as zeros proves nothing: truncating, punching and discarding all leave the old
+//! blocks. So the blocks are those of the map before the first write, they are read at their places
+//! on the device with `O_DIRECT`, and the map must be the same in the end.
+
+mod extents;
+mod filesystem;
+mod refusal;
+mod subject;
+mod topology;
+
+use std::{fs, io, ops::ControlFlow, os::unix::fs::MetadataExt as _, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tenure_protocol::evidence::predicate::{
+    Ending, NotMeasured,
+    media_wipe::{ExtentList, FileSystem, FileSystemKind, MediaWipeMeasured},
+    wipe::{DeviceReported, Writers},
+};
+
+use self::subject::{Step, Subject, list, unlink};
+pub use self::{
+    refusal::DiskRefusal,
+    topology::{Topology, resolve},
+};
+use super::{holders::FileIdentity, overwrite::Clocks};
+use crate::core::wipe::{Course, ExtentMap, Seed, Stage};
+
+/// A wipe of one file.
+#[derive(Debug, Clone)]
+pub struct DiskWipe {
+    /// The file.
+    pub path: PathBuf,
+    /// Seeds the first pass.
+    pub seed: Seed,
+    /// Whether the process that wrote to it is proven dead (pidfd).
+    pub vmm_dead: bool,
+    /// What was saved last, if this wipe was begun before.
+    pub resume: Option<DiskProgress>,
+    /// The clocks.
+    pub clocks: Clocks,
+}
+
+/// What is to be saved durably each time it is given, and handed in again for a resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskProgress {
+    file: FileIdentity,
+    file_bytes: u64,
+    file_system: FileSystem,
+    topology: Topology,
+    before: ExtentMap,
+    course: Course,
+    measurement: Option<DiskMeasurement>,
+}
+
+impl DiskProgress {
+    /// Where the content was before the first write.
+    #[must_use]
+    pub const fn before(&self) -> &ExtentMap {
+        &self.before
+    }
+
+    /// Stage and offset.
+    #[must_use]
+    pub const fn course(&self) -> &Course {
+        &self.course
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskMeasurement {
+    /// The facts from which the verdict follows.
+    pub measured: MediaWipeMeasured,
+    /// The disks' own word.
+    pub device_reported: Vec<DeviceReported>,
+    /// What nobody measured, with reasons.
+    pub not_measured: Vec<NotMeasured>,
+    /// How often the wipe was interrupted and resumed.
+    pub interruptions: u32,
+}
+
+/// Why there is no measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskFailure {
+    /// It must not be overwritten, or overwriting proves nothing. Nothing was written.
+    #[error("{} is not wiped: {refusal}{holders}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        refusal: DiskRefusal,
+        /// For [`DiskRefusal::Held`], who holds it.
+        holders: String,
+    },
+    /// Nothing is there. Never counts as a wipe.
+    #[error("{} is not there: nothing was wiped", path.display())]
+    Absent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The saved progress is another file's.
+    #[error("{} is not the file whose wipe was begun: look for who replaced it", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The caller stopped it; the last saved progress resumes it.
+    #[error("the wipe of {} was stopped", path.display())]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A step failed.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// Which.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DiskFailure {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::Absent { .. } => "absent",
+            Self::Replaced { .. } => "replaced",
+            Self::Stopped { .. } => "stopped",
+            Self::Io { .. } => "io",
+        }
+    }
+}
+
+/// Overwrites a file twice in place, reads it back twice from the block device, unlinks it.
+///
+/// `save` gets the progress before the first write, before each stage and regularly within; it must
+/// make it durable before it returns. If it breaks, the wipe stops.
+///
+/// # Errors
+/// [`DiskFailure`]. Faults of the medium are none: they are measured, and end in a failed verdict.
+pub fn wipe(
+    request: &DiskWipe,
+    save: &mut dyn FnMut(&DiskProgress) -> ControlFlow<()>,
+) -> Result<DiskMeasurement, DiskFailure> {
+    let step = Step { path: &request.path };
+    if let Some(measurement) = removed_before(request) {
+        return Ok(measurement);
+    }
+    let subject = Subject::open(request)?;
+    let mut progress = subject.progress(request)?;
+    if progress.course.stage() != Stage::Remove {
+        if save(&progress).is_break() {
+            return Err(DiskFailure::Stopped { path: request.path.clone() });
+        }
+        // Blocks beyond the end of the file come under it. It only grows: nothing is freed.
+        let end = progress.before.end().max(progress.file_bytes);
+        step.io("extend", subject.file.set_len(end))?;
+        subject.overwrite(request, &mut progress, save)?;
+        progress.measurement = Some(subject.measure(&progress)?);
+        if save(&progress).is_break() {
+            return Err(DiskFailure::Stopped { path: request.path.clone() });
+        }
+    }
+    let Some(mut measurement) = progress.measurement else {
+        unreachable!("a course at its end was measured");
+    };
+    step.io("unlink", unlink(&request.path, subject.identity))?;
+    measurement.measured.unlinked = step.io("look at", subject.file.metadata())?.nlink() == 0;
+    Ok(measurement)
+}
+
+/// What a file's wipe would overwrite: for the intent, before anything is written.
+///
+/// # Errors
+/// As [`wipe`]; all its checks are made.
+pub fn inspect(request: &DiskWipe) -> Result<(ExtentList, Topology), DiskFailure> {
+    let subject = Subject::open(request)?;
+    let list = list(&subject.map);
+    Ok((list, subject.topology))
+}
+
+/// The facts of a wipe that did not come to a measurement, for its statement: none.
+#[must_use]
+pub fn unmeasured(ending: Ending, clocks: Clocks) -> MediaWipeMeasured {
+    let none = ExtentList::of(&[], 0);
+    let unknown = FileSystemKind::Other("unknown".to_owned());
+    MediaWipeMeasured {
+        ending,
+        span: Course::begin(0, (clocks.now)()).span(),
+        file_system: FileSystem { kind: unknown, mount_options: String::new() },
+        topology: Vec::new(),
+        file_bytes: 0,
+        extents_before: none,
+        extents_after: None,
+        writers: Writers { vmm_dead: false, open_files: 0, mappings: 0 },
+        passes: Vec::new(),
+        read_backs: Vec::new(),
+        file_synced: false,
+        device_cache_flushed: false,
+        unlinked: false,
+        bad_ranges: Vec::new(),
+    }
+}
+
+/// A wipe that was measured, saved, and cut short after its file was unlinked.
+fn removed_before(request: &DiskWipe) -> Option<DiskMeasurement> {
+    let mut measurement = request.resume.as_ref()?.measurement.clone()?;
+    let gone = fs::symlink_metadata(&request.path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    measurement.measured.unlinked = true;
+    gone.then_some(measurement)
+}

@@ -1,0 +1,75 @@
+//! What overwriting in place cannot reach, or must not touch.
+
+/// Why a file is not overwritten. Nothing was written when one of these is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DiskRefusal {
+    /// The caller did not prove that the instance's process is dead.
+    #[error("the instance's process is not proven dead: stop it first")]
+    VmmAlive,
+    /// A directory, symbolic link, socket or device.
+    #[error("it is not a regular file: give the volume's own file")]
+    NotAFile,
+    /// More than one name.
+    #[error("it has more than one name (hard links): remove the others first")]
+    HardLinks,
+    /// Open or mapped elsewhere.
+    #[error("something else has it open or mapped: end that first")]
+    Held,
+    /// Neither ext4 nor XFS.
+    #[error("its file system is neither ext4 nor XFS: only the erasure of its key counts there")]
+    FileSystem,
+    /// ext4 with `data=journal`, or the inode's `j` attribute.
+    #[error("its content goes through the file system's journal: copies of it may stay there")]
+    JournalledContent,
+    /// An XFS real-time file.
+    #[error("its content lies on another device than its file system's (XFS real-time)")]
+    OtherDevice,
+    /// Shared with another file (reflink), or claimed twice.
+    #[error("it shares extents with another file (reflink): a write would go to a copy")]
+    SharedExtent,
+    /// Compressed or encrypted by the file system.
+    #[error("its file system encodes its content: what is on the device cannot be compared")]
+    EncodedExtent,
+    /// Inside the inode.
+    #[error("its content lies inside its inode")]
+    InlineExtent,
+    /// Packed with others'.
+    #[error("its tail shares a block with other files'")]
+    TailExtent,
+    /// Not yet on the device.
+    #[error("some of its content has no place on the device yet, even after a sync")]
+    DelallocExtent,
+    /// Not on block boundaries.
+    #[error("some of its extents are not aligned to blocks")]
+    UnalignedExtent,
+    /// A place or a flag that is not known.
+    #[error("the kernel does not say where some of its extents are")]
+    UnknownExtent,
+    /// A thin or snapshotted device-mapper device.
+    #[error("the device under it redirects writes (thin or snapshot): old blocks would stay")]
+    RedirectingDevice,
+}
+
+impl DiskRefusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::VmmAlive => "vmm_alive",
+            Self::NotAFile => "not_a_file",
+            Self::HardLinks => "hard_links",
+            Self::Held => "held",
+            Self::FileSystem => "file_system",
+            Self::JournalledContent => "journalled_content",
+            Self::OtherDevice => "other_device",
+            Self::SharedExtent => "shared_extent",
+            Self::EncodedExtent => "encoded_extent",
+            Self::InlineExtent => "inline_extent",
+            Self::TailExtent => "tail_extent",
+            Self::DelallocExtent => "delalloc_extent",
+            Self::UnalignedExtent => "unaligned_extent",
+            Self::UnknownExtent => "unknown_extent",
+            Self::RedirectingDevice => "redirecting_device",
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What lies under a file system, down to the disks: /sys/dev/block.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use nix::sys::stat::{major, minor};
+use tenure_protocol::evidence::predicate::{
+    media_wipe::{Layer, LayerKind},
+    wipe::DeviceReported,
+};
+
+/// How many layers are followed: more than any host has.
+const MAX_LAYERS: usize = 1024;
+
+/// sysfs counts in units of 512 bytes, whatever the device's sector is.
+const SYSFS_SECTOR: u64 = 512;
+
+/// Ends of the UUIDs that LVM gives to the hidden parts of thin pools, snapshots and VDO.
+const REDIRECTING: [&str; 5] = ["-tpool", "-tdata", "-cow", "-real", "-vpool"];
+
+/// The devices under a file system.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Topology {
+    /// From the file system's own device down to the disks.
+    pub layers: Vec<Layer>,
+    /// What the disks' firmware says.
+    pub reported: Vec<DeviceReported>,
+    /// Whether a layer sends writes elsewhere than the old blocks.
+    pub redirects: bool,
+}
+
+impl Topology {
+    /// What the layers are known by, from the top.
+    pub fn identities(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().map(|layer| layer.identity.as_str())
+    }
+}
+
+/// Follows a device number down.
+///
+/// # Errors
+/// If sysfs does not know the device, or the layers do not end.
+pub fn resolve(device: u64) -> io::Result<Topology> {
+    let mut topology = Topology { layers: Vec::new(), reported: Vec::new(), redirects: false };
+    follow(device_text(device), 0, &mut topology)?;
+    Ok(topology)
+}
+
+/// Opens the block device of that number with more flags (`O_DIRECT`), for reading.
+///
+/// # Errors
+/// If its node in /dev is missing, or is another device's.
+pub(super) fn open(device: u64, flags: i32) -> io::Result<File> {
+    let node = PathBuf::from("/dev").join(uevent(&sys(&device_text(device)), "DEVNAME")?);
+    let file = File::options().read(true).custom_flags(flags).open(&node)?;
+    let metadata = file.metadata()?;
+    if !metadata.file_type().is_block_device() || metadata.rdev() != device {
+        let text = format!("{} is not the device {}", node.display(), device_text(device));
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
+    Ok(file)
+}
+
+/// The kernel's name of a device, such as `dm-0`.
+///
+/// # Errors
+/// If sysfs does not know it.
+pub(super) fn kernel_name(device: u64) -> io::Result<String> {
+    let target = fs::canonicalize(sys(&device_text(device)))?;
+    Ok(target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// The device's logical sector, bytes.
+///
+/// # Errors
+/// If sysfs does not say.
+pub(super) fn sector_bytes(device: u64) -> io::Result<usize> {
+    let dir = fs::canonicalize(sys(&device_text(device)))?;
+    let whole = if dir.join("partition").exists() { dir.join("..") } else { dir };
+    let text = fs::read_to_string(whole.join("queue/logical_block_size"))?;
+    text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Result<()> {
+    if topology.layers.len() >= MAX_LAYERS {
+        return Err(io::Error::other("the layers of block devices do not end"));
+    }
+    let dir = fs::canonicalize(sys(&device))?;
+    let size_bytes = number(&dir.join("size")).unwrap_or(0) * SYSFS_SECTOR;
+    let mut layer = |kind, identity: String| {
+        let device = device.clone();
+        topology.layers.push(Layer { kind, device, offset_bytes, size_bytes, identity });
+    };
+    if dir.join("partition").exists() {
+        let name = uevent(&dir, "PARTUUID").or_else(|_| uevent(&dir, "DEVNAME"))?;
+        layer(LayerKind::Partition, name);
+        let start = number(&dir.join("start")).unwrap_or(0) * SYSFS_SECTOR;
+        let whole = read(&dir.join("../dev")).ok_or(io::ErrorKind::NotFound)?;
+        return follow(whole, start, topology);
+    }
+    if let Some(backing) = read(&dir.join("loop/backing_file")) {
+        layer(LayerKind::Loop, backing.clone());
+        let offset = number(&dir.join("loop/offset")).unwrap_or(0);
+        // A backing file in a file system without a device of its own ends the way: the loop is
+        // then the lowest layer that is known.
+        let Ok(metadata) = fs::metadata(&backing) else { return Ok(()) };
+        let below =
+            if metadata.file_type().is_block_device() { metadata.rdev() } else { metadata.dev() };
+        return if sys(&device_text(below)).exists() {
+            follow(device_text(below), offset, topology)
+        } else {
+            Ok(())
+        };
+    }
+    if let Some(uuid) = read(&dir.join("dm/uuid")) {
+        let name = read(&dir.join("dm/name")).unwrap_or_default();
+        layer(LayerKind::DeviceMapper, format!("{name} {uuid}").trim().to_owned());
+        topology.redirects |= REDIRECTING.iter().any(|end| uuid.ends_with(end));
+        return slaves(&dir, topology);
+    }
+    if let Some(uuid) = read(&dir.join("md/uuid")).or_else(|| read(&dir.join("md/array_state"))) {
+        layer(LayerKind::Raid, uuid);
+        return slaves(&dir, topology);
+    }
+    let disk = disk(&dir, &device);
+    let identity = disk.serial.clone().or_else(|| uevent(&dir, "DEVNAME").ok()).unwrap_or_default();
+    let kind = if is_disk(&dir) { LayerKind::Disk } else { LayerKind::Other };
+    layer(kind, identity);
+    topology.reported.push(disk);
+    Ok(())
+}
+
+fn slaves(dir: &Path, topology: &mut Topology) -> io::Result<()> {
+    for slave in fs::read_dir(dir.join("slaves"))? {
+        let device = read(&slave?.path().join("dev")).ok_or(io::ErrorKind::NotFound)?;
+        follow(device, 0, topology)?;
+    }
+    Ok(())
+}
+
+/// Whether hardware, or a hypervisor's, answers under this name: then it has a parent device.
+fn is_disk(dir: &Path) -> bool {
+    dir.join("device").exists()
+}
+
+fn disk(dir: &Path, device: &str) -> DeviceReported {
+    let first = |names: &[&str]| {
+        names.iter().find_map(|name| read(&dir.join(name)).filter(|text| !text.is_empty()))
+    };
+    DeviceReported {
+        device: device.to_owned(),
+        model: first(&["device/model"]),
+        serial: first(&["device/serial", "serial", "wwid", "device/wwid"]),
+        firmware: first(&["device/firmware_rev", "device/rev"]),
+        rotational: number(&dir.join("queue/rotational")).map(|flag| flag != 0),
+        write_cache: first(&["queue/write_cache"]),
+    }
+}
+
+fn device_text(device: u64) -> String {
+    format!("{}:{}", major(device), minor(device))
+}
+
+fn sys(device: &str) -> PathBuf {
+    Path::new("/sys/dev/block").join(device)
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+fn number(path: &Path) -> Option<u64> {
+    read(path)?.parse().ok()
+}
+
+fn uevent(dir: &Path, key: &str) -> io::Result<String> {
+    let text = fs::read_to_string(dir.join("uevent"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .map(str::to_owned)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}

@@ -1,0 +1,193 @@
+//! Who else holds a file: open descriptors and mappings in /proc, and a lease.
+//!
+//! The scan names the holders for people; the lease (`fcntl(2)`, `F_SETLEASE`) is what is
+//! complete, since the kernel refuses it while any other open file or mapping of the inode is left,
+//! those inside the kernel and those under way in sockets included, and breaks it when somebody opens the file
+//! later.
+#![allow(unsafe_code, reason = "fcntl's lease commands have no safe wrapper")]
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsRawFd as _, RawFd},
+        unix::fs::MetadataExt as _,
+    },
+    path::Path,
+};
+
+use nix::sys::stat::{major, makedev, minor};
+
+/// `F_SETSIG` (asm-generic/fcntl.h), which the libc crate leaves out.
+const F_SETSIG: libc::c_int = 10;
+
+/// A file as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileIdentity {
+    /// The file system's device number.
+    pub device: u64,
+    /// The inode's number.
+    pub inode: u64,
+}
+
+impl FileIdentity {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// If it cannot be asked for.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// `major:minor` of the device.
+    #[must_use]
+    pub fn device_name(&self) -> String {
+        format!("{}:{}", major(self.device), minor(self.device))
+    }
+}
+
+/// What was found in /proc.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holders {
+    /// Processes with an open descriptor: id and name.
+    pub open: Vec<(i32, String)>,
+    /// Processes with a mapping.
+    pub mapped: Vec<(i32, String)>,
+    /// Processes whose descriptors this process may not see.
+    pub unseen: u32,
+}
+
+impl Holders {
+    /// Whether nobody was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.mapped.is_empty()
+    }
+
+    /// The holders, for a sentence.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let mut names: Vec<String> = self
+            .open
+            .iter()
+            .chain(&self.mapped)
+            .map(|(id, name)| format!("{name} ({id})"))
+            .collect();
+        names.dedup();
+        names.join(", ")
+    }
+}
+
+/// Looks through /proc for other holders of a file than the descriptor `own` of this process.
+///
+/// # Errors
+/// If /proc itself cannot be read.
+pub fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
+    let mut found = Holders::default();
+    let this = i32::try_from(std::process::id()).unwrap_or(0);
+    for entry in fs::read_dir("/proc")? {
+        let Ok(entry) = entry else { continue };
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let own = (id == this).then_some(own.as_raw_fd());
+        match has_open(&entry.path(), identity, own) {
+            Ok(true) => found.open.push((id, name_of(&entry.path()))),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found.unseen += 1,
+            // It ended while it was looked at.
+            Err(_) => continue,
+        }
+        if has_mapped(&entry.path(), identity).unwrap_or(false) {
+            found.mapped.push((id, name_of(&entry.path())));
+        }
+    }
+    Ok(found)
+}
+
+fn has_open(process: &Path, identity: FileIdentity, own: Option<RawFd>) -> io::Result<bool> {
+    for entry in fs::read_dir(process.join("fd"))? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if own.is_some() && own == number {
+            continue;
+        }
+        // Follows the link to the open file itself, whatever its name and mount namespace.
+        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+        if metadata.dev() == identity.device && metadata.ino() == identity.inode {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_mapped(process: &Path, identity: FileIdentity) -> io::Result<bool> {
+    let text = fs::read(process.join("maps"))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().any(|line| maps_line(line) == Some((identity.device, identity.inode))))
+}
+
+/// Device and inode of a line such as `7f…-7f… rw-s 00000000 07:00 12 /path` (proc(5)).
+fn maps_line(line: &str) -> Option<(u64, u64)> {
+    let mut words = line.split_whitespace().skip(3);
+    let (major, minor) = words.next()?.split_once(':')?;
+    let inode = words.next()?.parse().ok()?;
+    let number = |hex| u64::from_str_radix(hex, 16).ok();
+    Some((makedev(number(major)?, number(minor)?), inode))
+}
+
+fn name_of(process: &Path) -> String {
+    fs::read_to_string(process.join("comm"))
+        .map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())
+}
+
+/// How it is known that nobody else holds a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusion {
+    /// A write lease: the kernel says so, and says it if it ceases.
+    Leased,
+    /// The file system has no leases; the scan of /proc saw every process.
+    Scanned,
+}
+
+/// Takes a write lease on the only open descriptor of a file.
+///
+/// # Errors
+/// `EAGAIN` if anything else has it open or mapped, `EINVAL` where the file system has no leases,
+/// `EACCES` without the capability `CAP_LEASE` on another user's file.
+pub fn lease(file: &File) -> io::Result<()> {
+    // A broken lease is announced by SIGIO, which ends a process; SIGURG is ignored unless somebody
+    // asks for it, and the lease is asked for at the end.
+    fcntl(file, F_SETSIG, libc::SIGURG)?;
+    fcntl(file, libc::F_SETLEASE, libc::F_WRLCK)?;
+    Ok(())
+}
+
+/// Whether the lease is still whole: nobody tried to open the file since.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn is_leased(file: &File) -> io::Result<bool> {
+    Ok(fcntl(file, libc::F_GETLEASE, 0)? == libc::F_WRLCK)
+}
+
+fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and the three commands that are
+    // used here take an integer and touch no memory of this process.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_maps_gives_device_and_inode() {
+        let line = "7f1c2000-7f1c3000 rw-s 00000000 07:10 131   /var/lib/tenure/a b";
+        assert_eq!(maps_line(line), Some((makedev(7, 16), 131)));
+        assert_eq!(maps_line("7f1c2000-7f1c3000 rw-p 00000000 00:00 0"), Some((makedev(0, 0), 0)));
+        assert_eq!(maps_line("nonsense"), None);
+    }
+}

@@ -1,0 +1,330 @@
+//! Drives a [`Course`] over a medium: writes and read-backs with several pieces in flight.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    ops::ControlFlow,
+    os::unix::fs::FileExt as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use tenure_protocol::{
+    evidence::predicate::{
+        media_wipe::Range,
+        wipe::{Pattern, ReadLayer},
+    },
+    time::Timestamp,
+};
+
+use crate::core::wipe::{Chunk, Course, ExtentMap, Keystream, Lap, RangeSet, Seed, Stage};
+
+/// Bytes of one write or read.
+pub const PIECE_BYTES: usize = 1 << 20;
+
+/// How many pieces are in flight. More gained nothing where it was measured.
+const LANES: usize = 4;
+
+/// Where a buffer for `O_DIRECT` must begin.
+const ALIGNMENT: usize = 4096;
+
+/// Differences are noted in units of this many bytes.
+const SECTOR_BYTES: usize = 512;
+
+/// Progress is saved at least each time so many bytes are through …
+const SAVE_BYTES: u64 = 64 << 20;
+
+/// … but no more than about so many times in a stage, since each save carries the whole map.
+const SAVES: u64 = 64;
+
+/// The clocks, given by the engine: `clock.rs` alone reads them.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+    /// Since any fixed moment, never jumping.
+    pub monotonic: fn() -> Duration,
+}
+
+/// What is overwritten, and where it is read back.
+pub(super) struct Medium<'a> {
+    /// Writes at an offset in the file.
+    pub(super) write: &'a (dyn Fn(&[u8], u64) -> io::Result<usize> + Sync),
+    /// Reads back at a place on the medium.
+    pub(super) read_from: &'a File,
+    /// Both offsets for each byte.
+    pub(super) map: &'a ExtentMap,
+    /// Smallest unit of writing and reading, bytes; at most [`ALIGNMENT`].
+    pub(super) sector_bytes: usize,
+    /// Makes what was written durable, in the file system and in the device.
+    pub(super) flush: &'a (dyn Fn() -> io::Result<()> + Sync),
+    /// What `read_from` is.
+    pub(super) layer: ReadLayer,
+    /// Whether `read_from` bypasses the page cache.
+    pub(super) direct: bool,
+}
+
+/// Why a course did not come to its end.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The caller asked for it.
+    Stopped,
+    /// What was written could not be made durable.
+    Flush(io::Error),
+}
+
+/// Carries a course on to [`Stage::Remove`], and saves it before each stage and regularly within.
+pub(super) fn carry_out(
+    course: &mut Course,
+    seed: Seed,
+    medium: &Medium<'_>,
+    clocks: Clocks,
+    save: &mut dyn FnMut(&Course) -> ControlFlow<()>,
+) -> Result<(), Halt> {
+    let keystream = Keystream::new(seed);
+    let mut last = (clocks.monotonic)();
+    let mut lap = move || {
+        let now = (clocks.monotonic)();
+        let since = now.saturating_sub(std::mem::replace(&mut last, now));
+        Lap { at: (clocks.now)(), since_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) }
+    };
+    loop {
+        if save(course).is_break() {
+            return Err(Halt::Stopped);
+        }
+        let (pattern, writes) = match course.stage() {
+            Stage::Write(pattern) => (pattern, true),
+            Stage::ReadBack(pattern) => (pattern, false),
+            Stage::Remove => return Ok(()),
+        };
+        let piece = Piece { medium, keystream: &keystream, pattern };
+        let from = course.offset();
+        let flow = if writes {
+            let runs = medium.map.runs(PIECE_BYTES, from);
+            in_lanes(runs, &|chunk, buffers| piece.write(chunk, buffers), course, &mut lap, save)
+        } else {
+            let pieces = medium.map.pieces(PIECE_BYTES, from);
+            in_lanes(pieces, &|chunk, buffers| piece.read(chunk, buffers), course, &mut lap, save)
+        };
+        if flow.is_break() {
+            return Err(Halt::Stopped);
+        }
+        if writes {
+            (medium.flush)().map_err(Halt::Flush)?;
+        }
+        course.complete(medium.layer, medium.direct, lap());
+    }
+}
+
+/// What went wrong in one piece.
+#[derive(Default)]
+struct Faults {
+    errors: RangeSet,
+    mismatches: RangeSet,
+}
+
+type Act<'a> = dyn Fn(&Chunk, &mut Buffers) -> Faults + Sync + 'a;
+
+/// Runs `act` on all chunks, [`LANES`] at a time, and notes in the course how far all are through.
+fn in_lanes(
+    chunks: impl Iterator<Item = Chunk> + Send,
+    act: &Act<'_>,
+    course: &mut Course,
+    lap: &mut dyn FnMut() -> Lap,
+    save: &mut dyn FnMut(&Course) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let chunks = Mutex::new(chunks.fuse());
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::sync_channel(4 * LANES);
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            let (sender, chunks, stop) = (sender.clone(), &chunks, &stop);
+            scope.spawn(move || {
+                let mut buffers = Buffers::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(chunk) = next else { break };
+                    let faults = act(&chunk, &mut buffers);
+                    if sender.send((chunk, faults)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let flow = follow(receiver, course, lap, save);
+        stop.store(true, Ordering::Relaxed);
+        flow
+    })
+}
+
+/// Follows the lanes: the course counts what is through without a gap.
+fn follow(
+    through: mpsc::Receiver<(Chunk, Faults)>,
+    course: &mut Course,
+    lap: &mut dyn FnMut() -> Lap,
+    save: &mut dyn FnMut(&Course) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let step = SAVE_BYTES.max(course.target_bytes() / SAVES);
+    let mut ahead: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut done = course.offset();
+    let mut saved = done;
+    for (chunk, faults) in through {
+        ahead.insert(chunk.position, chunk.position + chunk.length as u64);
+        // The first piece of a resumed stage may begin before the offset: it is done again.
+        while let Some(first) = ahead.first_entry().filter(|first| *first.key() <= done) {
+            done = done.max(first.remove());
+        }
+        course.advance(done, &faults.errors, &faults.mismatches, lap());
+        if done - saved >= step {
+            saved = done;
+            save(course)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// How one piece is written and read back.
+struct Piece<'a> {
+    medium: &'a Medium<'a>,
+    keystream: &'a Keystream,
+    pattern: Pattern,
+}
+
+impl Piece<'_> {
+    fn write(&self, chunk: &Chunk, buffers: &mut Buffers) -> Faults {
+        let content = self.content(chunk, &mut buffers.content);
+        let mut faults = Faults::default();
+        if write_all(self.medium.write, content, chunk.logical).is_ok() {
+            return faults;
+        }
+        // Sector by sector, for the exact range.
+        let sector = self.medium.sector_bytes;
+        for (number, bytes) in content.chunks(sector).enumerate() {
+            let logical = chunk.logical + (number * sector) as u64;
+            if write_all(self.medium.write, bytes, logical).is_err() {
+                for range in places(self.medium.map, logical, bytes.len() as u64) {
+                    faults.errors.add(range);
+                }
+            }
+        }
+        faults
+    }
+
+    fn read(&self, chunk: &Chunk, buffers: &mut Buffers) -> Faults {
+        let expected = self.content(chunk, &mut buffers.content);
+        let found = &mut buffers.found.bytes()[..chunk.length];
+        let mut faults = Faults::default();
+        if read_all(self.medium.read_from, found, chunk.physical).is_ok() {
+            if found != expected {
+                note_differences(&mut faults.mismatches, chunk.physical, expected, found);
+            }
+            return faults;
+        }
+        let sector = self.medium.sector_bytes;
+        for (number, expected) in expected.chunks(sector).enumerate() {
+            let physical = chunk.physical + (number * sector) as u64;
+            let found = &mut buffers.found.bytes()[..expected.len()];
+            if read_all(self.medium.read_from, found, physical).is_err() {
+                let length_bytes = expected.len() as u64;
+                faults.errors.add(Range { offset_bytes: physical, length_bytes });
+            } else if found != expected {
+                note_differences(&mut faults.mismatches, physical, expected, found);
+            }
+        }
+        faults
+    }
+
+    fn content<'b>(&self, chunk: &Chunk, buffer: &'b mut Buffer) -> &'b [u8] {
+        let bytes = &mut buffer.bytes()[..chunk.length];
+        match self.pattern {
+            Pattern::Stream => self.keystream.fill(chunk.logical, bytes),
+            // A lane's buffers begin as zeros, and a stage has one pattern.
+            Pattern::Zeros => {}
+        }
+        bytes
+    }
+}
+
+/// Notes each sector that differs, as a whole.
+fn note_differences(set: &mut RangeSet, start: u64, expected: &[u8], found: &[u8]) {
+    let sectors = expected.chunks(SECTOR_BYTES).zip(found.chunks(SECTOR_BYTES));
+    for (number, (expected, found)) in sectors.enumerate() {
+        if expected != found {
+            let offset_bytes = start + (number * SECTOR_BYTES) as u64;
+            set.add(Range { offset_bytes, length_bytes: found.len() as u64 });
+        }
+    }
+}
+
+/// Where a run of the file lies on the medium.
+fn places(map: &ExtentMap, logical: u64, length: u64) -> impl Iterator<Item = Range> {
+    let end = logical.saturating_add(length);
+    map.extents().iter().filter_map(move |extent| {
+        let from = logical.max(extent.logical);
+        let to = end.min(extent.logical + extent.length);
+        (from < to).then(|| Range {
+            offset_bytes: extent.physical + (from - extent.logical),
+            length_bytes: to - from,
+        })
+    })
+}
+
+fn write_all(
+    write: &(dyn Fn(&[u8], u64) -> io::Result<usize> + Sync),
+    mut bytes: &[u8],
+    mut offset: u64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                bytes = &bytes[count.min(bytes.len())..];
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read_all(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(bytes, offset)
+}
+
+/// The buffers of one lane.
+struct Buffers {
+    content: Buffer,
+    found: Buffer,
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Self { content: Buffer::new(), found: Buffer::new() }
+    }
+}
+
+/// [`PIECE_BYTES`] of memory at a multiple of [`ALIGNMENT`], zeros at first.
+struct Buffer {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    fn new() -> Self {
+        let memory = vec![0; PIECE_BYTES + ALIGNMENT];
+        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        Self { memory, start }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + PIECE_BYTES]
+    }
+}
