@@ -1,6 +1,6 @@
 //! The controller's HTTP API: one request, one answer, each with a limit. Trusts the CA of the
-//! profile and no other, goes straight to the controller (no proxy, no redirect), and only by HTTPS,
-//! because every request carries the token.
+//! profile and no other, goes straight to the controller (no proxy, no redirect), and only by
+//! HTTPS, because every request carries the token.
 
 use std::{fmt, io::Read, time::Duration};
 
@@ -48,7 +48,7 @@ impl Api {
         let authority = controller.strip_prefix("https://").unwrap_or_default();
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
             return Err(Failure::Usage(format!(
-                "{controller:?} is no controller: give a URL such as https://controller.example:8443"
+                "{controller:?} is no controller: give a URL such as https://tenure.example:8443"
             )));
         }
         let roots: Vec<_> =

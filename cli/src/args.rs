@@ -29,7 +29,8 @@ Settings come from the options above, else from ~/.config/tenure/tenurectl.toml:
   token_file = \"token\"     # mode 0600; a token never stands in an argument or the environment
 
 Exit codes: 0 done, 1 refused, 2 wrong use, 3 the evidence does not hold, 4 the controller
-cannot be reached or has failed, 5 the answer could not be written, 6 not finished within --wait-limit.";
+cannot be reached or has failed, 5 the answer could not be written, 6 not finished within
+--wait-limit.";
 
 /// The command line.
 #[derive(Debug, Parser)]

@@ -23,7 +23,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// A column of a table: its title, and where its value stands (JSON pointers, the first that exists).
+/// A column of a table: its title, and where its value stands (the first JSON pointer that exists).
 pub(crate) struct Column {
     title: &'static str,
     pointers: &'static [&'static str],

@@ -1,5 +1,5 @@
-//! `--wait`: asks again until what was begun has ended, shows each change on stderr, and gives up at
-//! a limit. A controller that is away for a moment (restarted, say) does not end the wait.
+//! `--wait`: asks again until what was begun has ended, shows each change on stderr, and gives up
+//! at a limit. A controller that is away for a moment (restarted, say) does not end the wait.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(crate) fn until(
         }
         if waited >= limit {
             return Err(Failure::Unfinished(format!(
-                "not ended after {} s: {shown}; it goes on, look again with `tenurectl tenant show`",
+                "not ended after {} s: {shown}; it goes on: look again later",
                 args.wait_limit
             )));
         }

@@ -1,0 +1,258 @@
+//! tenurectl as scripts meet it: its exit codes and what it prints, against a small HTTPS double
+//! of the controller.
+
+mod double;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use double::{Double, answer};
+
+const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+struct Site {
+    dir: tempfile::TempDir,
+    double: Double,
+}
+
+impl Site {
+    /// A controller that gives these answers, one per request, and settings for it.
+    fn new(answers: &[String]) -> Self {
+        let double = Double::start(answers);
+        let dir = tempfile::tempdir().unwrap();
+        let site = Self { dir, double };
+        site.write("ca.pem", &site.double.ca);
+        site.write("token", "secret-token\n");
+        let profile = format!(
+            "controller = \"https://localhost:{}\"\nca = \"ca.pem\"\ntoken_file = \"token\"\n",
+            site.double.port
+        );
+        site.write("profile.toml", &profile);
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = tenurectl(line, self.dir.path());
+        command.arg("--profile").arg(self.path("profile.toml"));
+        command
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        Ran::of(self.command(line).output().unwrap())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs the program under test")]
+fn tenurectl(line: &str, dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenurectl"));
+    command.current_dir(dir).env("HOME", dir).stdin(Stdio::null());
+    command.args(line.replace(" T", &format!(" {TENANT}")).split_whitespace());
+    command
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn view(phase: &str, isolation: &str) -> String {
+    answer(
+        200,
+        &format!(
+            r#"{{"id":"{TENANT}","customer":"bureau","system":{{"name":"portal"}},
+                "phase":"{phase}","isolation":"{isolation}","instances":[]}}"#
+        ),
+    )
+}
+
+#[test]
+fn a_list_is_a_table_for_people_and_the_answer_itself_for_scripts() {
+    let list =
+        answer(200, &format!(r#"[{{"id":"{TENANT}","customer":"b\u001b[1m","phase":"trial"}}]"#));
+    let site = Site::new(&[list.clone(), list]);
+    let table = site.run("tenant list --phase trial");
+    assert_eq!(table.code, Some(0), "{table:?}");
+    assert!(table.stdout.contains("PHASE") && table.stdout.contains("trial"), "{table:?}");
+    assert!(!table.stdout.contains('\u{1b}'), "{table:?}");
+    let json = site.run("tenant list --output json");
+    assert!(json.stdout.trim_start().starts_with('['), "{json:?}");
+    let requests = site.double.requests();
+    assert!(requests[0].starts_with("GET /v1/tenants?phase=trial "), "{requests:?}");
+    assert!(requests[0].to_lowercase().contains("authorization: bearer secret-token"));
+}
+
+#[test]
+fn a_refusal_shows_its_sentence_and_code_and_exits_1() {
+    let problem = answer(
+        409,
+        r#"{"type":"about:blank","title":"Conflict","status":409,"code":"same-person",
+            "detail":"You have approved this wipe already: another person must."}"#,
+    );
+    let site = Site::new(&[problem.clone(), problem]);
+    let ran = site.run("wipe approve T");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let wanted =
+        "tenurectl: You have approved this wipe already: another person must. (same-person)";
+    assert_eq!(ran.stderr.trim_end(), wanted);
+    let ran = site.run("wipe approve T --output json");
+    assert!(ran.stderr.contains(r#""code":"same-person""#), "{ran:?}");
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn what_is_sent_is_what_the_api_takes() {
+    let site = Site::new(&vec![view("trial", "connected"); 5]);
+    site.write("a.pdf", "abc");
+    for line in [
+        "report submit T --test-report a.pdf --security-report a.pdf",
+        "cut T --reason attack",
+        "offboarding request T --stop-day 2026-10-20 --reason merged",
+        "offboarding confirm T --migrated --backed-up",
+        "review approve T --opinion fine",
+    ] {
+        let ran = site.run(line);
+        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
+    }
+    let requests = site.double.requests();
+    let body = |at: usize| -> serde_json::Value {
+        let request: &String = &requests[at];
+        serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(body(0)["test_report"]["sha256"], digest);
+    assert_eq!(body(1), serde_json::json!({"kind": "emergency", "reason": "attack"}));
+    assert_eq!(body(2)["stop_day"], "2026-10-20");
+    assert_eq!(body(3), serde_json::json!({"migrated": true, "backed_up": true}));
+    assert_eq!(body(4), serde_json::json!({"decision": "approve", "opinion": "fine"}));
+    assert!(requests[4].starts_with(&format!("POST /v1/tenants/{TENANT}/review ")));
+}
+
+#[test]
+fn a_wait_shows_each_change_and_ends_with_the_last_phase() {
+    let site = Site::new(&[
+        view("configuring", "connected"),
+        view("configuring", "connected"),
+        answer(503, r#"{"detail":"starting"}"#),
+        view("trial", "connected"),
+    ]);
+    let ran = site.run("review approve T --opinion ok --wait --wait-limit 30");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("configuring") && ran.stderr.contains("starting"), "{ran:?}");
+    assert!(ran.stdout.contains("trial"), "{ran:?}");
+}
+
+#[test]
+fn a_wait_that_ends_badly_exits_1_and_one_that_does_not_end_exits_6() {
+    let site = Site::new(&[view("wiping", "connected"), view("wipe-failed", "connected")]);
+    assert_eq!(site.run("wipe approve T --wait").code, Some(1));
+    let site = Site::new(&[view("online", "cutting"), view("online", "cutting")]);
+    let ran = site.run("cut T --reason attack --wait --wait-limit 0");
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+}
+
+#[test]
+fn no_controller_a_foreign_certificate_and_a_failed_controller_exit_4() {
+    let site = Site::new(&[answer(500, r#"{"code":"store","detail":"the disk is full"}"#)]);
+    let ran = site.run("host list");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("the disk is full"), "{ran:?}");
+
+    let other = Site::new(&[view("trial", "connected")]);
+    other.write("ca.pem", &site.double.ca);
+    let ran = other.run("host list");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("--ca"), "{ran:?}");
+
+    let ran = site.run("host list --controller https://localhost:1");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("cannot reach https://localhost:1"), "{ran:?}");
+}
+
+#[test]
+fn wrong_use_exits_2_and_says_what_would_be_right() {
+    let site = Site::new(&[]);
+    site.write("bad.json", "{ \"customer\": ");
+    for (line, hint) in [
+        ("tenant show nonsense", "give a UUID"),
+        ("application submit bad.json", "application example"),
+        ("application submit absent.json", "absent.json"),
+        ("host list --controller http://localhost:1", "https://"),
+        ("host list --token-file absent", "absent"),
+        ("host list --ca token", "certificate"),
+        ("", "Usage"),
+    ] {
+        let ran = site.run(line);
+        assert_eq!(ran.code, Some(2), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(hint), "{line}: {ran:?}");
+    }
+    let ran = Ran::of(tenurectl("host list", site.dir.path()).output().unwrap());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("tenurectl.toml"), "{ran:?}");
+    assert_eq!(site.double.requests().len(), 0);
+}
+
+#[test]
+fn a_full_stdout_is_not_success() {
+    let site = Site::new(&[view("trial", "connected")]);
+    for line in ["application example", "--help", "--version", "tenant show T"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(site.command(line).stdout(full).output().unwrap());
+        assert_eq!(ran.code, Some(5), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("stdout"), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_bundle_is_written_whole_or_not_at_all() {
+    let cut_short =
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\nconnection: close\r\n\r\nabc".to_owned();
+    let site = Site::new(&[answer(200, "abcdefghij"), cut_short]);
+    let ran = site.run("bundle fetch T -o exit.tar");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(fs::read_to_string(site.path("exit.tar")).unwrap(), "abcdefghij");
+    let ran = site.run("bundle fetch T -o second.tar");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(!site.path("second.tar").exists() && !site.path("second.tar.part").exists());
+}
+
+#[test]
+fn a_new_token_goes_into_a_private_new_file_or_is_not_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new(&[answer(201, r#"{"token":"new-secret"}"#)]);
+    let ran = site.run("token create rita --role reviewer -o rita.token");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stdout.contains("new-secret"), "{ran:?}");
+    assert_eq!(fs::read_to_string(site.path("rita.token")).unwrap(), "new-secret\n");
+    let mode = fs::metadata(site.path("rita.token")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let ran = site.run("token create rita --role reviewer -o rita.token");
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert_eq!(site.double.requests().len(), 1);
+}
