@@ -1,358 +1,192 @@
-//! The lifecycle: what may happen to a tenant, and what follows. The diagram stands in
-//! [`super::tenant`]; this is the only writer of a tenant's phase.
+//! The lifecycle: one pure function from a tenant and an event to the next tenant and what follows.
+//! The diagram stands in [`super::tenant`]; this module is the only writer of a tenant's phase.
+//!
+//! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
+//! [`leaving`] hold the three parts of the way, [`passing`] what time alone does. Time alone never
+//! destroys: no wipe starts from a [`Event::Tick`].
 
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use tenure_protocol::{
-    digest::Digest,
-    id::{HostId, InstanceId, NoticeId, OrderId},
-    time::Timestamp,
-    wire::v1::{Action, CommitInterval, Power, WipeSubject},
+pub mod admit;
+mod cutting;
+pub mod event;
+mod joining;
+mod leaving;
+mod passing;
+mod step;
+
+use tenure_protocol::time::Timestamp;
+
+pub use event::{
+    Actor, CutKind, Decision, Document, Effect, Event, Finding, FindingResult, OrderDraft,
+    Reported, ReportsDecision, Role, Transition,
 };
 
+use self::step::Step;
 use super::{
-    notice::{Grade, Notice},
-    tenant::{Application, Tenant},
+    calendar::Calendar,
+    fleet::Fleet,
+    refusal::{Code, Refusal},
+    tenant::{Application, OrderFate, OrderKind, Tenant},
 };
 
-/// Who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// A person's or script's name: separation of duties goes by it.
-    pub name: String,
-    /// In which role.
-    pub role: Role,
-    /// For which customer; customers only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer: Option<String>,
+/// What a decision depends on besides the tenant and the event.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Legal time.
+    pub now: Timestamp,
+    /// Real time: what orders, notices and cuts are stamped with.
+    pub real_now: Timestamp,
+    /// Fresh random bytes: ids, nonces and salts are drawn from them.
+    pub seed: [u8; 32],
+    /// The working-day calendar.
+    pub calendar: &'a Calendar,
+    /// The hosts, images, marks and networks.
+    pub fleet: &'a Fleet,
 }
 
-/// Roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Acts for a customer.
-    Customer,
-    /// Gives opinions for the provider.
-    Reviewer,
-    /// Runs the platform.
-    Operator,
-    /// Answers for the platform's security.
-    Security,
-    /// Reads everything, changes nothing.
-    Auditor,
-    /// Enrols hosts and makes tokens.
-    Administrator,
-    /// The controller itself: reports, deliveries, deadlines. No token has it.
-    Controller,
+/// Takes an application in: a new tenant in `Submitted`.
+///
+/// # Errors
+/// [`Refusal`] with a code and a sentence; nothing is to be recorded then.
+pub fn open(
+    application: &Application,
+    actor: &Actor,
+    context: &Context<'_>,
+) -> Result<Transition, Refusal> {
+    admit::customer_of(&application.customer, actor)?;
+    joining::submit_first(application, actor, context)
 }
 
-impl Role {
-    /// The stable kebab-case text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Reviewer => "reviewer",
-            Self::Operator => "operator",
-            Self::Security => "security",
-            Self::Auditor => "auditor",
-            Self::Administrator => "administrator",
-            Self::Controller => "controller",
+/// Lets one event happen to a tenant.
+///
+/// # Errors
+/// [`Refusal`] with a code and a sentence; the tenant is as it was.
+pub fn apply(
+    tenant: &Tenant,
+    event: &Event,
+    actor: &Actor,
+    context: &Context<'_>,
+) -> Result<Transition, Refusal> {
+    admit::role(tenant, event, actor)?;
+    admit::phase(tenant.phase, event)?;
+    let mut step = Step::new(tenant.clone(), actor, context);
+    match event {
+        Event::Submit { application } => joining::submit_again(&mut step, application)?,
+        Event::Review { decision, opinion } => joining::review(&mut step, *decision, opinion)?,
+        Event::RetryConfiguration => joining::retry(&mut step),
+        Event::DeclareDeployment => joining::declare_deployment(&mut step),
+        Event::SubmitReports { test_report, security_report } => {
+            joining::submit_reports(&mut step, test_report, security_report)?;
+        }
+        Event::ReviewReports { decision, opinion } => {
+            joining::review_reports(&mut step, *decision, opinion)?;
+        }
+        Event::FileAssessment { document } => joining::file_assessment(&mut step, document)?,
+        Event::FileIcp { document } => joining::file_icp(&mut step, document)?,
+        Event::Cut { kind: CutKind::Emergency, reason } => cutting::cut(&mut step, reason)?,
+        Event::Restore { reason } => cutting::restore(&mut step, reason)?,
+        Event::RequestOffboarding { stop_day, reason } => {
+            leaving::request(&mut step, *stop_day, reason)?;
+        }
+        Event::ReviewOffboarding { decision, opinion } => {
+            leaving::review(&mut step, *decision, opinion)?;
+        }
+        Event::ConfirmOffboarding { migrated, backed_up } => {
+            leaving::confirm(&mut step, *migrated, *backed_up)?;
+        }
+        Event::ApproveWipe => leaving::approve_wipe(&mut step)?,
+        Event::OrderReported { host, order, report } => {
+            reported(&mut step, *host, *order, report)?;
+        }
+        Event::NoticeDelivered { notice, grade, at } => {
+            if grade.discharges() {
+                cutting::notified(&mut step, *notice, *at);
+                joining::handed_over(&mut step, *notice);
+            }
+        }
+        Event::Tick => passing::tick(&mut step),
+    }
+    Ok(step.finish())
+}
+
+/// A host's report goes to the part of the way that gave the order.
+fn reported(
+    step: &mut Step<'_>,
+    host: tenure_protocol::id::HostId,
+    order: tenure_protocol::id::OrderId,
+    report: &Reported,
+) -> Result<(), Refusal> {
+    let known = step.tenant.orders.iter().find(|known| known.id == order && known.host == host);
+    let Some(known) = known else {
+        return Err(Refusal::new(
+            Code::UnknownOrder,
+            format!("order {order} is not, or no longer, an order of this tenant to {host}"),
+        ));
+    };
+    if known.state == OrderFate::Done {
+        return Ok(());
+    }
+    let kind = known.kind;
+    match (kind, report) {
+        (OrderKind::Configure, Reported::Configured { instances }) => {
+            joining::configured(step, host, order, instances);
+        }
+        (OrderKind::Stop, Reported::Configured { instances }) => {
+            leaving::stopped(step, host, order, instances);
+        }
+        (OrderKind::Cut, Reported::Cut { interval }) => {
+            cutting::committed(step, host, order, *interval);
+        }
+        (OrderKind::Restore, Reported::Restored { interval }) => {
+            cutting::restored(step, order, *interval);
+        }
+        (OrderKind::Wipe, Reported::WipeIntent { envelope }) => {
+            leaving::intended(step, host, *envelope);
+        }
+        (OrderKind::Wipe, Reported::Wiped { findings }) => {
+            leaving::wiped(step, host, order, findings);
+        }
+        (_, Reported::Failed { code, message, findings }) => {
+            leaving::prove(step, host, findings);
+            failed(step, order, kind, code, message);
+        }
+        (_, Reported::Refused { code, message }) => failed(step, order, kind, code, message),
+        (
+            OrderKind::Configure
+            | OrderKind::Stop
+            | OrderKind::Cut
+            | OrderKind::Restore
+            | OrderKind::Wipe,
+            Reported::Configured { .. }
+            | Reported::Cut { .. }
+            | Reported::Restored { .. }
+            | Reported::WipeIntent { .. }
+            | Reported::Wiped { .. },
+        ) => {
+            return Err(Refusal::new(
+                Code::ReportMismatch,
+                format!("order {order} asks for something else than what {host} reports done"),
+            ));
         }
     }
+    Ok(())
 }
 
-impl Actor {
-    /// The controller itself.
-    #[must_use]
-    pub fn controller() -> Self {
-        Self { name: "controller".to_owned(), role: Role::Controller, customer: None }
+fn failed(
+    step: &mut Step<'_>,
+    order: tenure_protocol::id::OrderId,
+    kind: OrderKind,
+    code: &str,
+    message: &str,
+) {
+    match kind {
+        OrderKind::Configure => joining::configuration_failed(step, order, code, message),
+        OrderKind::Stop => leaving::stop_failed(step, order, code, message),
+        OrderKind::Cut => cutting::cut_failed(step, order, code, message),
+        OrderKind::Restore => cutting::restore_failed(step, order, code, message),
+        OrderKind::Wipe => leaving::wipe_failed(step, order, code, message),
     }
 }
 
-/// What happens to a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
-    /// The customer applies, or applies again after a return for correction.
-    Submit {
-        /// The complete application.
-        application: Application,
-    },
-    /// The provider's opinion on the application.
-    Review {
-        /// What.
-        decision: Decision,
-        /// Why.
-        opinion: String,
-    },
-    /// An operator has the configuration tried again.
-    RetryConfiguration,
-    /// The customer declares that deployment has started.
-    DeclareDeployment,
-    /// The customer hands in both reports.
-    SubmitReports {
-        /// Test report.
-        test_report: Document,
-        /// Security risk assessment report.
-        security_report: Document,
-    },
-    /// The provider's opinion on the reports.
-    ReviewReports {
-        /// What.
-        decision: ReportsDecision,
-        /// Why, or what to rectify.
-        opinion: String,
-    },
-    /// The MLPS assessment report is filed.
-    FileAssessment {
-        /// The report.
-        document: Document,
-    },
-    /// The proof of the ICP filing is filed.
-    FileIcp {
-        /// The proof.
-        document: Document,
-    },
-    /// An operator cuts the tenant's network.
-    Cut {
-        /// Which kind.
-        kind: CutKind,
-        /// Why.
-        reason: String,
-    },
-    /// An operator ends the cut.
-    Restore {
-        /// Why.
-        reason: String,
-    },
-    /// The customer asks to leave.
-    RequestOffboarding {
-        /// The planned stop day.
-        stop_day: Date,
-        /// Why.
-        reason: String,
-    },
-    /// The provider's opinion on leaving.
-    ReviewOffboarding {
-        /// Approve or reject.
-        decision: Decision,
-        /// Why.
-        opinion: String,
-    },
-    /// The customer has its data elsewhere.
-    ConfirmOffboarding {
-        /// Migrated.
-        migrated: bool,
-        /// Backed up.
-        backed_up: bool,
-    },
-    /// One of two persons approves the wipe.
-    ApproveWipe,
-    /// A host reported on an order.
-    OrderReported {
-        /// The host, from its certificate.
-        host: HostId,
-        /// The order.
-        order: OrderId,
-        /// What it reported.
-        report: Reported,
-    },
-    /// A notice was delivered.
-    NoticeDelivered {
-        /// Which.
-        notice: NoticeId,
-        /// How certainly.
-        grade: Grade,
-        /// When; real clock.
-        at: Timestamp,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-impl Event {
-    /// The stable kebab-case name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Submit { .. } => "submit",
-            Self::Review { .. } => "review",
-            Self::RetryConfiguration => "retry-configuration",
-            Self::DeclareDeployment => "declare-deployment",
-            Self::SubmitReports { .. } => "submit-reports",
-            Self::ReviewReports { .. } => "review-reports",
-            Self::FileAssessment { .. } => "file-assessment",
-            Self::FileIcp { .. } => "file-icp",
-            Self::Cut { .. } => "cut",
-            Self::Restore { .. } => "restore",
-            Self::RequestOffboarding { .. } => "request-offboarding",
-            Self::ReviewOffboarding { .. } => "review-offboarding",
-            Self::ConfirmOffboarding { .. } => "confirm-offboarding",
-            Self::ApproveWipe => "approve-wipe",
-            Self::OrderReported { .. } => "order-reported",
-            Self::NoticeDelivered { .. } => "notice-delivered",
-            Self::Tick => "tick",
-        }
-    }
-}
-
-/// An opinion's outcome. It closes the clock, whichever it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decision {
-    /// Granted.
-    Approve,
-    /// Refused.
-    Reject,
-    /// Back to the customer for correction.
-    Return,
-}
-
-/// The outcome of the review of the reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReportsDecision {
-    /// Formal operation may begin.
-    Pass,
-    /// To be rectified.
-    Fail,
-}
-
-/// Kinds of cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CutKind {
-    /// First the cut, then the notice, within 5 minutes (clause 6.3).
-    Emergency,
-}
-
-/// A document that stands outside, by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Document {
-    /// Its title or number.
-    pub title: String,
-    /// Digest of the file.
-    pub sha256: Digest,
-}
-
-/// What a host reported on an order, as the lifecycle needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "report", rename_all = "kebab-case")]
-pub enum Reported {
-    /// The wanted state stands.
-    Configured {
-        /// What runs and what does not.
-        instances: Vec<(InstanceId, Power)>,
-    },
-    /// The cut is committed.
-    Cut {
-        /// When, by the host's real clock.
-        interval: CommitInterval,
-    },
-    /// The restore is committed.
-    Restored {
-        /// When, by the host's real clock.
-        interval: CommitInterval,
-    },
-    /// A wipe is about to begin: its signed intent is verified.
-    WipeIntent {
-        /// Digest of the intent's envelope.
-        envelope: Digest,
-    },
-    /// A wipe has ended; every attestation's signature is verified.
-    Wiped {
-        /// What the attestations say.
-        findings: Vec<Finding>,
-    },
-    /// Tried, and not carried out.
-    Failed {
-        /// The host's code.
-        code: String,
-        /// The host's words.
-        message: String,
-        /// What the attestations say, if it was a wipe.
-        findings: Vec<Finding>,
-    },
-    /// Not tried.
-    Refused {
-        /// The host's code.
-        code: String,
-        /// The host's words.
-        message: String,
-    },
-}
-
-/// What one verified attestation says about one subject of a wipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What.
-    pub subject: WipeSubject,
-    /// The attempt that it is about.
-    pub attempt: u32,
-    /// Its result.
-    pub result: FindingResult,
-    /// Digest of the envelope.
-    pub envelope: Digest,
-}
-
-/// The result that an attestation states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingResult {
-    /// Destroyed and read back.
-    Pass,
-    /// Anything else.
-    NotPass,
-}
-
-/// What follows from an event: the next state and what is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transition {
-    /// The next state.
-    pub tenant: Tenant,
-    /// What follows, in order.
-    pub effects: Vec<Effect>,
-    /// What the journal's ledger entry refers to, if not to the journal row itself: an approval's or
-    /// an attestation's digest.
-    pub object: Option<Digest>,
-    /// Whether anything changed; if not, nothing is recorded.
-    pub changed: bool,
-}
-
-/// What the engine makes durable in the same transaction, and sends after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// An order to one host.
-    Order(OrderDraft),
-    /// A notice, armed.
-    Arm(Box<Notice>),
-    /// Armed notices go out now, with this text; those that went out already keep theirs.
-    Release(Box<Notice>),
-    /// Armed notices that have not gone out yet never will.
-    Void {
-        /// Which.
-        notice: NoticeId,
-        /// Why.
-        reason: String,
-    },
-    /// The tenant has left: sign the manifest of its evidence.
-    Exit,
-}
-
-/// An order that is not signed yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderDraft {
-    /// Which.
-    pub id: OrderId,
-    /// To whom.
-    pub host: HostId,
-    /// Of the wanted state, or of the isolation.
-    pub generation: tenure_protocol::generation::Generation,
-    /// For how long it may be accepted, ms.
-    pub ttl_ms: u64,
-    /// What to do.
-    pub action: Action,
-}
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

@@ -5,11 +5,16 @@
 //! customer is told), [`destination`] (where a notice
 //! may go), [`fleet`] and [`placement`] (where instances go).
 
+pub mod admission;
 pub mod calendar;
 pub mod destination;
+pub mod dispatch;
+pub mod draw;
 pub mod fleet;
+pub mod letter;
 pub mod lifecycle;
 pub mod notice;
 pub mod obligation;
+pub mod placement;
 pub mod refusal;
 pub mod tenant;

@@ -263,6 +263,12 @@ impl Obligation {
         Self { id, serial, due, counted, state: ObligationState::Open }
     }
 
+    /// Whether real time counts for it, and not legal time.
+    #[must_use]
+    pub const fn is_real_time(&self) -> bool {
+        matches!(self.due, Due::Instant { .. })
+    }
+
     /// Whether it is still owed: open, or breached and not met.
     #[must_use]
     pub const fn is_owed(&self) -> bool {

@@ -64,7 +64,7 @@ pub struct Tenant {
     pub opened_at: Option<Timestamp>,
     /// What it was given.
     pub allotment: Option<Allotment>,
-    /// The last order to each host on each lane, and what became of it.
+    /// The last order of each kind to each host, and what became of it.
     pub orders: Vec<OpenOrder>,
     /// Last generations handed out, per host.
     pub generations: BTreeMap<HostId, Generations>,
@@ -126,6 +126,51 @@ pub enum Phase {
     WipeVerified,
     /// The end; the exit bundle stands.
     Closed,
+}
+
+impl Tenant {
+    /// The hosts that it has instances on, each once.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeSet<HostId> {
+        self.instances().iter().map(|instance| instance.host).collect()
+    }
+
+    /// Its instances; none before approval.
+    #[must_use]
+    pub fn instances(&self) -> &[Instance] {
+        self.allotment.as_ref().map_or(&[], |allotment| &allotment.instances)
+    }
+
+    /// The last cut, if there was one.
+    #[must_use]
+    pub fn last_cut(&self) -> Option<&Cut> {
+        self.cuts.last()
+    }
+
+    /// Everything ever allocated on a host: volumes by instance, then memory.
+    #[must_use]
+    pub fn subjects(&self, host: HostId) -> Vec<WipeSubject> {
+        let mut subjects = Vec::new();
+        for instance in self.instances().iter().filter(|instance| instance.host == host) {
+            let volumes = instance.volumes.iter();
+            subjects.extend(
+                volumes
+                    .map(|volume| WipeSubject::Volume { instance: instance.id, volume: volume.id }),
+            );
+            subjects.push(WipeSubject::Memory { instance: instance.id });
+        }
+        subjects
+    }
+
+    /// What of [`Tenant::subjects`] is not proven destroyed.
+    #[must_use]
+    pub fn unproven(&self, host: HostId) -> Vec<WipeSubject> {
+        let proven = self.wipe.as_ref().map_or(&[][..], |wipe| &wipe.proven);
+        let is_proven = |subject: &WipeSubject| {
+            proven.iter().any(|proof| proof.host == host && proof.subject == *subject)
+        };
+        self.subjects(host).into_iter().filter(|subject| !is_proven(subject)).collect()
+    }
 }
 
 impl Phase {
@@ -428,7 +473,8 @@ pub struct Cut {
     pub t0: Option<CommitInterval>,
     /// Commits per host.
     pub commits: BTreeMap<HostId, CommitInterval>,
-    /// The notices armed with it, and the corrections.
+    /// The notices armed with it, one for each contact and channel in the application's order, and
+    /// after them the corrections.
     pub notices: Vec<NoticeId>,
     /// First delivery of grade E2 or E3, real time.
     pub notified_at: Option<Timestamp>,
@@ -482,7 +528,9 @@ pub struct Approval {
     pub name: String,
     /// When; legal time.
     pub at: Timestamp,
-    /// Digest of the salted approval record, as it stands in the ledger.
+    /// The approval itself, salted: the exact bytes that the digest is of.
+    pub record: String,
+    /// Its digest, as it stands in the ledger.
     pub digest: Digest,
 }
 

@@ -1,0 +1,271 @@
+//! The words of the notices: Chinese first, then English, and the same facts as JSON for webhooks.
+//! Times are given in Asia/Shanghai with their offset.
+
+use jiff::tz::{Offset, TimeZone};
+use serde_json::{Value, json};
+use tenure_protocol::{id::NoticeId, time::Timestamp};
+
+use super::{
+    draw::Draw,
+    notice::{Channel, Notice, NoticeKind, NoticeState},
+    tenant::{Cut, CutEnd, Tenant},
+};
+
+/// What a letter is about; the facts are in the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Letter {
+    /// The resources are ready.
+    Handover,
+    /// A cut is ordered; its instant is not known yet.
+    CutOrdered,
+    /// The traffic is cut, since t0.
+    CutDone,
+    /// The cut did not happen.
+    CutVoid {
+        /// The hosts' words.
+        reason: String,
+    },
+    /// The cut is still open.
+    CutReminder,
+    /// The end of the cut is ordered.
+    RestoreOrdered,
+    /// The traffic passes again.
+    RestoreDone,
+    /// The trial ended without reports.
+    TrialExpired,
+    /// Everything is destroyed and proven so.
+    Closed,
+}
+
+/// How long after t0 the customer has to be notified, ms.
+const NOTIFY_MS: i64 = 300_000;
+
+/// Renders a letter for every contact over every channel, in the application's order.
+#[must_use]
+pub fn render(
+    tenant: &Tenant,
+    kind: NoticeKind,
+    letter: &Letter,
+    state: &NoticeState,
+    real_now: Timestamp,
+    draw: &mut Draw,
+) -> Vec<Notice> {
+    let words = words(tenant, letter, real_now);
+    let facts = facts(tenant, kind, &words, real_now);
+    let cut = match kind {
+        NoticeKind::Cut
+        | NoticeKind::CutCorrection
+        | NoticeKind::CutReminder
+        | NoticeKind::Restored => tenant.last_cut().map(|cut| cut.id),
+        NoticeKind::Handover | NoticeKind::TrialExpired | NoticeKind::Closed => None,
+    };
+    let mut notices = Vec::new();
+    for contact in &tenant.application.contacts {
+        let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
+        let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
+            url: webhook.url.clone(),
+            secret: webhook.secret.clone(),
+        });
+        for channel in mail.chain(webhook) {
+            let mut notice = Notice {
+                id: NoticeId::from_uuid(draw.uuid()),
+                tenant: tenant.id,
+                cut,
+                kind,
+                contact: contact.name.clone(),
+                channel,
+                subject: words.subject.clone(),
+                body: words.body(tenant, &contact.name),
+                payload: facts.to_string(),
+                state: state.clone(),
+                tries: Vec::new(),
+            };
+            notice.readdress(notice.id);
+            notices.push(notice);
+        }
+    }
+    notices
+}
+
+impl Notice {
+    /// Gives it another id, in its payload too.
+    pub fn readdress(&mut self, id: NoticeId) {
+        self.id = id;
+        if let Ok(Value::Object(mut facts)) = serde_json::from_str(&self.payload) {
+            facts.insert("id".to_owned(), json!(id));
+            self.payload = Value::Object(facts).to_string();
+        }
+    }
+}
+
+struct Words {
+    subject: String,
+    chinese: String,
+    english: String,
+}
+
+impl Words {
+    fn body(&self, tenant: &Tenant, contact: &str) -> String {
+        let system = &tenant.application.system;
+        format!(
+            "{contact}：\n\n{}\n\n系统：{}（{}）\n租户：{}\n\n--\n\nTo {contact},\n\n{}\n\n\
+             System: {} ({})\nTenant: {}\n",
+            self.chinese,
+            system.name,
+            system.code,
+            tenant.id,
+            self.english,
+            system.name,
+            system.code,
+            tenant.id
+        )
+    }
+}
+
+fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
+    let system = &tenant.application.system.name;
+    let now = local(real_now);
+    match letter {
+        Letter::Handover => Words {
+            subject: format!("资源开通通知 Resources handed over: {system}"),
+            chinese: format!(
+                "贵单位申请的云资源已完成配置并开通，共 {} 台实例。自本通知送达之日起，试用期 30 日开始计算；\
+                 请在 10 个工作日内开展部署。",
+                tenant.instances().len()
+            ),
+            english: format!(
+                "the cloud resources that you applied for are configured and open: {} instance(s). The \
+                 30 days of trial count from the delivery of this notice; please begin deployment \
+                 within 10 working days.",
+                tenant.instances().len()
+            ),
+        },
+        Letter::CutOrdered
+        | Letter::CutDone
+        | Letter::CutVoid { .. }
+        | Letter::CutReminder
+        | Letter::RestoreOrdered
+        | Letter::RestoreDone => cut_words(tenant, letter, &now),
+        Letter::TrialExpired => Words {
+            subject: format!("试用期届满 Trial expired: {system}"),
+            chinese: "试用期已届满，尚未收到测试报告和安全风险评估报告。入站端口已关闭，实例和数据保留；\
+                      请尽快提交报告。"
+                .to_owned(),
+            english: "the trial has ended and the test report and security risk assessment report have \
+                      not been received. Inbound ports are closed; instances and data are kept. Please \
+                      hand in the reports."
+                .to_owned(),
+        },
+        Letter::Closed => Words {
+            subject: format!("下线完成 Off-boarding complete: {system}"),
+            chinese: format!(
+                "贵单位的磁盘、内存和密钥已全部清除，每一项均有签名证明，可凭退出证据包独立核验。时间：{now}。"
+            ),
+            english: format!(
+                "all volumes, memory and keys of your system are destroyed, each with a signed \
+                 attestation that can be verified from the exit bundle. Time: {now}."
+            ),
+        },
+    }
+}
+
+fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
+    let system = &tenant.application.system.name;
+    let Some(cut) = tenant.last_cut() else {
+        return Words { subject: system.clone(), chinese: String::new(), english: String::new() };
+    };
+    let number = format!("#{}", cut.number);
+    let (reason, id) = (&cut.reason, cut.id);
+    let t0 = cut.t0.map_or_else(|| "?".to_owned(), |t0| local(t0.earliest));
+    let (subject, chinese, english) = match letter {
+        Letter::CutDone => (
+            "紧急断网通知 Emergency network cut",
+            format!("贵单位系统的网络连接已于 {t0} 紧急断开。原因：{reason}。"),
+            format!(
+                "the network of your system was cut in an emergency at {t0}. Reason: {reason}."
+            ),
+        ),
+        Letter::CutReminder => (
+            "断网提醒 The network cut is still open",
+            format!("贵单位系统的网络连接自 {t0} 起仍处于断开状态。原因：{reason}。"),
+            format!("the network of your system has been cut since {t0}. Reason: {reason}."),
+        ),
+        Letter::CutVoid { reason: why } => (
+            "断网更正 Correction: the network was not cut",
+            format!("此前通知的断网未能执行，网络连接保持畅通。说明：{why}。"),
+            format!(
+                "the cut that was announced was not carried out; the network is up. Details: {why}."
+            ),
+        ),
+        Letter::RestoreOrdered => (
+            "恢复网络 Network restore ordered",
+            format!("已于 {now} 下令恢复贵单位系统的网络连接，恢复时刻另行通知。"),
+            format!(
+                "the restore of your system's network was ordered at {now}; its instant follows."
+            ),
+        ),
+        Letter::RestoreDone => {
+            let at = restored_at(cut).map_or_else(|| now.to_owned(), local);
+            (
+                "网络已恢复 Network restored",
+                format!("贵单位系统的网络连接已于 {at} 恢复。"),
+                format!("the network of your system was restored at {at}."),
+            )
+        }
+        Letter::CutOrdered | Letter::Handover | Letter::TrialExpired | Letter::Closed => (
+            "紧急断网通知 Emergency network cut",
+            format!(
+                "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"
+            ),
+            format!(
+                "an emergency cut of your system's network was ordered at {now}; its instant follows. \
+                 Reason: {reason}."
+            ),
+        ),
+    };
+    Words {
+        subject: format!("{subject} {number}: {system}"),
+        chinese: format!("{chinese}\n断网编号：{number}（{id}）"),
+        english: format!("{english}\nCut number: {number} ({id})"),
+    }
+}
+
+fn facts(tenant: &Tenant, kind: NoticeKind, words: &Words, real_now: Timestamp) -> Value {
+    let application = &tenant.application;
+    let cut = tenant.last_cut().map(|cut| {
+        json!({
+            "id": cut.id,
+            "number": cut.number,
+            "reason": cut.reason,
+            "t0": cut.t0,
+            "notify_by": cut.t0.map(|t0| t0.earliest.plus_ms(NOTIFY_MS)),
+            "restored_at": restored_at(cut),
+        })
+    });
+    json!({
+        "type": format!("tenure.{}", kind.as_str()),
+        "timestamp": real_now,
+        "data": {
+            "tenant": tenant.id,
+            "customer": application.customer,
+            "system": {"name": application.system.name, "code": application.system.code},
+            "cut": cut,
+            "subject": words.subject,
+            "text": {"zh-CN": words.chinese, "en": words.english},
+        },
+    })
+}
+
+const fn restored_at(cut: &Cut) -> Option<Timestamp> {
+    match &cut.end {
+        CutEnd::Restored { at, .. } => *at,
+        CutEnd::Open | CutEnd::Void { .. } => None,
+    }
+}
+
+fn local(at: Timestamp) -> String {
+    let instant =
+        jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let zone = TimeZone::fixed(Offset::constant(8));
+    instant.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%.3f +08:00").to_string()
+}

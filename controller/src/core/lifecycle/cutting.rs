@@ -1,0 +1,245 @@
+//! Emergency cuts and restores (clause 6.3). The notices are armed in the same transition as the
+//! orders; the first commit on any host is t0, and 300 s run from it.
+//!
+//! ```text
+//! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
+//!                   │ └──────────────restore──────────────────────↗
+//!                   └─every host failed→ Connected (the cut is void, and so are its notices)
+//! ```
+
+use tenure_protocol::{
+    id::{CutId, HostId, NoticeId, OrderId},
+    time::Timestamp,
+    wire::v1::CommitInterval,
+};
+
+use super::{event::Effect, step::Step};
+use crate::core::{
+    admission,
+    calendar::legal_day,
+    letter::Letter,
+    notice::{ARMED_MS, NoticeKind, NoticeState},
+    obligation::{Counted, Due, Obligation, ObligationId, Rule},
+    refusal::{Code, Refusal},
+    tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
+};
+
+/// Clause 6.3: within five minutes, exclusive.
+pub(super) const O12B_SECONDS: u32 = 300;
+/// A cut or restore that failed on one host is ordered again after this, ms.
+const AGAIN_MS: i64 = 5_000;
+
+pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
+    admission::text("reason", reason)?;
+    if step.tenant.isolation != Isolation::Connected {
+        return Err(Refusal::new(
+            Code::WrongIsolation,
+            "a cut is open already: restore it first, or wait until its restore is done",
+        ));
+    }
+    let id = CutId::from_uuid(step.draw.uuid());
+    let number = step.tenant.last_cut().map_or(0, |cut| cut.number).saturating_add(1);
+    step.tenant.isolation = Isolation::Cutting { cut: id };
+    step.tenant.cuts.push(Cut {
+        id,
+        number,
+        reason: reason.to_owned(),
+        ordered_by: step.actor.name.clone(),
+        ordered_at: step.now(),
+        t0: None,
+        commits: std::collections::BTreeMap::new(),
+        notices: Vec::new(),
+        notified_at: None,
+        end: CutEnd::Open,
+        reminded_at: step.now(),
+    });
+    let armed = armed(step);
+    let notices = step.arm(NoticeKind::Cut, &Letter::CutOrdered, &armed);
+    if let Some(cut) = step.tenant.cuts.last_mut() {
+        cut.notices = notices;
+    }
+    step.order_all(OrderKind::Cut);
+    Ok(())
+}
+
+pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
+    admission::text("reason", reason)?;
+    let cut = match step.tenant.isolation {
+        Isolation::Cutting { cut } | Isolation::Cut { cut } => cut,
+        Isolation::Connected | Isolation::Restoring { .. } => {
+            return Err(Refusal::new(Code::WrongIsolation, "no cut is open: nothing to restore"));
+        }
+    };
+    step.tenant.isolation = Isolation::Restoring { cut };
+    let by = step.actor.name.clone();
+    let armed = armed(step);
+    let end = CutEnd::Restored { by, reason: reason.to_owned(), at: None, notices: Vec::new() };
+    set_end(step, end);
+    let armed_notices = step.arm(NoticeKind::Restored, &Letter::RestoreOrdered, &armed);
+    if let Some(Cut { end: CutEnd::Restored { notices, .. }, .. }) = step.tenant.cuts.last_mut() {
+        *notices = armed_notices;
+    }
+    step.order_all(OrderKind::Restore);
+    Ok(())
+}
+
+/// A host has committed the cut. The first commit on any host starts the five minutes.
+pub(super) fn committed(
+    step: &mut Step<'_>,
+    host: HostId,
+    order: OrderId,
+    interval: CommitInterval,
+) {
+    step.set_fate(order, OrderFate::Done);
+    let Some(cut) = step.tenant.cuts.last_mut() else { return };
+    cut.commits.insert(host, interval);
+    let first = cut.t0.is_none();
+    if cut.t0.is_none_or(|t0| interval.earliest < t0.earliest) {
+        cut.t0 = Some(interval);
+    }
+    let (number, t0, notified_at) = (cut.number, cut.t0.unwrap_or(interval), cut.notified_at);
+    owe_notification(step, number, t0.earliest);
+    if first {
+        release(step, NoticeKind::Cut, NoticeKind::CutCorrection, &Letter::CutDone);
+    }
+    if let Some(at) = notified_at {
+        meet_notification(step, number, at);
+    }
+    if let Isolation::Cutting { cut } = step.tenant.isolation
+        && step.all_done(OrderKind::Cut)
+    {
+        step.tenant.isolation = Isolation::Cut { cut };
+    }
+}
+
+/// O12b and O12c of this cut; an earlier commit moves an open O12b, never a breach.
+fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
+    let due = Due::Instant { due_at: t0.plus_ms(i64::from(O12B_SECONDS) * 1000) };
+    let rule = Rule::Seconds(O12B_SECONDS);
+    let counted = Counted { rule, policy: false, day_zero: legal_day(t0) };
+    let known = step
+        .tenant
+        .obligations
+        .iter_mut()
+        .find(|known| known.id == ObligationId::O12b && known.serial == number);
+    if let Some(known) = known {
+        if known.state == crate::core::obligation::ObligationState::Open {
+            (known.due, known.counted) = (due, counted);
+        }
+        return;
+    }
+    step.tenant.obligations.push(Obligation::open(ObligationId::O12b, number, due, counted));
+    let counted = Counted { rule: Rule::None, ..counted };
+    step.tenant.obligations.push(Obligation::open(ObligationId::O12c, number, Due::Never, counted));
+}
+
+fn meet_notification(step: &mut Step<'_>, number: u32, at: Timestamp) {
+    for owed in step.owed(ObligationId::O12b).filter(|owed| owed.serial == number) {
+        owed.meet(at);
+    }
+}
+
+/// A notice of a cut reached the customer: the first one counts. `at` is real time.
+pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
+    let cuts = step.tenant.cuts.iter_mut();
+    let Some(cut) = cuts.rev().find(|cut| cut.notices.contains(&notice)) else { return };
+    if cut.notified_at.is_none_or(|known| at < known) {
+        cut.notified_at = Some(at);
+    }
+    let number = cut.number;
+    meet_notification(step, number, at);
+}
+
+pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
+    if !matches!(step.tenant.isolation, Isolation::Cutting { .. }) {
+        return step.fail(order, code, message, None);
+    }
+    step.fail(order, code, message, Some(AGAIN_MS));
+    let mut cuts = step.tenant.orders.iter().filter(|order| order.kind == OrderKind::Cut);
+    if !cuts.all(|order| matches!(order.state, OrderFate::Failed { .. })) {
+        return;
+    }
+    // No host cuts: there is no t0, nothing is cut, and the operator has to decide anew.
+    step.fail(order, code, message, None);
+    for known in &mut step.tenant.orders {
+        if let (OrderKind::Cut, OrderFate::Failed { again_at, .. }) = (known.kind, &mut known.state)
+        {
+            *again_at = None;
+        }
+    }
+    step.tenant.isolation = Isolation::Connected;
+    let reason = format!("{code}: {message}");
+    void(step, &reason);
+    set_end(step, CutEnd::Void { reason });
+}
+
+/// A host has committed the restore.
+pub(super) fn restored(step: &mut Step<'_>, order: OrderId, interval: CommitInterval) {
+    step.set_fate(order, OrderFate::Done);
+    let Isolation::Restoring { .. } = step.tenant.isolation else { return };
+    if let Some(Cut { end: CutEnd::Restored { at, .. }, .. }) = step.tenant.cuts.last_mut() {
+        *at = Some(at.map_or(interval.latest, |known| known.max(interval.latest)));
+    }
+    if step.all_done(OrderKind::Restore) {
+        step.tenant.isolation = Isolation::Connected;
+        step.meet(ObligationId::O12c);
+        release(step, NoticeKind::Restored, NoticeKind::Restored, &Letter::RestoreDone);
+    }
+}
+
+pub(super) fn restore_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
+    let restoring = matches!(step.tenant.isolation, Isolation::Restoring { .. });
+    step.fail(order, code, message, restoring.then_some(AGAIN_MS));
+}
+
+/// The armed notices go out with their new text; where the old one went out, a correction follows.
+fn release(step: &mut Step<'_>, kind: NoticeKind, correction: NoticeKind, letter: &Letter) {
+    let due = step.due();
+    let armed = armed_ids(step, kind);
+    let fresh = step.render(kind, letter, &due);
+    let corrections = step.render(correction, letter, &due);
+    note_corrections(step, kind, corrections.iter().map(|notice| notice.id).collect());
+    for ((mut notice, id), correction) in fresh.into_iter().zip(armed).zip(corrections) {
+        notice.readdress(id);
+        let (notice, correction) = (Box::new(notice), Box::new(correction));
+        step.effects.push(Effect::Release { notice, correction });
+    }
+}
+
+fn void(step: &mut Step<'_>, reason: &str) {
+    let due = step.due();
+    let armed = armed_ids(step, NoticeKind::Cut);
+    let letter = Letter::CutVoid { reason: reason.to_owned() };
+    let corrections = step.render(NoticeKind::CutCorrection, &letter, &due);
+    for (notice, correction) in armed.into_iter().zip(corrections) {
+        let (reason, correction) = (reason.to_owned(), Box::new(correction));
+        step.effects.push(Effect::Void { notice, reason, correction });
+    }
+}
+
+fn armed_ids(step: &Step<'_>, kind: NoticeKind) -> Vec<NoticeId> {
+    let Some(cut) = step.tenant.last_cut() else { return Vec::new() };
+    match (kind, &cut.end) {
+        (NoticeKind::Restored, CutEnd::Restored { notices, .. }) => notices.clone(),
+        _ => cut.notices.clone(),
+    }
+}
+
+/// A correction's delivery notifies as well as the notice that it follows.
+fn note_corrections(step: &mut Step<'_>, kind: NoticeKind, ids: Vec<NoticeId>) {
+    if kind == NoticeKind::Cut
+        && let Some(cut) = step.tenant.cuts.last_mut()
+    {
+        cut.notices.extend(ids);
+    }
+}
+
+fn set_end(step: &mut Step<'_>, end: CutEnd) {
+    if let Some(cut) = step.tenant.cuts.last_mut() {
+        cut.end = end;
+    }
+}
+
+fn armed(step: &Step<'_>) -> NoticeState {
+    NoticeState::Armed { release_at: step.context.real_now.plus_ms(ARMED_MS) }
+}

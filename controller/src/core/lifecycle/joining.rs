@@ -1,0 +1,298 @@
+//! From application to formal operation (clauses 4 and 5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tenure_protocol::{
+    id::{HostId, InstanceId, NoticeId, OrderId, TenantId},
+    wire::v1::Power,
+};
+
+use super::{
+    Context,
+    event::{Actor, Decision, Document, ReportsDecision, Transition},
+    step::Step,
+};
+use crate::core::{
+    admission,
+    calendar::plus_days,
+    draw::Draw,
+    letter::Letter,
+    notice::NoticeKind,
+    obligation::{Counted, Due, ObligationId, Rule},
+    placement,
+    refusal::{Code, Refusal},
+    tenant::{
+        Application, Isolation, Opinion, OrderFate, OrderKind, Phase, Reports, Tenant, Trial,
+    },
+};
+
+/// Clause 4.2: an opinion within five working days.
+const O3_OPINION: Rule = Rule::WorkingDays(5);
+/// Clause 5.1: resources within two working days of approval.
+const O4_CONFIGURE: Rule = Rule::WorkingDays(2);
+/// Clause 5.2: deployment begins within ten working days.
+const O5_DEPLOY: Rule = Rule::WorkingDays(10);
+/// Clause 5.3: thirty calendar days of trial.
+const TRIAL_DAYS: u32 = 30;
+/// Clause 5.4 names no number; the provider's policy.
+const O7B_REVIEW: Rule = Rule::WorkingDays(5);
+/// Clause 5.5.
+const O8_ASSESSMENT: Rule = Rule::Months(6);
+/// Clause 5.6.
+const O9_ICP: Rule = Rule::Months(1);
+
+pub(super) fn submit_first(
+    application: &Application,
+    actor: &Actor,
+    context: &Context<'_>,
+) -> Result<Transition, Refusal> {
+    admission::check(application, &context.fleet.images)?;
+    let mut draw = Draw::new(context.seed, context.real_now);
+    let tenant = Tenant {
+        id: TenantId::from_uuid(draw.uuid()),
+        version: 0,
+        application: application.clone(),
+        applicants: BTreeSet::from([actor.name.clone()]),
+        phase: Phase::Submitted,
+        isolation: Isolation::Connected,
+        submitted_at: context.now,
+        opened_at: None,
+        allotment: None,
+        orders: Vec::new(),
+        generations: BTreeMap::new(),
+        obligations: Vec::new(),
+        opinions: Vec::new(),
+        handover: Vec::new(),
+        trial: None,
+        reports: None,
+        offboarding: None,
+        cuts: Vec::new(),
+        wipe: None,
+        wake_at: None,
+    };
+    let mut step = Step::first(tenant, actor, context);
+    step.owe(ObligationId::O3, O3_OPINION, false);
+    Ok(step.finish())
+}
+
+pub(super) fn submit_again(step: &mut Step<'_>, application: &Application) -> Result<(), Refusal> {
+    if application.customer != step.tenant.application.customer {
+        return Err(Refusal::new(
+            Code::NotYourTenant,
+            "a corrected application keeps its customer; submit a new one for another",
+        ));
+    }
+    admission::check(application, &step.context.fleet.images)?;
+    step.tenant.applicants.insert(step.actor.name.clone());
+    step.tenant.application = application.clone();
+    step.tenant.submitted_at = step.now();
+    step.tenant.phase = Phase::Submitted;
+    step.owe(ObligationId::O3, O3_OPINION, false);
+    Ok(())
+}
+
+pub(super) fn review(
+    step: &mut Step<'_>,
+    decision: Decision,
+    opinion: &str,
+) -> Result<(), Refusal> {
+    admission::text("opinion", opinion)?;
+    if decision == Decision::Approve {
+        let placed =
+            placement::place(&step.tenant.application, step.context.fleet, &mut step.draw)?;
+        step.tenant.allotment = Some(placed);
+    }
+    record_opinion(step, decision, opinion);
+    step.meet(ObligationId::O3);
+    step.tenant.phase = match decision {
+        Decision::Approve => Phase::Configuring,
+        Decision::Reject => Phase::Rejected,
+        Decision::Return => Phase::CorrectionRequested,
+    };
+    if decision == Decision::Approve {
+        step.owe(ObligationId::O4, O4_CONFIGURE, false);
+        step.order_all(OrderKind::Configure);
+    }
+    Ok(())
+}
+
+pub(super) fn record_opinion(step: &mut Step<'_>, decision: Decision, opinion: &str) {
+    let given = Opinion {
+        phase: step.tenant.phase,
+        decision,
+        opinion: opinion.to_owned(),
+        reviewer: step.actor.name.clone(),
+        at: step.now(),
+    };
+    step.tenant.opinions.push(given);
+}
+
+/// Configures again where it failed.
+pub(super) fn retry(step: &mut Step<'_>) {
+    let failed: Vec<HostId> = step
+        .tenant
+        .orders
+        .iter()
+        .filter(|order| order.kind == OrderKind::Configure)
+        .filter(|order| matches!(order.state, OrderFate::Failed { .. }))
+        .map(|order| order.host)
+        .collect();
+    step.tenant.phase = Phase::Configuring;
+    for host in failed {
+        step.order(host, OrderKind::Configure);
+    }
+}
+
+/// A host has brought up what it was told to.
+pub(super) fn configured(
+    step: &mut Step<'_>,
+    host: HostId,
+    order: OrderId,
+    instances: &[(InstanceId, Power)],
+) {
+    if !all_in(step, host, instances, Power::Running) {
+        let message = "the report does not have every instance of this host running";
+        return configuration_failed(step, order, "report-incomplete", message);
+    }
+    step.set_fate(order, OrderFate::Done);
+    if step.tenant.phase == Phase::Configuring && step.all_done(OrderKind::Configure) {
+        // Opening day waits for the hand-over notice's delivery (R8).
+        let due = step.due();
+        step.tenant.handover = step.arm(NoticeKind::Handover, &Letter::Handover, &due);
+    }
+}
+
+/// Takes over what the host reports, and says whether every instance there has this power.
+pub(super) fn all_in(
+    step: &mut Step<'_>,
+    host: HostId,
+    reported: &[(InstanceId, Power)],
+    power: Power,
+) -> bool {
+    let instances = step.tenant.allotment.iter_mut().flat_map(|given| &mut given.instances);
+    let mut all = true;
+    for instance in instances.filter(|instance| instance.host == host) {
+        let seen = reported.iter().find(|(id, _)| *id == instance.id).map(|(_, power)| *power);
+        instance.power = seen.or(instance.power);
+        all &= seen == Some(power);
+    }
+    all
+}
+
+pub(super) fn configuration_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
+    if step.tenant.phase == Phase::Configuring {
+        step.fail(order, code, message, None);
+        step.tenant.phase = Phase::ConfigurationFailed;
+    } else if step.tenant.phase == Phase::ConfigurationFailed {
+        step.fail(order, code, message, None);
+    } else {
+        // Later configurations only open or close ports: worth trying again by itself.
+        step.fail(order, code, message, Some(super::passing::AGAIN_MS));
+    }
+}
+
+/// A hand-over notice was delivered: opening day, if every host is ready.
+pub(super) fn handed_over(step: &mut Step<'_>, notice: NoticeId) {
+    if step.tenant.phase != Phase::Configuring
+        || !step.tenant.handover.contains(&notice)
+        || !step.all_done(OrderKind::Configure)
+    {
+        return;
+    }
+    let opening_day = step.today();
+    let span = step.context.calendar.calendar_days(opening_day, TRIAL_DAYS);
+    let counted =
+        Counted { rule: Rule::CalendarDays(TRIAL_DAYS), policy: false, day_zero: opening_day };
+    step.tenant.phase = Phase::Trial;
+    step.tenant.opened_at = Some(step.now());
+    step.tenant.trial = Some(Trial {
+        opening_day,
+        raw_end: plus_days(opening_day, 30),
+        end: span.earliest,
+        expired: false,
+    });
+    step.meet(ObligationId::O4);
+    step.owe(ObligationId::O5, O5_DEPLOY, false);
+    step.owe_until(ObligationId::O6a, Due::end_of(span), counted);
+    step.owe_until(ObligationId::O7a, Due::end_of(span), counted);
+}
+
+pub(super) fn declare_deployment(step: &mut Step<'_>) {
+    step.tenant.applicants.insert(step.actor.name.clone());
+    step.meet(ObligationId::O5);
+}
+
+pub(super) fn submit_reports(
+    step: &mut Step<'_>,
+    test_report: &Document,
+    security_report: &Document,
+) -> Result<(), Refusal> {
+    admission::text("test_report.title", &test_report.title)?;
+    admission::text("security_report.title", &security_report.title)?;
+    step.tenant.applicants.insert(step.actor.name.clone());
+    step.tenant.reports = Some(Reports {
+        test_report: test_report.clone(),
+        security_report: security_report.clone(),
+        by: step.actor.name.clone(),
+        at: step.now(),
+    });
+    step.tenant.phase = Phase::UnderReview;
+    step.meet(ObligationId::O5);
+    step.meet(ObligationId::O7a);
+    step.owe(ObligationId::O7b, O7B_REVIEW, true);
+    Ok(())
+}
+
+pub(super) fn review_reports(
+    step: &mut Step<'_>,
+    decision: ReportsDecision,
+    opinion: &str,
+) -> Result<(), Refusal> {
+    admission::text("opinion", opinion)?;
+    let given = match decision {
+        ReportsDecision::Pass => Decision::Approve,
+        ReportsDecision::Fail => Decision::Return,
+    };
+    record_opinion(step, given, opinion);
+    step.meet(ObligationId::O7b);
+    match decision {
+        ReportsDecision::Fail => {
+            step.tenant.phase = Phase::Rectifying;
+            // Rectifying has no number of its own: it runs against the end of the trial (5.4).
+            let first = step.tenant.obligations.iter().find(|owed| owed.id == ObligationId::O7a);
+            if let Some((due, counted)) = first.map(|owed| (owed.due, owed.counted)) {
+                step.owe_until(ObligationId::O7a, due, counted);
+            }
+        }
+        ReportsDecision::Pass => go_online(step),
+    }
+    Ok(())
+}
+
+fn go_online(step: &mut Step<'_>) {
+    step.tenant.phase = Phase::Online;
+    step.meet(ObligationId::O6a);
+    step.owe(ObligationId::O8, O8_ASSESSMENT, false);
+    if step.tenant.application.system.internet_facing {
+        step.owe(ObligationId::O9, O9_ICP, false);
+    }
+    if let Some(trial) = step.tenant.trial.as_mut().filter(|trial| trial.expired) {
+        trial.expired = false;
+        step.order_all(OrderKind::Configure);
+    }
+}
+
+pub(super) fn file_assessment(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
+    file(step, document, ObligationId::O8)
+}
+
+pub(super) fn file_icp(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
+    file(step, document, ObligationId::O9)
+}
+
+fn file(step: &mut Step<'_>, document: &Document, id: ObligationId) -> Result<(), Refusal> {
+    admission::text("document.title", &document.title)?;
+    step.tenant.applicants.insert(step.actor.name.clone());
+    step.meet(id);
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Where instances go, and which mark, network and addresses a tenant gets. Stable: the same fleet
+//! and the same application give the same answer.
+
+use tenure_protocol::{
+    id::{InstanceId, VolumeId},
+    wire::v1::{Boot, Mark, Network},
+};
+
+use super::{
+    draw::Draw,
+    fleet::{Fleet, HostRoom, Image},
+    refusal::{Code, Refusal},
+    tenant::{Allotment, Application, Instance, InstanceRequest, Volume},
+};
+
+/// The first mark of a tenant: smaller ones are the provider's own.
+pub const FIRST_MARK: u32 = 0x100;
+/// The last mark: three bytes, so that it fits into a MAC address.
+pub const LAST_MARK: u32 = 0x00ff_ffff;
+/// Tenants' networks are the /24 of 10.64.0.0/10.
+pub const NETWORKS: u32 = 1 << 14;
+/// The gateway's last octet.
+const GATEWAY: u8 = 1;
+/// The first instance's last octet.
+const FIRST_ADDRESS: u8 = 10;
+/// Virtual processors that may be given away per logical processor.
+pub const VCPUS_PER_CPU: u32 = 4;
+
+/// Places every instance of an application, or refuses the whole.
+///
+/// # Errors
+/// `no-capacity`, `no-network` or `unknown-image`.
+pub fn place(
+    application: &Application,
+    fleet: &Fleet,
+    draw: &mut Draw,
+) -> Result<Allotment, Refusal> {
+    let mark = free_mark(fleet)?;
+    let network = free_network(fleet)?;
+    let mut rooms = fleet.hosts.clone();
+    let mut of_role = Vec::new();
+    let mut instances: Vec<Instance> = Vec::new();
+    for request in &application.instances {
+        let image = fleet.images.iter().find(|image| image.name == request.image);
+        let image = image.ok_or_else(|| {
+            Refusal::new(Code::UnknownImage, format!("no image {:?} is left", request.image))
+        })?;
+        of_role.clear();
+        of_role.resize(rooms.len(), 0_u32);
+        for number in 1..=request.count {
+            let chosen = choose(&rooms, &of_role, request)?;
+            take(&mut rooms[chosen], request);
+            of_role[chosen] += 1;
+            let octet = u8::try_from(instances.len())
+                .ok()
+                .and_then(|taken| taken.checked_add(FIRST_ADDRESS))
+                .filter(|octet| *octet < u8::MAX)
+                .ok_or_else(|| {
+                    Refusal::new(Code::NoNetwork, "a tenant's network has room for 245 instances")
+                })?;
+            let host = &rooms[chosen];
+            instances.push(instance(request, number, image, host, (mark, network, octet), draw));
+        }
+    }
+    Ok(Allotment { mark, network, instances })
+}
+
+fn instance(
+    request: &InstanceRequest,
+    number: u16,
+    image: &Image,
+    host: &HostRoom,
+    (mark, network, octet): (Mark, Network, u8),
+    draw: &mut Draw,
+) -> Instance {
+    let [_, high, middle, low] = mark.0.to_be_bytes();
+    let [a, b, c, _] = network.address;
+    let boot = Boot { kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline.clone() };
+    let mut ingress: Vec<_> = request.ingress.iter().map(|rule| (*rule).into()).collect();
+    ingress.sort();
+    ingress.dedup();
+    Instance {
+        id: InstanceId::from_uuid(draw.uuid()),
+        name: format!("{}-{number}", request.role),
+        host: host.id,
+        mac: [0x02, 0x54, high, middle, low, octet],
+        ip4: [a, b, c, octet],
+        vcpus: request.vcpus,
+        memory_mib: request.memory_mib,
+        image: image.name.clone(),
+        boot,
+        volumes: request
+            .volumes_bytes()
+            .into_iter()
+            .map(|size_bytes| Volume { id: VolumeId::from_uuid(draw.uuid()), size_bytes })
+            .collect(),
+        ingress,
+        power: None,
+    }
+}
+
+/// The host with the fewest instances of this role, then the fewest instances, then the most memory
+/// left, then the smallest id.
+fn choose(
+    rooms: &[HostRoom],
+    of_role: &[u32],
+    request: &InstanceRequest,
+) -> Result<usize, Refusal> {
+    rooms
+        .iter()
+        .zip(of_role)
+        .enumerate()
+        .filter(|(_, (room, _))| fits(room, request))
+        .min_by_key(|(_, (room, role))| {
+            let free = room.memory_bytes.saturating_sub(room.memory_taken);
+            (**role, room.instances, u64::MAX - free, room.id)
+        })
+        .map(|(index, _)| index)
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::NoCapacity,
+                format!(
+                    "no host that is up has room for {} ({} vCPU, {} MiB, {} MiB of volumes): add a \
+                     host, or return the application",
+                    request.role,
+                    request.vcpus,
+                    request.memory_mib,
+                    volume_bytes(request) >> 20
+                ),
+            )
+        })
+}
+
+fn fits(room: &HostRoom, request: &InstanceRequest) -> bool {
+    let vcpus = room.vcpus_taken.saturating_add(u32::from(request.vcpus));
+    let memory = room.memory_taken.saturating_add(u64::from(request.memory_mib) << 20);
+    let volumes = room.volume_taken.saturating_add(volume_bytes(request));
+    vcpus <= room.cpus.saturating_mul(VCPUS_PER_CPU)
+        && memory <= room.memory_bytes
+        && volumes <= room.volume_bytes
+}
+
+fn take(room: &mut HostRoom, request: &InstanceRequest) {
+    room.vcpus_taken = room.vcpus_taken.saturating_add(u32::from(request.vcpus));
+    room.memory_taken = room.memory_taken.saturating_add(u64::from(request.memory_mib) << 20);
+    room.volume_taken = room.volume_taken.saturating_add(volume_bytes(request));
+    room.instances = room.instances.saturating_add(1);
+}
+
+fn volume_bytes(request: &InstanceRequest) -> u64 {
+    request.volumes_bytes().into_iter().fold(0, u64::saturating_add)
+}
+
+fn free_mark(fleet: &Fleet) -> Result<Mark, Refusal> {
+    (FIRST_MARK..=LAST_MARK)
+        .map(Mark)
+        .find(|mark| !fleet.marks_taken.contains(mark))
+        .ok_or_else(|| Refusal::new(Code::NoNetwork, "no mark is left for another tenant"))
+}
+
+fn free_network(fleet: &Fleet) -> Result<Network, Refusal> {
+    (0..NETWORKS)
+        .map(|number| (0x0a40_0000 + (number << 8)).to_be_bytes())
+        .find(|address| !fleet.networks_taken.contains(address))
+        .map(|address| {
+            let [a, b, c, _] = address;
+            Network { address, prefix: 24, gateway: [a, b, c, GATEWAY] }
+        })
+        .ok_or_else(|| Refusal::new(Code::NoNetwork, "no network is left for another tenant"))
+}
