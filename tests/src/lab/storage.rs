@@ -6,21 +6,30 @@ use anyhow::Context as _;
 
 use super::daemon::run;
 
-/// An ext4 file system on a loop device of its own. Dropping it unmounts and frees both.
+/// A file system on a loop device of its own. Dropping it unmounts and frees both.
 pub struct LoopDisk {
     /// The device, such as `/dev/loop3`.
     pub device: String,
     /// Where the file system is mounted.
     pub mount: PathBuf,
-    backing: PathBuf,
+    /// The file under the device.
+    pub backing: PathBuf,
 }
 
 impl LoopDisk {
-    /// Makes a device of `mib` MiB and mounts it at `mount`.
+    /// Makes a device of `mib` MiB with ext4 and mounts it at `mount`.
     ///
     /// # Errors
     /// If a program fails.
     pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+        Self::with(mount, mib, &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0"])
+    }
+
+    /// As [`LoopDisk::create`], with the program that makes the file system.
+    ///
+    /// # Errors
+    /// If a program fails.
+    pub fn with(mount: PathBuf, mib: u64, mkfs: &[&str]) -> anyhow::Result<Self> {
         let backing = mount.with_extension("img");
         fs::create_dir_all(&mount)?;
         let path = backing.to_str().context("path is not UTF-8")?;
@@ -28,7 +37,7 @@ impl LoopDisk {
         let show = ["losetup", "--find", "--show", "--direct-io=on", path];
         let device = run(&show)?.trim().to_owned();
         let disk = Self { device, mount, backing };
-        run(&["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", &disk.device])?;
+        run(&[mkfs, &[disk.device.as_str()]].concat())?;
         run(&["mount", &disk.device, disk.mount.to_str().context("path is not UTF-8")?])?;
         Ok(disk)
     }

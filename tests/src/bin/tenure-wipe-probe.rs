@@ -1,0 +1,71 @@
+//! A wipe in a process of its own, for tests that kill it: `tenure-wipe-probe FILE PROGRESS PLACE`.
+//!
+//! Goes on from PROGRESS if that is there, keeps it durable, and says on each save where it is. At
+//! PLACE it saves nothing more and waits, with its writes under way, until it is killed.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's process reads its own clock and writes its own files"
+)]
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    ops::ControlFlow,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use tenure_agent::{
+    core::wipe::{Seed, Verdict},
+    host::{
+        disk::{self, DiskProgress, DiskWipe},
+        overwrite::Clocks,
+    },
+};
+use tenure_protocol::time::Timestamp;
+
+fn main() -> anyhow::Result<()> {
+    let mut words = std::env::args().skip(1);
+    let mut word = || words.next().context("give FILE PROGRESS PLACE");
+    let (path, saved, place) = (word()?.into(), word()?, word()?);
+    let saved = Path::new(&saved);
+    let resume: Option<DiskProgress> = match fs::read(saved) {
+        Ok(bytes) => Some(postcard::from_bytes(&bytes)?),
+        Err(_) => None,
+    };
+    let request = DiskWipe {
+        path,
+        seed: Seed::new(&[42; 32], b"probe"),
+        vmm_dead: true,
+        resume,
+        clocks: Clocks { now, monotonic: || UNIX_EPOCH.elapsed().unwrap_or_default() },
+    };
+    let measurement = disk::wipe(&request, &mut |progress| match save(saved, progress, &place) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    })?;
+    println!("{:?} after {}", Verdict::of(&measurement.measured), measurement.interruptions);
+    Ok(())
+}
+
+fn save(path: &Path, progress: &DiskProgress, place: &str) -> anyhow::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&postcard::to_stdvec(progress)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    let here = format!("{:?} {}", progress.course().stage(), progress.course().offset());
+    println!("{here}");
+    std::io::stdout().flush()?;
+    while here == place {
+        std::thread::park();
+    }
+    Ok(())
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

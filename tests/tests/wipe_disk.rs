@@ -1,0 +1,431 @@
+//! Wipes of files on real file systems on loop devices, checked by a scanner that is not the agent's.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read clocks, start processes and write files, as an operator would"
+)]
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    ops::ControlFlow,
+    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::UNIX_EPOCH,
+};
+
+use anyhow::Context as _;
+use tenure_agent::{
+    core::wipe::{Pattern, Seed, Stage, Verdict},
+    host::{
+        disk::{self, DiskFailure, DiskMeasurement, DiskProgress, DiskWipe},
+        overwrite::Clocks,
+    },
+};
+use tenure_protocol::{
+    evidence::predicate::media_wipe::{FileSystemKind, LayerKind},
+    time::Timestamp,
+};
+use tenure_tests::{
+    lab::{daemon::run, storage::LoopDisk},
+    scan,
+};
+
+const MIB: u64 = 1 << 20;
+const EXT4: &[&str] = &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0"];
+const XFS: &[&str] = &["mkfs.xfs", "-q", "-f"];
+
+/// A file system on a loop device, and a mark that is nowhere else.
+struct Ground {
+    disk: LoopDisk,
+    mark: Vec<u8>,
+    _dir: tempfile::TempDir,
+}
+
+impl Ground {
+    /// `None`, and a word about it, where loop devices cannot be made.
+    fn new(name: &str, mib: u64, mkfs: &[&str]) -> anyhow::Result<Option<Self>> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: loop devices and mounts need root");
+            return Ok(None);
+        }
+        let program = mkfs.first().context("no program")?;
+        if run(&["which", program]).is_err() {
+            eprintln!("SKIPPED: {program} is not installed");
+            return Ok(None);
+        }
+        let dir = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/var/tmp")?;
+        let disk = LoopDisk::with(dir.path().join("mount"), mib, mkfs)?;
+        let mark = format!("TENURE-WIPE-MARK:{}:{name}:", std::process::id()).into_bytes();
+        Ok(Some(Self { disk, mark, _dir: dir }))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.disk.mount.join(name)
+    }
+
+    /// Writes a mark at the start of each 4096 bytes of a range.
+    fn plant(&self, file: &File, from: u64, length: u64) -> anyhow::Result<()> {
+        let mut block = vec![0x5A; 4096];
+        block[..self.mark.len()].copy_from_slice(&self.mark);
+        let blocks = block.repeat(256);
+        let mut at = from;
+        while at < from + length {
+            let count = usize::try_from((from + length - at).min(blocks.len() as u64))?;
+            file.write_all_at(&blocks[..count], at)?;
+            at += count as u64;
+        }
+        file.sync_all()?;
+        Ok(())
+    }
+
+    fn volume(&self, mib: u64) -> anyhow::Result<PathBuf> {
+        let path = self.path("volume");
+        self.plant(&File::create(&path)?, 0, mib * MIB)?;
+        Ok(path)
+    }
+
+    fn marks(&self) -> anyhow::Result<usize> {
+        run(&["sync", "-f", self.disk.mount.to_str().context("UTF-8")?])?;
+        scan::count(Path::new(&self.disk.device), &self.mark)
+    }
+}
+
+fn request(path: &Path) -> DiskWipe {
+    DiskWipe {
+        path: path.to_owned(),
+        seed: Seed::new(&[7; 32], b"a volume"),
+        vmm_dead: true,
+        resume: None,
+        clocks: Clocks {
+            now: || {
+                let since = UNIX_EPOCH.elapsed().unwrap_or_default();
+                Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(0))
+            },
+            monotonic: || UNIX_EPOCH.elapsed().unwrap_or_default(),
+        },
+    }
+}
+
+fn wipe(path: &Path) -> Result<DiskMeasurement, DiskFailure> {
+    disk::wipe(&request(path), &mut |_| ControlFlow::Continue(()))
+}
+
+fn code(path: &Path) -> &'static str {
+    wipe(path).map_or_else(|failure| failure.code(), |_| "wiped")
+}
+
+fn assert_passes(measurement: &DiskMeasurement) {
+    let verdict = Verdict::of(&measurement.measured);
+    assert!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}\n{measurement:#?}");
+}
+
+#[test]
+fn marks_all_over_a_file_are_on_the_device_before_and_nowhere_after() -> anyhow::Result<()> {
+    for (name, mib, mkfs) in [("ext4", 96, EXT4), ("xfs", 320, XFS)] {
+        let Some(ground) = Ground::new(name, mib, mkfs)? else { return Ok(()) };
+        let path = ground.volume(24)?;
+        assert_eq!(ground.marks()?, 24 * 256, "{name}: before");
+        let measurement = wipe(&path)?;
+        assert_eq!(ground.marks()?, 0, "{name}: after");
+        assert_passes(&measurement);
+        let measured = &measurement.measured;
+        let kind = if name == "ext4" { FileSystemKind::Ext4 } else { FileSystemKind::Xfs };
+        assert_eq!(measured.file_system.kind, kind);
+        assert_eq!(measured.extents_before.bytes, 24 * MIB);
+        assert_eq!(measured.topology[0].kind, LayerKind::Loop);
+        assert!(measured.topology.len() > 1, "{:?}", measured.topology);
+        assert!(!path.exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn sparse_fragmented_and_preallocated_files_are_reached_in_every_block() -> anyhow::Result<()> {
+    for (name, mib, mkfs) in [("ext4", 96, EXT4), ("xfs", 320, XFS)] {
+        let Some(ground) = Ground::new(name, mib, mkfs)? else { return Ok(()) };
+        // Old content under what will be preallocated: fill the device, then free it.
+        let filler = File::create(ground.path("filler"))?;
+        let free = nix::sys::statvfs::statvfs(&ground.disk.mount)?;
+        ground.plant(&filler, 0, free.blocks_available() * free.fragment_size() - 4 * MIB)?;
+        drop(filler);
+        fs::remove_file(ground.path("filler"))?;
+        let old = ground.marks()?;
+
+        let path = ground.path("volume");
+        let file = File::create(&path)?;
+        let neighbour = File::create(ground.path("neighbour"))?;
+        for number in (0..600).rev() {
+            // Each block synced alternately with a neighbour's, every second one a hole, and from
+            // the end on, so that nothing is allocated ahead.
+            ground.plant(&file, number * 8192, 4096)?;
+            neighbour.write_all_at(&[1; 4096], number * 4096)?;
+            neighbour.sync_data()?;
+        }
+        use nix::fcntl::{FallocateFlags, fallocate};
+        let length = i64::try_from(16 * MIB)?;
+        fallocate(&file, FallocateFlags::empty(), i64::try_from(8 * MIB)?, length)?;
+        // Beyond the end of the file as well.
+        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::try_from(24 * MIB)?, length)?;
+        file.sync_all()?;
+        drop(file);
+
+        let mut map = Vec::new();
+        let measurement = disk::wipe(&request(&path), &mut |progress| {
+            map = progress.before().extents().to_vec();
+            ControlFlow::Continue(())
+        })?;
+        assert_passes(&measurement);
+        let bytes = measurement.measured.extents_before.bytes;
+        assert!(bytes >= 600 * 4096 + 32 * MIB, "{name}: {bytes} bytes");
+        assert!(map.len() > 300, "{name}: {} extents", map.len());
+        let left = scan::find(Path::new(&ground.disk.device), &ground.mark)?;
+        let inside =
+            |at: &&u64| map.iter().any(|e| (e.physical..e.physical + e.length).contains(*at));
+        assert_eq!(left.iter().find(inside), None, "{name}: {} of {old} left", left.len());
+    }
+    Ok(())
+}
+
+#[test]
+fn what_overwriting_in_place_cannot_reach_is_refused_and_left_as_it_was() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("refused", 320, XFS)? else { return Ok(()) };
+    let path = ground.volume(2)?;
+    let copy = ground.path("copy");
+    let (from, to) = (path.to_str().context("UTF-8")?, copy.to_str().context("UTF-8")?);
+    run(&["cp", "--reflink=always", from, to])?;
+    assert_eq!(code(&path), "shared_extent");
+    fs::remove_file(&copy)?;
+
+    fs::hard_link(&path, &copy)?;
+    assert_eq!(code(&path), "hard_links");
+    fs::remove_file(&copy)?;
+
+    let reader = File::open(&path)?;
+    let failure = wipe(&path).expect_err("open elsewhere");
+    assert_eq!(failure.code(), "held");
+    assert!(failure.to_string().contains(&format!("({})", std::process::id())), "{failure}");
+    drop(reader);
+
+    let device = run(&["losetup", "--find", "--show", from])?;
+    let refused = code(&path);
+    run(&["losetup", "-d", device.trim()])?;
+    assert_eq!(refused, "held", "a loop device over it");
+
+    std::os::unix::fs::symlink(&path, &copy)?;
+    assert_eq!(code(&copy), "not_a_file");
+    assert_eq!(code(&ground.disk.mount), "not_a_file");
+    assert_eq!(code(&ground.path("nothing")), "absent");
+    let alive = DiskWipe { vmm_dead: false, ..request(&path) };
+    let refused = disk::wipe(&alive, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(refused.expect_err("alive").code(), "vmm_alive");
+    assert_eq!(ground.marks()?, 2 * 256, "nothing was written");
+    assert_eq!(code(&path), "wiped");
+    assert_eq!(ground.marks()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_mapping_alone_keeps_a_file_from_being_wiped() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("mapped", 32, EXT4)? else { return Ok(()) };
+    let path = ground.volume(1)?;
+    let file = File::options().read(true).write(true).open(&path)?;
+    let length = std::num::NonZeroUsize::new(4096).context("not 0")?;
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+    #[allow(unsafe_code, reason = "the test must hold a mapping")]
+    // SAFETY: a fresh mapping of a file, never read or written, unmapped below.
+    let address =
+        unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) }?;
+    drop(file);
+    let refused = code(&path);
+    #[allow(unsafe_code, reason = "the test must hold a mapping")]
+    // SAFETY: the mapping made above, of the same length.
+    unsafe { munmap(address, 4096) }?;
+    assert_eq!(refused, "held");
+    assert_eq!(code(&path), "wiped");
+    Ok(())
+}
+
+#[test]
+fn other_file_systems_and_journalled_content_are_refused() -> anyhow::Result<()> {
+    let shm = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/dev/shm")?;
+    fs::write(shm.path().join("volume"), "content")?;
+    assert_eq!(code(&shm.path().join("volume")), "file_system");
+
+    if let Some(ground) = Ground::new("btrfs", 128, &["mkfs.btrfs", "-q", "-f"])? {
+        let path = ground.volume(1)?;
+        assert_eq!(code(&path), "file_system");
+    }
+    if let Some(ground) = Ground::new("journal", 32, EXT4)? {
+        let path = ground.volume(1)?;
+        match run(&["chattr", "+j", path.to_str().context("UTF-8")?]) {
+            Ok(_) => assert_eq!(code(&path), "journalled_content"),
+            Err(error) => eprintln!("SKIPPED: chattr +j needs CAP_SYS_RESOURCE: {error}"),
+        }
+    }
+    let default = ["mkfs.ext4", "-q", "-F", "-E", "mount_opts=data=journal"];
+    if let Some(ground) = Ground::new("journal", 32, &default)? {
+        let path = ground.volume(1)?;
+        assert_eq!(code(&path), "journalled_content");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_scanner_finds_what_a_truncation_leaves() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("truncated", 64, EXT4)? else { return Ok(()) };
+    let path = ground.volume(8)?;
+    let file = File::options().write(true).open(&path)?;
+    file.set_len(0)?;
+    file.set_len(8 * MIB)?;
+    file.sync_all()?;
+    drop(file);
+    assert!(fs::read(&path)?.iter().all(|&byte| byte == 0), "the file reads as zeros");
+    assert_eq!(ground.marks()?, 8 * 256, "and all of it is on the device");
+    // What is left in the file has no blocks: that is no wipe either.
+    let measurement = wipe(&path)?;
+    assert!(matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)));
+    Ok(())
+}
+
+#[test]
+fn a_byte_that_changes_behind_our_back_is_seen() -> anyhow::Result<()> {
+    for pattern in [Pattern::Stream, Pattern::Zeros] {
+        let Some(ground) = Ground::new("flipped", 64, EXT4)? else { return Ok(()) };
+        let path = ground.volume(8)?;
+        let backing = File::options().write(true).open(&ground.disk.backing)?;
+        let mut flipped = None;
+        let measurement = disk::wipe(&request(&path), &mut |progress: &DiskProgress| {
+            if progress.course().stage() == Stage::ReadBack(pattern) && flipped.is_none() {
+                let at = progress.before().extents()[0].physical + 4_098_777;
+                let written = backing.write_all_at(&[0xEE], at).and_then(|()| backing.sync_all());
+                assert!(written.is_ok(), "{written:?}");
+                flipped = Some(at);
+            }
+            ControlFlow::Continue(())
+        })?;
+        assert!(flipped.is_some());
+        let read = measurement.measured.read_backs.iter().find(|read| read.pattern == pattern);
+        assert_eq!(read.context("no read-back")?.mismatched_bytes, 512, "one sector");
+        let verdict = Verdict::of(&measurement.measured);
+        assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wipe_that_is_stopped_anywhere_goes_on_from_where_it_was() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("resumed", 260, EXT4)? else { return Ok(()) };
+    let path = ground.volume(160)?;
+    let (mut saved, mut stops): (Option<DiskProgress>, Vec<(Stage, u64)>) = (None, Vec::new());
+    let measurement = loop {
+        let resume = saved.clone().map(|p| postcard::to_stdvec(&p)).transpose()?;
+        let resume = resume.map(|bytes| postcard::from_bytes(&bytes)).transpose()?;
+        let mut saves = 0;
+        let result = disk::wipe(&DiskWipe { resume, ..request(&path) }, &mut |progress| {
+            saves += 1;
+            let at = (progress.course().stage(), progress.course().offset());
+            saved = Some(progress.clone());
+            // Once at every place that is saved.
+            if stops.contains(&at) || stops.iter().filter(|stop| stop.0 == at.0).count() > 2 {
+                return ControlFlow::Continue(());
+            }
+            stops.push(at);
+            ControlFlow::Break(())
+        });
+        match result {
+            Ok(measurement) => break measurement,
+            Err(DiskFailure::Stopped { .. }) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    };
+    assert_passes(&measurement);
+    assert!(stops.len() > 8, "{stops:?}");
+    assert_eq!(measurement.interruptions as usize, stops.len() - 1, "{stops:?}");
+    assert_eq!(ground.marks()?, 0);
+    // The file is gone and the last save says that all was measured: the same once more.
+    let again = DiskWipe { resume: saved, ..request(&path) };
+    let again = disk::wipe(&again, &mut |_| ControlFlow::Break(()))?;
+    assert_passes(&again);
+    Ok(())
+}
+
+#[test]
+fn saved_progress_is_refused_for_a_file_that_was_put_in_its_place() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("replaced", 64, EXT4)? else { return Ok(()) };
+    let path = ground.volume(4)?;
+    let mut saved = None;
+    let stopped = disk::wipe(&request(&path), &mut |progress| {
+        saved = Some(progress.clone());
+        ControlFlow::Break(())
+    });
+    assert_eq!(stopped.expect_err("stopped").code(), "stopped");
+    fs::rename(&path, ground.path("aside"))?;
+    let path = ground.volume(4)?;
+    let other = DiskWipe { resume: saved, ..request(&path) };
+    let refused = disk::wipe(&other, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(refused.expect_err("another file").code(), "replaced");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_opened_during_its_wipe_does_not_pass() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("opened", 64, EXT4)? else { return Ok(()) };
+    let path = ground.volume(4)?;
+    let mut opened = None;
+    let measurement = disk::wipe(&request(&path), &mut |progress| {
+        if progress.course().stage() == Stage::Write(Pattern::Zeros) && opened.is_none() {
+            // Without waiting for the lease to end; the lease is broken all the same.
+            let mut options = File::options();
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+            opened = Some(options.read(true).open(&path).is_ok());
+        }
+        ControlFlow::Continue(())
+    })?;
+    assert!(opened.is_some());
+    assert_eq!(measurement.measured.writers.open_files, 1);
+    assert!(matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)));
+    Ok(())
+}
+
+#[test]
+fn a_wipe_that_is_killed_goes_on_in_a_fresh_process() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("killed", 260, EXT4)? else { return Ok(()) };
+    let path = ground.volume(192)?;
+    let saved = ground.disk.mount.with_extension("progress");
+    // Each process is killed at its own place, with writes or reads under way; the last one is not.
+    let places =
+        ["Write(Stream) 67108864", "ReadBack(Stream) 67108864", "Write(Zeros) 134217728", "-"];
+    let mut last = String::new();
+    for place in places {
+        let mut probe = Command::new(env!("CARGO_BIN_EXE_tenure-wipe-probe"))
+            .args([path.as_os_str(), saved.as_os_str(), place.as_ref()])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        for line in BufReader::new(probe.stdout.take().context("no output")?).lines() {
+            last = line?;
+            if last == place {
+                probe.kill()?;
+                break;
+            }
+        }
+        let status = probe.wait()?;
+        assert_eq!(status.success(), place == "-", "{place}: {status}, {last}");
+        assert_eq!(path.exists(), place != "-");
+    }
+    assert!(last.starts_with("Pass(") && last.ends_with("after 3"), "{last}");
+    assert_eq!(ground.marks()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_descriptor_of_this_process_is_told_from_the_wipes_own() -> anyhow::Result<()> {
+    let Some(ground) = Ground::new("own", 32, EXT4)? else { return Ok(()) };
+    let path = ground.volume(1)?;
+    let writer = File::options().write(true).open(&path)?;
+    let failure = wipe(&path).expect_err("held by ourselves");
+    assert!(failure.to_string().contains("open or mapped"), "{failure}");
+    assert!(writer.as_raw_fd() > 2);
+    Ok(())
+}
