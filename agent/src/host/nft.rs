@@ -1,1 +1,369 @@
-//! nft
+//! The kernel's packet filter: the cut table, kept by one netlink socket, and the policy table,
+//! replaced whole through nft.
+//!
+//! ```text
+//!              open                        the agent ends, however
+//!   absent ──────────► owned, persistent ◄────────────────────────► orphaned: still in force,
+//!                      (nobody else can        open: adopted        but anybody may edit it
+//!                       edit or flush it)
+//! ```
+//!
+//! The table is made in three steps. Its flags come first, by netlink, since nft before 1.1 cannot
+//! write them; then its contents, by nft; then this process's socket takes it over. Kernels before
+//! 6.9 cannot keep an owned table after its owner's end: there the table is left unowned, and
+//! [`Protection::Unowned`] says so.
+
+mod message;
+mod structure;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netlink_packet_netfilter::{
+    NetfilterMessage,
+    nftables::{TableAttribute, TableFlags},
+};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use nix::errno::Errno;
+use tenure_protocol::wire::v1::{CommitInterval, Mark};
+
+use super::{
+    netlink::{Channel, NetlinkFailure},
+    process::{self, ProcessFailure},
+};
+use crate::{
+    clock,
+    core::ruleset::{self, CUT_SET, CUT_TABLE, PORT_MAP, TapName},
+};
+use message::Key;
+
+/// How often a text is given to nft again after the kernel refused it: another change that is
+/// committed meanwhile (a cut) makes nft's view of the kernel stale.
+const POLICY_TRIES: u32 = 8;
+
+/// What went wrong with the packet filter.
+#[derive(Debug, thiserror::Error)]
+pub enum NftFailure {
+    /// No nft.
+    #[error("nft is not installed: install the package nftables")]
+    Missing(#[source] ProcessFailure),
+    /// nft refused the probe.
+    #[error(
+        "nft or the kernel lacks what the packet filter needs (nftables 1.0.6 and Linux 5.14 or \
+         later, with tables of family bridge)"
+    )]
+    Unsupported(#[source] ProcessFailure),
+    /// nft refused a text or could not be run.
+    #[error("cannot {operation}")]
+    Text {
+        /// What the text was for.
+        operation: &'static str,
+        /// nft's answer.
+        #[source]
+        source: ProcessFailure,
+    },
+    /// The kernel refused a change or a question.
+    #[error("cannot {operation}")]
+    Kernel {
+        /// What was asked.
+        operation: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: NetlinkFailure,
+    },
+    /// Another living process owns the cut table.
+    #[error(
+        "the table bridge {CUT_TABLE} belongs to another process (netlink port {port}): another \
+         agent runs here, end it first"
+    )]
+    Owned {
+        /// The owner's netlink port, as a rule its process id.
+        port: u32,
+    },
+    /// The answer is not what such a table can hold.
+    #[error("the table bridge {CUT_TABLE} cannot be read back: {0}")]
+    Unreadable(String),
+    /// Somebody changed the cut table's rules.
+    #[error(
+        "the rules of the table bridge {CUT_TABLE} are not the agent's own: {0}; restart the \
+         agent to put them right"
+    )]
+    Altered(String),
+}
+
+/// How well the cut table is kept from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// The kernel refuses everybody else's edits, and keeps the table after this process's end.
+    Owned,
+    /// `nft flush ruleset` would end all cuts.
+    Unowned {
+        /// Why, and what to do, as a sentence.
+        reason: String,
+    },
+}
+
+/// What the cut table holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CutState {
+    /// Marks of the tenants that are cut.
+    pub cut: BTreeSet<Mark>,
+    /// Taps and the tenants that they belong to.
+    pub ports: BTreeMap<String, Mark>,
+}
+
+/// The cut table and the socket that owns it. Dropping it leaves the table in force.
+#[derive(Debug)]
+pub struct CutTable {
+    kernel: Channel<NetfilterMessage>,
+    protection: Protection,
+    structure: String,
+}
+
+impl CutTable {
+    /// Creates the table, or adopts the one that an earlier process left, with all that is cut.
+    ///
+    /// # Errors
+    /// [`NftFailure::Owned`] if another agent lives; else what nft or the kernel refused.
+    pub fn open() -> Result<Self, NftFailure> {
+        let failed = |source| NftFailure::Kernel { operation: "make the cut table", source };
+        let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(failed)?;
+        let before = table(&mut kernel)?;
+        if let Some(Found { owner: Some(port), .. }) = before {
+            return Err(NftFailure::Owned { port });
+        }
+        let persistent = TableFlags::Persisent;
+        let new_table = |flags| message::transaction(message::new_table(flags));
+        let persists = match kernel.request(new_table(persistent)) {
+            Ok(_) => true,
+            Err(refusal) if lacks(&refusal) => {
+                kernel.request(new_table(TableFlags::empty())).map_err(failed)?;
+                false
+            }
+            Err(source) => return Err(failed(source)),
+        };
+        text("fill the cut table", &ruleset::cut_table())?;
+        let protection = if persists {
+            match kernel.request(new_table(persistent | TableFlags::Owner)) {
+                Ok(_) => Protection::Owned,
+                Err(refusal) if lacks(&refusal) => unowned(before.is_some()),
+                Err(source) => return Err(failed(source)),
+            }
+        } else {
+            unowned(before.is_some())
+        };
+        let structure = structure::list()?;
+        Ok(Self { kernel, protection, structure })
+    }
+
+    /// How well the table is kept from others.
+    #[must_use]
+    pub fn protection(&self) -> &Protection {
+        &self.protection
+    }
+
+    /// Cuts a tenant: when it returns, no frame passes from or to any of its taps. Cutting again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`]; nothing is cut then.
+    pub fn cut(&mut self, mark: Mark) -> Result<CommitInterval, NftFailure> {
+        self.cut_all(&BTreeSet::from([mark]))
+    }
+
+    /// Cuts several tenants in one transaction, as at the agent's start.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`]; none is cut then.
+    pub fn cut_all(&mut self, marks: &BTreeSet<Mark>) -> Result<CommitInterval, NftFailure> {
+        let keys: Vec<Key> = marks.iter().map(|&mark| Key::Mark(mark)).collect();
+        let add = message::add_elements(CUT_SET, &keys);
+        self.commit("cut a tenant", add, None)
+    }
+
+    /// Lets a tenant's frames pass again. Restoring again changes nothing.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`]; the cut goes on then.
+    pub fn restore(&mut self, mark: Mark) -> Result<CommitInterval, NftFailure> {
+        let delete = message::delete_element(CUT_SET, &Key::Mark(mark));
+        self.commit("restore a tenant", delete, Some(Errno::ENOENT))
+    }
+
+    /// Says whose a tap is. To be done before the tap is made, so that it inherits a cut at birth.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`].
+    pub fn enlist(&mut self, tap: &TapName, mark: Mark) -> Result<(), NftFailure> {
+        let key = Key::Port(tap.clone(), mark);
+        let add = || message::add_elements(PORT_MAP, std::slice::from_ref(&key));
+        match self.commit("enlist a tap", add(), None) {
+            Ok(_) => Ok(()),
+            // It is there with another mark. A value changes by delete and add in one transaction.
+            Err(NftFailure::Kernel { source, .. })
+                if is(&source, &[Errno::EBUSY, Errno::EEXIST]) =>
+            {
+                let mut both = message::delete_element(PORT_MAP, &key);
+                both.extend(add());
+                self.commit("enlist a tap", both, None).map(|_| ())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Forgets a tap. To be done after the tap is gone.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`].
+    pub fn delist(&mut self, tap: &TapName) -> Result<(), NftFailure> {
+        let delete = message::delete_element(PORT_MAP, &Key::Port(tap.clone(), Mark(0)));
+        self.commit("delist a tap", delete, Some(Errno::ENOENT)).map(|_| ())
+    }
+
+    /// What the kernel holds now.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`] or [`NftFailure::Unreadable`].
+    pub fn read_back(&mut self) -> Result<CutState, NftFailure> {
+        let mut state = CutState::default();
+        for element in self.elements(CUT_SET)? {
+            state.cut.insert(message::mark(&element)?);
+        }
+        for element in self.elements(PORT_MAP)? {
+            let (tap, mark) = message::port(&element)?;
+            state.ports.insert(tap, mark);
+        }
+        Ok(state)
+    }
+
+    /// Whether the table is in force with the rules that it was opened with: an element proves
+    /// nothing in a table that sleeps or whose rules somebody changed. Runs nft.
+    ///
+    /// # Errors
+    /// [`NftFailure::Altered`] says what is wrong.
+    pub fn inspect(&mut self) -> Result<(), NftFailure> {
+        let altered = |what: &str| Err(NftFailure::Altered(what.to_owned()));
+        let Some(found) = table(&mut self.kernel)? else { return altered("the table is gone") };
+        if found.flags.contains(TableFlags::Dormant) {
+            return altered("the table is dormant");
+        }
+        if self.protection == Protection::Owned && found.owner != Some(self.kernel.port()) {
+            return altered("the table has another owner");
+        }
+        if structure::list()? != self.structure {
+            return altered("chains, rules or sets differ");
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        operation: &'static str,
+        changes: message::Batch,
+        harmless: Option<Errno>,
+    ) -> Result<CommitInterval, NftFailure> {
+        let batch = message::transaction(changes);
+        let (earliest, started) = (clock::now(), clock::monotonic());
+        let answer = self.kernel.request(batch);
+        let took = clock::monotonic().saturating_sub(started);
+        let latest = clock::now();
+        match answer {
+            Err(source) if !harmless.is_some_and(|errno| is(&source, &[errno])) => {
+                Err(NftFailure::Kernel { operation, source })
+            }
+            Ok(_) | Err(_) => Ok(CommitInterval {
+                earliest,
+                latest,
+                took_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            }),
+        }
+    }
+
+    fn elements(&mut self, set: &str) -> Result<Vec<message::Element>, NftFailure> {
+        let list = self.kernel.dump(&message::get_elements(set)).map_err(|source| {
+            NftFailure::Kernel { operation: "read back the cut table", source }
+        })?;
+        Ok(message::elements(list))
+    }
+}
+
+/// Whether this host can do what is needed: to be called at start. Changes nothing.
+///
+/// # Errors
+/// [`NftFailure::Missing`] or [`NftFailure::Unsupported`].
+pub fn probe() -> Result<(), NftFailure> {
+    match process::run(&["nft", "-c", "-f", "-"], ruleset::probe().as_bytes(), &[]) {
+        Ok(_) => Ok(()),
+        Err(source) if source.is_not_installed() => Err(NftFailure::Missing(source)),
+        Err(source) => Err(NftFailure::Unsupported(source)),
+    }
+}
+
+/// Replaces the policy table by a text of [`ruleset::policy`], in one transaction.
+///
+/// # Errors
+/// [`NftFailure::Missing`] or [`NftFailure::Text`]: the old policy stays in force.
+pub fn apply_policy(policy: &str) -> Result<(), NftFailure> {
+    let mut tries = 1;
+    loop {
+        match text("replace the policy table", policy) {
+            Err(NftFailure::Text { .. }) if tries < POLICY_TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn text(operation: &'static str, text: &str) -> Result<(), NftFailure> {
+    match process::run(&["nft", "-f", "-"], text.as_bytes(), &[]) {
+        Ok(_) => Ok(()),
+        Err(source) if source.is_not_installed() => Err(NftFailure::Missing(source)),
+        Err(source) => Err(NftFailure::Text { operation, source }),
+    }
+}
+
+/// The cut table as the kernel describes it.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    flags: TableFlags,
+    owner: Option<u32>,
+}
+
+fn table(kernel: &mut Channel<NetfilterMessage>) -> Result<Option<Found>, NftFailure> {
+    let answers = match kernel.request(message::get_table()) {
+        Ok(answers) => answers,
+        Err(source) if is(&source, &[Errno::ENOENT]) => return Ok(None),
+        Err(source) => {
+            return Err(NftFailure::Kernel { operation: "look for the cut table", source });
+        }
+    };
+    let mut found = Found { flags: TableFlags::empty(), owner: None };
+    for attribute in message::table_attributes(answers) {
+        match attribute {
+            TableAttribute::Flags(flags) => found.flags = flags,
+            TableAttribute::Owner(port) => found.owner = Some(port),
+            _ => {}
+        }
+    }
+    Ok(Some(found))
+}
+
+fn unowned(existed: bool) -> Protection {
+    let reason = if existed {
+        format!(
+            "the table bridge {CUT_TABLE} was made without the flag persist: restart the host, or, \
+             when no tenant is cut, `nft delete table bridge {CUT_TABLE}` and restart the agent"
+        )
+    } else {
+        "this kernel cannot keep a table that has an owner (Linux 6.9 or later can): whoever runs \
+         `nft flush ruleset` here ends all cuts until the agent's next tick"
+            .to_owned()
+    };
+    Protection::Unowned { reason }
+}
+
+fn lacks(failure: &NetlinkFailure) -> bool {
+    is(failure, &[Errno::EOPNOTSUPP, Errno::EINVAL])
+}
+
+fn is(failure: &NetlinkFailure, errnos: &[Errno]) -> bool {
+    failure.errno().is_some_and(|number| errnos.contains(&Errno::from_raw(number)))
+}

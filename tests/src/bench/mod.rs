@@ -3,16 +3,24 @@
 //! A benchmark is one function that returns [`Row`]s. [`ALL`] lists them; `tests/src/bin/tenure-bench.rs`
 //! runs them, prints the table and writes the report.
 
+pub mod cut;
 pub mod wipe;
 
 use serde::Serialize;
 
 /// Every benchmark: its name, what it measures in one sentence, and its function.
-pub const ALL: &[Bench] = &[Bench {
-    name: "wipe",
-    about: "a volume's wipe beside fio and dd on a loop device",
-    run: wipe::run,
-}];
+pub const ALL: &[Bench] = &[
+    Bench {
+        name: "cut",
+        about: "a tenant's cut beside nft as a process, under 10,000 packets a second",
+        run: cut::run,
+    },
+    Bench {
+        name: "wipe",
+        about: "a volume's wipe beside fio and dd on a loop device",
+        run: wipe::run,
+    },
+];
 
 /// One benchmark.
 pub struct Bench {
