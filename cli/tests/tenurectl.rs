@@ -1,6 +1,8 @@
 //! tenurectl as scripts meet it: its exit codes and what it prints, against a small HTTPS double
 //! of the controller.
 
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
 mod double;
 
 use std::{
