@@ -1,1 +1,345 @@
-//! volume
+//! Volumes: LUKS1 containers in files, each with a random key that exists on this host alone.
+//!
+//! ```text
+//! absent ──key written──> keyed ──qemu-img──> half made ──synced, renamed──> complete
+//!                           ▲    (<id>.luks.partial)  │                       (<id>.luks)
+//!                           └────removed at the next create┘
+//! ```
+//!
+//! absent: no file. keyed: the key is durable, and nothing is encrypted with it yet. half made: a
+//! container that may lack anything; never opened, made again. complete: never made again and never
+//! overwritten here, since it may hold data.
+//!
+//! The passphrase is random, so stretching adds nothing to it, and `iter-time` is the least.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tenure_protocol::id::VolumeId;
+
+use super::{
+    key::{KeyErasure, KeyFailure, KeyStore, Passphrase},
+    process::{Invocation, ProcessFailure},
+};
+
+/// How long `qemu-img` may take: deriving a key slot takes seconds on a slow processor.
+const QEMU_IMG_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often it is tried.
+const QEMU_IMG_TRIES: u32 = 4;
+
+/// The start of a LUKS1 header (LUKS On-Disk Format Specification 1.2.3, figure 1).
+const LUKS1_MAGIC: &[u8; 8] = b"LUKS\xba\xbe\x00\x01";
+
+/// Where the header says at which 512-byte sector the payload begins (u32, big endian).
+const LUKS1_PAYLOAD_OFFSET_AT: usize = 104;
+
+/// What went wrong with a volume or its key.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeFailure {
+    /// A call on a file failed.
+    #[error("cannot {act} {path}")]
+    File {
+        /// What was tried.
+        act: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// `qemu-img` is missing or failed.
+    #[error("cannot make volume {volume}")]
+    Create {
+        /// Which.
+        volume: VolumeId,
+        /// Why.
+        #[source]
+        source: ProcessFailure,
+    },
+    /// `qemu-img` could not be asked.
+    #[error("cannot try to open volume {volume}")]
+    Probe {
+        /// Which.
+        volume: VolumeId,
+        /// Why.
+        #[source]
+        source: ProcessFailure,
+    },
+    /// The file has another size than was ordered.
+    #[error(
+        "volume {volume} has {found} bytes on this host and {wanted} are ordered: wipe it first"
+    )]
+    SizeDiffers {
+        /// Which.
+        volume: VolumeId,
+        /// Size that the guest sees, bytes.
+        found: u64,
+        /// Size that was ordered, bytes.
+        wanted: u64,
+    },
+    /// The file begins otherwise than a LUKS1 container.
+    #[error("{path} has no LUKS1 header: it was wiped, or is no volume")]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
+}
+
+/// A complete volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeFile {
+    /// The container.
+    pub path: PathBuf,
+    /// Bytes of header and key slots before the payload.
+    pub header_bytes: u64,
+    /// Size that the guest sees, bytes.
+    pub size_bytes: u64,
+}
+
+/// The volumes of a host.
+#[derive(Debug, Clone)]
+pub struct VolumeStore {
+    volume_dir: PathBuf,
+    keys: KeyStore,
+    qemu_img: PathBuf,
+}
+
+impl VolumeStore {
+    /// Volumes in `volume_dir`, their keys in `key_dir`; `qemu_img` is the program, by name or path.
+    #[must_use]
+    pub fn new(volume_dir: &Path, key_dir: &Path, qemu_img: &Path) -> Self {
+        Self {
+            volume_dir: volume_dir.to_owned(),
+            keys: KeyStore::new(key_dir),
+            qemu_img: qemu_img.to_owned(),
+        }
+    }
+
+    /// The file of a complete volume, whether it exists or not.
+    #[must_use]
+    pub fn path(&self, volume: VolumeId) -> PathBuf {
+        self.volume_dir.join(format!("{volume}.luks"))
+    }
+
+    /// The file of a volume's key, whether it exists or not.
+    #[must_use]
+    pub fn key_path(&self, volume: VolumeId) -> PathBuf {
+        self.keys.path(volume)
+    }
+
+    fn partial_path(&self, volume: VolumeId) -> PathBuf {
+        self.volume_dir.join(format!("{volume}.luks.partial"))
+    }
+
+    /// Makes a volume of `size_bytes`, durably. One that is complete already is kept; one that is
+    /// half made is made again.
+    ///
+    /// # Errors
+    /// See [`VolumeFailure`]. A volume without its key is never made again: it may hold data.
+    pub fn create(&self, volume: VolumeId, size_bytes: u64) -> Result<VolumeFile, VolumeFailure> {
+        self.keys.check()?;
+        let path = self.path(volume);
+        if exists(&path)? {
+            let found = self.describe(volume)?;
+            self.keys.key(volume)?;
+            return if found.size_bytes == size_bytes {
+                Ok(found)
+            } else {
+                let found = found.size_bytes;
+                Err(VolumeFailure::SizeDiffers { volume, found, wanted: size_bytes })
+            };
+        }
+        let partial = self.partial_path(volume);
+        remove(&partial)?;
+        let key = self.keys.ensure(volume)?;
+        self.qemu_img_create(volume, size_bytes, &key)?;
+        let file = File::open(&partial).map_err(on("open", &partial))?;
+        file.sync_all().map_err(on("sync", &partial))?;
+        fs::rename(&partial, &path).map_err(on("rename", &partial))?;
+        sync_dir(&self.volume_dir)?;
+        self.describe(volume)
+    }
+
+    /// Runs `qemu-img` until it makes the container. It measures its own CPU time to choose the
+    /// number of iterations, and fails where the kernel's clock is too coarse for the part of a
+    /// second that this takes: SHA-512, the slower hash, makes that rare, and a new try mends it.
+    fn qemu_img_create(
+        &self,
+        volume: VolumeId,
+        size_bytes: u64,
+        key: &Passphrase,
+    ) -> Result<(), VolumeFailure> {
+        let partial = self.partial_path(volume);
+        let options = "key-secret=key,iter-time=10,cipher-alg=aes-256,cipher-mode=xts,\
+                       ivgen-alg=plain64,hash-alg=sha512,preallocation=falloc";
+        let size = size_bytes.to_string();
+        let mut argv = vec![self.qemu_img.as_os_str()];
+        argv.extend(["create", "-q", "-f", "luks", "--object", SECRET_FROM_STDIN].map(OsStr::new));
+        argv.extend(["-o", options].map(OsStr::new));
+        argv.extend([partial.as_os_str(), OsStr::new(&size)]);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let made =
+                Invocation::new(&argv).stdin(key.reveal().as_bytes()).limit(QEMU_IMG_LIMIT).run();
+            let Err(source) = made else { return Ok(()) };
+            // What is left is removed at the next create as well; this frees its space at once.
+            let _ = remove(&partial);
+            if tries == QEMU_IMG_TRIES || !matches!(source, ProcessFailure::Status { .. }) {
+                return Err(VolumeFailure::Create { volume, source });
+            }
+        }
+    }
+
+    /// What a complete volume is, by its header.
+    ///
+    /// # Errors
+    /// It does not exist, or has no header.
+    pub fn describe(&self, volume: VolumeId) -> Result<VolumeFile, VolumeFailure> {
+        let path = self.path(volume);
+        let mut file = File::open(&path).map_err(on("open", &path))?;
+        let length = file.metadata().map_err(on("stat", &path))?.len();
+        let mut head = [0; LUKS1_PAYLOAD_OFFSET_AT + 4];
+        let header_bytes = match file.read_exact(&mut head) {
+            Ok(()) => payload_offset(&head).filter(|offset| *offset <= length),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            Err(error) => return Err(on("read", &path)(error)),
+        };
+        match header_bytes {
+            Some(header_bytes) => {
+                Ok(VolumeFile { path, header_bytes, size_bytes: length - header_bytes })
+            }
+            None => Err(VolumeFailure::NoHeader { path }),
+        }
+    }
+
+    /// Bytes of header and key slots: overwriting them makes the volume unopenable, key or not.
+    ///
+    /// # Errors
+    /// It does not exist, or has no header any more.
+    pub fn header_bytes(&self, volume: VolumeId) -> Result<u64, VolumeFailure> {
+        self.describe(volume).map(|found| found.header_bytes)
+    }
+
+    /// Opens a complete volume for QEMU: readable, writable, past the page cache.
+    ///
+    /// # Errors
+    /// It does not exist, or its file system knows no `O_DIRECT`.
+    pub fn open(&self, volume: VolumeId) -> Result<File, VolumeFailure> {
+        let path = self.path(volume);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_DIRECT);
+        options.open(&path).map_err(on("open for direct access", &path))
+    }
+
+    /// The volume's passphrase.
+    ///
+    /// # Errors
+    /// [`KeyFailure::Missing`] if it was destroyed or never existed.
+    pub fn key(&self, volume: VolumeId) -> Result<Passphrase, VolumeFailure> {
+        Ok(self.keys.key(volume)?)
+    }
+
+    /// Destroys every copy of the volume's key.
+    ///
+    /// # Errors
+    /// The key may then still be there.
+    pub fn erase_key(&self, volume: VolumeId) -> Result<KeyErasure, VolumeFailure> {
+        Ok(self.keys.erase(volume)?)
+    }
+
+    /// Whether `key` opens the volume, by QEMU's own code: a wiped one opens with no key.
+    ///
+    /// # Errors
+    /// The file cannot be read, or `qemu-img` cannot be run: then nothing is known.
+    pub fn opens(&self, volume: VolumeId, key: &Passphrase) -> Result<bool, VolumeFailure> {
+        let path = self.path(volume);
+        File::open(&path).map_err(on("open", &path))?;
+        let image = format!(
+            "driver=luks,key-secret=key,file.driver=file,file.filename={}",
+            path.display().to_string().replace(',', ",,")
+        );
+        let mut argv = vec![self.qemu_img.as_os_str()];
+        // `info` would not try the key. --force-share: a guest may have it open for writing; a look does no harm.
+        argv.extend(["map", "--force-share", "--output=json"].map(OsStr::new));
+        argv.extend(["--object", SECRET_FROM_STDIN].map(OsStr::new));
+        argv.extend(["--image-opts", &image].map(OsStr::new));
+        match Invocation::new(&argv).stdin(key.reveal().as_bytes()).limit(QEMU_IMG_LIMIT).run() {
+            Ok(_) => Ok(true),
+            Err(ProcessFailure::Status { status, .. }) if status.code() == Some(1) => Ok(false),
+            Err(source) => Err(VolumeFailure::Probe { volume, source }),
+        }
+    }
+
+    /// Every volume that has a file or a key on this host, half-made ones too, in order.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn list(&self) -> Result<Vec<VolumeId>, VolumeFailure> {
+        let mut found = Vec::new();
+        for dir in [self.volume_dir.as_path(), self.keys.dir()] {
+            for entry in fs::read_dir(dir).map_err(on("read", dir))? {
+                let name = entry.map_err(on("read", dir))?.file_name();
+                let name = name.to_string_lossy();
+                let stem = name.split('.').next().unwrap_or_default();
+                found.extend(stem.parse::<VolumeId>().ok());
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Removes what a half-made volume left. It never held a guest's data.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove_partial(&self, volume: VolumeId) -> Result<(), VolumeFailure> {
+        remove(&self.partial_path(volume))?;
+        sync_dir(&self.volume_dir)
+    }
+}
+
+/// How `qemu-img` gets a passphrase: never in argv.
+const SECRET_FROM_STDIN: &str = "secret,id=key,format=raw,file=/proc/self/fd/0";
+
+fn payload_offset(head: &[u8; LUKS1_PAYLOAD_OFFSET_AT + 4]) -> Option<u64> {
+    if !head.starts_with(LUKS1_MAGIC) {
+        return None;
+    }
+    let sectors = head.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))?;
+    Some(u64::from(sectors) * 512)
+}
+
+fn on<'a>(act: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VolumeFailure + 'a {
+    move |source| VolumeFailure::File { act, path: path.to_owned(), source }
+}
+
+fn exists(path: &Path) -> Result<bool, VolumeFailure> {
+    path.try_exists().map_err(on("stat", path))
+}
+
+fn remove(path: &Path) -> Result<(), VolumeFailure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(on("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), VolumeFailure> {
+    File::open(dir).and_then(|opened| opened.sync_all()).map_err(on("sync", dir))
+}
+
+#[cfg(test)]
+#[path = "volume_tests.rs"]
+mod tests;
