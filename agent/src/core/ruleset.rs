@@ -209,10 +209,10 @@ add rule bridge TABLE postrouting meta mark set oifname map @port_tenant
 add rule bridge TABLE postrouting meta mark @cut_tenant counter name cut_tx drop
 ";
 
-/// `flush table` empties the chains, and leaves the elements to the `flush map` and `flush set` after
-/// it. VLAN tags are looked for first: the other matches look through them. A match on a field that a
-/// short frame lacks is no match, not even a negated one: so what is good returns, the rest drops. A
-/// tenant has no business with its host: nothing from a tap reaches the host's own stack.
+/// `flush table` empties the chains, and leaves the elements to the `flush map` and `flush set`
+/// after it. VLAN tags are looked for first: the other matches look through them. A match on a
+/// field that a short frame lacks is no match, not even a negated one: so what is good returns and
+/// the rest drops. A tenant has no business with its host: nothing from a tap reaches its stack.
 const POLICY: &str = r#"add table bridge TABLE
 add map bridge TABLE port_tenant { type ifname : mark; size 65536; }
 add set bridge TABLE tenant_port { type mark . ifname; size 65536; }

@@ -1,5 +1,5 @@
-//! Requests to the kernel over netlink, answered one by one: no runtime, no thread. The kernel works
-//! on a request while it is being sent, so that its answer is there to be read right after.
+//! Requests to the kernel over netlink, answered one by one: no runtime, no thread. The kernel
+//! works on a request while it is being sent: its answer is there to be read right after.
 
 use std::{io, marker::PhantomData, os::fd::AsFd as _};
 
@@ -13,8 +13,8 @@ use nix::sys::{
     time::{TimeVal, TimeValLike as _},
 };
 
-/// How long one answer may take, seconds. It is there when the request has been sent; the limit only
-/// keeps a lost one from stopping the agent.
+/// How long one answer may take, seconds. It is there when the request has been sent; the limit
+/// only keeps a lost one from stopping the agent.
 const ANSWER_LIMIT_S: i64 = 5;
 /// How often a dump is begun again when the list changed under it.
 const DUMP_TRIES: u32 = 16;

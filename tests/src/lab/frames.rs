@@ -1,5 +1,5 @@
-//! Ethernet frames by hand, and the two places where the lab puts them on a wire: a tap, as a guest's
-//! network card does, and a packet socket on a device.
+//! Ethernet frames by hand, and the two places where the lab puts them on a wire: a tap, as a
+//! guest's network card does, and a packet socket on a device.
 #![allow(unsafe_code, reason = "packet sockets are bound by index with libc")]
 
 use std::{
@@ -127,8 +127,8 @@ impl Wire {
         Self::new(fd, VNET_HEADER)
     }
 
-    /// A packet socket on a device of the calling thread's namespace. Frames that it sends itself are
-    /// not received.
+    /// A packet socket on a device of the calling thread's namespace. Frames that it sends itself
+    /// are not received.
     ///
     /// # Errors
     /// If there is no such device.

@@ -103,6 +103,7 @@ const HOST_PARTS: &[(&str, &[&str])] = &[
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),
     ("holders", &["disk", "memory"]),
+    ("netlink", &["nft", "tap"]),
     ("overwrite", &["disk", "memory"]),
 ];
 

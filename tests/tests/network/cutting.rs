@@ -1,0 +1,185 @@
+//! A cut: no frame passes, no neighbour suffers, nobody ends it but the agent.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use tenure_agent::{
+    core::ruleset::{self, TapName},
+    host::nft::{CutTable, NftFailure, Protection},
+};
+use tenure_tests::lab::{
+    daemon::run,
+    frames::{self, Mac, station},
+};
+
+use super::{A, A1, A2, B1, GATEWAY, QUIET, Rig, Tested, arrives, kinds, on_a_host};
+
+#[test]
+fn a_cut_tenant_exchanges_no_frame_its_neighbour_loses_none_and_a_restore_ends_it() -> Tested {
+    on_a_host("cut", |customer| {
+        let mut rig = Rig::new(customer)?;
+        ensure!(*rig.cut.protection() == Protection::Owned, "{:?}", rig.cut.protection());
+        assert!(passes_both_ways(&rig)?, "before the cut");
+        let commit = rig.cut.cut(A)?;
+        assert!(commit.earliest <= commit.latest && commit.took_ns > 0, "{commit:?}");
+        assert_eq!(rig.cut.read_back()?.cut, BTreeSet::from([A]));
+        let dropped = (counter("cut_rx")?, counter("cut_tx")?);
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        assert!(counter("cut_rx")? > dropped.0 && counter("cut_tx")? > dropped.1);
+
+        let (gateway, flow) = (station(2, 1), (9, 5000));
+        let numbered = |frame: &[u8]| frames::number(frame, 5000).is_some();
+        // As many at once as a receiver's buffer holds.
+        for _ in 0..5 {
+            for number in 0..100 {
+                rig.uplink.send(&frames::udp(gateway, B1, flow, number))?;
+                rig.b1.send(&frames::udp(B1, gateway, flow, number))?;
+            }
+            assert_eq!(rig.b1.collect(QUIET, numbered)?.len(), 100, "to the neighbour");
+            assert_eq!(rig.uplink.collect(QUIET, numbered)?.len(), 100, "from the neighbour");
+        }
+
+        rig.cut.cut(A)?;
+        rig.cut.restore(A)?;
+        rig.cut.restore(A)?;
+        assert_eq!(rig.cut.read_back()?.cut, BTreeSet::new());
+        assert!(passes_both_ways(&rig)?, "after the restore");
+        rig.cut.inspect()?;
+        Ok(())
+    })
+}
+
+/// How many frames from or to the first tenant arrive anywhere, of all kinds.
+fn frames_of_the_cut_tenant(rig: &Rig) -> anyhow::Result<usize> {
+    for wire in rig.wires() {
+        wire.collect(Duration::ZERO, |_| false)?;
+    }
+    for to in [A1, A2] {
+        for (_, frame) in kinds(GATEWAY, to) {
+            rig.uplink.send(&frame)?;
+        }
+    }
+    for (at, from, to) in [(&rig.a1, A1, A2), (&rig.a1, A1, GATEWAY), (&rig.a2, A2, A1)] {
+        for (_, frame) in kinds(from, to) {
+            at.send(&frame)?;
+        }
+    }
+    let of = |frame: &[u8], at: [Mac; 2]| at.iter().any(|mac| frame[6..12] == *mac);
+    let mut leaked = 0;
+    for wire in [&rig.a1, &rig.a2] {
+        leaked += wire.collect(QUIET, |_| true)?.len();
+    }
+    for wire in [&rig.b1, &rig.uplink] {
+        leaked += wire.collect(QUIET, |frame| of(frame, [A1.mac, A2.mac]))?.len();
+    }
+    Ok(leaked)
+}
+
+fn passes_both_ways(rig: &Rig) -> anyhow::Result<bool> {
+    let (inward, outward) =
+        (frames::udp(GATEWAY, A1, (9, 5000), 1), frames::udp(A1, GATEWAY, (9, 5000), 2));
+    rig.uplink.send(&inward)?;
+    rig.a1.send(&outward)?;
+    Ok(arrives(&inward, &rig.a1)? && arrives(&outward, &rig.uplink)?)
+}
+
+fn counter(name: &str) -> anyhow::Result<u64> {
+    let text = run(&["nft", "list", "counter", "bridge", ruleset::CUT_TABLE, name])?;
+    let number = text.split_whitespace().skip_while(|word| *word != "packets").nth(1);
+    Ok(number.context("no count")?.parse()?)
+}
+
+#[test]
+fn nobody_else_can_end_a_cut_and_nft_lists_it_as_it_is_meant() -> Tested {
+    on_a_host("ownership", |customer| {
+        let mut rig = Rig::new(customer)?;
+        rig.cut.cut(A)?;
+        let listed = run(&["nft", "list", "table", "bridge", ruleset::CUT_TABLE])?;
+        assert!(listed.contains("elements = { 0x00000101 }"), "{listed}");
+        assert!(listed.contains("\"tap-b1\" : 0x00000102"), "{listed}");
+        run(&["nft", "flush", "ruleset"])?;
+        for edit in [
+            "delete table bridge tenure_cut",
+            "delete element bridge tenure_cut cut_tenant { 0x101 }",
+            "flush set bridge tenure_cut cut_tenant",
+            "flush chain bridge tenure_cut postrouting",
+            "add table bridge tenure_cut { flags dormant; }",
+        ] {
+            assert!(run(&["nft", edit]).is_err(), "{edit}");
+        }
+        assert!(matches!(CutTable::open(), Err(NftFailure::Owned { .. })), "a second agent");
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        rig.cut.inspect()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_cut_outlives_its_process_and_the_next_one_adopts_it_and_mends_what_was_done_to_it() -> Tested {
+    on_a_host("adoption", |customer| {
+        let mut rig = Rig::new(customer)?;
+        rig.cut.cut(A)?;
+        let before = rig.cut.read_back()?;
+        // What the agent's end leaves, without the rest of the rig.
+        let Rig { a1, a2, b1, uplink, cut } = rig;
+        drop(cut);
+        run(&["nft", "insert rule bridge tenure_cut postrouting accept"])?;
+        let cut = CutTable::open()?;
+        rig = Rig { a1, a2, b1, uplink, cut };
+        assert_eq!(rig.cut.read_back()?, before);
+        assert_eq!(*rig.cut.protection(), Protection::Owned);
+        rig.cut.inspect()?;
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        rig.cut.restore(A)?;
+        assert!(passes_both_ways(&rig)?);
+        Ok(())
+    })
+}
+
+/// Says to this program that it is the child of the next test.
+const HOLD: &str = "TENURE_TEST_HOLDS_THE_CUT";
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how a test's child knows that it is one")]
+fn holds_a_cut_until_it_is_killed() -> Tested {
+    if std::env::var(HOLD).is_err() {
+        return Ok(());
+    }
+    let mut cut = CutTable::open()?;
+    cut.enlist(&TapName::parse("tap-a1")?, A)?;
+    cut.cut(A)?;
+    println!("\nHELD");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the test kills a process of its own")]
+fn a_cut_outlives_kill_9_and_the_next_process_adopts_it() -> Tested {
+    on_a_host("kill -9", |customer| {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["cutting::holds_a_cut_until_it_is_killed", "--exact", "--nocapture"])
+            .env(HOLD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("no output")?;
+        let held = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line == "HELD");
+        let refused = matches!(CutTable::open(), Err(NftFailure::Owned { .. }));
+        child.kill()?;
+        child.wait()?;
+        ensure!(held && refused, "held: {held}, a second one refused: {refused}");
+        assert_eq!(counter("cut_rx")?, 0, "the table is still there");
+        let mut rig = Rig::new(customer)?;
+        assert_eq!(rig.cut.read_back()?.cut, BTreeSet::from([A]));
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        rig.cut.restore(A)?;
+        assert!(passes_both_ways(&rig)?);
+        Ok(())
+    })
+}
