@@ -15,3 +15,8 @@ pub mod dsse;
 pub mod entry;
 pub mod merkle;
 pub mod note;
+
+pub mod anchors;
+pub mod archive;
+pub mod bundle;
+pub mod verify;

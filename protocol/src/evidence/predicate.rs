@@ -111,6 +111,12 @@ impl Kind {
         }
     }
 
+    /// The kind with this short name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The predicate type (in-toto TypeURI).
     #[must_use]
     pub const fn uri(self) -> &'static str {

@@ -1,0 +1,132 @@
+//! The tenant's entries in the ledger: proven, numbered, chained.
+
+use std::collections::BTreeMap;
+
+use super::{Code, Findings, Opened};
+use crate::{
+    digest::Digest,
+    evidence::{
+        anchors::Anchors,
+        archive::Members,
+        bundle::{self, CHECKPOINT, MANIFEST, ProvenEntry},
+        entry::{Entry, MAX_ENTRY_BYTES},
+        merkle,
+        note::Checkpoint,
+        predicate::TenantExit,
+    },
+};
+
+/// Most bytes of a member with an entry: the entry escaped, and its proof.
+const MAX_MEMBER_BYTES: usize = 2 * MAX_ENTRY_BYTES + 68 * merkle::MAX_PROOF + 256;
+
+/// The entries that hold, by the digest of what they are about.
+pub(super) struct Chain(BTreeMap<Digest, Vec<(u64, Entry)>>);
+
+impl Chain {
+    /// Checks checkpoint, proofs and sequence.
+    pub(super) fn verify(
+        members: &Members,
+        manifest: &TenantExit,
+        anchors: &Anchors,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut chain = Self(BTreeMap::new());
+        let note = members.get(CHECKPOINT).map_or([].as_slice(), Vec::as_slice);
+        let checkpoint = match Checkpoint::open(note, &anchors.ledger_key) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                findings.push(Code::Checkpoint, CHECKPOINT, false, error.to_string());
+                return chain;
+            }
+        };
+        let sentence = format!("signed by {} for {} entries", checkpoint.origin, checkpoint.size);
+        findings.push(Code::Checkpoint, CHECKPOINT, true, sentence);
+
+        let mut before: Option<(u64, Entry, Digest)> = None;
+        let mut good = true;
+        let entries = members.range("ledger/".to_owned()..CHECKPOINT.to_owned());
+        for number in 1..=entries.count() {
+            let path = bundle::entry_path(number);
+            let read = read(members.get(&path), &checkpoint);
+            let (index, entry, digest) = match read {
+                Ok(read) => read,
+                Err(sentence) => {
+                    findings.push(Code::Inclusion, &path, false, sentence);
+                    return chain;
+                }
+            };
+            if let Some(sentence) = out_of_sequence(manifest, before.as_ref(), index, &entry) {
+                findings.push(Code::Sequence, &path, false, sentence);
+                good = false;
+            }
+            chain.0.entry(entry.object_digest).or_default().push((index, entry.clone()));
+            before = Some((index, entry, digest));
+        }
+        let end = before.map(|(_, entry, digest)| (entry.tenant_seq, digest));
+        let complete = end == Some((manifest.entries.count, manifest.entries.last));
+        findings.push(Code::Inclusion, CHECKPOINT, true, "every entry is in the ledger");
+        let sentence = if complete {
+            format!("entries 1 to {}, chained", manifest.entries.count)
+        } else {
+            "the entries do not end where the manifest says".to_owned()
+        };
+        findings.push(Code::Sequence, MANIFEST, complete && good, sentence);
+        chain
+    }
+
+    /// Where an entry of this type about this object stands: the first, if there are several.
+    pub(super) fn find(&self, object: &Digest, kind: &str) -> Option<(u64, &Entry)> {
+        let entries = self.0.get(object)?;
+        entries.iter().find(|(_, entry)| entry.kind == kind).map(|(index, entry)| (*index, entry))
+    }
+
+    /// Each envelope is in the ledger under its own kind.
+    pub(super) fn check_logged(&self, opened: &[Opened<'_>], findings: &mut Findings) {
+        for envelope in opened {
+            let place = self.find(&envelope.listed.digest, envelope.listed.kind.name());
+            let sentence = match place {
+                Some((index, _)) => format!("entry {index} of the ledger"),
+                None => "not in the ledger".to_owned(),
+            };
+            findings.push(Code::Logged, &envelope.listed.path, place.is_some(), sentence);
+        }
+    }
+}
+
+fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<(u64, Entry, Digest), String> {
+    let bytes = member.ok_or("missing among the numbered entries")?;
+    if bytes.len() > MAX_MEMBER_BYTES {
+        return Err("it is too long".to_owned());
+    }
+    let proven: ProvenEntry = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if proven.v != 1 || serde_json::to_vec(&proven).ok().as_ref() != Some(bytes) {
+        return Err("it is not in its canonical form, version 1".to_owned());
+    }
+    let raw = proven.entry.as_bytes();
+    let (leaf, root) = (merkle::leaf_hash(raw), &checkpoint.root);
+    merkle::verify_inclusion(&leaf, proven.index, checkpoint.size, &proven.proof, root)
+        .map_err(|error| error.to_string())?;
+    let entry = Entry::from_bytes(raw).map_err(|error| error.to_string())?;
+    Ok((proven.index, entry, Digest::of(raw)))
+}
+
+fn out_of_sequence(
+    manifest: &TenantExit,
+    before: Option<&(u64, Entry, Digest)>,
+    index: u64,
+    entry: &Entry,
+) -> Option<String> {
+    let (number, previous) =
+        before.map_or((0, None), |(_, entry, digest)| (entry.tenant_seq, Some(*digest)));
+    if entry.tenant != Some(manifest.tenant) {
+        return Some("it is about another tenant".to_owned());
+    }
+    if Some(entry.tenant_seq) != number.checked_add(1) {
+        return Some(format!("number {} of the tenant follows {number}", entry.tenant_seq));
+    }
+    if entry.prev_tenant_event != previous {
+        return Some("it does not name the entry before it".to_owned());
+    }
+    let later = before.is_none_or(|(at, last, _)| *at < index && last.seq < entry.seq);
+    (!later).then(|| "it stands before the entry that it follows".to_owned())
+}
