@@ -1,6 +1,7 @@
 //! The controller of Tenure: lifecycle, deadlines, orders, notices, ledger, HTTP API.
 
 pub mod clock;
+pub mod config;
 pub mod core;
 pub mod engine;
 pub mod http;
@@ -8,4 +9,6 @@ pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod notify;
+pub mod state;
 pub mod store;
+pub mod telemetry;

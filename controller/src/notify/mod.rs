@@ -1,5 +1,7 @@
-//! Notices to customers: [`mail`] and [`webhook`] are the channels, independent of one another.
+//! Notices to customers: [`drain`] empties the outbox; [`mail`] and [`webhook`] are the channels,
+//! independent of one another.
 
+pub mod drain;
 pub mod mail;
 pub mod webhook;
 

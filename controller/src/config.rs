@@ -1,0 +1,340 @@
+//! The configuration file: TOML, named on the command line. Unknown keys are refused, since a
+//! mistyped one would be a setting that silently does not hold.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use lettre::message::Mailbox;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use serde::Deserialize;
+
+use crate::{
+    core::{destination::DestinationPolicy, fleet::Image, notice::Grade},
+    notify::mail::{MailRoute, MailTls},
+    telemetry::Format,
+};
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("the configuration {} is not usable", path.display())]
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value that cannot be.
+    #[error("{key} in the configuration {}: {reason}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The directory that `init` has made.
+    pub state_dir: PathBuf,
+    /// DNS names and IP addresses under which hosts and people reach this controller.
+    pub server_names: Vec<String>,
+    /// The HTTP API.
+    pub api: Api,
+    /// The link to the agents.
+    pub link: Link,
+    /// Mail; without it mail is not sent, and says so.
+    pub mail: Option<Mail>,
+    /// Webhooks.
+    #[serde(default)]
+    pub webhook: Webhook,
+    /// Images that applications can name.
+    #[serde(default, rename = "image")]
+    pub images: Vec<Image>,
+    /// Logs.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// Where the HTTP API listens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Address and TCP port.
+    pub listen: SocketAddr,
+}
+
+/// Where the link listens, and what hosts are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Address and UDP port for hosts that are known.
+    pub command: SocketAddr,
+    /// Address and UDP port for hosts with a join token.
+    pub enrolment: SocketAddr,
+    /// `address:port` of the command port as hosts reach it; `command` if not given.
+    pub command_address: Option<String>,
+    /// `address:port` of the enrolment port as hosts reach it; `enrolment` if not given.
+    pub enrolment_address: Option<String>,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `host:port` of the server.
+    pub smtp: String,
+    /// Sender.
+    pub from: String,
+    /// How much TLS is asked for.
+    #[serde(default)]
+    pub tls: MailTls,
+    /// Whose server it is.
+    #[serde(default)]
+    pub grade: MailGrade,
+    /// Whose server it is for recipients of a domain.
+    #[serde(default)]
+    pub domains: BTreeMap<String, MailGrade>,
+}
+
+/// Whose mail server it is: what its 250 proves (R12).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailGrade {
+    /// Our own relay: the mail is sent, no more (E1).
+    #[default]
+    Relay,
+    /// The customer's own: the mail has arrived (E2).
+    CustomerMx,
+}
+
+/// Where webhooks may go.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(default)]
+pub struct Webhook {
+    /// Whether private addresses are allowed.
+    pub private: bool,
+    /// Whether this machine itself is allowed: for trials on one machine.
+    pub loopback: bool,
+    /// Whether plain HTTP is allowed.
+    pub plain_http: bool,
+    /// PEM file of authorities to trust instead of the public ones.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: Format,
+    /// What is logged.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::default(), filter: "info".to_owned() }
+    }
+}
+
+impl From<MailGrade> for Grade {
+    fn from(grade: MailGrade) -> Self {
+        match grade {
+            MailGrade::Relay => Self::E1,
+            MailGrade::CustomerMx => Self::E2,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.check().map_err(|(key, reason)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            reason,
+        })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.server_names.is_empty() {
+            let reason = "give at least one DNS name or IP address".to_owned();
+            return Err(("server_names", reason));
+        }
+        let hosts_reach = [
+            ("link.command_address", &self.link.command_address, self.link.command),
+            ("link.enrolment_address", &self.link.enrolment_address, self.link.enrolment),
+        ];
+        for (key, address, listen) in hosts_reach {
+            match address {
+                Some(text) => drop(host_port(text).map_err(|reason| (key, reason))?),
+                None if listen.ip().is_unspecified() => {
+                    let reason = format!(
+                        "hosts cannot dial {listen}: give the address and port that they reach"
+                    );
+                    return Err((key, reason));
+                }
+                None => {}
+            }
+        }
+        let mut names: Vec<_> = self.images.iter().map(|image| &image.name).collect();
+        names.sort();
+        if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
+            return Err(("image", format!("{twice:?} stands there twice")));
+        }
+        self.mail_route().map(drop)
+    }
+
+    /// How mail is sent, if at all.
+    ///
+    /// # Errors
+    /// The key and a sentence.
+    pub fn mail_route(&self) -> Result<Option<MailRoute>, (&'static str, String)> {
+        let Some(mail) = &self.mail else { return Ok(None) };
+        let (host, port) = host_port(&mail.smtp).map_err(|reason| ("mail.smtp", reason))?;
+        let from: Mailbox = mail.from.parse().map_err(|_| {
+            let reason =
+                format!("{:?} is no sender such as Tenure <tenure@example.org>", mail.from);
+            ("mail.from", reason)
+        })?;
+        let domains = mail
+            .domains
+            .iter()
+            .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
+            .collect();
+        Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
+    }
+
+    /// `address:port` of the command port as hosts reach it.
+    #[must_use]
+    pub fn command_address(&self) -> String {
+        self.link.command_address.clone().unwrap_or_else(|| self.link.command.to_string())
+    }
+
+    /// `address:port` of the enrolment port as hosts reach it.
+    #[must_use]
+    pub fn enrolment_address(&self) -> String {
+        self.link.enrolment_address.clone().unwrap_or_else(|| self.link.enrolment.to_string())
+    }
+}
+
+impl Webhook {
+    /// Where webhooks may go.
+    #[must_use]
+    pub const fn policy(&self) -> DestinationPolicy {
+        DestinationPolicy {
+            private: self.private,
+            loopback: self.loopback,
+            plain_http: self.plain_http,
+        }
+    }
+
+    /// The authorities of the site, DER.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn roots(&self) -> Result<Vec<Vec<u8>>, ConfigError> {
+        let Some(path) = &self.authorities else { return Ok(Vec::new()) };
+        let failed = |reason: String| ConfigError::Value {
+            path: path.clone(),
+            key: "webhook.authorities",
+            reason,
+        };
+        let certificates = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| failed(format!("no PEM file of certificates: {error}")))?;
+        if certificates.is_empty() {
+            return Err(failed("no certificate is in it".to_owned()));
+        }
+        Ok(certificates.into_iter().map(|der| der.to_vec()).collect())
+    }
+}
+
+fn host_port(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("{text:?} is not host:port");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || port == 0 { Err(wrong()) } else { Ok((host.to_owned(), port)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../packaging/etc/controller.toml");
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).expect("written");
+        Config::load(file.path()).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", source.unwrap_or_default())
+        })
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_usable() {
+        let config = load(SHIPPED).expect("usable");
+        assert_eq!(
+            config.webhook.policy(),
+            DestinationPolicy { private: true, ..Default::default() }
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_named_with_its_line() {
+        let error = load(&format!("stat_dir = \"/x\"\n{SHIPPED}")).expect_err("refused");
+        assert!(error.contains("stat_dir") && error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn hosts_need_an_address_that_they_can_dial() {
+        let text = SHIPPED.replace("command_address", "# command_address");
+        let error = load(&text).expect_err("refused");
+        assert!(error.contains("link.command_address"), "{error}");
+    }
+
+    #[test]
+    fn a_mail_server_needs_a_port_and_a_sender() {
+        for (was, is, key) in [
+            ("smtp = \"127.0.0.1:25\"", "smtp = \"mail\"", "mail.smtp"),
+            ("from = \"", "from = \"@", "mail.from"),
+        ] {
+            let error = load(&SHIPPED.replace(was, is)).expect_err("refused");
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}
