@@ -27,6 +27,8 @@ use crate::{
     store::record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
 };
 
+pub use crate::store::record;
+
 /// Why the engine did not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -185,6 +187,10 @@ pending! {
     notice_tried(notice: NoticeId, attempt: Try) -> ();
     /// A closed tenant's exit bundle: a tar file.
     bundle(id: TenantId) -> Vec<u8>;
+    /// The ledger's checkpoint: a signed note.
+    ledger_checkpoint() -> String;
+    /// A tile of the ledger, by its path (C2SP tlog-tiles).
+    ledger_tile(path: String) -> Vec<u8>;
     /// Moves the demo clock forward and returns the new offset, ms.
     advance_clock(by: Actor, days: u32) -> i64;
 }

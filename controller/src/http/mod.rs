@@ -1,1 +1,142 @@
-//! http
+//! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one table
+//! ([`policy`]); [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`platform`] the rest;
+//! [`view`] and [`record`] are what is shown; every error is a [`problem`].
+
+pub mod acts;
+pub mod extract;
+pub mod form;
+pub mod openapi;
+pub mod platform;
+pub mod policy;
+pub mod problem;
+pub mod record;
+pub mod tenants;
+pub mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+
+use self::{extract::MAX_BODY_BYTES, problem::Problem};
+use crate::{
+    core::destination::DestinationPolicy,
+    engine::{Engine, EngineError},
+};
+
+/// How long a request may take, from its head to the answer's.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// What handlers need.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Decides and keeps.
+    pub engine: Engine,
+    /// What holds for the whole site.
+    pub site: Arc<Site>,
+}
+
+/// What holds for the whole site.
+#[derive(Debug)]
+pub struct Site {
+    /// Where notices may go.
+    pub destinations: DestinationPolicy,
+    /// What stands in join tokens.
+    pub joining: Joining,
+    /// The public keys that verifiers need.
+    pub anchors: serde_json::Value,
+}
+
+/// What stands in join tokens.
+#[derive(Debug)]
+pub struct Joining {
+    /// `address:port` of the enrolment port as hosts reach it.
+    pub enrolment_address: String,
+    /// `address:port` of the command port as hosts reach it.
+    pub command_address: String,
+    /// DNS name in the controller's certificate.
+    pub server_name: String,
+    /// The root certificate, DER.
+    pub root: Vec<u8>,
+    /// The ledger's verifier key.
+    pub ledger_key: String,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let tenant = Router::new()
+        .route("/", get(tenants::show))
+        .route("/journal", get(tenants::journal))
+        .route("/deadlines", get(tenants::deadlines))
+        .route("/orders", get(tenants::orders))
+        .route("/notices", get(tenants::notices))
+        .route("/evidence", get(tenants::evidence))
+        .route("/bundle", get(tenants::bundle))
+        .route("/application", post(acts::resubmit))
+        .route("/review", post(acts::review))
+        .route("/configuration/retry", post(acts::retry))
+        .route("/deployment", post(acts::deployment))
+        .route("/reports", post(acts::reports))
+        .route("/reports/review", post(acts::review_reports))
+        .route("/assessment", post(acts::assessment))
+        .route("/icp", post(acts::icp))
+        .route("/cut", post(acts::cut))
+        .route("/restore", post(acts::restore))
+        .route("/offboarding", post(acts::offboarding))
+        .route("/offboarding/review", post(acts::review_offboarding))
+        .route("/offboarding/confirm", post(acts::confirm))
+        .route("/wipe/approvals", post(acts::approve_wipe));
+    Router::new()
+        .route("/healthz", get(platform::health))
+        .route("/openapi.json", get(openapi::document))
+        .route("/v1/applications", post(acts::submit))
+        .route("/v1/tenants", get(tenants::list))
+        .nest("/v1/tenants/{id}", tenant)
+        .route("/v1/orders/{id}", get(tenants::order))
+        .route("/v1/hosts", get(platform::hosts))
+        .route("/v1/hosts/tokens", post(platform::join_token))
+        .route("/v1/tokens", post(platform::token))
+        .route("/v1/images", get(platform::images))
+        .route("/v1/anchors", get(platform::anchors))
+        .route("/v1/clock", get(platform::clock))
+        .route("/v1/demo/clock", post(platform::advance))
+        .route("/v1/ledger/checkpoint", get(platform::checkpoint))
+        .route("/v1/ledger/tile/{*path}", get(platform::tile))
+        .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
+        .method_not_allowed_fallback(async || policy::method_not_allowed())
+        .fallback(async || {
+            let detail = "there is no such path: see /openapi.json";
+            Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(limit_time))
+        .with_state(app)
+}
+
+async fn limit_time(request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await.map_err(|_| {
+        let detail = "the request took too long to arrive or to answer: send it again";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
+    })
+}
+
+/// Runs a change to its end, even if the caller hangs up meanwhile: what is committed must also be
+/// entered into the ledger, and wake those who wait for it.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::spawn(work).await {
+        Ok(done) => done.map_err(Problem::from),
+        Err(error) => {
+            tracing::error!(%error, "a request broke off");
+            let detail = "the controller broke off; nothing is known to be done: look first";
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broken-off", detail))
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What handlers take out of requests. Whatever is wrong becomes a problem document that says where.
+
+use std::str::FromStr;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::problem::Problem;
+use crate::core::lifecycle::Actor;
+
+/// Bytes that a request's body may have.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Who calls: put in by the policy, so that a route outside of it has nobody.
+#[derive(Debug, Clone)]
+pub struct Caller(pub Actor);
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// The id in the path.
+#[derive(Debug)]
+pub struct Id<T>(pub T);
+
+/// The query's parameters.
+#[derive(Debug)]
+pub struct Parameters<T>(pub T);
+
+/// The version that the caller knows, from `If-Match`; nothing if it does not care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IfMatch(pub Option<u64>);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unauthenticated)
+    }
+}
+
+/// The answer to a request without a valid token.
+#[must_use]
+pub fn unauthenticated() -> Problem {
+    let detail = "give a valid token: Authorization: Bearer …";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "send JSON, with content-type: application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported-media-type", detail));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let detail = format!("the body is over {MAX_BODY_BYTES} bytes: send less");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+            } else {
+                Problem::bad_request("broken-body", "the body broke off: send it again")
+            }
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let code = match error.classify() {
+                Category::Data => "invalid-body",
+                Category::Io | Category::Syntax | Category::Eof => "malformed-json",
+            };
+            Problem::bad_request(code, format!("the body is not usable: {error}"))
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+impl<S: Send + Sync, T> FromRequestParts<S> for Id<T>
+where
+    T: FromStr<Err: std::fmt::Display>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::bad_request("invalid-id", "the path has no readable id"))?;
+        let wrong = |error: T::Err| Problem::bad_request("invalid-id", error.to_string());
+        text.parse().map(Self).map_err(wrong)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let wrong = |error: axum::extract::rejection::QueryRejection| {
+            Problem::bad_request("invalid-query", error.body_text())
+        };
+        Query::from_request_parts(parts, state).await.map(|Query(query)| Self(query)).map_err(wrong)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        version
+            .and_then(|version| version.parse().ok())
+            .map(|version| Self(Some(version)))
+            .ok_or_else(|| {
+                let detail = "If-Match takes the ETag of one answer, such as \"3\", or *";
+                Problem::bad_request("invalid-if-match", detail)
+            })
+    }
+}

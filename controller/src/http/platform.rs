@@ -1,0 +1,258 @@
+//! The platform itself: hosts, tokens, images, anchors, clock, ledger.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::{civil::Date, tz};
+use serde::{Deserialize, Serialize};
+use tenure_protocol::{digest::Digest, time::Timestamp, wire::join::JoinToken};
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    extract::{Body, Caller},
+    problem::Problem,
+    record::HostView,
+    whole,
+};
+use crate::core::{fleet::Image, lifecycle::Role};
+
+/// Which host is to join.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    /// The host's name.
+    host_name: String,
+}
+
+/// A join token: a secret that works once.
+#[derive(Serialize, ToSchema)]
+pub struct JoinAnswer {
+    /// The host that it is for.
+    host_name: String,
+    /// The token.
+    token: String,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// Whose token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// A person's or script's name: separation of duties goes by it.
+    name: String,
+    /// The role.
+    #[schema(value_type = String)]
+    role: Role,
+    /// The organisation; customers only.
+    #[serde(default)]
+    customer: Option<String>,
+}
+
+/// A token of the API: a secret that is shown once.
+#[derive(Serialize, ToSchema)]
+pub struct TokenAnswer {
+    /// Whose.
+    name: String,
+    /// The role.
+    #[schema(value_type = String)]
+    role: Role,
+    /// The organisation.
+    customer: Option<String>,
+    /// The token.
+    token: String,
+}
+
+/// An image of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageView {
+    /// Its name in applications.
+    name: String,
+    /// Digest of the kernel.
+    #[schema(value_type = String)]
+    kernel: Digest,
+    /// Digest of the initial RAM file system.
+    #[schema(value_type = String)]
+    initrd: Digest,
+    /// The kernel's command line.
+    cmdline: String,
+}
+
+/// Both clocks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClockView {
+    /// Real time.
+    #[schema(value_type = String, format = DateTime)]
+    now: Timestamp,
+    /// Legal time, in which the lifecycle lives.
+    #[schema(value_type = String, format = DateTime)]
+    legal: Timestamp,
+    /// The legal day (Asia/Shanghai).
+    #[schema(value_type = String, format = Date)]
+    today: Date,
+    /// How far legal time is ahead of real time, ms.
+    offset_ms: i64,
+    /// Whether this is a demo, whose legal time can be moved.
+    demo: bool,
+}
+
+/// How far to move the demo clock.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Advance {
+    /// Days, 1 to 3660.
+    #[schema(minimum = 1, maximum = 3660)]
+    advance_days: u32,
+}
+
+/// Whether the controller answers
+#[utoipa::path(get, path = "/healthz", tag = "platform",
+    responses((status = 200, body = String)))]
+pub async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// All hosts
+#[utoipa::path(get, path = "/v1/hosts", tag = "platform",
+    responses((status = 200, body = [HostView]), (status = "4XX", body = Problem)))]
+pub async fn hosts(State(app): State<App>) -> Result<Json<Vec<HostView>>, Problem> {
+    Ok(Json(app.engine.hosts().await?.into_iter().map(HostView::from).collect()))
+}
+
+/// Make a join token for a new host
+#[utoipa::path(post, path = "/v1/hosts/tokens", tag = "platform", request_body = JoinRequest,
+    responses((status = 201, body = JoinAnswer), (status = "4XX", body = Problem)))]
+pub async fn join_token(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Body(JoinRequest { host_name }): Body<JoinRequest>,
+) -> Result<Response, Problem> {
+    let engine = app.engine.clone();
+    let grant = whole(async move { engine.create_join_token(actor, host_name).await }).await?;
+    let joining = &app.site.joining;
+    let token = JoinToken {
+        secret: grant.secret,
+        host_name: grant.host_name.clone(),
+        enrol_address: joining.enrolment_address.clone(),
+        command_address: joining.command_address.clone(),
+        server_name: joining.server_name.clone(),
+        ca: Digest::of(&joining.root),
+        ca_der: joining.root.clone(),
+        order_key: app.engine.keys().order.verifying_key().to_bytes(),
+        ledger_key: joining.ledger_key.clone(),
+        expires_at: grant.expires_at,
+    };
+    let answer = JoinAnswer {
+        host_name: grant.host_name,
+        token: token.reveal(),
+        expires_at: grant.expires_at,
+    };
+    Ok(secret(answer))
+}
+
+/// Make a token of the API
+#[utoipa::path(post, path = "/v1/tokens", tag = "platform", request_body = TokenRequest,
+    responses((status = 201, body = TokenAnswer), (status = "4XX", body = Problem)))]
+pub async fn token(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Body(TokenRequest { name, role, customer }): Body<TokenRequest>,
+) -> Result<Response, Problem> {
+    let engine = app.engine.clone();
+    let (of, whose) = (name.clone(), customer.clone());
+    let token = whole(async move { engine.create_token(actor, of, role, whose).await }).await?;
+    Ok(secret(TokenAnswer { name, role, customer, token }))
+}
+
+/// A secret is answered once, and no cache may keep it.
+fn secret<T: Serialize>(answer: T) -> Response {
+    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// The image catalogue
+#[utoipa::path(get, path = "/v1/images", tag = "platform",
+    responses((status = 200, body = [ImageView]), (status = "4XX", body = Problem)))]
+pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
+    let view = |image: &Image| ImageView {
+        name: image.name.clone(),
+        kernel: image.kernel,
+        initrd: image.initrd,
+        cmdline: image.cmdline.clone(),
+    };
+    Json(app.engine.images().iter().map(view).collect())
+}
+
+/// The public keys that verifiers of evidence need; compare them with a copy from another source
+#[utoipa::path(get, path = "/v1/anchors", tag = "platform",
+    responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
+pub async fn anchors(State(app): State<App>) -> Json<serde_json::Value> {
+    Json(app.site.anchors.clone())
+}
+
+/// Real and legal time
+#[utoipa::path(get, path = "/v1/clock", tag = "platform",
+    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+pub async fn clock(State(app): State<App>) -> Json<ClockView> {
+    Json(clock_view(&app))
+}
+
+/// Move the demo clock forward; only with --demo-clock
+#[utoipa::path(post, path = "/v1/demo/clock", tag = "platform", request_body = Advance,
+    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+pub async fn advance(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Body(Advance { advance_days }): Body<Advance>,
+) -> Result<Json<ClockView>, Problem> {
+    let engine = app.engine.clone();
+    whole(async move { engine.advance_clock(actor, advance_days).await }).await?;
+    Ok(Json(clock_view(&app)))
+}
+
+fn clock_view(app: &App) -> ClockView {
+    let clock = app.engine.clock();
+    let now = clock.now();
+    let legal = clock.legal(now);
+    ClockView {
+        now,
+        legal,
+        today: civil_day(legal),
+        offset_ms: clock.offset_ms(),
+        demo: clock.is_demo(),
+    }
+}
+
+/// Asia/Shanghai has been UTC+8 without summer time since 1991.
+fn civil_day(at: Timestamp) -> Date {
+    let instant = jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or_default();
+    instant.to_zoned(tz::TimeZone::fixed(tz::offset(8))).date()
+}
+
+/// The ledger's signed checkpoint (C2SP tlog-checkpoint)
+#[utoipa::path(get, path = "/v1/ledger/checkpoint", tag = "ledger",
+    responses((status = 200, body = String), (status = "4XX", body = Problem)))]
+pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
+    let note = app.engine.ledger_checkpoint().await?;
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, note).into_response())
+}
+
+/// A tile of the ledger (C2SP tlog-tiles)
+#[utoipa::path(get, path = "/v1/ledger/tile/{path}", tag = "ledger",
+    params(("path" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "4XX", body = Problem)))]
+pub async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<Response, Problem> {
+    let bytes = app.engine.ledger_tile(format!("tile/{path}")).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, bytes).into_response())
+}

@@ -1,0 +1,176 @@
+//! Who may call what: one table, deny by default. A route that is not in it cannot be called.
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use tenure_protocol::digest::Digest;
+
+use super::{
+    App,
+    extract::{Caller, unauthenticated},
+    problem::Problem,
+};
+use crate::core::lifecycle::{Actor, Role};
+
+/// Longest token that is looked at.
+const MAX_TOKEN_BYTES: usize = 256;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody, without a token.
+    Anyone,
+    /// Whoever has one of these roles. Customers see what is theirs.
+    Roles(&'static [Role]),
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The method; GET covers HEAD.
+    pub method: Verb,
+    /// The route, as the router has it.
+    pub path: &'static str,
+    /// Who.
+    pub who: Who,
+}
+
+/// The methods of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Changes.
+    Post,
+}
+
+const CUSTOMER: Who = Who::Roles(&[Role::Customer]);
+const REVIEWER: Who = Who::Roles(&[Role::Reviewer]);
+const OPERATOR: Who = Who::Roles(&[Role::Operator]);
+const ADMINISTRATOR: Who = Who::Roles(&[Role::Administrator]);
+const WIPE: Who = Who::Roles(&[Role::Operator, Role::Security]);
+const CLOCK: Who = Who::Roles(&[Role::Operator, Role::Administrator]);
+const PROVIDER: Who = Who::Roles(&[
+    Role::Reviewer,
+    Role::Operator,
+    Role::Security,
+    Role::Auditor,
+    Role::Administrator,
+]);
+const ALL: Who = Who::Roles(&[
+    Role::Customer,
+    Role::Reviewer,
+    Role::Operator,
+    Role::Security,
+    Role::Auditor,
+    Role::Administrator,
+]);
+
+const fn get(path: &'static str, who: Who) -> Rule {
+    Rule { method: Verb::Get, path, who }
+}
+
+const fn post(path: &'static str, who: Who) -> Rule {
+    Rule { method: Verb::Post, path, who }
+}
+
+/// The table.
+pub const TABLE: &[Rule] = &[
+    get("/healthz", Who::Anyone),
+    get("/openapi.json", Who::Anyone),
+    post("/v1/applications", CUSTOMER),
+    get("/v1/tenants", ALL),
+    get("/v1/tenants/{id}", ALL),
+    get("/v1/tenants/{id}/journal", ALL),
+    get("/v1/tenants/{id}/deadlines", ALL),
+    get("/v1/tenants/{id}/orders", ALL),
+    get("/v1/tenants/{id}/notices", ALL),
+    get("/v1/tenants/{id}/evidence", ALL),
+    get("/v1/tenants/{id}/bundle", ALL),
+    post("/v1/tenants/{id}/application", CUSTOMER),
+    post("/v1/tenants/{id}/review", REVIEWER),
+    post("/v1/tenants/{id}/configuration/retry", OPERATOR),
+    post("/v1/tenants/{id}/deployment", CUSTOMER),
+    post("/v1/tenants/{id}/reports", CUSTOMER),
+    post("/v1/tenants/{id}/reports/review", REVIEWER),
+    post("/v1/tenants/{id}/assessment", CUSTOMER),
+    post("/v1/tenants/{id}/icp", CUSTOMER),
+    post("/v1/tenants/{id}/cut", OPERATOR),
+    post("/v1/tenants/{id}/restore", OPERATOR),
+    post("/v1/tenants/{id}/offboarding", CUSTOMER),
+    post("/v1/tenants/{id}/offboarding/review", REVIEWER),
+    post("/v1/tenants/{id}/offboarding/confirm", CUSTOMER),
+    post("/v1/tenants/{id}/wipe/approvals", WIPE),
+    get("/v1/orders/{id}", ALL),
+    get("/v1/hosts", PROVIDER),
+    post("/v1/hosts/tokens", ADMINISTRATOR),
+    post("/v1/tokens", ADMINISTRATOR),
+    get("/v1/images", ALL),
+    get("/v1/anchors", ALL),
+    get("/v1/clock", ALL),
+    post("/v1/demo/clock", CLOCK),
+    get("/v1/ledger/checkpoint", ALL),
+    get("/v1/ledger/tile/{*path}", ALL),
+];
+
+/// Lets a request through to its handler, with its caller, or answers it.
+///
+/// # Errors
+/// The answer: 401 without a valid token, 403 if the role may not, 405 if no such method is there.
+pub async fn enforce(
+    State(app): State<App>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let rule = find(request.method(), path.as_str())?;
+    if let Who::Roles(roles) = rule.who {
+        let actor = authenticate(&app, request.headers()).await?;
+        if !roles.contains(&actor.role) {
+            let role = actor.role.as_str();
+            let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+            let detail =
+                format!("a {role}'s token may not do this; it takes {}", names.join(" or "));
+            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong-role", detail));
+        }
+        request.extensions_mut().insert(Caller(actor));
+    }
+    Ok(next.run(request).await)
+}
+
+fn find(method: &Method, path: &str) -> Result<&'static Rule, Problem> {
+    let wanted = match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Post),
+        _ => None,
+    };
+    TABLE
+        .iter()
+        .find(|rule| rule.path == path && Some(rule.method) == wanted)
+        .ok_or_else(method_not_allowed)
+}
+
+/// The answer to a method that a route does not have.
+#[must_use]
+pub fn method_not_allowed() -> Problem {
+    let detail = "this path has no such method: see /openapi.json";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+/// Whose token it is. Tokens are random and looked up by their digest, so that no comparison of
+/// secrets takes place whose time would tell something.
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Actor, Problem> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES)
+        .ok_or_else(unauthenticated)?;
+    let actor = app.engine.actor_of(Digest::of(token.as_bytes())).await?;
+    actor.ok_or_else(unauthenticated)
+}

@@ -1,0 +1,114 @@
+//! Errors of the API: problem documents (RFC 9457), each with a stable `code` and a `detail` that says
+//! what to do.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{core::refusal, engine::EngineError};
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// `about:blank`: the status and the code say it all.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable code, kebab-case.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of this status.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Problem"),
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    /// No such thing, or none that the caller may know of.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        let detail = format!("there is no {what} of this id that you may see: check the id");
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// The request itself is wrong.
+    #[must_use]
+    pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut response = (status, Json(&self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"tenure\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(refusal) => refusal.into(),
+            EngineError::NotFound(what) => Self::not_found(what),
+            EngineError::Conflict => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
+            EngineError::Invalid(detail) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
+            }
+            EngineError::Store(_) | EngineError::Ledger(_) => {
+                let source = &error as &dyn std::error::Error;
+                tracing::error!(error = source, "a request failed");
+                let detail = "the controller could not make this durable; nothing is known to be \
+                              done: try again, and tell the operators";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", detail)
+            }
+        }
+    }
+}
+
+impl From<refusal::Refusal> for Problem {
+    fn from(refusal: refusal::Refusal) -> Self {
+        use refusal::Code;
+        let status = match refusal.code {
+            Code::WrongRole | Code::SeparationOfDuties => StatusCode::FORBIDDEN,
+            // A customer is not told that another's tenant exists.
+            Code::NotYourTenant => return Self::not_found("tenant"),
+            Code::InvalidApplication
+            | Code::InvalidInput
+            | Code::UnknownImage
+            | Code::StopDayTooEarly => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::WrongPhase
+            | Code::WrongIsolation
+            | Code::NoCapacity
+            | Code::NoNetwork
+            | Code::NotMigrated
+            | Code::UnknownOrder
+            | Code::ReportMismatch
+            | Code::UnknownNotice => StatusCode::CONFLICT,
+        };
+        Self::new(status, refusal.code.as_str(), refusal.sentence)
+    }
+}

@@ -1,0 +1,389 @@
+//! What the API shows of tenants and what belongs to them. Secrets are in none of it.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use jiff::civil::Date;
+use serde::Serialize;
+use tenure_protocol::{
+    digest::Digest,
+    id::{CutId, HostId, InstanceId, NoticeId, OrderId, TenantId, VolumeId},
+    time::Timestamp,
+    wire::v1::{CommitInterval, IngressRule, Network, Power},
+};
+use utoipa::ToSchema;
+
+use super::form::ApplicationForm;
+use crate::core::{
+    obligation::{Due, Obligation, ObligationState, Party},
+    tenant::{
+        Application, Cut, CutEnd, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
+        Phase, Tenant, Trial, Wipe,
+    },
+};
+
+/// Names of hosts by their ids.
+pub type HostNames = BTreeMap<HostId, String>;
+
+/// A tenant.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TenantView {
+    /// Which.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: TenantId,
+    /// Grows by one with each transition: the ETag.
+    pub version: u64,
+    /// Where in the lifecycle.
+    #[schema(value_type = String)]
+    pub phase: Phase,
+    /// Whose.
+    pub customer: String,
+    /// The name of its system.
+    pub system: String,
+    /// `connected`, `cutting`, `cut` or `restoring`.
+    #[schema(value_type = Object)]
+    pub isolation: Isolation,
+    /// Its mark in packet filters.
+    pub mark: Option<u32>,
+    /// Its network.
+    pub network: Option<NetworkView>,
+    /// Its instances.
+    pub instances: Vec<InstanceView>,
+    /// What is owed until when.
+    pub deadlines: Vec<DeadlineView>,
+    /// When the (last) application was received; legal time.
+    #[schema(value_type = String, format = DateTime)]
+    pub submitted_at: Timestamp,
+    /// Opening day's instant (开通); legal time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub opened_at: Option<Timestamp>,
+    /// The trial.
+    #[schema(value_type = Option<Object>)]
+    pub trial: Option<Trial>,
+    /// Every opinion given, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    pub opinions: Vec<Opinion>,
+    /// The way off.
+    #[schema(value_type = Option<Object>)]
+    pub offboarding: Option<Offboarding>,
+    /// Every cut, oldest first.
+    pub cuts: Vec<CutView>,
+    /// The wipe.
+    pub wipe: Option<WipeView>,
+    /// What hosts say that keeps the tenant from going on.
+    pub reason: Option<String>,
+    /// What was applied for, without secrets.
+    #[schema(value_type = ApplicationForm)]
+    pub application: Application,
+}
+
+/// A tenant's network.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NetworkView {
+    /// Its address.
+    #[schema(value_type = String)]
+    pub address: Ipv4Addr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// The gateway, on the provider's fabric.
+    #[schema(value_type = String)]
+    pub gateway: Ipv4Addr,
+}
+
+/// An instance.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct InstanceView {
+    /// Which.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: InstanceId,
+    /// `<role>-<n>`.
+    pub name: String,
+    /// The host that it is on.
+    #[schema(value_type = String, format = "uuid")]
+    pub host: HostId,
+    /// That host's name.
+    pub host_name: String,
+    /// Its address.
+    #[schema(value_type = String)]
+    pub ip4: Ipv4Addr,
+    /// `running` or `stopped`, as its host last reported.
+    #[schema(value_type = Option<String>)]
+    pub power: Option<Power>,
+    /// Virtual processors.
+    pub vcpus: u16,
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// What it boots.
+    pub image: String,
+    /// Its volumes.
+    pub volumes: Vec<VolumeView>,
+    /// What may come in.
+    #[schema(value_type = Vec<Object>)]
+    pub ingress: Vec<IngressRule>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct VolumeView {
+    /// Which.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: VolumeId,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// What one party owes the other, until when, and how that was counted.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DeadlineView {
+    /// Which obligation.
+    pub id: &'static str,
+    /// Distinguishes repetitions: from 1.
+    pub serial: u32,
+    /// Clause of the standard.
+    pub clause: &'static str,
+    /// Its words.
+    pub quote: &'static str,
+    /// `customer` or `provider`.
+    #[schema(value_type = String)]
+    pub party: Party,
+    /// The last day on which it is met (Asia/Shanghai).
+    #[schema(value_type = Option<String>, format = Date)]
+    pub last_day: Option<Date>,
+    /// Met before this instant.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Timestamp>,
+    /// How it was counted.
+    pub explanation: String,
+    /// `open`, `discharged`, `breached` or `lapsed`.
+    pub state: &'static str,
+    /// When it was met.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub discharged_at: Option<Timestamp>,
+    /// When the breach was recorded.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub breached_at: Option<Timestamp>,
+}
+
+/// A cut of the tenant's network.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CutView {
+    /// Which.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: CutId,
+    /// Its number within the tenant.
+    pub number: u32,
+    /// Why.
+    pub reason: String,
+    /// Who ordered it.
+    pub ordered_by: String,
+    /// When; legal time.
+    #[schema(value_type = String, format = DateTime)]
+    pub ordered_at: Timestamp,
+    /// The first commit that dropped traffic on any host.
+    #[schema(value_type = Option<Object>)]
+    pub t0: Option<CommitInterval>,
+    /// When the customer was first notified with grade E2 or E3.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub notified_at: Option<Timestamp>,
+    /// Its notices.
+    #[schema(value_type = Vec<String>)]
+    pub notices: Vec<NoticeId>,
+    /// How it ended.
+    #[schema(value_type = Object)]
+    pub end: CutEnd,
+}
+
+/// The wipe of a tenant.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct WipeView {
+    /// 0 before the first order, then 1, 2, …
+    pub attempt: u32,
+    /// Who approved this attempt.
+    pub approved_by: Vec<String>,
+    /// Digests of the signed intents, by host.
+    #[schema(value_type = Object)]
+    pub intents: BTreeMap<HostId, Digest>,
+    /// How many subjects are proven destroyed.
+    pub proven: usize,
+}
+
+/// The answer to what hosts carry out later.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Accepted {
+    /// The tenant.
+    #[schema(value_type = String, format = "uuid")]
+    pub tenant: TenantId,
+    /// Its version now.
+    pub version: u64,
+    /// Its phase now.
+    #[schema(value_type = String)]
+    pub phase: Phase,
+    /// Its isolation now.
+    #[schema(value_type = Object)]
+    pub isolation: Isolation,
+    /// The cut that this is about.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub cut: Option<CutId>,
+    /// The orders that are open for it; none while a second approval is missing.
+    #[schema(value_type = Vec<String>)]
+    pub orders: Vec<OrderId>,
+}
+
+impl TenantView {
+    /// What is shown of a tenant.
+    #[must_use]
+    pub fn of(tenant: &Tenant, hosts: &HostNames) -> Self {
+        let allotment = tenant.allotment.as_ref();
+        let instances = allotment.map_or(&[][..], |allotment| &allotment.instances);
+        Self {
+            id: tenant.id,
+            version: tenant.version,
+            phase: tenant.phase,
+            customer: tenant.application.customer.clone(),
+            system: tenant.application.system.name.clone(),
+            isolation: tenant.isolation,
+            mark: allotment.map(|allotment| allotment.mark.0),
+            network: allotment.map(|allotment| NetworkView::of(&allotment.network)),
+            instances: instances.iter().map(|instance| InstanceView::of(instance, hosts)).collect(),
+            deadlines: tenant.obligations.iter().map(DeadlineView::of).collect(),
+            submitted_at: tenant.submitted_at,
+            opened_at: tenant.opened_at,
+            trial: tenant.trial,
+            opinions: tenant.opinions.clone(),
+            offboarding: tenant.offboarding.clone(),
+            cuts: tenant.cuts.iter().map(CutView::of).collect(),
+            wipe: tenant.wipe.as_ref().map(WipeView::of),
+            reason: reason(tenant, hosts),
+            application: tenant.application.without_secrets(),
+        }
+    }
+}
+
+/// The words of the hosts whose last order failed.
+fn reason(tenant: &Tenant, hosts: &HostNames) -> Option<String> {
+    let failed = tenant.orders.iter().filter_map(|order| match &order.state {
+        OrderFate::Failed { code, message, .. } => {
+            Some(format!("{}: {message} ({code})", host_name(order.host, hosts)))
+        }
+        OrderFate::Open | OrderFate::Done => None,
+    });
+    let words: Vec<_> = failed.collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn host_name(host: HostId, hosts: &HostNames) -> String {
+    hosts.get(&host).cloned().unwrap_or_else(|| host.to_string())
+}
+
+impl NetworkView {
+    fn of(network: &Network) -> Self {
+        Self {
+            address: network.address.into(),
+            prefix: network.prefix,
+            gateway: network.gateway.into(),
+        }
+    }
+}
+
+impl InstanceView {
+    fn of(instance: &Instance, hosts: &HostNames) -> Self {
+        let volumes = instance.volumes.iter();
+        Self {
+            id: instance.id,
+            name: instance.name.clone(),
+            host: instance.host,
+            host_name: host_name(instance.host, hosts),
+            ip4: instance.ip4.into(),
+            power: instance.power,
+            vcpus: instance.vcpus,
+            memory_mib: instance.memory_mib,
+            image: instance.image.clone(),
+            volumes: volumes
+                .map(|volume| VolumeView { id: volume.id, size_bytes: volume.size_bytes })
+                .collect(),
+            ingress: instance.ingress.clone(),
+        }
+    }
+}
+
+impl DeadlineView {
+    /// What is shown of an obligation.
+    #[must_use]
+    pub fn of(obligation: &Obligation) -> Self {
+        let (state, discharged_at, breached_at) = match obligation.state {
+            ObligationState::Open => ("open", None, None),
+            ObligationState::Discharged { at } => ("discharged", Some(at), None),
+            ObligationState::Breached { at, met_at } => ("breached", met_at, Some(at)),
+            ObligationState::Lapsed { .. } => ("lapsed", None, None),
+        };
+        let last_day = match obligation.due {
+            Due::Day { last_day, .. } => Some(last_day),
+            Due::Instant { .. } | Due::Never => None,
+        };
+        Self {
+            id: obligation.id.as_str(),
+            serial: obligation.serial,
+            clause: obligation.id.clause(),
+            quote: obligation.id.quote(),
+            party: obligation.id.party(),
+            last_day,
+            due_at: obligation.due.due_at(),
+            explanation: obligation.explanation(),
+            state,
+            discharged_at,
+            breached_at,
+        }
+    }
+}
+
+impl CutView {
+    fn of(cut: &Cut) -> Self {
+        Self {
+            id: cut.id,
+            number: cut.number,
+            reason: cut.reason.clone(),
+            ordered_by: cut.ordered_by.clone(),
+            ordered_at: cut.ordered_at,
+            t0: cut.t0,
+            notified_at: cut.notified_at,
+            notices: cut.notices.clone(),
+            end: cut.end.clone(),
+        }
+    }
+}
+
+impl WipeView {
+    fn of(wipe: &Wipe) -> Self {
+        Self {
+            attempt: wipe.attempt,
+            approved_by: wipe.approvals.iter().map(|approval| approval.name.clone()).collect(),
+            intents: wipe.intents.clone(),
+            proven: wipe.proven.len(),
+        }
+    }
+}
+
+impl Accepted {
+    /// What is answered about the orders of one kind.
+    #[must_use]
+    pub fn of(tenant: &Tenant, kind: OrderKind) -> Self {
+        let open = |fate: &OrderFate| match fate {
+            OrderFate::Open => true,
+            OrderFate::Done | OrderFate::Failed { .. } => false,
+        };
+        let orders = tenant.orders.iter().filter(|order| order.kind == kind && open(&order.state));
+        let cut = match tenant.isolation {
+            Isolation::Cutting { cut } | Isolation::Cut { cut } | Isolation::Restoring { cut } => {
+                Some(cut)
+            }
+            Isolation::Connected => None,
+        };
+        Self {
+            tenant: tenant.id,
+            version: tenant.version,
+            phase: tenant.phase,
+            isolation: tenant.isolation,
+            cut,
+            orders: orders.map(|order| order.id).collect(),
+        }
+    }
+}
