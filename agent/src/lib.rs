@@ -2,7 +2,4 @@
 
 pub mod clock;
 pub mod core;
-pub mod engine;
 pub mod host;
-pub mod journal;
-pub mod sign;

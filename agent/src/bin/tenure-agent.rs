@@ -1,3 +1,1 @@
-//! The network side of the agent.
-
 fn main() {}

@@ -1,3 +1,1 @@
-//! The privileged side of the agent.
-
 fn main() {}

@@ -2,7 +2,6 @@
 
 pub mod deadline;
 pub mod disk;
-pub mod fake;
 pub mod holders;
 pub mod key;
 pub mod memory;

@@ -1,11 +1,13 @@
 //! The lab: what tests and demo run real processes in. Network namespaces, loop devices, a mail
 //! server, a webhook receiver, guests. All of it is made for one run, and removed after it.
 
+pub mod api;
 pub mod daemon;
 pub mod frames;
 pub mod mail;
 pub mod net;
 pub mod probe;
+pub mod site;
 pub mod storage;
 pub mod stream;
 pub mod undo;

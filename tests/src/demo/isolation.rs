@@ -1,0 +1,159 @@
+//! The steps of an emergency cut: traffic stops, the neighbour's does not, notices arrive, restore.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use super::{
+    ctl::string,
+    show::Show,
+    steps::{People, Step},
+    world::{Tenant, World},
+};
+use crate::lab::{
+    daemon::{run_in, wait_for},
+    probe,
+    stream::StreamReader,
+};
+
+/// How long streams are watched before and after.
+const WATCH: Duration = Duration::from_secs(2);
+/// Longest silence of the neighbour's stream that still counts as undisturbed: its guest is emulated
+/// on two busy cores.
+const NEIGHBOUR_GAP: Duration = Duration::from_millis(1500);
+
+/// The cut, while a stream runs from each of the tenant's guests and one from the neighbour's.
+///
+/// # Errors
+/// If anything of the tenant still passes, or the neighbour is disturbed.
+pub fn cut(
+    world: &mut World,
+    show: &mut Show,
+    people: &People,
+    tenant: &Tenant,
+    neighbour: &Tenant,
+) -> Step<()> {
+    let client = world.customer_netns();
+    let streams: Vec<StreamReader> = tenant
+        .instances
+        .iter()
+        .map(|guest| StreamReader::start(&client, guest.address(9000)?))
+        .collect::<anyhow::Result<_>>()?;
+    let guest = neighbour.instances.first().context("the neighbour has no guest")?;
+    let theirs = StreamReader::start(&client, guest.address(9000)?)?;
+    watch(&[&streams[0], &streams[1], &theirs], WATCH)?;
+
+    let (asked, answer) = world.api_post(
+        &people.operator,
+        &format!("/v1/tenants/{}/cut", tenant.id),
+        r#"{"kind":"emergency","reason":"the portal floods the platform"}"#,
+    )?;
+    world.cut_asked = Some(asked);
+    string(&answer, "/cut")?;
+    wait_for("the cut to be reported", Duration::from_secs(20), || {
+        let view = people.admin.call(&["tenant", "show", &tenant.id])?;
+        Ok((isolation(&view) == "cut").then_some(()))
+    })?;
+    let before: Vec<usize> = streams.iter().map(StreamReader::count).collect();
+    watch(&[&theirs], WATCH)?;
+    let after: Vec<usize> = streams.iter().map(StreamReader::count).collect();
+    ensure!(before == after, "streams went on after the cut: {before:?}, then {after:?}");
+    let last = streams.iter().filter_map(StreamReader::last).max().context("no stream")?;
+    let last_ms = last.saturating_duration_since(asked).as_secs_f64() * 1000.0;
+    show.figure("API request to the last byte of a stream", last_ms, "ms");
+    let gap = theirs.longest_gap(asked);
+    ensure!(gap < NEIGHBOUR_GAP, "the neighbour's stream paused for {} ms", gap.as_millis());
+    show.figure("longest pause of the neighbour's stream", gap.as_secs_f64() * 1000.0, "ms");
+    for guest in &tenant.instances {
+        ensure!(!probe::connects(&client, guest.address(80)?)?, "{} still answers", guest.name);
+    }
+    show_table(world, show, tenant)?;
+    Ok((
+        (),
+        format!("the last byte came {last_ms:.0} ms after the request; the neighbour's went on"),
+    ))
+}
+
+fn isolation(view: &Value) -> String {
+    let value = &view["isolation"];
+    value.as_str().or_else(|| value["state"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Lets the streams run for a while; each must have moved.
+fn watch(streams: &[&StreamReader], long: Duration) -> anyhow::Result<()> {
+    let before: Vec<usize> = streams.iter().map(|stream| stream.count()).collect();
+    let start = Instant::now();
+    wait_for("the time to watch", long * 2, || Ok((start.elapsed() >= long).then_some(())))?;
+    for (stream, before) in streams.iter().zip(before) {
+        ensure!(stream.count() > before, "a stream that should run stands still");
+    }
+    Ok(())
+}
+
+/// What an operator would look at on a host.
+fn show_table(world: &World, show: &Show, tenant: &Tenant) -> anyhow::Result<()> {
+    let host = &tenant.instances.first().context("no instance")?.host;
+    let netns = world.host_netns(host)?;
+    let list = run_in(&netns, &["nft", "list", "table", "bridge", "tenure_cut"])?;
+    show.say(&format!("{host}# nft list table bridge tenure_cut"));
+    let lines = list.lines().filter(|line| {
+        ["set cut_tenant", "elements", "counter ", "packets", "drop"]
+            .iter()
+            .any(|word| line.contains(word))
+    });
+    lines.take(16).for_each(|line| show.say(&format!("  {}", line.trim())));
+    Ok(())
+}
+
+/// Both channels delivered, with evidence.
+///
+/// # Errors
+/// If a notice does not come, or without its evidence.
+pub fn notices(world: &World, show: &mut Show, people: &People, tenant: &Tenant) -> Step<()> {
+    let asked = world.cut_asked.context("no cut was asked for")?;
+    let limit = Duration::from_secs(30);
+    let hook = wait_for("the webhook", limit, || {
+        Ok(world.webhook.received().into_iter().find(|message| message.signed))
+    })?;
+    let hook_s = hook.at.saturating_duration_since(asked).as_secs_f64();
+    let mail = wait_for("the mail", limit, || Ok(world.mail.mails()?.pop()))?;
+    let mail_s = asked.elapsed().as_secs_f64();
+    show.figure("cut request to webhook received", hook_s, "s");
+    show.figure("cut request to mail in the customer's mailbox, at most", mail_s, "s");
+    ensure!(mail.contains("Subject:"), "the mail has no subject");
+    let grades = wait_for("evidence of both deliveries", limit, || {
+        let list = people.customer.call(&["tenant", "notices", &tenant.id])?;
+        let delivered = delivered(&list);
+        Ok((delivered.len() >= 2).then_some(delivered))
+    })?;
+    Ok(((), format!("mail and signed webhook arrived; evidence kept:\n{}", grades.join("\n"))))
+}
+
+fn delivered(list: &Value) -> Vec<String> {
+    let items = list.as_array().or_else(|| list["items"].as_array());
+    let delivered = items.into_iter().flatten().filter(|notice| notice["grade"] == "E2");
+    delivered
+        .map(|notice| {
+            let tried = notice["tries"].as_array().and_then(|tries| tries.last());
+            let evidence = tried.map(|tried| tried["evidence"].to_string()).unwrap_or_default();
+            format!("{} {} {evidence}", notice["channel"], notice["grade"])
+        })
+        .collect()
+}
+
+/// Traffic passes again.
+///
+/// # Errors
+/// If it does not.
+pub fn restore(world: &World, people: &People, tenant: &Tenant) -> Step<()> {
+    let words = ["restore", tenant.id.as_str(), "--reason", "the cause is mended"];
+    people.operator.call(&words)?;
+    let client = world.customer_netns();
+    for guest in &tenant.instances {
+        wait_for(&format!("{} to answer again", guest.name), Duration::from_secs(30), || {
+            Ok(probe::http_get(&client, guest.address(80)?).ok())
+        })?;
+    }
+    Ok(((), "both guests answer again".to_owned()))
+}

@@ -1,0 +1,271 @@
+//! A provider's site in the lab: a controller and two hosts with their agents, as operators install
+//! them, each in a network namespace of its own; a customer's office with a mail server and a webhook
+//! receiver; and the provider's fabric between them.
+//!
+//! ```text
+//!   ctl (controller)   h1 (hostd, agent, guests)   h2 (the same)   cust (customer, operators)
+//!        └───────────────────┴── mgmt bridge 10.80.0.0/24 ──┴──────────────┘
+//!                            └── uplinks into tenants' bridges ──────────── cust
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tenure_agent::core::ruleset::bridge_name;
+use tenure_protocol::wire::v1::Mark;
+
+use super::{
+    daemon::{Daemon, run, wait_for},
+    net::{Netns, Switch},
+    probe,
+    storage::{LoopDisk, RamDisk},
+    undo::RunDir,
+};
+
+/// User of the agent's network side, and of the guests, in the lab: numbers that no account has.
+pub const AGENT_UID: u32 = 64_701;
+/// User of the guests' processes.
+pub const VMM_UID: u32 = 64_702;
+
+/// Address of the controller on the management network.
+pub const CONTROLLER: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 2);
+/// Address of the customer's office on the management network.
+pub const OFFICE: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 9);
+
+const API_PORT: u16 = 8443;
+
+/// Programs and images that a site runs.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// Directory of `tenure-controller`, `tenure-hostd`, `tenure-agent`, `tenurectl`.
+    pub bin: PathBuf,
+    /// The image directory that `packaging/guest/build` made.
+    pub guest: PathBuf,
+}
+
+/// One hypervisor host of the site.
+pub struct HostLab {
+    /// `h1` and so on.
+    pub name: String,
+    /// Its network namespace.
+    pub netns: Netns,
+    /// Its state, configuration, logs.
+    pub dir: PathBuf,
+    /// Its volumes.
+    pub disk: LoopDisk,
+    /// Its guests' memory.
+    pub ram: RamDisk,
+    /// The privileged side, once started.
+    pub hostd: Option<Daemon>,
+    /// The network side, once started.
+    pub agent: Option<Daemon>,
+}
+
+/// A running site. Dropping it ends all of it.
+pub struct Site {
+    /// The controller, once started.
+    pub controller: Option<Daemon>,
+    /// The hosts.
+    pub hosts: Vec<HostLab>,
+    /// Namespace of the controller.
+    pub ctl: Netns,
+    /// Namespace of the customer's office.
+    pub office: Netns,
+    /// The controller's state directory.
+    pub state: PathBuf,
+    build: Build,
+    dir: PathBuf,
+    fabric: BTreeMap<u32, Switch>,
+    _management: Switch,
+}
+
+impl Site {
+    /// Makes namespaces, cables, disks and configuration; starts nothing.
+    ///
+    /// # Errors
+    /// If anything of it cannot be made.
+    pub fn create(run: &RunDir, build: Build, hosts: &[&str]) -> anyhow::Result<Self> {
+        let management = Netns::create(&run.netns("mgmt"))?;
+        let switch = Switch::create(&management, "mgmt0")?;
+        let join = |name: &str, last: u8| -> anyhow::Result<Netns> {
+            let netns = Netns::create(&run.netns(name))?;
+            switch.join(&netns, "eth0", Ipv4Addr::new(10, 80, 0, last), 24)?;
+            Ok(netns)
+        };
+        let ctl = join("ctl", CONTROLLER.octets()[3])?;
+        let office = join("office", OFFICE.octets()[3])?;
+        let hosts = hosts
+            .iter()
+            .zip(11..)
+            .map(|(name, last)| HostLab::create(run, name, join(name, last)?, &build))
+            .collect::<anyhow::Result<_>>()?;
+        let dir = run.path.join("ctl");
+        fs::create_dir_all(&dir)?;
+        let state = dir.join("state");
+        let fabric = BTreeMap::new();
+        Ok(Self {
+            controller: None,
+            hosts,
+            ctl,
+            office,
+            state,
+            build,
+            dir,
+            fabric,
+            _management: switch,
+        })
+    }
+
+    /// The path of a program of the build.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.build.bin.join(name)
+    }
+
+    /// Initialises the controller's state and starts it; `legal_start` is where its demo clock starts.
+    ///
+    /// # Errors
+    /// If it does not come to serve its API.
+    pub fn start_controller(&mut self, mail_domain: &str, legal_start: &str) -> anyhow::Result<()> {
+        let images = fs::read_to_string(self.build.guest.join("image.toml"))?;
+        let config = self.dir.join("controller.toml");
+        fs::write(&config, controller_config(&self.state, mail_domain, &images))?;
+        let program = text(&self.program("tenure-controller"))?;
+        let config = text(&config)?;
+        if !self.state.exists() {
+            run(&[&program, "init", "--config", &config])?;
+        }
+        let argv = [&program, "run", "--config", &config, "--demo-clock", legal_start];
+        let log = self.dir.join("controller.log");
+        let mut daemon = Daemon::spawn(&self.ctl.name, "tenure-controller", &argv, None, &log)?;
+        let address = SocketAddr::from((CONTROLLER, API_PORT));
+        wait_for("the controller's API", Duration::from_secs(20), || {
+            daemon.alive()?;
+            Ok(probe::connects(&self.office, address)?.then_some(()))
+        })?;
+        self.controller = Some(daemon);
+        Ok(())
+    }
+
+    /// Joins the host at `index` with a token and starts both of its processes.
+    ///
+    /// # Errors
+    /// If one of them does not start.
+    pub fn start_host(&mut self, index: usize, token: &str) -> anyhow::Result<()> {
+        let hostd = text(&self.program("tenure-hostd"))?;
+        let host = self.hosts.get_mut(index).context("no such host")?;
+        let token_file = host.dir.join("join.token");
+        fs::write(&token_file, token)?;
+        let config = text(&host.dir.join("hostd.toml"))?;
+        let join = [&hostd, "join", "--config", &config, "--token-file", &text(&token_file)?];
+        host.netns.run(&join)?;
+        fs::remove_file(&token_file)?;
+        host.start(&self.build)
+    }
+
+    /// Kills both processes of a host and starts them again.
+    ///
+    /// # Errors
+    /// If there is no such host, or a process cannot be started.
+    pub fn restart_host(&mut self, name: &str) -> anyhow::Result<()> {
+        let host = self.hosts.iter_mut().find(|lab| lab.name == name).context("no such host")?;
+        for daemon in [&mut host.agent, &mut host.hostd].into_iter().flatten() {
+            daemon.kill9()?;
+        }
+        host.start(&self.build)
+    }
+
+    /// Plugs the fabric into a tenant's bridge on a host; the office gets the gateway's address.
+    ///
+    /// # Errors
+    /// If the host has no bridge of this tenant.
+    pub fn plug(&mut self, host: &str, mark: u32, gateway: &str, prefix: u8) -> anyhow::Result<()> {
+        if !self.fabric.contains_key(&mark) {
+            let switch = Switch::create(&self.office, &format!("fab-{mark:x}"))?;
+            switch.address(gateway.parse()?, prefix)?;
+            self.fabric.insert(mark, switch);
+        }
+        let host = self.hosts.iter().find(|lab| lab.name == host).context("no such host")?;
+        let switch = self.fabric.get(&mark).context("no fabric")?;
+        switch.plug(&host.netns, &bridge_name(Mark(mark)))
+    }
+
+    /// Fails if a daemon of the site has ended.
+    ///
+    /// # Errors
+    /// With the last lines of its output.
+    pub fn alive(&mut self) -> anyhow::Result<()> {
+        let hosts = self.hosts.iter_mut().flat_map(|host| [&mut host.hostd, &mut host.agent]);
+        for daemon in hosts.chain([&mut self.controller]).flatten() {
+            daemon.alive()?;
+        }
+        Ok(())
+    }
+}
+
+impl HostLab {
+    fn create(run: &RunDir, name: &str, netns: Netns, build: &Build) -> anyhow::Result<Self> {
+        let dir = run.path.join(name);
+        fs::create_dir_all(dir.join("agent"))?;
+        chown(dir.join("agent"), Some(AGENT_UID), Some(AGENT_UID))?;
+        let disk = LoopDisk::create(dir.join("volumes"), 512)?;
+        let ram = RamDisk::create(dir.join("ram"), 1024)?;
+        fs::write(dir.join("hostd.toml"), hostd_config(&dir, build))?;
+        fs::write(dir.join("agent.toml"), agent_config(&dir))?;
+        Ok(Self { name: name.to_owned(), netns, dir, disk, ram, hostd: None, agent: None })
+    }
+
+    /// Starts both processes, as after an installation or a restart.
+    ///
+    /// # Errors
+    /// If one of them cannot be started.
+    pub fn start(&mut self, build: &Build) -> anyhow::Result<()> {
+        let spawn = |name: &str, config: &str, uid| -> anyhow::Result<Daemon> {
+            let program = text(&build.bin.join(name))?;
+            let config = text(&self.dir.join(config))?;
+            let argv = [&program, "run", "--config", &config];
+            let log = self.dir.join(format!("{name}.log"));
+            Daemon::spawn(&self.netns.name, name, &argv, uid, &log)
+        };
+        self.hostd = Some(spawn("tenure-hostd", "hostd.toml", None)?);
+        self.agent = Some(spawn("tenure-agent", "agent.toml", Some(AGENT_UID))?);
+        Ok(())
+    }
+
+    /// Where its volumes are.
+    #[must_use]
+    pub fn volumes(&self) -> PathBuf {
+        self.disk.mount.join("volumes")
+    }
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    Ok(path.to_str().context("path is not UTF-8")?.to_owned())
+}
+
+fn controller_config(state: &Path, mail_domain: &str, images: &str) -> String {
+    format!(
+        "state_dir = \"{}\"\n\
+         server_names = [\"{CONTROLLER}\"]\n\
+         [api]\nlisten = \"{CONTROLLER}:{API_PORT}\"\n\
+         [link]\ncommand = \"{CONTROLLER}:7401\"\nenrolment = \"{CONTROLLER}:7402\"\n\
+         [mail]\nsmtp = \"{OFFICE}:25\"\nfrom = \"Tenure <tenure@cloud.example>\"\n\
+         domains = {{ \"{mail_domain}\" = \"customer-mx\" }}\n\
+         [webhook]\nprivate = true\nplain_http = true\n\
+         {images}",
+        state.display()
+    )
+}
+fn hostd_config(_dir: &Path, _build: &Build) -> String {
+    String::new()
+}
+fn agent_config(_dir: &Path) -> String {
+    String::new()
+}
