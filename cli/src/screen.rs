@@ -122,10 +122,14 @@ pub(crate) fn rows(value: &Value) -> &[Value] {
     }
 }
 
-/// The value at the first pointer that exists, for people.
+/// The value at the first pointer that exists, for people; of a list of things their number.
 pub(crate) fn cell(row: &Value, pointers: &[&str]) -> String {
     let found = pointers.iter().find_map(|at| row.pointer(at).filter(|value| !value.is_null()));
-    found.map_or_else(|| "-".to_owned(), inline)
+    match found {
+        None => "-".to_owned(),
+        Some(Value::Array(items)) if items.iter().any(Value::is_object) => items.len().to_string(),
+        Some(value) => inline(value),
+    }
 }
 
 fn blank() -> Table {
@@ -179,6 +183,7 @@ mod tests {
         assert_eq!(cell(&row, &["/system/name", "/system"]), "portal");
         assert_eq!(cell(&row, &["/wipe"]), "-");
         assert_eq!(cell(&row, &["/absent", "/open"]), "yes");
+        assert_eq!(cell(&json!({"tries": [{}, {}]}), &["/tries"]), "2");
     }
 
     #[test]

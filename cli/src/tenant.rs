@@ -72,10 +72,10 @@ const DEADLINES: &[Column] = &[
     column("OBLIGATION", &["/obligation", "/id", "/code"]),
     column("CLAUSE", &["/clause"]),
     column("WHO", &["/party", "/owed_by", "/who"]),
-    column("LAST DAY", &["/last_day"]),
-    column("DUE AT", &["/due_at"]),
+    column("LAST DAY", &["/last_day", "/due/last_day"]),
+    column("DUE AT", &["/due_at", "/due/due_at"]),
     column("STATE", &["/state/state", "/state", "/status"]),
-    column("DISCHARGED", &["/discharged_at"]),
+    column("SINCE", &["/discharged_at", "/state/met_at", "/state/at"]),
 ];
 
 /// Columns of orders, here and in `order show`.
@@ -93,7 +93,7 @@ const NOTICES: &[Column] = &[
     column("NOTICE", &["/id"]),
     column("KIND", &["/kind", "/subject"]),
     column("CONTACT", &["/contact/name", "/contact"]),
-    column("CHANNEL", &["/channel/kind", "/channel"]),
+    column("CHANNEL", &["/channel/channel", "/channel/kind", "/channel"]),
     column("STATE", &["/state/state", "/state", "/status"]),
     column("GRADE", &["/grade", "/best_grade"]),
     column("TRIES", &["/tries_count", "/attempts", "/tries"]),
