@@ -28,13 +28,17 @@ fn repository() -> Vec<Source> {
         .output()
         .expect("git is installed");
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-    let sources: Vec<Source> = String::from_utf8(listed.stdout)
+    let mut sources: Vec<Source> = String::from_utf8(listed.stdout)
         .expect("paths are UTF-8")
         .split_terminator('\0')
         .filter_map(|path| {
             Some(Source::new(path, &std::fs::read_to_string(root().join(path)).ok()?))
         })
         .collect();
+    let test_only: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
+        source.test_only = test_only.contains(&source.path);
+    }
     assert!(sources.len() > 20, "git lists only {} files", sources.len());
     sources
 }

@@ -6,6 +6,8 @@ pub(crate) struct Source {
     pub(crate) path: String,
     /// As it is.
     pub(crate) text: String,
+    /// Whether another file takes it in for tests alone.
+    pub(crate) test_only: bool,
 }
 
 /// What breaks a rule.
@@ -29,7 +31,7 @@ impl Violation {
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+        Self { path: path.to_owned(), text: text.to_owned(), test_only: false }
     }
 
     pub(crate) fn is_rust(&self) -> bool {
@@ -42,7 +44,24 @@ impl Source {
 
     /// A sibling file that holds the tests of another file.
     pub(crate) fn is_test_sibling(&self) -> bool {
-        self.path.ends_with("_tests.rs") || self.path.ends_with("/tests.rs")
+        self.test_only || self.path.ends_with("_tests.rs") || self.path.ends_with("/tests.rs")
+    }
+
+    /// Paths of the files that this one takes in for tests alone (`#[cfg(test)] mod sample;`).
+    pub(crate) fn test_modules(&self) -> Vec<String> {
+        let directory = self.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let stem = self.path.strip_suffix(".rs").unwrap_or(&self.path);
+        let owns = ["/mod", "/lib", "/main"].iter().any(|name| stem.ends_with(name));
+        let children = if owns { directory } else { stem };
+        let after = self.text.split("#[cfg(test)]").skip(1);
+        after
+            .filter_map(|after| {
+                let (_, rest) = after.split_once("mod ")?;
+                let (name, _) = rest.split_once(';')?;
+                let declared = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+                declared.then(|| format!("{children}/{name}.rs"))
+            })
+            .collect()
     }
 
     /// Code of a pure core, without its tests.
@@ -237,6 +256,14 @@ fn comments_and_strings_are_no_code_and_lines_stay() {
     assert_eq!(code.lines().count(), text.lines().count());
     let kept: String = code.chars().filter(char::is_ascii_alphabetic).collect();
     assert_eq!(kept, "adil");
+}
+
+#[test]
+fn a_module_that_is_declared_for_tests_alone_is_known() {
+    let text = "#[cfg(test)]\npub(crate) mod sample;\nmod plan;\n#[cfg(test)]\nmod tests {}";
+    let paths = |path: &str| Source::new(path, text).test_modules();
+    assert_eq!(paths("agent/src/core/mod.rs"), ["agent/src/core/sample.rs"]);
+    assert_eq!(paths("agent/src/core/wipe.rs"), ["agent/src/core/wipe/sample.rs"]);
 }
 
 #[test]
