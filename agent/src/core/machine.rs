@@ -7,6 +7,7 @@ use std::{fmt, net::Ipv4Addr};
 
 use serde_json::{Value, json};
 use tenure_protocol::{
+    digest::Digest,
     id::{InstanceId, VolumeId},
     wire::v1::{InstanceWanted, Network},
 };
@@ -58,6 +59,10 @@ pub struct MachineSpec {
     pub vcpus: u16,
     /// Memory, MiB.
     pub memory_mib: u32,
+    /// The kernel's file in the image directory.
+    pub kernel: Digest,
+    /// The initial RAM file system's file in the image directory.
+    pub initrd: Digest,
     /// The kernel's command line, with `ip=`.
     pub cmdline: String,
     /// MAC address of the one network card.
@@ -142,6 +147,8 @@ impl MachineSpec {
             instance: wanted.instance,
             vcpus: wanted.vcpus,
             memory_mib: wanted.memory_mib,
+            kernel: wanted.boot.kernel,
+            initrd: wanted.boot.initrd,
             cmdline,
             mac: wanted.nic.mac,
             volumes,
