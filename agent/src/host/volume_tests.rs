@@ -48,7 +48,7 @@ fn a_volume_is_made_once_opens_with_its_key_alone_and_not_after_its_header_is_go
     let fixture = Fixture::new("life");
     let store = &fixture.store;
     let (one, two) = (volume(1), volume(2));
-    fs::write(store.partial_path(one), b"half made").expect("partial");
+    File::create(store.partial_path(one)).expect("half made");
     let made = store.create(one, 8 << 20).expect("made");
     assert_eq!(made.header_bytes, 2_068_480);
     assert_eq!(made.size_bytes, 8 << 20);

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod daemon;
 pub mod frames;
+pub mod guest;
 pub mod mail;
 pub mod net;
 pub mod probe;
