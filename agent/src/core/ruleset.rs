@@ -183,8 +183,10 @@ fn policy_structure(table: &str) -> String {
     POLICY.replace("TABLE", table)
 }
 
-/// The input chain is there for frames that the bridge keeps for the host (LLDP, STP): they skip
-/// prerouting. It clears the mark, so that the host's routing never sees a tenant's.
+/// The input chain clears the mark as well, so that the host's routing never sees a tenant's. What
+/// a guest sends to an address that bridges keep to themselves (LLDP, 01:80:c2:00:00:0e) goes to
+/// daemons of the host, if any listens, past all hooks of this family: no tenant and no fabric sees
+/// it, and only a netdev hook on the tap could stop it.
 const CUT: &str = "\
 add map bridge TABLE port_tenant { type ifname : mark; size 65536; }
 add set bridge TABLE cut_tenant { type mark; size 65536; }

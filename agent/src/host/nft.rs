@@ -36,10 +36,6 @@ use crate::{
 };
 use message::Key;
 
-/// How often a text is given to nft again after the kernel refused it: another change that is
-/// committed meanwhile (a cut) makes nft's view of the kernel stale.
-const POLICY_TRIES: u32 = 8;
-
 /// What went wrong with the packet filter.
 #[derive(Debug, thiserror::Error)]
 pub enum NftFailure {
@@ -84,8 +80,8 @@ pub enum NftFailure {
     Unreadable(String),
     /// Somebody changed the cut table's rules.
     #[error(
-        "the rules of the table bridge {CUT_TABLE} are not the agent's own: {0}; restart the \
-         agent to put them right"
+        "the table bridge {CUT_TABLE} is not as the agent made it: {0}; the agent makes it anew at \
+         its next tick"
     )]
     Altered(String),
 }
@@ -99,6 +95,19 @@ pub enum Protection {
     Unowned {
         /// Why, and what to do, as a sentence.
         reason: String,
+    },
+}
+
+/// What [`CutTable::mend`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mended {
+    /// Nothing: all is as it was made.
+    Intact,
+    /// The table was made anew. Enlist all taps and cut again what is to be cut: its elements may
+    /// be gone.
+    Anew {
+        /// What was wrong.
+        what: String,
     },
 }
 
@@ -125,34 +134,24 @@ impl CutTable {
     /// # Errors
     /// [`NftFailure::Owned`] if another agent lives; else what nft or the kernel refused.
     pub fn open() -> Result<Self, NftFailure> {
-        let failed = |source| NftFailure::Kernel { operation: "make the cut table", source };
-        let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(failed)?;
-        let before = table(&mut kernel)?;
-        if let Some(Found { owner: Some(port), .. }) = before {
-            return Err(NftFailure::Owned { port });
-        }
-        let persistent = TableFlags::Persisent;
-        let new_table = |flags| message::transaction(message::new_table(flags));
-        let persists = match kernel.request(new_table(persistent)) {
-            Ok(_) => true,
-            Err(refusal) if lacks(&refusal) => {
-                kernel.request(new_table(TableFlags::empty())).map_err(failed)?;
-                false
-            }
-            Err(source) => return Err(failed(source)),
-        };
-        text("fill the cut table", &ruleset::cut_table())?;
-        let protection = if persists {
-            match kernel.request(new_table(persistent | TableFlags::Owner)) {
-                Ok(_) => Protection::Owned,
-                Err(refusal) if lacks(&refusal) => unowned(before.is_some()),
-                Err(source) => return Err(failed(source)),
-            }
-        } else {
-            unowned(before.is_some())
-        };
-        let structure = structure::list()?;
+        let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(making)?;
+        let (protection, structure) = prepare(&mut kernel)?;
         Ok(Self { kernel, protection, structure })
+    }
+
+    /// Makes the table anew if it is not as it should be. Only an unowned table can need it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn mend(&mut self) -> Result<Mended, NftFailure> {
+        match self.inspect() {
+            Ok(()) => Ok(Mended::Intact),
+            Err(NftFailure::Altered(what)) => {
+                (self.protection, self.structure) = prepare(&mut self.kernel)?;
+                Ok(Mended::Anew { what })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// How well the table is kept from others.
@@ -286,6 +285,40 @@ impl CutTable {
     }
 }
 
+/// The three steps. An unowned table keeps its elements if it is there.
+fn prepare(kernel: &mut Channel<NetfilterMessage>) -> Result<(Protection, String), NftFailure> {
+    let before = table(kernel)?;
+    if let Some(Found { owner: Some(port), .. }) = before {
+        return Err(NftFailure::Owned { port });
+    }
+    let persistent = TableFlags::Persisent;
+    let new_table = |flags| message::transaction(message::new_table(flags));
+    let persists = match kernel.request(new_table(persistent)) {
+        Ok(_) => true,
+        Err(refusal) if lacks(&refusal) => {
+            kernel.request(new_table(TableFlags::empty())).map_err(making)?;
+            false
+        }
+        Err(source) => return Err(making(source)),
+    };
+    text("fill the cut table", &ruleset::cut_table())?;
+    let owned = if persists {
+        match kernel.request(new_table(persistent | TableFlags::Owner)) {
+            Ok(_) => true,
+            Err(refusal) if lacks(&refusal) => false,
+            Err(source) => return Err(making(source)),
+        }
+    } else {
+        false
+    };
+    let protection = if owned { Protection::Owned } else { unowned(before.is_some()) };
+    Ok((protection, structure::list()?))
+}
+
+fn making(source: NetlinkFailure) -> NftFailure {
+    NftFailure::Kernel { operation: "make the cut table", source }
+}
+
 /// Whether this host can do what is needed: to be called at start. Changes nothing.
 ///
 /// # Errors
@@ -298,18 +331,13 @@ pub fn probe() -> Result<(), NftFailure> {
     }
 }
 
-/// Replaces the policy table by a text of [`ruleset::policy`], in one transaction.
+/// Replaces the policy table by a text of [`ruleset::policy`], in one transaction. Cuts may be
+/// committed meanwhile.
 ///
 /// # Errors
 /// [`NftFailure::Missing`] or [`NftFailure::Text`]: the old policy stays in force.
 pub fn apply_policy(policy: &str) -> Result<(), NftFailure> {
-    let mut tries = 1;
-    loop {
-        match text("replace the policy table", policy) {
-            Err(NftFailure::Text { .. }) if tries < POLICY_TRIES => tries += 1,
-            result => return result,
-        }
-    }
+    text("replace the policy table", policy)
 }
 
 fn text(operation: &'static str, text: &str) -> Result<(), NftFailure> {

@@ -127,8 +127,8 @@ impl Wire {
         Self::new(fd, VNET_HEADER)
     }
 
-    /// A packet socket on a device of the calling thread's namespace. Frames that it sends itself
-    /// are not received.
+    /// A packet socket on a device of the calling thread's namespace, for every frame. Frames that
+    /// it sends itself are not received.
     ///
     /// # Errors
     /// If there is no such device.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use tenure_agent::{
     core::ruleset::{self, TapName},
-    host::nft::{CutTable, NftFailure, Protection},
+    host::nft::{CutTable, Mended, NftFailure, Protection},
 };
 use tenure_tests::lab::{
     daemon::run,
@@ -137,6 +137,53 @@ fn a_cut_outlives_its_process_and_the_next_one_adopts_it_and_mends_what_was_done
         assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
         rig.cut.restore(A)?;
         assert!(passes_both_ways(&rig)?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_cut_needs_no_policy() -> Tested {
+    on_a_host("cut alone", |customer| {
+        let mut rig = Rig::new(customer)?;
+        run(&["nft", "delete table bridge tenure"])?;
+        assert!(frames_of_the_cut_tenant(&rig)? > 50, "everything passes without a policy");
+        rig.cut.cut(A)?;
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_table_that_cannot_be_owned_is_reported_and_mended_after_a_flush() -> Tested {
+    on_a_host("unowned", |customer| {
+        // As a restored rule set of an operator's leaves it, and as older kernels make it.
+        run(&["nft", "add table bridge tenure_cut"])?;
+        let mut rig = Rig::new(customer)?;
+        let Protection::Unowned { reason } = rig.cut.protection() else {
+            anyhow::bail!("a table without the flag persist was owned")
+        };
+        assert!(reason.contains("made without the flag persist"), "{reason}");
+        rig.cut.cut(A)?;
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        assert_eq!(rig.cut.mend()?, Mended::Intact);
+        for harm in [
+            "insert rule bridge tenure_cut postrouting accept",
+            "flush chain bridge tenure_cut prerouting",
+            "add table bridge tenure_cut { flags dormant; }",
+        ] {
+            run(&["nft", harm])?;
+            assert!(matches!(rig.cut.inspect(), Err(NftFailure::Altered(_))), "{harm}");
+            assert!(matches!(rig.cut.mend()?, Mended::Anew { .. }), "{harm}");
+            assert_eq!(frames_of_the_cut_tenant(&rig)?, 0, "{harm}");
+        }
+        run(&["nft", "flush", "ruleset"])?;
+        assert!(matches!(rig.cut.mend()?, Mended::Anew { .. }));
+        assert_eq!(*rig.cut.protection(), Protection::Owned, "made anew, it can be owned");
+        rig.cut.enlist(&TapName::parse("tap-a1")?, A)?;
+        rig.cut.enlist(&TapName::parse("tap-a2")?, A)?;
+        rig.cut.cut(A)?;
+        assert_eq!(frames_of_the_cut_tenant(&rig)?, 0);
+        assert_eq!(rig.cut.mend()?, Mended::Intact);
         Ok(())
     })
 }
