@@ -1,3 +1,228 @@
-//! What the controller keeps: one SQL database. Every transition is one transaction.
+//! What the controller keeps: one SQL database. Every transition is one transaction, and what was
+//! committed survives the loss of power (`synchronous = FULL`).
+//!
+//! The statements keep to what SQLite and PostgreSQL both take. Rows hold their record as JSON, and
+//! beside it the columns that are searched by.
 
+mod hosts;
+mod journal;
+mod notices;
+mod orders;
 pub mod record;
+mod tenants;
+
+use std::{path::Path, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    Connection as _, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    pool::PoolConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use self::{hosts::*, journal::*, notices::*, orders::*, tenants::*};
+
+/// Connections to the database at most.
+const CONNECTIONS: u32 = 8;
+/// How long a statement waits for another's lock.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The schema, in the order in which it grew; an entry never changes after its release.
+const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_first.sql"))];
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+/// Why the database did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be opened.
+    #[error("the database {path} cannot be opened")]
+    Open {
+        /// Its file.
+        path: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Its schema is of a newer build.
+    #[error("the database has schema {found}; this build knows up to {known}: install a newer one")]
+    Newer {
+        /// The schema's number.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the database failed while it tried to {operation}")]
+    Statement {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row does not read back.
+    #[error("a row of {table} cannot be read: {reason}")]
+    Row {
+        /// Its table.
+        table: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A transaction.
+pub type Tx = Transaction<'static, Sqlite>;
+
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+impl Store {
+    /// Opens the database, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::Newer`], or a failed migration.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options)
+            .await
+            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        let store = Self { pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// A connection to read with.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+        self.pool.acquire().await.map_err(failed("get a connection"))
+    }
+
+    /// A transaction to write in; it takes the lock at once, so that what it reads stays true.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub async fn write(&self) -> Result<Tx> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
+    }
+
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let operation = "bring the schema up to date";
+        let mut tx = self.write().await?;
+        sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(operation))?;
+        let found: i64 =
+            sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM schema_version")
+                .fetch_one(&mut *tx)
+                .await
+                .and_then(|row| row.try_get("version"))
+                .map_err(failed(operation))?;
+        let known = MIGRATIONS.iter().map(|(version, _)| *version).max().unwrap_or(0);
+        if found > known {
+            return Err(StoreError::Newer { found, known });
+        }
+        for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+            sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(failed(operation))?;
+            sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+                .bind(version)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(operation))?;
+        }
+        commit(tx).await
+    }
+}
+
+/// Makes a transaction durable.
+///
+/// # Errors
+/// [`StoreError::Statement`]; nothing of it holds then.
+pub async fn commit(tx: Tx) -> Result<()> {
+    tx.commit().await.map_err(failed("commit"))
+}
+
+/// A named value of the whole controller.
+///
+/// # Errors
+/// [`StoreError::Statement`].
+pub async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Option<String>> {
+    sqlx::query("SELECT value FROM meta WHERE name = $1")
+        .bind(name)
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("value")).transpose())
+        .map_err(failed("read a setting"))
+}
+
+/// Sets a named value of the whole controller.
+///
+/// # Errors
+/// [`StoreError::Statement`].
+pub async fn set_meta(conn: &mut SqliteConnection, name: &str, value: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(conn)
+    .await
+    .map_err(failed("keep a setting"))?;
+    Ok(())
+}
+
+/// Whether the database answers.
+///
+/// # Errors
+/// [`StoreError::Statement`].
+pub async fn ping(conn: &mut SqliteConnection) -> Result<()> {
+    conn.ping().await.map_err(failed("answer"))
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Statement { operation, source }
+}
+
+fn to_json<T: Serialize>(table: &'static str, value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Row { table, reason: error.to_string() })
+}
+
+fn from_json<T: DeserializeOwned>(table: &'static str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::Row { table, reason: error.to_string() })
+}
+
+fn parse<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| StoreError::Row { table, reason: error.to_string() })
+}
+
+fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn to_u64(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

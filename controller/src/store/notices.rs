@@ -1,0 +1,144 @@
+//! Notices: the outbox to the customers.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use tenure_protocol::{
+    id::{NoticeId, TenantId},
+    time::Timestamp,
+};
+
+use super::{Result, failed, from_json, to_json};
+use crate::core::notice::Notice;
+
+const TABLE: &str = "notices";
+
+/// Notices handed out at once, at most.
+const BATCH: i64 = 64;
+
+/// A notice, and until when somebody is trying to deliver it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRow {
+    /// The notice.
+    pub notice: Notice,
+    /// Real clock.
+    pub leased_until: Option<Timestamp>,
+}
+
+/// Keeps a new notice.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) \
+         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices",
+    )
+    .bind(notice.id.to_string())
+    .bind(notice.tenant.to_string())
+    .bind(notice.next_at().map(Timestamp::unix_ms))
+    .bind(to_json(TABLE, notice)?)
+    .execute(conn)
+    .await
+    .map_err(failed("add a notice"))?;
+    Ok(())
+}
+
+/// Keeps what became of a notice, and ends its lease.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn save_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
+    sqlx::query("UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3")
+        .bind(notice.next_at().map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, notice)?)
+        .bind(notice.id.to_string())
+        .execute(conn)
+        .await
+        .map_err(failed("save a notice"))?;
+    Ok(())
+}
+
+/// One notice.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn notice(conn: &mut SqliteConnection, id: NoticeId) -> Result<Option<NoticeRow>> {
+    let row = sqlx::query("SELECT state, leased_until FROM notices WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("read a notice"))?;
+    row.as_ref().map(read).transpose()
+}
+
+/// A tenant's notices, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn notices_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<Notice>> {
+    let rows =
+        sqlx::query("SELECT state, leased_until FROM notices WHERE tenant = $1 ORDER BY seq")
+            .bind(tenant.to_string())
+            .fetch_all(conn)
+            .await
+            .map_err(failed("list notices"))?;
+    rows.iter().map(|row| read(row).map(|row| row.notice)).collect()
+}
+
+/// Leases the notices that are due to the caller.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn lease_notices(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Notice>> {
+    let operation = "lease notices";
+    let rows = sqlx::query(
+        "SELECT state, leased_until FROM notices WHERE next_at <= $1 \
+         AND (leased_until IS NULL OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2",
+    )
+    .bind(now.unix_ms())
+    .bind(BATCH)
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(failed(operation))?;
+    let mut notices = Vec::new();
+    for row in &rows {
+        let notice = read(row)?.notice;
+        sqlx::query("UPDATE notices SET leased_until = $1 WHERE id = $2")
+            .bind(until.unix_ms())
+            .bind(notice.id.to_string())
+            .execute(&mut *conn)
+            .await
+            .map_err(failed(operation))?;
+        notices.push(notice);
+    }
+    Ok(notices)
+}
+
+/// When the next notice is due; real clock.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn next_notice_at(conn: &mut SqliteConnection) -> Result<Option<Timestamp>> {
+    let operation = "read the next notice's time";
+    let row = sqlx::query(
+        "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
+         FROM notices WHERE next_at IS NOT NULL",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(failed(operation))?;
+    let at: Option<i64> = row.try_get("at").map_err(failed(operation))?;
+    Ok(at.map(Timestamp::from_unix_ms))
+}
+
+fn read(row: &SqliteRow) -> Result<NoticeRow> {
+    let text: String = row.try_get("state").map_err(failed("read a notice"))?;
+    let until: Option<i64> = row.try_get("leased_until").map_err(failed("read a notice"))?;
+    Ok(NoticeRow {
+        notice: from_json(TABLE, &text)?,
+        leased_until: until.map(Timestamp::from_unix_ms),
+    })
+}
