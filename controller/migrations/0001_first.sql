@@ -75,3 +75,7 @@ CREATE TABLE evidence (
 );
 CREATE INDEX evidence_tenant ON evidence (tenant);
 CREATE INDEX evidence_order ON evidence (order_id);
+CREATE TABLE bundles (
+  tenant TEXT PRIMARY KEY REFERENCES tenants (id),
+  tar BLOB NOT NULL
+);

@@ -15,6 +15,7 @@ pub struct Clock {
     source: Source,
     offset_ms: Arc<AtomicI64>,
     demo: bool,
+    staged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Clock {
     /// The system's clock; legal time is real time.
     #[must_use]
     pub fn system() -> Self {
-        Self { source: Source::System, offset_ms: Arc::default(), demo: false }
+        Self { source: Source::System, offset_ms: Arc::default(), demo: false, staged: false }
     }
 
     /// The system's clock; legal time can be moved forward. For demonstrations only.
@@ -51,7 +52,21 @@ impl Clock {
     #[must_use]
     pub fn simulated(start: Timestamp) -> Self {
         let source = Source::Virtual(Arc::new(AtomicI64::new(start.unix_ms())));
-        Self { source, offset_ms: Arc::default(), demo: true }
+        Self { source, offset_ms: Arc::default(), demo: true, staged: true }
+    }
+
+    /// The system's clock with legal time set by [`Clock::set_legal`], backwards too: for stories that
+    /// are told at dates of their own.
+    #[must_use]
+    pub fn staged() -> Self {
+        Self { staged: true, ..Self::demo() }
+    }
+
+    /// Sets legal time of a staged or simulated clock; does nothing to any other.
+    pub fn set_legal(&self, at: Timestamp) {
+        if self.staged {
+            self.offset_ms.store(at.ms_since(self.now()), Ordering::SeqCst);
+        }
     }
 
     /// Moves a simulated clock; does nothing to the system's.

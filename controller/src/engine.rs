@@ -1,73 +1,56 @@
 //! The one way in: load the tenant, let `core` decide, commit state, journal, orders and notices in
-//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels.
+//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels, so
+//! that several engines can share one database.
+//!
+//! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
+//! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
+//! ledger, [`exit`] makes exit bundles.
 
-use std::sync::Arc;
+mod act;
+mod drain;
+mod error;
+mod exit;
+mod hosts;
+mod outbox;
+mod report;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tenure_protocol::{
     digest::Digest,
-    id::{HostId, NoticeId, OrderId, TenantId},
+    evidence::{key::PublicKey, note::LedgerKey},
+    id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::{
-        order::SignedOrder,
-        v1::{Hello, IntentReceipt, Lane, Observation, Report, ReportReceipt},
-    },
+    wire::v1::{IntentReceipt, ReportReceipt},
 };
 use tokio::sync::watch;
 
+pub use self::{error::EngineError, hosts::JoinGrant};
+pub use crate::store::record;
 use crate::{
     clock::Clock,
     core::{
+        calendar::Calendar,
         fleet::Image,
         lifecycle::{Actor, Event, Role},
-        notice::{Notice, Try},
-        refusal::Refusal,
-        tenant::{Application, Phase, Tenant},
+        notice::Notice,
+        tenant::{Phase, Tenant},
     },
     keys::Keys,
-    store::record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
+    ledger::Ledger,
+    store::{
+        self, Store,
+        record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
+    },
 };
 
-pub use crate::store::record;
-
-/// Why the engine did not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The domain says no; nothing changed.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// There is no such thing.
-    #[error("no {0} has this id")]
-    NotFound(&'static str),
-    /// Somebody else changed the tenant at the same time, too often in a row.
-    #[error("the tenant is being changed by others; try again")]
-    Conflict,
-    /// What a host or a caller handed in is not what it has to be.
-    #[error("{0}")]
-    Invalid(String),
-    /// The database failed.
-    #[error("the store failed")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The ledger failed.
-    #[error("the ledger failed")]
-    Ledger(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// A grant for one host to join.
-#[derive(Clone, PartialEq, Eq)]
-pub struct JoinGrant {
-    /// Works once; only its digest is kept.
-    pub secret: [u8; 32],
-    /// The host that it is for.
-    pub host_name: String,
-    /// Real clock.
-    pub expires_at: Timestamp,
-}
-
-impl std::fmt::Debug for JoinGrant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JoinGrant").field("host_name", &self.host_name).finish_non_exhaustive()
-    }
-}
+/// Name of the demo clock's offset among the settings.
+const DEMO_OFFSET: &str = "demo_offset_ms";
+/// Name of the salt of persons' digests among the settings.
+const PERSON_SALT: &str = "person_salt";
 
 /// What a report is answered with, once it is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +61,21 @@ pub struct Reply {
     pub intent: Option<IntentReceipt>,
 }
 
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The transparency log.
+    pub ledger: Ledger,
+    /// The signing keys.
+    pub keys: Keys,
+    /// Both clocks.
+    pub clock: Clock,
+    /// The image catalogue.
+    pub images: Vec<Image>,
+}
+
 /// The engine. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -86,13 +84,66 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Inner {
-    clock: Clock,
+    store: Store,
+    ledger: Mutex<Ledger>,
+    draining: tokio::sync::Mutex<()>,
     keys: Keys,
+    clock: Clock,
     images: Vec<Image>,
+    calendar: Calendar,
+    person_salt: String,
     notices_wake: watch::Sender<u64>,
+    deadlines_wake: watch::Sender<u64>,
+    host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
 impl Engine {
+    /// Puts an engine together: brings the ledger up to the journal, and holds every host for down
+    /// until it is heard of.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`], [`EngineError::Ledger`].
+    pub async fn open(parts: Parts) -> Result<Self, EngineError> {
+        let Parts { store, ledger, keys, clock, images } = parts;
+        let calendar =
+            Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let mut tx = store.write().await?;
+        let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
+            Some(salt) => salt,
+            None => {
+                let salt = Digest(act::fresh_seed()?).to_string();
+                store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
+                salt
+            }
+        };
+        if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
+            clock.resume_offset(offset.parse().unwrap_or(0));
+        }
+        for mut host in store::hosts(&mut tx).await? {
+            if host.up {
+                host.up = false;
+                store::save_host(&mut tx, &host).await?;
+            }
+        }
+        store::commit(tx).await?;
+        let inner = Inner {
+            store,
+            ledger: Mutex::new(ledger),
+            draining: tokio::sync::Mutex::new(()),
+            keys,
+            clock,
+            images,
+            calendar,
+            person_salt,
+            notices_wake: watch::Sender::new(0),
+            deadlines_wake: watch::Sender::new(0),
+            host_wakes: Mutex::default(),
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        engine.drain().await?;
+        Ok(engine)
+    }
+
     /// Both clocks.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -111,94 +162,174 @@ impl Engine {
         &self.inner.images
     }
 
-    /// Fires when notices became due.
+    /// The key that the ledger's checkpoints are checked with.
+    #[must_use]
+    pub fn ledger_key(&self) -> LedgerKey {
+        self.ledger().verifier().clone()
+    }
+
+    /// The key that the controller's statements are checked with.
+    #[must_use]
+    pub fn attestation_key(&self) -> PublicKey {
+        self.inner.keys.attestation.verifying_key().into()
+    }
+
+    /// The ledger's present checkpoint: a signed note.
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn ledger_checkpoint(&self) -> Result<String, EngineError> {
+        Ok(self.ledger().checkpoint().to_owned())
+    }
+
+    /// A tile of the ledger, by its path (C2SP tlog-tiles).
+    ///
+    /// # Errors
+    /// [`EngineError::Ledger`] if there is no such tile.
+    pub async fn ledger_tile(&self, path: String) -> Result<Vec<u8>, EngineError> {
+        Ok(self.ledger().tile(&path)?)
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.inner.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fires when notices became due, or may have.
     #[must_use]
     pub fn notices_wake(&self) -> watch::Receiver<u64> {
         self.inner.notices_wake.subscribe()
     }
-}
 
-/// The API that follows is under construction: each of these answers that it is not there yet.
-macro_rules! pending {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        impl Engine {
-            $($(#[$doc])*
-            ///
-            /// # Errors
-            /// [`EngineError`].
-            pub async fn $name(&self, $($arg: $type),*) -> Result<$out, EngineError> {
-                $(let _ = $arg;)*
-                Err(EngineError::NotFound(stringify!($name)))
-            })*
-        }
-    };
-}
+    /// Fires when [`Engine::next_wake`] may have changed.
+    #[must_use]
+    pub fn deadlines_wake(&self) -> watch::Receiver<u64> {
+        self.inner.deadlines_wake.subscribe()
+    }
 
-pending! {
-    /// Takes an application in.
-    submit(actor: Actor, application: Application) -> Tenant;
-    /// Lets something happen to a tenant.
-    act(actor: Actor, tenant: TenantId, event: Event) -> Tenant;
-    /// Handles every deadline and wake-up that has come.
-    tick() -> ();
-    /// When `tick` has something to do next; real clock.
-    next_wake() -> Option<Timestamp>;
-    /// One tenant.
-    tenant(id: TenantId) -> Tenant;
-    /// All tenants, by id; of one phase if given.
-    tenants(phase: Option<Phase>) -> Vec<Tenant>;
-    /// A tenant's journal, oldest first.
-    journal(id: TenantId) -> Vec<JournalRecord>;
-    /// A tenant's orders, oldest first.
-    orders(id: TenantId) -> Vec<OrderRecord>;
-    /// One order.
-    order(id: OrderId) -> OrderRecord;
-    /// A tenant's notices, oldest first.
-    notices(id: TenantId) -> Vec<Notice>;
-    /// A tenant's evidence, oldest first.
-    evidence(id: TenantId) -> Vec<EvidenceRecord>;
-    /// All hosts, by name.
-    hosts() -> Vec<HostRecord>;
-    /// One host.
-    host(id: HostId) -> HostRecord;
-    /// Makes an API token; returns its secret, which is kept nowhere.
-    create_token(by: Actor, name: String, role: Role, customer: Option<String>) -> String;
-    /// Whose token has this digest.
-    actor_of(token_digest: Digest) -> Option<Actor>;
-    /// Grants one host to join.
-    create_join_token(by: Actor, host_name: String) -> JoinGrant;
-    /// Takes a host in. Two uses of one grant block the host.
-    redeem_join_token(secret: [u8; 32], host_name: String, host_key: [u8; 32]) -> HostId;
-    /// A host's session stands.
-    host_up(host: HostId, hello: Hello) -> ();
-    /// A host's session ended.
-    host_down(host: HostId) -> ();
-    /// What a host sees.
-    observed(host: HostId, observation: Observation) -> ();
-    /// The orders to a host that are not finished, oldest first.
-    open_orders(host: HostId, lane: Lane) -> Vec<SignedOrder>;
-    /// Takes a host's report in; durable when it returns.
-    report(host: HostId, report: Report) -> Reply;
-    /// Notices to be tried now, leased to the caller for 20 s.
-    due_notices(now: Timestamp) -> Vec<Notice>;
-    /// When a notice is due next; real clock.
-    next_notice_at() -> Option<Timestamp>;
-    /// Records a try.
-    notice_tried(notice: NoticeId, attempt: Try) -> ();
-    /// A closed tenant's exit bundle: a tar file.
-    bundle(id: TenantId) -> Vec<u8>;
-    /// The ledger's checkpoint: a signed note.
-    ledger_checkpoint() -> String;
-    /// A tile of the ledger, by its path (C2SP tlog-tiles).
-    ledger_tile(path: String) -> Vec<u8>;
-    /// Moves the demo clock forward and returns the new offset, ms.
-    advance_clock(by: Actor, days: u32) -> i64;
-}
-
-impl Engine {
     /// Fires when orders to this host were added.
     #[must_use]
-    pub fn wake_of(&self, _host: HostId) -> watch::Receiver<u64> {
-        self.inner.notices_wake.subscribe()
+    pub fn wake_of(&self, host: HostId) -> watch::Receiver<u64> {
+        self.host_wake(host, watch::Sender::subscribe)
+    }
+
+    fn host_wake<T>(&self, host: HostId, with: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
+        let mut wakes = self.inner.host_wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        with(wakes.entry(host).or_insert_with(|| watch::Sender::new(0)))
+    }
+
+    /// Handles every deadline and wake-up that has come.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`]; the rest is handled at the next call.
+    pub async fn tick(&self) -> Result<(), EngineError> {
+        let now = self.inner.clock.legal(self.inner.clock.now());
+        let mut conn = self.inner.store.read().await?;
+        let tenants = store::tenants_to_wake(&mut conn, now).await?;
+        drop(conn);
+        for tenant in tenants {
+            self.act(Actor::controller(), tenant, Event::Tick).await?;
+        }
+        Ok(())
+    }
+
+    /// When [`Engine::tick`] has something to do next; real clock.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn next_wake(&self) -> Result<Option<Timestamp>, EngineError> {
+        let at = store::next_wake(&mut *self.inner.store.read().await?).await?;
+        Ok(at.map(|at| at.plus_ms(-self.inner.clock.offset_ms())))
+    }
+
+    /// Moves the demo clock forward and returns the new offset, ms. It survives a restart.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] if this is no demo or the step is out of bounds;
+    /// [`EngineError::Refused`] if the actor is no administrator.
+    pub async fn advance_clock(&self, by: Actor, days: u32) -> Result<i64, EngineError> {
+        hosts::need(&by, &[Role::Administrator, Role::Operator], "moving the demo clock")?;
+        let moved = self.inner.clock.advance_days(days);
+        let offset = moved.map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let mut tx = self.inner.store.write().await?;
+        store::set_meta(&mut tx, DEMO_OFFSET, &offset.to_string()).await?;
+        store::commit(tx).await?;
+        self.inner.deadlines_wake.send_modify(|count| *count = count.wrapping_add(1));
+        tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
+        Ok(offset)
+    }
+
+    /// One tenant.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn tenant(&self, id: TenantId) -> Result<Tenant, EngineError> {
+        let tenant = store::tenant(&mut *self.inner.store.read().await?, id).await?;
+        tenant.ok_or(EngineError::NotFound("tenant"))
+    }
+
+    /// All tenants, by id, which is by age; of one phase if given.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn tenants(&self, phase: Option<Phase>) -> Result<Vec<Tenant>, EngineError> {
+        Ok(store::tenants(&mut *self.inner.store.read().await?, phase).await?)
+    }
+
+    /// A tenant's journal, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn journal(&self, id: TenantId) -> Result<Vec<JournalRecord>, EngineError> {
+        Ok(store::journal_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// A tenant's orders, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn orders(&self, id: TenantId) -> Result<Vec<OrderRecord>, EngineError> {
+        Ok(store::orders_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn order(&self, id: OrderId) -> Result<OrderRecord, EngineError> {
+        let order = store::order(&mut *self.inner.store.read().await?, id).await?;
+        Ok(order.ok_or(EngineError::NotFound("order"))?.0)
+    }
+
+    /// A tenant's notices, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn notices(&self, id: TenantId) -> Result<Vec<Notice>, EngineError> {
+        Ok(store::notices_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// A tenant's envelopes, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn evidence(&self, id: TenantId) -> Result<Vec<EvidenceRecord>, EngineError> {
+        Ok(store::evidence_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// All hosts, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn hosts(&self) -> Result<Vec<HostRecord>, EngineError> {
+        Ok(store::hosts(&mut *self.inner.store.read().await?).await?)
+    }
+
+    /// One host.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn host(&self, id: HostId) -> Result<HostRecord, EngineError> {
+        let host = store::host(&mut *self.inner.store.read().await?, id).await?;
+        host.ok_or(EngineError::NotFound("host"))
     }
 }

@@ -6,6 +6,7 @@
 //! may go), [`fleet`] and [`placement`] (where instances go).
 
 pub mod admission;
+pub mod attestation;
 pub mod calendar;
 pub mod destination;
 pub mod dispatch;

@@ -336,3 +336,30 @@ fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {
         ledger_index: index.map(to_u64),
     })
 }
+
+/// A closed tenant's exit bundle, if it was made.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn bundle(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Option<Vec<u8>>> {
+    sqlx::query("SELECT tar FROM bundles WHERE tenant = $1")
+        .bind(tenant.to_string())
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("tar")).transpose())
+        .map_err(failed("read an exit bundle"))
+}
+
+/// Keeps a closed tenant's exit bundle.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_bundle(conn: &mut SqliteConnection, tenant: TenantId, tar: &[u8]) -> Result<()> {
+    sqlx::query("INSERT INTO bundles (tenant, tar) VALUES ($1, $2)")
+        .bind(tenant.to_string())
+        .bind(tar)
+        .execute(conn)
+        .await
+        .map_err(failed("keep an exit bundle"))?;
+    Ok(())
+}

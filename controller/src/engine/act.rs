@@ -1,0 +1,390 @@
+//! One event, one transaction.
+
+use serde_json::Value;
+use tenure_protocol::{
+    digest::Digest,
+    id::TenantId,
+    wire::{
+        order::SignedOrder,
+        v1::{Action, Order},
+    },
+};
+
+use super::{Engine, EngineError};
+use crate::{
+    core::{
+        fleet::{Fleet, HostRoom},
+        lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
+        notice::{Notice, NoticeState},
+        tenant::{Application, Tenant},
+    },
+    store::{
+        self, NewEntry, NewEvidence, Tx,
+        record::{Admission, OrderRecord},
+    },
+};
+
+/// How often a transaction is tried again when somebody else was faster.
+const TRIES: u32 = 8;
+
+/// What is recorded beside the event itself.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Beside {
+    /// What became of an order.
+    pub(super) order: Option<OrderRecord>,
+    /// Envelopes that came with it.
+    pub(super) evidence: Vec<NewEvidence>,
+    /// A notice that was tried.
+    pub(super) notice: Option<Notice>,
+}
+
+/// Whom to wake after a commit.
+#[derive(Debug, Default)]
+struct Wakes {
+    hosts: Vec<tenure_protocol::id::HostId>,
+    notices: bool,
+    exit: bool,
+}
+
+/// 32 random bytes.
+pub(super) fn fresh_seed() -> Result<[u8; 32], EngineError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| EngineError::Invalid(format!("no random bytes: {error}")))?;
+    Ok(seed)
+}
+
+impl Engine {
+    /// Takes an application in.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`], [`EngineError::Store`].
+    pub async fn submit(
+        &self,
+        actor: Actor,
+        application: Application,
+    ) -> Result<Tenant, EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let fleet = self.fleet(&mut tx).await?;
+        let context = self.context(&fleet)?;
+        let transition = lifecycle::open(&application, &actor, &context)?;
+        store::add_tenant(&mut tx, &transition.tenant).await?;
+        let event = Event::Submit { application };
+        let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
+        store::commit(tx).await?;
+        self.after(&transition.tenant, &event, wakes).await;
+        Ok(transition.tenant)
+    }
+
+    /// Lets something happen to a tenant.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Conflict`],
+    /// [`EngineError::Store`].
+    pub async fn act(
+        &self,
+        actor: Actor,
+        tenant: TenantId,
+        event: Event,
+    ) -> Result<Tenant, EngineError> {
+        self.act_beside(&actor, tenant, &event, &Beside::default()).await
+    }
+
+    pub(super) async fn act_beside(
+        &self,
+        actor: &Actor,
+        id: TenantId,
+        event: &Event,
+        beside: &Beside,
+    ) -> Result<Tenant, EngineError> {
+        for _ in 0..TRIES {
+            let mut tx = self.inner.store.write().await?;
+            let before =
+                store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
+            let fleet = match event {
+                Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
+                _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
+            };
+            let context = self.context(&fleet)?;
+            let transition = lifecycle::apply(&before, event, actor, &context)?;
+            if transition.tenant != before
+                && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
+            {
+                continue;
+            }
+            let wakes = if transition.changed {
+                self.record(&mut tx, actor, event, &transition, &context).await?
+            } else {
+                Wakes::default()
+            };
+            self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
+            store::commit(tx).await?;
+            self.after(&transition.tenant, event, wakes).await;
+            return Ok(transition.tenant);
+        }
+        Err(EngineError::Conflict)
+    }
+
+    /// Records what came with an event that the domain did not accept: the facts stand, the tenant
+    /// stays as it is.
+    pub(super) async fn record_only(
+        &self,
+        id: TenantId,
+        beside: &Beside,
+    ) -> Result<(), EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
+        let fleet = Fleet::default();
+        let context = self.context(&fleet)?;
+        self.record_beside(&mut tx, &tenant, beside, &context).await?;
+        store::commit(tx).await?;
+        self.drain_or_log().await;
+        Ok(())
+    }
+
+    fn context<'a>(&'a self, fleet: &'a Fleet) -> Result<Context<'a>, EngineError> {
+        let real_now = self.inner.clock.now();
+        Ok(Context {
+            now: self.inner.clock.legal(real_now),
+            real_now,
+            seed: fresh_seed()?,
+            calendar: &self.inner.calendar,
+            fleet,
+        })
+    }
+
+    /// Hosts that are up with what is given away of them, and what marks and networks are taken.
+    async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
+        let tenants = store::tenants(tx, None).await?;
+        let mut fleet = Fleet {
+            hosts: Vec::new(),
+            images: self.inner.images.clone(),
+            marks_taken: store::marks(tx).await?,
+            networks_taken: std::collections::BTreeSet::new(),
+        };
+        let holding = || tenants.iter().filter(|tenant| tenant.phase.holds_resources());
+        for given in holding().filter_map(|tenant| tenant.allotment.as_ref()) {
+            fleet.networks_taken.insert(given.network.address);
+        }
+        for host in store::hosts(tx).await? {
+            let Some(facts) = host.facts.filter(|_| host.up) else { continue };
+            if host.admission != Admission::Admitted {
+                continue;
+            }
+            let mut room = HostRoom {
+                id: host.id,
+                name: host.name,
+                cpus: facts.cpus,
+                memory_bytes: facts.memory_bytes,
+                volume_bytes: facts.volume_bytes,
+                vcpus_taken: 0,
+                memory_taken: 0,
+                volume_taken: 0,
+                instances: 0,
+            };
+            let instances = holding().flat_map(Tenant::instances);
+            for instance in instances.filter(|instance| instance.host == room.id) {
+                room.vcpus_taken += u32::from(instance.vcpus);
+                room.memory_taken += u64::from(instance.memory_mib) << 20;
+                room.volume_taken +=
+                    instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
+                room.instances += 1;
+            }
+            fleet.hosts.push(room);
+        }
+        Ok(fleet)
+    }
+
+    /// Journal row, orders and notices of a transition.
+    async fn record(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        event: &Event,
+        transition: &Transition,
+        context: &Context<'_>,
+    ) -> Result<Wakes, EngineError> {
+        let entry = NewEntry {
+            tenant: transition.tenant.id,
+            kind: event.name(),
+            at: context.now,
+            actor,
+            actor_keyid: self.keyid_of(actor),
+            body: body(event),
+            phase: transition.tenant.phase,
+            object: transition.object,
+        };
+        store::append_journal(tx, entry).await?;
+        let mut wakes = Wakes::default();
+        for effect in &transition.effects {
+            match effect {
+                Effect::Order(draft) => {
+                    self.add_order(tx, &transition.tenant, draft, context).await?;
+                    wakes.hosts.push(draft.host);
+                }
+                Effect::Arm(notice) => {
+                    store::add_notice(tx, notice).await?;
+                    wakes.notices = true;
+                }
+                Effect::Release { notice, correction } => {
+                    if is_untouched(tx, notice.id, context).await? {
+                        store::save_notice(tx, notice).await?;
+                    } else {
+                        store::add_notice(tx, correction).await?;
+                    }
+                    wakes.notices = true;
+                }
+                Effect::Void { notice: id, reason, correction } => {
+                    if is_untouched(tx, *id, context).await? {
+                        if let Some(mut row) = store::notice(tx, *id).await? {
+                            row.notice.state = NoticeState::Void { reason: reason.clone() };
+                            store::save_notice(tx, &row.notice).await?;
+                        }
+                    } else {
+                        store::add_notice(tx, correction).await?;
+                        wakes.notices = true;
+                    }
+                }
+                Effect::Exit => wakes.exit = true,
+            }
+        }
+        Ok(wakes)
+    }
+
+    async fn add_order(
+        &self,
+        tx: &mut Tx,
+        tenant: &Tenant,
+        draft: &OrderDraft,
+        context: &Context<'_>,
+    ) -> Result<(), EngineError> {
+        let order = Order {
+            id: draft.id,
+            host: draft.host,
+            tenant: tenant.id,
+            generation: draft.generation,
+            issued_at: context.real_now,
+            ttl_ms: draft.ttl_ms,
+            action: draft.action.clone(),
+        };
+        let signed = SignedOrder::sign(&order, &self.inner.keys.order)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let record = OrderRecord {
+            id: order.id,
+            host: order.host,
+            tenant: order.tenant,
+            lane: order.action.lane(),
+            generation: order.generation,
+            action: action_name(&order.action).to_owned(),
+            state: "open".to_owned(),
+            issued_at: order.issued_at,
+            reported_at: None,
+            message: None,
+            interval: None,
+        };
+        Ok(store::add_order(tx, &record, &signed).await?)
+    }
+
+    async fn record_beside(
+        &self,
+        tx: &mut Tx,
+        tenant: &Tenant,
+        beside: &Beside,
+        context: &Context<'_>,
+    ) -> Result<(), EngineError> {
+        if let Some(order) = &beside.order {
+            store::save_order(tx, order).await?;
+        }
+        if let Some(notice) = &beside.notice {
+            store::save_notice(tx, notice).await?;
+        }
+        for new in &beside.evidence {
+            let digest = Digest::of(&new.envelope);
+            if store::evidence(tx, digest).await?.is_some() {
+                continue;
+            }
+            let actor = Actor::controller();
+            let entry = NewEntry {
+                tenant: tenant.id,
+                kind: new.kind,
+                at: context.now,
+                actor: &actor,
+                actor_keyid: new.keyid,
+                body: serde_json::json!({"host": new.host, "order": new.order}),
+                phase: tenant.phase,
+                object: Some(digest),
+            };
+            let seq = store::append_journal(tx, entry).await?;
+            store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;
+        }
+        Ok(())
+    }
+
+    /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
+    fn keyid_of(&self, actor: &Actor) -> Digest {
+        match actor.role {
+            Role::Controller => self.attestation_key().id(),
+            Role::Customer
+            | Role::Reviewer
+            | Role::Operator
+            | Role::Security
+            | Role::Auditor
+            | Role::Administrator => self.salted(&actor.name),
+        }
+    }
+
+    pub(super) fn salted(&self, name: &str) -> Digest {
+        Digest::of(format!("{}\0{name}", self.inner.person_salt).as_bytes())
+    }
+
+    async fn after(&self, tenant: &Tenant, event: &Event, wakes: Wakes) {
+        let bump = |count: &mut u64| *count = count.wrapping_add(1);
+        for host in wakes.hosts {
+            self.host_wake(host, |wake| wake.send_modify(bump));
+        }
+        if wakes.notices {
+            self.inner.notices_wake.send_modify(bump);
+        }
+        self.inner.deadlines_wake.send_modify(bump);
+        tracing::info!(tenant = %tenant.id, event = event.name(), phase = tenant.phase.as_str(),
+            version = tenant.version, "transition");
+        self.drain_or_log().await;
+        if wakes.exit
+            && let Err(error) = self.bundle(tenant.id).await
+        {
+            tracing::error!(tenant = %tenant.id, %error, "the exit bundle could not be made yet");
+        }
+    }
+}
+
+async fn is_untouched(
+    tx: &mut Tx,
+    id: tenure_protocol::id::NoticeId,
+    context: &Context<'_>,
+) -> Result<bool, EngineError> {
+    let row = store::notice(tx, id).await?;
+    Ok(row.is_some_and(|row| {
+        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
+        row.notice.is_untouched() && !leased
+    }))
+}
+
+/// The event as the journal has it: without the contacts' secrets.
+fn body(event: &Event) -> Value {
+    let value = match event {
+        Event::Submit { application } => {
+            serde_json::to_value(Event::Submit { application: application.without_secrets() })
+        }
+        other => serde_json::to_value(other),
+    };
+    value.unwrap_or(Value::Null)
+}
+
+const fn action_name(action: &Action) -> &'static str {
+    match action {
+        Action::Configure(_) => "configure",
+        Action::Cut(_) => "cut",
+        Action::Restore(_) => "restore",
+        Action::Wipe(_) => "wipe",
+    }
+}

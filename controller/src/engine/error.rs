@@ -1,0 +1,26 @@
+//! Why the engine did not do something.
+
+use crate::{core::refusal::Refusal, ledger::LedgerError, store::StoreError};
+
+/// Why the engine did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The domain says no; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such thing.
+    #[error("no {0} has this id")]
+    NotFound(&'static str),
+    /// Somebody else changed the tenant at the same time, too often in a row.
+    #[error("the tenant is being changed by others; try again")]
+    Conflict,
+    /// What a host or a caller handed in is not what it has to be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The database failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The ledger failed.
+    #[error("the ledger failed")]
+    Ledger(#[from] LedgerError),
+}

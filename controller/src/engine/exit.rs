@@ -1,0 +1,104 @@
+//! The exit bundle of a tenant that has left.
+
+use tenure_protocol::{
+    evidence::{
+        bundle::{self, BundleParts, ProvenEntry},
+        key::PublicKey,
+        predicate::{
+            Kind,
+            tenant_exit::{Gap, HostKey, InventoryItem},
+        },
+    },
+    id::TenantId,
+};
+
+use super::{Engine, EngineError};
+use crate::{
+    core::tenant::{Phase, Tenant},
+    store::{self, record::EvidenceRecord},
+};
+
+impl Engine {
+    /// A closed tenant's exit bundle: a deterministic tar file, made once and kept.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] before the tenant is closed.
+    pub async fn bundle(&self, id: TenantId) -> Result<Vec<u8>, EngineError> {
+        if let Some(kept) = store::bundle(&mut *self.inner.store.read().await?, id).await? {
+            return Ok(kept);
+        }
+        let tenant = self.tenant(id).await?;
+        if tenant.phase != Phase::Closed {
+            let sentence = format!(
+                "the exit bundle is made when the tenant is closed; it is {}",
+                tenant.phase.as_str()
+            );
+            return Err(EngineError::Invalid(sentence));
+        }
+        self.drain().await?;
+        let parts = self.bundle_parts(&tenant).await?;
+        let made = bundle::build(parts, &self.inner.keys.attestation)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let mut tx = self.inner.store.write().await?;
+        if let Some(kept) = store::bundle(&mut tx, id).await? {
+            return Ok(kept);
+        }
+        store::add_bundle(&mut tx, id, &made).await?;
+        store::commit(tx).await?;
+        Ok(made)
+    }
+
+    async fn bundle_parts(&self, tenant: &Tenant) -> Result<BundleParts, EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let entries = store::entries_of(&mut tx, tenant.id).await?;
+        let evidence = store::evidence_of(&mut tx, tenant.id).await?;
+        let mut hosts = Vec::new();
+        for id in tenant.hosts() {
+            let host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;
+            let key = PublicKey::from_bytes(&host.host_key)
+                .map_err(|error| EngineError::Invalid(error.to_string()))?;
+            hosts.push(HostKey::new(id, key));
+        }
+        // Nothing is appended while the transaction is held: one checkpoint holds for all proofs.
+        let ledger = self.ledger();
+        let mut proven = Vec::new();
+        for (index, entry) in entries {
+            let index = index.ok_or(EngineError::Conflict)?;
+            proven.push(ProvenEntry::new(index, &entry, ledger.proof(index)?.proof));
+        }
+        let checkpoint = ledger.checkpoint().to_owned();
+        drop(ledger);
+        let inventory = tenant.hosts().into_iter().flat_map(|host| {
+            let subjects = tenant.subjects(host).into_iter();
+            subjects.map(move |subject| InventoryItem { host, target: subject.into() })
+        });
+        let gaps = tenant.hosts().into_iter().flat_map(|host| tenant.unproven(host));
+        Ok(BundleParts {
+            tenant: tenant.id,
+            at: self.inner.clock.now(),
+            controller_version: env!("CARGO_PKG_VERSION").to_owned(),
+            demo_offset_ms: u64::try_from(self.inner.clock.offset_ms()).unwrap_or(0),
+            hosts,
+            inventory: inventory.collect(),
+            envelopes: envelopes(evidence)?,
+            entries: proven,
+            checkpoint,
+            gaps: gaps
+                .map(|subject| Gap {
+                    what: format!("{subject:?}"),
+                    reason: "no attestation proves it destroyed".to_owned(),
+                })
+                .collect(),
+        })
+    }
+}
+
+fn envelopes(evidence: Vec<EvidenceRecord>) -> Result<Vec<(Kind, Vec<u8>)>, EngineError> {
+    evidence
+        .into_iter()
+        .map(|record| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == record.kind);
+            Ok((kind.ok_or(EngineError::NotFound("kind"))?, record.envelope))
+        })
+        .collect()
+}

@@ -1,0 +1,274 @@
+//! Who may come in: hosts by grants that work once, people and scripts by tokens.
+
+use tenure_protocol::{
+    digest::Digest,
+    id::HostId,
+    time::Timestamp,
+    wire::{
+        order::SignedOrder,
+        v1::{Hello, Lane, Observation},
+    },
+};
+
+use super::{Engine, EngineError, act::fresh_seed};
+use crate::{
+    core::{
+        draw::Draw,
+        lifecycle::{Actor, Role},
+        refusal::{Code, Refusal},
+    },
+    store::{
+        self, JoinToken,
+        record::{Admission, HostRecord},
+    },
+};
+
+/// A grant for a host to join works for this long, ms.
+const JOIN_MS: i64 = 15 * 60 * 1000;
+
+/// Longest name of a host or token.
+const NAME_LIMIT: usize = 63;
+
+/// A grant for one host to join.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinGrant {
+    /// Works once; only its digest is kept.
+    pub secret: [u8; 32],
+    /// The host that it is for.
+    pub host_name: String,
+    /// Real clock.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for JoinGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinGrant").field("host_name", &self.host_name).finish_non_exhaustive()
+    }
+}
+
+/// Checks that an actor has one of these roles. The controller itself may do all of it.
+pub(super) fn need(by: &Actor, roles: &[Role], what: &str) -> Result<(), EngineError> {
+    if by.role == Role::Controller || roles.contains(&by.role) {
+        return Ok(());
+    }
+    let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    let sentence = format!(
+        "{what} needs the role {}; your token has {}",
+        names.join(" or "),
+        by.role.as_str()
+    );
+    Err(Refusal::new(Code::WrongRole, sentence).into())
+}
+
+impl Engine {
+    /// Makes an API token and returns its secret, which is kept nowhere.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] for a bad name,
+    /// a customer's token without a customer, or the controller's own role.
+    pub async fn create_token(
+        &self,
+        by: Actor,
+        name: String,
+        role: Role,
+        customer: Option<String>,
+    ) -> Result<String, EngineError> {
+        need(&by, &[Role::Administrator], "making a token")?;
+        let invalid = |sentence: &str| Err(EngineError::Invalid(sentence.to_owned()));
+        if name.trim().is_empty() || name.chars().count() > NAME_LIMIT {
+            return invalid("the token's name is empty or longer than 63 characters");
+        }
+        match (role, &customer) {
+            (Role::Controller, _) => return invalid("no token has the role controller"),
+            (Role::Customer, None) => {
+                return invalid("a customer's token needs the customer that it acts for");
+            }
+            (Role::Customer, Some(_)) => {}
+            (_, Some(_)) => return invalid("only a customer's token names a customer"),
+            (_, None) => {}
+        }
+        let secret = format!("tnr_{}", Digest(fresh_seed()?));
+        let actor = Actor { name, role, customer };
+        let mut tx = self.inner.store.write().await?;
+        let digest = Digest::of(secret.as_bytes());
+        store::add_token(&mut tx, digest, &actor, self.inner.clock.now()).await?;
+        store::commit(tx).await?;
+        tracing::info!(name = actor.name, role = actor.role.as_str(), "token made");
+        Ok(secret)
+    }
+
+    /// Whose token has this digest (SHA-256 of the secret's text).
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn actor_of(&self, token_digest: Digest) -> Result<Option<Actor>, EngineError> {
+        Ok(store::actor_of(&mut *self.inner.store.read().await?, token_digest).await?)
+    }
+
+    /// Grants one host to join, within 15 minutes.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] if the name is
+    /// no DNS label or a host has it already.
+    pub async fn create_join_token(
+        &self,
+        by: Actor,
+        host_name: String,
+    ) -> Result<JoinGrant, EngineError> {
+        need(&by, &[Role::Administrator], "granting a host to join")?;
+        let label = (1..=NAME_LIMIT).contains(&host_name.len())
+            && host_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !host_name.starts_with('-')
+            && !host_name.ends_with('-');
+        if !label {
+            let sentence = "the host's name has to be 1 to 63 letters, digits and hyphens";
+            return Err(EngineError::Invalid(sentence.to_owned()));
+        }
+        let mut tx = self.inner.store.write().await?;
+        if store::hosts(&mut tx).await?.iter().any(|host| host.name == host_name) {
+            let sentence = format!("a host named {host_name} has joined already: choose another");
+            return Err(EngineError::Invalid(sentence));
+        }
+        let secret = fresh_seed()?;
+        let expires_at = self.inner.clock.now().plus_ms(JOIN_MS);
+        let token = JoinToken { digest: Digest::of(&secret), host_name, expires_at, host: None };
+        store::save_join_token(&mut tx, &token).await?;
+        store::commit(tx).await?;
+        Ok(JoinGrant { secret, host_name: token.host_name, expires_at })
+    }
+
+    /// Takes a host in. The same host may ask again, if it did not hear the answer; another host with
+    /// the same grant blocks both.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] if the grant is unknown, expired, for another name, or used twice.
+    pub async fn redeem_join_token(
+        &self,
+        secret: [u8; 32],
+        host_name: String,
+        host_key: [u8; 32],
+    ) -> Result<HostId, EngineError> {
+        let invalid = |sentence: String| Err(EngineError::Invalid(sentence));
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.store.write().await?;
+        let Some(mut token) = store::join_token(&mut tx, Digest::of(&secret)).await? else {
+            return invalid("this join token is not known: ask for a new one".to_owned());
+        };
+        if let Some(id) = token.host {
+            let known = store::host(&mut tx, id).await?;
+            let mut host = known.ok_or(EngineError::NotFound("host"))?;
+            if host.host_key == host_key && host.admission == Admission::Admitted {
+                return Ok(id);
+            }
+            host.admission = Admission::Blocked;
+            host.up = false;
+            store::save_host(&mut tx, &host).await?;
+            store::commit(tx).await?;
+            tracing::error!(host = %id, "ALARM: a join token was used twice; the host is blocked");
+            return invalid("this join token was used already; its host is now blocked".to_owned());
+        }
+        if now >= token.expires_at {
+            return invalid("this join token has expired: ask for a new one".to_owned());
+        }
+        if token.host_name != host_name {
+            return invalid(format!("this join token is for the host {:?}", token.host_name));
+        }
+        if store::hosts(&mut tx).await?.iter().any(|host| host.name == host_name) {
+            return invalid(format!("a host named {host_name} has joined already"));
+        }
+        let id = HostId::from_uuid(Draw::new(fresh_seed()?, now).uuid());
+        let host = HostRecord {
+            id,
+            name: host_name,
+            host_key,
+            admission: Admission::Admitted,
+            up: false,
+            seen_at: None,
+            agent_version: None,
+            boot_id: None,
+            facts: None,
+            observation: None,
+        };
+        store::save_host(&mut tx, &host).await?;
+        token.host = Some(id);
+        store::save_join_token(&mut tx, &token).await?;
+        store::commit(tx).await?;
+        tracing::info!(host = %id, name = host.name, "host joined");
+        Ok(id)
+    }
+
+    /// A host's session stands.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] if the host is blocked.
+    pub async fn host_up(&self, host: HostId, hello: Hello) -> Result<(), EngineError> {
+        let now = self.inner.clock.now();
+        self.change_host(host, move |record| {
+            if record.admission == Admission::Blocked {
+                let sentence = "this host is blocked: its join token was used twice";
+                return Err(EngineError::Invalid(sentence.to_owned()));
+            }
+            record.up = true;
+            record.seen_at = Some(now);
+            record.agent_version = Some(hello.agent_version);
+            record.boot_id = Some(hello.boot_id);
+            record.facts = Some(hello.facts);
+            Ok(())
+        })
+        .await
+    }
+
+    /// A host's session ended.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn host_down(&self, host: HostId) -> Result<(), EngineError> {
+        self.change_host(host, |record| {
+            record.up = false;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What a host sees.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn observed(
+        &self,
+        host: HostId,
+        observation: Observation,
+    ) -> Result<(), EngineError> {
+        let now = self.inner.clock.now();
+        self.change_host(host, move |record| {
+            record.seen_at = Some(now);
+            record.observation = Some(observation);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_host(
+        &self,
+        id: HostId,
+        change: impl FnOnce(&mut HostRecord) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let mut host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;
+        change(&mut host)?;
+        store::save_host(&mut tx, &host).await?;
+        Ok(store::commit(tx).await?)
+    }
+
+    /// The orders to a host that are not finished, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn open_orders(
+        &self,
+        host: HostId,
+        lane: Lane,
+    ) -> Result<Vec<SignedOrder>, EngineError> {
+        Ok(store::open_orders(&mut *self.inner.store.read().await?, host, lane).await?)
+    }
+}
