@@ -16,7 +16,8 @@ use std::{
     path::Path,
 };
 
-use nix::sys::stat::{major, makedev, minor};
+use nix::sys::stat::makedev;
+use tenure_protocol::evidence::predicate::wipe::Writers;
 
 /// `F_SETSIG` (asm-generic/fcntl.h), which the libc crate leaves out.
 const F_SETSIG: libc::c_int = 10;
@@ -39,35 +40,42 @@ impl FileIdentity {
         let metadata = file.metadata()?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
+}
 
-    /// `major:minor` of the device.
-    #[must_use]
-    pub fn device_name(&self) -> String {
-        format!("{}:{}", major(self.device), minor(self.device))
+impl FileIdentity {
+    /// Unlinks the name if it is still this file's, durably.
+    ///
+    /// # Errors
+    /// If it is another file's now, or cannot be unlinked.
+    pub fn unlink(&self, path: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.dev() != self.device || metadata.ino() != self.inode {
+            return Err(io::Error::other("the name is another file's now"));
+        }
+        fs::remove_file(path)?;
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
     }
 }
 
 /// What was found in /proc.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holders {
+struct Holders {
     /// Processes with an open descriptor: id and name.
-    pub open: Vec<(i32, String)>,
+    open: Vec<(i32, String)>,
     /// Processes with a mapping.
-    pub mapped: Vec<(i32, String)>,
+    mapped: Vec<(i32, String)>,
     /// Processes whose descriptors this process may not see.
-    pub unseen: u32,
+    unseen: u32,
 }
 
 impl Holders {
     /// Whether nobody was found.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.open.is_empty() && self.mapped.is_empty()
     }
 
     /// The holders, for a sentence.
-    #[must_use]
-    pub fn names(&self) -> String {
+    fn names(&self) -> String {
         let mut names: Vec<String> = self
             .open
             .iter()
@@ -80,10 +88,7 @@ impl Holders {
 }
 
 /// Looks through /proc for other holders of a file than the descriptor `own` of this process.
-///
-/// # Errors
-/// If /proc itself cannot be read.
-pub fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
+fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
     let mut found = Holders::default();
     let this = i32::try_from(std::process::id()).unwrap_or(0);
     for entry in fs::read_dir("/proc")? {
@@ -151,25 +156,59 @@ pub enum Exclusion {
     Scanned,
 }
 
-/// Takes a write lease on the only open descriptor of a file.
+/// Makes sure that nobody else holds a file, and that nobody will unnoticed. Gives the holders' names
+/// if there are any.
 ///
 /// # Errors
-/// `EAGAIN` if anything else has it open or mapped, `EINVAL` where the file system has no leases,
-/// `EACCES` without the capability `CAP_LEASE` on another user's file.
-pub fn lease(file: &File) -> io::Result<()> {
+/// If the kernel cannot be asked; `EACCES` without the capability `CAP_LEASE` on another user's file.
+pub fn exclude(file: &File, identity: FileIdentity) -> io::Result<Result<Exclusion, String>> {
+    let found = find(identity, file)?;
+    if !found.is_empty() {
+        return Ok(Err(found.names()));
+    }
+    match lease(file) {
+        Ok(()) => Ok(Ok(Exclusion::Leased)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Ok(Err("something in the kernel, such as a loop device".to_owned()))
+        }
+        // The file system has no leases.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(match found.unseen {
+            0 => Ok(Exclusion::Scanned),
+            unseen => Err(format!("{unseen} processes that cannot be looked at")),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who holds it now, or has tried to open it since it was excluded.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn writers(file: &File, identity: FileIdentity, since: Exclusion) -> io::Result<Writers> {
+    let count = |list: &[_]| u32::try_from(list.len()).unwrap_or(u32::MAX);
+    let found = find(identity, file)?;
+    let came = match since {
+        Exclusion::Leased => fcntl(file, libc::F_GETLEASE, 0)? != libc::F_WRLCK,
+        Exclusion::Scanned => false,
+    };
+    let open_files = count(&found.open).max(u32::from(came));
+    Ok(Writers { vmm_dead: true, open_files, mappings: count(&found.mapped) })
+}
+
+/// Nothing is known about other holders.
+#[must_use]
+pub const fn unknown() -> Writers {
+    Writers { vmm_dead: false, open_files: 0, mappings: 0 }
+}
+
+/// Takes a write lease on the only open descriptor of a file: `EAGAIN` if anything else has it open
+/// or mapped.
+fn lease(file: &File) -> io::Result<()> {
     // A broken lease is announced by SIGIO, which ends a process; SIGURG is ignored unless somebody
     // asks for it, and the lease is asked for at the end.
     fcntl(file, F_SETSIG, libc::SIGURG)?;
     fcntl(file, libc::F_SETLEASE, libc::F_WRLCK)?;
     Ok(())
-}
-
-/// Whether the lease is still whole: nobody tried to open the file since.
-///
-/// # Errors
-/// If the kernel cannot be asked.
-pub fn is_leased(file: &File) -> io::Result<bool> {
-    Ok(fcntl(file, libc::F_GETLEASE, 0)? == libc::F_WRLCK)
 }
 
 fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {

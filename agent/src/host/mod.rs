@@ -4,6 +4,7 @@ pub mod deadline;
 pub mod disk;
 pub mod holders;
 pub mod key;
+pub mod leftovers;
 pub mod memory;
 pub mod netlink;
 pub mod nft;

@@ -59,10 +59,12 @@ fn save(path: &Path, progress: &DiskProgress, place: &str) -> anyhow::Result<()>
     let here = format!("{:?} {}", progress.course().stage(), progress.course().offset());
     println!("{here}");
     std::io::stdout().flush()?;
-    while here == place {
+    if here != place {
+        return Ok(());
+    }
+    loop {
         std::thread::park();
     }
-    Ok(())
 }
 
 fn now() -> Timestamp {

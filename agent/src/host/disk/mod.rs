@@ -20,15 +20,18 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::evidence::predicate::{
     Ending, NotMeasured,
     media_wipe::{ExtentList, FileSystem, FileSystemKind, MediaWipeMeasured},
-    wipe::{DeviceReported, Writers},
+    wipe::DeviceReported,
 };
 
-use self::subject::{Step, Subject, list, unlink};
+use self::subject::{Step, Subject, list};
 pub use self::{
     refusal::DiskRefusal,
     topology::{Topology, resolve},
 };
-use super::{holders::FileIdentity, overwrite::Clocks};
+use super::{
+    holders::{self, FileIdentity},
+    overwrite::Clocks,
+};
 use crate::core::wipe::{Course, ExtentMap, Seed, Stage};
 
 /// A wipe of one file.
@@ -176,7 +179,7 @@ pub fn wipe(
     let Some(mut measurement) = progress.measurement else {
         unreachable!("a course at its end was measured");
     };
-    step.io("unlink", unlink(&request.path, subject.identity))?;
+    step.io("unlink", subject.identity.unlink(&request.path))?;
     measurement.measured.unlinked = step.io("look at", subject.file.metadata())?.nlink() == 0;
     Ok(measurement)
 }
@@ -204,7 +207,7 @@ pub fn unmeasured(ending: Ending, clocks: Clocks) -> MediaWipeMeasured {
         file_bytes: 0,
         extents_before: none,
         extents_after: None,
-        writers: Writers { vmm_dead: false, open_files: 0, mappings: 0 },
+        writers: holders::unknown(),
         passes: Vec::new(),
         read_backs: Vec::new(),
         file_synced: false,

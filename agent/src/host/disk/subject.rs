@@ -11,7 +11,7 @@ use std::{
 use tenure_protocol::evidence::predicate::{
     Ending, NotMeasured,
     media_wipe::{ExtentList, FileSystem, LayerKind, MediaWipeMeasured},
-    wipe::{ReadLayer, Writers},
+    wipe::ReadLayer,
 };
 
 use super::{
@@ -135,6 +135,8 @@ impl<'a> Subject<'a> {
     /// Everything, after the last read-back.
     pub(super) fn measure(&self, progress: &DiskProgress) -> Result<DiskMeasurement, DiskFailure> {
         let after = self.step.io("map again", extents::map(&self.file))?;
+        let found = holders::writers(&self.file, self.identity, self.exclusion);
+        let writers = self.step.io("look for holders of", found)?;
         let course = &progress.course;
         let measured = MediaWipeMeasured {
             ending: Ending::Completed,
@@ -145,7 +147,7 @@ impl<'a> Subject<'a> {
             extents_before: list(&progress.before),
             // A map that is refused now is not the one that was accepted.
             extents_after: after.ok().as_ref().map(list),
-            writers: self.writers()?,
+            writers,
             passes: course.passes().to_vec(),
             read_backs: course.read_backs().to_vec(),
             // A course does not go on after a flush that failed.
@@ -160,21 +162,6 @@ impl<'a> Subject<'a> {
             not_measured: self.not_measured(progress),
             interruptions: course.interruptions(),
         })
-    }
-
-    /// Who came since the checks.
-    fn writers(&self) -> Result<Writers, DiskFailure> {
-        let count = |list: &[_]| u32::try_from(list.len()).unwrap_or(u32::MAX);
-        let found = holders::find(self.identity, &self.file);
-        let found = self.step.io("look for holders of", found)?;
-        let left = match self.exclusion {
-            Exclusion::Leased => {
-                !self.step.io("ask for the lease on", holders::is_leased(&self.file))?
-            }
-            Exclusion::Scanned => false,
-        };
-        let open_files = count(&found.open).max(u32::from(left));
-        Ok(Writers { vmm_dead: true, open_files, mappings: count(&found.mapped) })
     }
 
     fn not_measured(&self, progress: &DiskProgress) -> Vec<NotMeasured> {
@@ -259,25 +246,9 @@ impl Step<'_> {
 
     /// Nobody else holds it, and nobody will unnoticed.
     fn exclude(&self, file: &File, identity: FileIdentity) -> Result<Exclusion, DiskFailure> {
-        let found = self.io("look for holders of", holders::find(identity, file))?;
-        let held = |names: String| self.refused(DiskRefusal::Held, format!(" ({names})"));
-        if !found.is_empty() {
-            return Err(held(found.names()));
-        }
-        match holders::lease(file) {
-            Ok(()) => Ok(Exclusion::Leased),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Err(held("something in the kernel, such as a loop device".to_owned()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                if found.unseen == 0 {
-                    Ok(Exclusion::Scanned)
-                } else {
-                    Err(held(format!("{} processes that cannot be looked at", found.unseen)))
-                }
-            }
-            Err(error) => self.io("take a lease (CAP_LEASE) on", Err(error)),
-        }
+        let excluded = holders::exclude(file, identity);
+        self.io("take a lease (CAP_LEASE) on", excluded)?
+            .map_err(|names| self.refused(DiskRefusal::Held, format!(" ({names})")))
     }
 }
 
@@ -286,14 +257,4 @@ pub(super) fn list(map: &ExtentMap) -> ExtentList {
     let extents: Vec<_> =
         map.extents().iter().map(|at| (at.logical, at.physical, at.length)).collect();
     ExtentList::of(&extents, 0)
-}
-
-/// Unlinks the name if it is still this file's, durably.
-pub(super) fn unlink(path: &Path, identity: FileIdentity) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.dev() != identity.device || metadata.ino() != identity.inode {
-        return Err(io::Error::other("the name is another file's now"));
-    }
-    fs::remove_file(path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
