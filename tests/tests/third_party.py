@@ -1,0 +1,68 @@
+"""Verifies an exit bundle with tools that Tenure's authors did not write.
+
+third_party.py BUNDLE_DIR ATTESTATION_KEY_PEM HOST_KEY_PEM: every envelope by securesystemslib, every
+statement by in-toto-attestation, every inclusion proof by hashlib alone. Exits 0 if all of it holds.
+"""
+
+import base64
+import hashlib
+import json
+import pathlib
+import sys
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+from google.protobuf import json_format
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
+
+
+def key(path):
+    public = load_pem_public_key(pathlib.Path(path).read_bytes())
+    spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return SSlibKey.from_crypto(public, keyid=hashlib.sha256(spki).hexdigest())
+
+
+def check_envelope(path, signer):
+    envelope = Envelope.from_dict(json.loads(path.read_bytes()))
+    envelope.verify([signer], 1)
+    assert envelope.payload_type == "application/vnd.in-toto+json"
+    statement = json_format.Parse(envelope.payload, statement_pb2.Statement())
+    Statement.copy_from_pb(statement).validate()
+
+
+def root_of(leaf, index, size, proof):
+    """RFC 9162, 2.1.3.2."""
+    first, last, value = index, size - 1, leaf
+    for sibling in proof:
+        assert last > 0
+        if first % 2 == 1 or first == last:
+            value = hashlib.sha256(b"\x01" + sibling + value).digest()
+            while first % 2 == 0 and first != 0:
+                first, last = first >> 1, last >> 1
+        else:
+            value = hashlib.sha256(b"\x01" + value + sibling).digest()
+        first, last = first >> 1, last >> 1
+    assert last == 0
+    return value
+
+
+def check_entries(ledger):
+    _, size, root = (ledger / "checkpoint").read_text().split("\n")[:3]
+    for path in sorted(ledger.glob("*.json")):
+        entry = json.loads(path.read_bytes())
+        leaf = hashlib.sha256(b"\x00" + entry["entry"].encode()).digest()
+        proof = [bytes.fromhex(part) for part in entry["proof"]]
+        assert root_of(leaf, entry["index"], int(size), proof) == base64.b64decode(root)
+
+
+bundle, attestation, host = pathlib.Path(sys.argv[1]), key(sys.argv[2]), key(sys.argv[3])
+check_envelope(bundle / "manifest.dsse.json", attestation)
+for member in sorted((bundle / "statements").iterdir()):
+    check_envelope(member, host)
+check_entries(bundle / "ledger")
