@@ -8,11 +8,13 @@ use std::{
 
 use clap::Subcommand;
 use serde_json::Value;
+use tenure_protocol::id::TenantId;
 
 use crate::{
     api::Api,
     failure::Failure,
     screen::{Screen, cell},
+    wait::word,
 };
 
 /// A complete application, to start from.
@@ -30,6 +32,14 @@ pub(crate) enum ApplicationVerb {
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
+    /// Submit it again after it was returned for correction
+    Resubmit {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The corrected application, JSON; - reads it from stdin
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
     /// Print a valid application, to start from
     Example,
 }
@@ -43,16 +53,20 @@ pub(crate) fn run(
     match verb {
         ApplicationVerb::Submit { file } => {
             let application = read(&file)?;
-            let view = api()?.post("/v1/applications", &application)?;
-            let sentence = format!(
-                "tenant {} is {}",
-                cell(&view, &["/id"]),
-                crate::wait::word(&view, "phase")
-            );
-            screen.say(&sentence, &view)
+            show(&api()?.post("/v1/applications", &application)?, screen)
+        }
+        ApplicationVerb::Resubmit { tenant, file } => {
+            let application = read(&file)?;
+            let path = format!("/v1/tenants/{tenant}/application");
+            show(&api()?.post(&path, &application)?, screen)
         }
         ApplicationVerb::Example => screen.text(EXAMPLE.trim_end()),
     }
+}
+
+fn show(view: &Value, screen: &Screen) -> Result<(), Failure> {
+    let sentence = format!("tenant {} is {}", cell(view, &["/id"]), word(view, "phase"));
+    screen.say(&sentence, view)
 }
 
 fn read(path: &Path) -> Result<Value, Failure> {

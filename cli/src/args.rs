@@ -8,6 +8,7 @@ use crate::{
     application::ApplicationVerb,
     bundle::BundleVerb,
     demo::ClockVerb,
+    deployment::{ConfigurationVerb, DeploymentVerb},
     host::HostVerb,
     isolation::{CutArgs, RestoreArgs},
     offboarding::OffboardingVerb,
@@ -87,6 +88,16 @@ pub(crate) enum Noun {
     Review {
         #[command(subcommand)]
         verb: ReviewVerb,
+    },
+    /// Order hosts once more to configure a tenant (operator)
+    Configuration {
+        #[command(subcommand)]
+        verb: ConfigurationVerb,
+    },
+    /// Declare that deployment has begun (customer)
+    Deployment {
+        #[command(subcommand)]
+        verb: DeploymentVerb,
     },
     /// Submit the trial's reports (customer) and decide on them (reviewer)
     Report {

@@ -17,6 +17,7 @@ fn the_command_line_is_consistent() {
 fn every_verb_of_the_way_parses() {
     for line in [
         "application submit -",
+        "application resubmit T -",
         "application example",
         "tenant list --phase trial",
         "tenant show T",
@@ -28,6 +29,8 @@ fn every_verb_of_the_way_parses() {
         "review approve T --opinion ok --wait --wait-limit 5",
         "review reject T --opinion no",
         "review return T --opinion again",
+        "configuration retry T --wait",
+        "deployment declare T",
         "report submit T --test-report a --security-report b",
         "report pass T --opinion ok",
         "report fail T --opinion no",

@@ -29,12 +29,14 @@ pub(crate) enum HostVerb {
 
 const HOSTS: &[Column] = &[
     column("HOST", &["/id"]),
-    column("NAME", &["/name", "/host_name"]),
-    column("LINK", &["/link", "/up", "/state/state", "/state"]),
-    column("SEEN", &["/seen_at", "/last_seen_at"]),
-    column("AGENT", &["/agent_version", "/hello/agent_version"]),
-    column("ACCELERATOR", &["/facts/accelerator", "/accelerator"]),
-    column("CPUS", &["/facts/cpus", "/cpus"]),
+    column("NAME", &["/name"]),
+    column("ADMISSION", &["/admission/state", "/admission"]),
+    column("UP", &["/up"]),
+    column("SEEN", &["/seen_at"]),
+    column("AGENT", &["/agent_version"]),
+    column("CPUS", &["/facts/cpus"]),
+    column("ACCELERATOR", &["/facts/accelerator"]),
+    column("INSTANCES", &["/instances"]),
 ];
 
 /// Runs it.

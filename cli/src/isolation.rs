@@ -42,7 +42,7 @@ pub(crate) fn cut(args: &CutArgs, api: &Api, screen: &Screen) -> Result<(), Fail
     if !args.wait.wait {
         return screen.one(&answer);
     }
-    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "cut")?)
+    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "cut", "connected")?)
 }
 
 /// Restores.
@@ -52,5 +52,5 @@ pub(crate) fn restore(args: &RestoreArgs, api: &Api, screen: &Screen) -> Result<
     if !args.wait.wait {
         return screen.one(&answer);
     }
-    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "connected")?)
+    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "connected", "cut")?)
 }

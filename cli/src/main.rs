@@ -10,6 +10,7 @@ mod args;
 mod bundle;
 mod clock;
 mod demo;
+mod deployment;
 mod failure;
 mod host;
 mod isolation;
@@ -77,6 +78,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Application { verb } => application::run(verb, api, screen),
         Noun::Tenant { verb } => tenant::run(verb, &api()?, screen),
         Noun::Review { verb } => review::run(verb, &api()?, screen),
+        Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
+        Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),

@@ -36,11 +36,10 @@ pub(crate) fn run(verb: OrderVerb, api: &Api, screen: &Screen) -> Result<(), Fai
 
 fn judge(order: &Value) -> Standing {
     let state = word(order, "state");
-    match state.to_ascii_lowercase().as_str() {
+    match state.as_str() {
         "done" => Standing::Reached,
-        "failed" | "refused" => {
-            let why = cell(order, &["/state/message", "/message", "/state/code", "/code"]);
-            Standing::Ended(format!("the order is {state}: {why}"))
+        "failed" | "refused" | "superseded" => {
+            Standing::Ended(format!("the order is {state}: {}", cell(order, &["/message"])))
         }
         _ => Standing::UnderWay(state),
     }

@@ -70,8 +70,8 @@ pub(crate) fn run(verb: ReviewVerb, api: &Api, screen: &Screen) -> Result<(), Fa
                 return screen.one(&view);
             }
             let bad = &["configuration-failed", "rejected"];
-            let good = &["trial", "under-review", "rectifying", "online"];
-            screen.one(&wait::phase(api, screen, &wait, opinion.tenant, good, bad)?)
+            let tenant = opinion.tenant;
+            screen.one(&wait::phase(api, screen, &wait, tenant, wait::CONFIGURED, bad)?)
         }
         ReviewVerb::Reject { opinion } => opinion.decide("reject", "review", api, screen),
         ReviewVerb::Return { opinion } => opinion.decide("return", "review", api, screen),

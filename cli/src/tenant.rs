@@ -53,59 +53,59 @@ pub(crate) enum TenantVerb {
 const TENANTS: &[Column] = &[
     column("TENANT", &["/id"]),
     column("CUSTOMER", &["/customer"]),
-    column("SYSTEM", &["/system/name", "/system"]),
-    column("PHASE", &["/phase/state", "/phase"]),
-    column("ISOLATION", &["/isolation/state", "/isolation"]),
+    column("SYSTEM", &["/system"]),
+    column("PHASE", &["/phase"]),
+    column("ISOLATION", &["/isolation/state"]),
     column("OPENED", &["/opened_at"]),
 ];
 
 const JOURNAL: &[Column] = &[
-    column("AT", &["/at", "/recorded_at"]),
-    column("SEQ", &["/seq", "/sequence"]),
-    column("EVENT", &["/event/type", "/event/kind", "/type", "/kind", "/event"]),
+    column("SEQ", &["/tenant_seq"]),
+    column("AT", &["/at"]),
+    column("EVENT", &["/kind"]),
     column("ACTOR", &["/actor/name", "/actor"]),
-    column("PHASE", &["/phase_after", "/phase", "/to"]),
+    column("PHASE AFTER", &["/phase"]),
     column("LEDGER", &["/ledger_index"]),
 ];
 
 const DEADLINES: &[Column] = &[
-    column("OBLIGATION", &["/obligation", "/id", "/code"]),
+    column("OBLIGATION", &["/id"]),
+    column("NO", &["/serial"]),
     column("CLAUSE", &["/clause"]),
-    column("WHO", &["/party", "/owed_by", "/who"]),
-    column("LAST DAY", &["/last_day", "/due/last_day"]),
-    column("DUE AT", &["/due_at", "/due/due_at"]),
-    column("STATE", &["/state/state", "/state", "/status"]),
-    column("SINCE", &["/discharged_at", "/state/met_at", "/state/at"]),
+    column("OWED BY", &["/party"]),
+    column("LAST DAY", &["/last_day"]),
+    column("DUE BEFORE", &["/due_at"]),
+    column("STATE", &["/state"]),
+    column("MET", &["/discharged_at"]),
+    column("HOW COUNTED", &["/explanation"]),
 ];
 
-/// Columns of orders, here and in `order show`.
 const ORDERS: &[Column] = &[
-    column("ORDER", &["/id", "/order"]),
-    column("HOST", &["/host_name", "/host"]),
-    column("LANE", &["/lane"]),
-    column("ACTION", &["/action/kind", "/action", "/kind"]),
-    column("STATE", &["/state/state", "/state", "/status"]),
-    column("ISSUED", &["/issued_at", "/created_at"]),
-    column("ENDED", &["/finished_at", "/ended_at", "/done_at"]),
+    column("ORDER", &["/id"]),
+    column("HOST", &["/host"]),
+    column("ACTION", &["/action"]),
+    column("STATE", &["/state"]),
+    column("ISSUED", &["/issued_at"]),
+    column("FINISHED", &["/finished_at"]),
+    column("MESSAGE", &["/message"]),
 ];
 
 const NOTICES: &[Column] = &[
     column("NOTICE", &["/id"]),
-    column("KIND", &["/kind", "/subject"]),
-    column("CONTACT", &["/contact/name", "/contact"]),
-    column("CHANNEL", &["/channel/channel", "/channel/kind", "/channel"]),
-    column("STATE", &["/state/state", "/state", "/status"]),
-    column("GRADE", &["/grade", "/best_grade"]),
-    column("TRIES", &["/tries_count", "/attempts", "/tries"]),
+    column("KIND", &["/kind"]),
+    column("CONTACT", &["/contact"]),
+    column("CHANNEL", &["/channel"]),
+    column("STATE", &["/state"]),
+    column("GRADE", &["/grade"]),
+    column("TRIES", &["/tries_count"]),
     column("DELIVERED", &["/delivered_at"]),
 ];
 
 const EVIDENCE: &[Column] = &[
-    column("DIGEST", &["/digest", "/envelope_digest"]),
-    column("STATEMENT", &["/predicate_type", "/kind", "/type"]),
-    column("RESULT", &["/result"]),
-    column("HOST", &["/host_name", "/host"]),
-    column("AT", &["/at", "/recorded_at", "/received_at"]),
+    column("DIGEST", &["/digest"]),
+    column("STATEMENT", &["/kind"]),
+    column("HOST", &["/host"]),
+    column("AT", &["/at"]),
     column("LEDGER", &["/ledger_index"]),
 ];
 

@@ -74,6 +74,9 @@ pub(crate) fn until(
     }
 }
 
+/// The phases in which a tenant's hosts have configured what it was granted.
+pub(crate) const CONFIGURED: &[&str] = &["trial", "under-review", "rectifying", "online"];
+
 /// Waits until the tenant is in one of the phases `good`; `bad` ones end the wait as failures.
 pub(crate) fn phase(
     api: &Api,
@@ -88,25 +91,25 @@ pub(crate) fn phase(
     })
 }
 
-/// Waits until the tenant's isolation is `good`.
+/// Waits until the tenant's isolation is `good`; `bad` means that it came to nothing.
 pub(crate) fn isolation(
     api: &Api,
     screen: &Screen,
     args: &WaitArgs,
     tenant: TenantId,
     good: &str,
+    bad: &str,
 ) -> Result<Value, Failure> {
     until(api, screen, args, &format!("/v1/tenants/{tenant}"), |view| {
-        judge_word(&word(view, "isolation"), view, &[good], &[])
+        judge_word(&word(view, "isolation"), view, &[good], &[bad])
     })
 }
 
 fn judge_word(word: &str, view: &Value, good: &[&str], bad: &[&str]) -> Standing {
-    if good.iter().any(|good| same(word, good)) {
+    if good.contains(&word) {
         Standing::Reached
-    } else if bad.iter().any(|bad| same(word, bad)) {
-        let reasons = cell(view, &["/wipe", "/reason"]);
-        Standing::Ended(format!("the tenant is now {word}: {reasons}"))
+    } else if bad.contains(&word) {
+        Standing::Ended(format!("the tenant is {word}: {}", cell(view, &["/reason"])))
     } else {
         Standing::UnderWay(describe(word, view))
     }
@@ -115,32 +118,14 @@ fn judge_word(word: &str, view: &Value, good: &[&str], bad: &[&str]) -> Standing
 fn describe(word: &str, view: &Value) -> String {
     let instances = rows(view.get("instances").unwrap_or(&Value::Null))
         .iter()
-        .map(|instance| {
-            format!("{} {}", cell(instance, &["/name"]), cell(instance, &["/power", "/state"]))
-        })
+        .map(|instance| format!("{} {}", cell(instance, &["/name"]), cell(instance, &["/power"])))
         .collect::<Vec<_>>();
     if instances.is_empty() { word.to_owned() } else { format!("{word}: {}", instances.join(", ")) }
 }
 
-/// A state of a tenant or an order as one word: a string, or the tag of an object.
+/// A state of a tenant or an order as one word: a string, or the `state` of an object.
 pub(crate) fn word(view: &Value, member: &str) -> String {
-    match view.get(member) {
-        Some(Value::Object(state)) => ["state", "name", "phase", "kind"]
-            .iter()
-            .find_map(|tag| state.get(*tag).and_then(Value::as_str))
-            .or_else(|| state.keys().next().map(String::as_str))
-            .unwrap_or("-")
-            .to_owned(),
-        _ => cell(view, &[&format!("/{member}")]),
-    }
-}
-
-/// Whether two names of a state are the same whatever their spelling (kebab, snake or camel case).
-fn same(one: &str, other: &str) -> bool {
-    let letters = |text: &str| -> String {
-        text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
-    };
-    letters(one) == letters(other)
+    cell(view, &[&format!("/{member}/state"), &format!("/{member}")])
 }
 
 #[cfg(test)]
@@ -151,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_wait_ends_well_or_badly_or_goes_on_by_the_tenants_phase() {
-        let view = json!({"phase": "wipe-failed", "wipe": {"code": "missing"}, "instances": [
+        let view = json!({"phase": "wipe-failed", "reason": "h1: a volume is missing", "instances": [
             {"name": "web-1", "power": "running"}]});
         let judge =
             |good: &[&str], bad: &[&str]| judge_word(&word(&view, "phase"), &view, good, bad);
-        assert_eq!(judge(&["WipeFailed"], &[]), Standing::Reached);
+        assert_eq!(judge(&["wipe-failed"], &[]), Standing::Reached);
         assert!(matches!(judge(&["closed"], &["wipe-failed"]), Standing::Ended(why)
             if why.contains("missing")));
         assert_eq!(
@@ -167,8 +152,7 @@ mod tests {
     #[test]
     fn a_state_is_one_word_whether_it_is_a_string_or_an_object() {
         assert_eq!(word(&json!({"phase": "trial"}), "phase"), "trial");
-        assert_eq!(word(&json!({"phase": {"state": "trial", "since": 1}}), "phase"), "trial");
-        assert_eq!(word(&json!({"phase": {"trial": {}}}), "phase"), "trial");
+        assert_eq!(word(&json!({"isolation": {"state": "cut", "cut": 1}}), "isolation"), "cut");
         assert_eq!(word(&json!({}), "phase"), "-");
     }
 }

@@ -89,7 +89,7 @@ fn view(phase: &str, isolation: &str) -> String {
         200,
         &format!(
             r#"{{"id":"{TENANT}","customer":"bureau","system":{{"name":"portal"}},
-                "phase":"{phase}","isolation":"{isolation}","instances":[]}}"#
+                "phase":"{phase}","isolation":{{"state":"{isolation}"}},"instances":[]}}"#
         ),
     )
 }
