@@ -2,4 +2,7 @@
 
 pub mod clock;
 pub mod core;
+pub mod engine;
 pub mod host;
+pub mod journal;
+pub mod sign;

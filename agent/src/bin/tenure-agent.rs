@@ -1,1 +1,3 @@
+//! The network side of the agent.
+
 fn main() {}

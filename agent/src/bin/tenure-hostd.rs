@@ -1,1 +1,3 @@
+//! The privileged side of the agent.
+
 fn main() {}

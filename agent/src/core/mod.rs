@@ -1,5 +1,15 @@
-//! What decides, and does nothing: no clock, no I/O.
+//! What decides, and does nothing: no clock, no I/O. Read in this order: [`accept`] takes or refuses
+//! an order, [`plan`] turns wanted and [`observed`] state into a list of [`step`]s, [`attest`] turns
+//! what they measured into statements; [`record`] is what the journal keeps of all this.
 
+pub mod accept;
+pub mod attest;
 pub mod machine;
+pub mod observed;
+pub mod plan;
+pub mod record;
 pub mod ruleset;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod step;
 pub mod wipe;

@@ -2,6 +2,7 @@
 
 pub mod deadline;
 pub mod disk;
+pub mod fake;
 pub mod holders;
 pub mod key;
 pub mod leftovers;

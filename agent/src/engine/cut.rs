@@ -1,0 +1,170 @@
+//! The cut lane: cuts and restores, and nothing else.
+
+use std::sync::{
+    Arc,
+    mpsc::{Receiver, RecvError},
+};
+
+use tenure_protocol::{
+    evidence::predicate::network_cut::Direction,
+    id::OrderId,
+    wire::v1::{Action, CommitInterval, CutOrder, Order, OrderState, Outcome},
+};
+
+use super::{
+    EngineFailure, Identity, Input,
+    desk::{Admitted, Desk},
+};
+use crate::core::{
+    attest,
+    record::{Change, Isolation, IsolationRecord, OrderRecord},
+    step::{Host, HostFailure, Performed, Step},
+};
+
+pub(super) struct CutLane {
+    pub(super) desk: Desk,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) identity: Arc<Identity>,
+}
+
+impl CutLane {
+    /// Before anything else: every cut is asserted, and unfinished orders are carried out.
+    pub(super) fn begin(&mut self) -> Result<(), EngineFailure> {
+        self.assert_cuts();
+        for id in self.desk.records().unfinished() {
+            self.resume(id)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn run(&mut self, inbox: &Receiver<Input>) -> Result<(), EngineFailure> {
+        loop {
+            match inbox.recv() {
+                Ok(Input::Stop) | Err(RecvError) => return Ok(()),
+                Ok(input) => self.take(input)?,
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, input: Input) -> Result<(), EngineFailure> {
+        match input {
+            Input::Order(signed) => match self.desk.admit(signed, &self.identity)? {
+                Some(admitted) => self.isolate(admitted),
+                None => Ok(()),
+            },
+            Input::ReportReceipt(receipt) => self.desk.receipted(receipt),
+            Input::Connected(outlet) => {
+                self.desk.connected(outlet);
+                Ok(())
+            }
+            Input::Tick => {
+                self.assert_cuts();
+                self.desk.tick()
+            }
+            Input::IntentReceipt(_) | Input::Stop => Ok(()),
+        }
+    }
+
+    fn assert_cuts(&self) {
+        for record in self.desk.records().isolations.values() {
+            if record.isolation == Isolation::Cut
+                && let Err(error) = self.host.perform(&Step::Cut { mark: record.mark }, &mut |_| {})
+            {
+                tracing::error!(tenant = %record.tenant, "a cut cannot be asserted: {error}");
+            }
+        }
+    }
+
+    fn resume(&mut self, id: OrderId) -> Result<(), EngineFailure> {
+        match self.desk.reopen(id, &self.identity) {
+            Ok((record, order)) => self.carry_out(record, &order),
+            Err(reason) => {
+                tracing::error!(order = %id, "an order of the journal cannot go on: {reason}");
+                Ok(())
+            }
+        }
+    }
+
+    fn isolate(&mut self, admitted: Admitted) -> Result<(), EngineFailure> {
+        let Admitted { order, record } = admitted;
+        let Some((cut, direction)) = parts(&order) else { return Ok(()) };
+        let isolation = match direction {
+            Direction::Cut => Isolation::Cut,
+            Direction::Restore => Isolation::Connected,
+        };
+        let wanted = IsolationRecord {
+            tenant: order.tenant,
+            mark: cut.mark,
+            generation: order.generation,
+            cut: cut.cut,
+            isolation,
+        };
+        self.desk.commit(vec![Change::Order(record.clone()), Change::Isolation(wanted)])?;
+        self.desk.tell(order.id, OrderState::Journalled);
+        self.carry_out(record, &order)
+    }
+
+    fn carry_out(&mut self, record: OrderRecord, order: &Order) -> Result<(), EngineFailure> {
+        let Some((cut, direction)) = parts(order) else { return Ok(()) };
+        let step = match direction {
+            Direction::Cut => Step::Cut { mark: cut.mark },
+            Direction::Restore => Step::Restore { mark: cut.mark },
+        };
+        let state = match self.host.perform(&step, &mut |_| {}) {
+            Ok(Performed::Isolated { interval, read_back }) => {
+                self.measured(&record, order, direction, cut, interval, read_back)
+            }
+            Ok(other) => failed("host", format!("the host answered a cut with {other:?}")),
+            Err(HostFailure { code, sentence }) => failed(code, sentence),
+        };
+        tracing::info!(order = %order.id, tenant = %order.tenant, mark = cut.mark.0, ?direction,
+            done = matches!(state, OrderState::Done { .. }), "isolation changed");
+        self.desk.finish(record, state, Vec::new())
+    }
+
+    fn measured(
+        &self,
+        record: &OrderRecord,
+        order: &Order,
+        direction: Direction,
+        cut: CutOrder,
+        interval: CommitInterval,
+        read_back: Option<bool>,
+    ) -> OrderState {
+        let origin = self.identity.origin(order, record.digest);
+        let statement = attest::network_cut(origin, &cut, direction, interval, read_back);
+        let envelopes = match self.identity.key.seal(&statement) {
+            Ok(envelope) => vec![envelope],
+            Err(error) => {
+                tracing::error!(order = %order.id, "the cut's statement was not signed: {error}");
+                Vec::new()
+            }
+        };
+        if read_back == Some(direction == Direction::Restore) {
+            return OrderState::Failed {
+                code: "not-in-force".to_owned(),
+                message: "the kernel acknowledged the change, but read back it is not there: look \
+                          for another program that edits the packet filter"
+                    .to_owned(),
+                envelopes,
+            };
+        }
+        let outcome = match direction {
+            Direction::Cut => Outcome::Cut(interval),
+            Direction::Restore => Outcome::Restored(interval),
+        };
+        OrderState::Done { outcome, envelopes }
+    }
+}
+
+fn failed(code: &str, message: String) -> OrderState {
+    OrderState::Failed { code: code.to_owned(), message, envelopes: Vec::new() }
+}
+
+const fn parts(order: &Order) -> Option<(CutOrder, Direction)> {
+    match &order.action {
+        Action::Cut(cut) => Some((*cut, Direction::Cut)),
+        Action::Restore(cut) => Some((*cut, Direction::Restore)),
+        Action::Configure(_) | Action::Wipe(_) => None,
+    }
+}

@@ -1,0 +1,334 @@
+//! The engine: accept → plan → save → perform → observe → report, on two lanes.
+//!
+//! ```text
+//!            orders, receipts                             reports
+//! cut lane   ──► verify ─► accept ─► journal ─► perform ──► journal ──► outlet
+//! work lane  ──► verify ─► accept ─► journal ─┐                          ▲
+//!   performer      ◄── next unfinished ◄──────┘ plan, perform, attest ───┘
+//! tick       ──► cuts asserted again, observation refreshed, reports sent again
+//! ```
+//!
+//! Each lane has its own thread and its own journal, so nothing on the cut lane waits for the work
+//! lane: not for its commits, and not for a wipe of hours. Nothing is sent or acknowledged before it
+//! is durable, and a journal that cannot be written ends the process.
+
+mod configure;
+mod cut;
+mod desk;
+mod wipe;
+mod work;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread,
+    time::Duration,
+};
+
+use ed25519_dalek::VerifyingKey;
+use tenure_protocol::{
+    digest::Digest,
+    evidence::{
+        note::LedgerKey,
+        predicate::{AgentIdentity, Origin},
+    },
+    id::HostId,
+    wire::{
+        order::SignedOrder,
+        v1::{InstanceObserved, IntentReceipt, Lane, Observation, Order, Report, ReportReceipt},
+    },
+};
+
+use self::{cut::CutLane, desk::Desk, work::WorkLane};
+use crate::{
+    clock,
+    core::{attest, observed::Observed, step::Host},
+    journal::{Journal, JournalFailure},
+    sign::HostKey,
+};
+
+/// Most messages that wait before a lane; whoever sends more waits.
+pub const MAX_INBOX: usize = 256;
+
+/// Most reports that wait before the link; more are sent again later, from the journal.
+pub const MAX_OUTLET: usize = 1024;
+
+/// How often cuts are asserted again, the host is observed, and old reports are sent again.
+pub const TICK: Duration = Duration::from_secs(3);
+
+/// Why an engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineFailure {
+    /// The journal cannot be written: nothing may be acknowledged any more.
+    #[error("the journal failed, so this process ends; it goes on from the journal when restarted")]
+    Journal(#[from] JournalFailure),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// A thread ended with a panic.
+    #[error("the {0} thread panicked: this is a bug, please report it")]
+    Panic(&'static str),
+    /// It was asked to.
+    #[error("the engine was stopped")]
+    Stopped,
+}
+
+/// Who this host is, and whom it believes.
+#[derive(Debug)]
+pub struct Identity {
+    /// The host's id: not known before it is enrolled. No order is taken before.
+    pub host: OnceLock<HostId>,
+    /// The host key.
+    pub key: HostKey,
+    /// The controller's order key, pinned when the host joined.
+    pub order_key: VerifyingKey,
+    /// The ledger's key, pinned when the host joined.
+    pub ledger_key: LedgerKey,
+    /// Build, boot and kernel, as statements name them.
+    pub agent: AgentIdentity,
+}
+
+impl Identity {
+    fn origin(&self, order: &Order, digest: Digest) -> Origin {
+        attest::origin(order, digest, order.host, self.agent.clone(), clock::quality())
+    }
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts<H> {
+    /// The host.
+    pub host: Arc<H>,
+    /// The cut lane's journal.
+    pub cut_journal: Journal,
+    /// The work lane's journal.
+    pub work_journal: Journal,
+    /// Who and whom.
+    pub identity: Arc<Identity>,
+}
+
+/// A message to a lane.
+#[derive(Debug)]
+pub enum Input {
+    /// An order, as it came.
+    Order(SignedOrder),
+    /// A report is durable at the controller.
+    ReportReceipt(ReportReceipt),
+    /// A wipe's intent is in the ledger.
+    IntentReceipt(IntentReceipt),
+    /// The link is up: reports go here from now on, those without a receipt first.
+    Connected(Outlet),
+    /// Time has passed.
+    Tick,
+    /// End.
+    Stop,
+}
+
+/// Where a lane's reports go.
+pub type Outlet = SyncSender<Report>;
+
+/// Numbers of reports: never used again, since each start of the process has a range of its own.
+#[derive(Debug)]
+pub(crate) struct Sequence(AtomicU64);
+
+impl Sequence {
+    fn of_start(start: u64) -> Self {
+        Self(AtomicU64::new(start << 32))
+    }
+
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    cut: SyncSender<Input>,
+    work: SyncSender<Input>,
+    work_lane: Arc<WorkLane>,
+    view: Arc<Mutex<Observation>>,
+    ended: Receiver<EngineFailure>,
+    end_ticks: Option<mpsc::Sender<()>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Asserts every cut of the journal, and only then starts the lanes.
+    ///
+    /// # Errors
+    /// [`EngineFailure`]; a cut that cannot be asserted is logged and tried again on every tick.
+    pub fn start<H: Host + 'static>(parts: Parts<H>) -> Result<Self, EngineFailure> {
+        let Parts { host, cut_journal, work_journal, identity } = parts;
+        let host: Arc<dyn Host> = host;
+        let start = cut_journal.starts().max(work_journal.starts());
+        let sequence = Arc::new(Sequence::of_start(start));
+        let mut cut_lane = CutLane {
+            desk: Desk::new(cut_journal, Lane::Cut, Arc::clone(&sequence)),
+            host: Arc::clone(&host),
+            identity: Arc::clone(&identity),
+        };
+        cut_lane.begin()?;
+        let desk = Desk::new(work_journal, Lane::Work, sequence);
+        let work_lane = Arc::new(WorkLane::new(desk, Arc::clone(&host), identity));
+        let (cut, cut_inbox) = mpsc::sync_channel(MAX_INBOX);
+        let (work, work_inbox) = mpsc::sync_channel(MAX_INBOX);
+        let (end, ended) = mpsc::channel();
+        let view = Arc::new(Mutex::new(Observation::default()));
+        let (end_ticks, ticks) = mpsc::channel();
+        let mut engine = Self {
+            cut: cut.clone(),
+            work: work.clone(),
+            work_lane: Arc::clone(&work_lane),
+            view: Arc::clone(&view),
+            ended,
+            end_ticks: Some(end_ticks),
+            threads: Vec::new(),
+        };
+        engine.spawn("cut lane", end.clone(), move || cut_lane.run(&cut_inbox))?;
+        let admission = Arc::clone(&work_lane);
+        engine.spawn("work lane", end.clone(), move || admission.run(&work_inbox))?;
+        let performer = Arc::clone(&work_lane);
+        engine.spawn("performer", end.clone(), move || performer.perform_all())?;
+        let observer = Observer { host, work_lane, view, lanes: [cut, work] };
+        engine.spawn("tick", end, move || observer.run(&ticks))?;
+        Ok(engine)
+    }
+
+    /// Gives a lane a message; waits while its inbox is full.
+    ///
+    /// # Errors
+    /// [`EngineFailure::Stopped`] if the lane has ended.
+    pub fn deliver(&self, lane: Lane, input: Input) -> Result<(), EngineFailure> {
+        self.inbox(lane).send(input).map_err(|_| EngineFailure::Stopped)
+    }
+
+    /// A lane's inbox.
+    #[must_use]
+    pub fn inbox(&self, lane: Lane) -> SyncSender<Input> {
+        match lane {
+            Lane::Cut => self.cut.clone(),
+            Lane::Work => self.work.clone(),
+        }
+    }
+
+    /// What was seen on the host at the last tick.
+    #[must_use]
+    pub fn observation(&self) -> Observation {
+        lock(&self.view).clone()
+    }
+
+    /// The same, for another thread.
+    #[must_use]
+    pub fn view(&self) -> Arc<Mutex<Observation>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Waits until a part of the engine ends, which none does by itself but on a failure.
+    #[must_use]
+    pub fn wait(&self) -> EngineFailure {
+        self.ended.recv().unwrap_or(EngineFailure::Stopped)
+    }
+
+    /// Ends the engine between two steps, and gives what it ended by.
+    pub fn stop(mut self) -> EngineFailure {
+        self.signal();
+        self.end_ticks = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.ended.try_recv().unwrap_or(EngineFailure::Stopped)
+    }
+
+    fn signal(&self) {
+        self.work_lane.stop();
+        let _ = self.cut.try_send(Input::Stop);
+        let _ = self.work.try_send(Input::Stop);
+    }
+
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        end: mpsc::Sender<EngineFailure>,
+        body: impl FnOnce() -> Result<(), EngineFailure> + Send + 'static,
+    ) -> Result<(), EngineFailure> {
+        let guarded = move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            let failure = match outcome {
+                Ok(Ok(())) => EngineFailure::Stopped,
+                Ok(Err(failure)) => failure,
+                Err(_) => EngineFailure::Panic(name),
+            };
+            let _ = end.send(failure);
+        };
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(guarded)
+            .map_err(EngineFailure::Thread)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+struct Observer {
+    host: Arc<dyn Host>,
+    work_lane: Arc<WorkLane>,
+    view: Arc<Mutex<Observation>>,
+    lanes: [SyncSender<Input>; 2],
+}
+
+impl Observer {
+    fn run(&self, ended: &Receiver<()>) -> Result<(), EngineFailure> {
+        let mut wait = Duration::ZERO;
+        loop {
+            match ended.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            wait = TICK;
+            for lane in &self.lanes {
+                let _ = lane.try_send(Input::Tick);
+            }
+            match self.host.observe() {
+                Ok(observed) => *lock(&self.view) = self.observation(&observed),
+                Err(error) => tracing::warn!(code = error.code, "cannot observe: {error}"),
+            }
+        }
+    }
+
+    fn observation(&self, observed: &Observed) -> Observation {
+        let owners = self.work_lane.owners();
+        let instances = observed
+            .instances
+            .iter()
+            .filter_map(|(instance, power)| {
+                let tenant = *owners.get(instance)?;
+                Some(InstanceObserved { instance: *instance, tenant, power: *power })
+            })
+            .collect();
+        Observation {
+            instances,
+            cut: observed.cut.iter().copied().collect(),
+            cpu_load_permille: observed.cpu_load_permille,
+            memory_used_bytes: observed.memory_used_bytes,
+        }
+    }
+}
+
+/// A lock whose holder panicked is still good: each state is replaced as a whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

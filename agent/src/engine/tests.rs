@@ -1,0 +1,452 @@
+use std::{path::PathBuf, sync::mpsc::Receiver};
+
+use ed25519_dalek::SigningKey;
+use tempfile::TempDir;
+use tenure_protocol::{
+    evidence::{
+        dsse,
+        entry::Entry,
+        key::PublicKey,
+        merkle,
+        note::Checkpoint,
+        predicate::{Kind, Predicate, WipeResult},
+    },
+    wire::v1::{Action, OrderState, Outcome, Power},
+};
+
+use super::*;
+use crate::{
+    core::{sample, step::Step},
+    host::fake::FakeHost,
+    journal::Fault,
+};
+
+/// A host with its journals on disk, a controller's keys, and no threads of its own: each lane is
+/// driven by hand, so that every run is the same.
+struct Bench {
+    dir: TempDir,
+    host: Arc<FakeHost>,
+    identity: Arc<Identity>,
+    order_key: SigningKey,
+    ledger: SigningKey,
+}
+
+struct Lanes {
+    cut: CutLane,
+    work: WorkLane,
+    reports: Receiver<Report>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let order_key = SigningKey::from_bytes(&[1; 32]);
+        let ledger = SigningKey::from_bytes(&[2; 32]);
+        let digest = Digest::of(b"binary");
+        let identity = Identity {
+            host: OnceLock::from(sample::host()),
+            key: HostKey::from_secret(&[3; 32]),
+            order_key: order_key.verifying_key(),
+            ledger_key: LedgerKey::new("ledger.test", ledger.verifying_key()).expect("a name"),
+            agent: AgentIdentity {
+                version: "0".to_owned(),
+                binary: digest,
+                boot_id: "boot".to_owned(),
+                kernel: "6".to_owned(),
+            },
+        };
+        Self {
+            // Memory, where there is some: a crash here is the process's, not the machine's.
+            dir: TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a directory"),
+            host: Arc::new(FakeHost::default()),
+            identity: Arc::new(identity),
+            order_key,
+            ledger,
+        }
+    }
+
+    fn journal(&self, name: &str) -> Journal {
+        let path: PathBuf = self.dir.path().join(name);
+        Journal::open(&path).expect("a journal")
+    }
+
+    fn lanes(&self, fault: Fault) -> Result<Lanes, EngineFailure> {
+        let (mut cut, mut work) = (self.journal("cut.redb"), self.journal("work.redb"));
+        cut.fail(fault);
+        work.fail(fault);
+        let sequence = Arc::new(Sequence::of_start(work.starts()));
+        let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+        let host: Arc<dyn Host> = self.host.clone();
+        let mut cut = CutLane {
+            desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence)),
+            host: Arc::clone(&host),
+            identity: Arc::clone(&self.identity),
+        };
+        cut.begin()?;
+        let desk = Desk::new(work, Lane::Work, sequence);
+        let work = WorkLane::new(desk, host, Arc::clone(&self.identity));
+        work.converge()?;
+        cut.take(Input::Connected(outlet.clone()))?;
+        work.take(Input::Connected(outlet))?;
+        Ok(Lanes { cut, work, reports })
+    }
+
+    fn sound(&self) -> Lanes {
+        self.lanes(Fault::default()).expect("a sound journal")
+    }
+
+    fn signed(&self, id: u128, n: u128, generation: u64, action: Action) -> SignedOrder {
+        let order = sample::order(id, n, generation, clock::now(), action);
+        SignedOrder::sign(&order, &self.order_key).expect("signed")
+    }
+
+    fn configure(&self, id: u128, generation: u64, power: Power) -> SignedOrder {
+        self.signed(id, 1, generation, Action::Configure(sample::wanted(1, power)))
+    }
+
+    fn wipe(&self, id: u128, generation: u64) -> SignedOrder {
+        self.signed(id, 1, generation, Action::Wipe(sample::wipe(1, 1)))
+    }
+
+    /// What the ledger answers to an intent.
+    fn receipt(&self, order: tenure_protocol::id::OrderId, envelope: &[u8]) -> IntentReceipt {
+        self.receipt_by(&self.ledger, order, Digest::of(envelope))
+    }
+
+    fn receipt_by(
+        &self,
+        key: &SigningKey,
+        order: tenure_protocol::id::OrderId,
+        object_digest: Digest,
+    ) -> IntentReceipt {
+        let entry = Entry {
+            v: 1,
+            seq: 1,
+            tenant: Some(sample::tenant(1)),
+            tenant_seq: 1,
+            prev_tenant_event: None,
+            kind: Kind::WipeIntent.name().to_owned(),
+            at: clock::now(),
+            actor_keyid: Digest::of(b"host"),
+            object_digest,
+        }
+        .to_bytes();
+        let root = merkle::leaf_hash(&entry);
+        let checkpoint = Checkpoint { origin: "ledger.test".to_owned(), size: 1, root };
+        let checkpoint = checkpoint.sign(key).expect("signed");
+        IntentReceipt { order, entry, index: 0, proof: vec![], checkpoint }
+    }
+
+    fn destroyed_anything(&self) -> bool {
+        self.host.log().iter().any(Step::destroys)
+    }
+}
+
+impl Lanes {
+    fn reports(&self) -> Vec<Report> {
+        self.reports.try_iter().collect()
+    }
+
+    fn run_work(&self) -> Result<(), EngineFailure> {
+        loop {
+            let next = self.work.desk().runnable();
+            match next {
+                Some(id) => self.work.perform(id)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn order(&self, signed: SignedOrder) -> Vec<Report> {
+        self.work.take(Input::Order(signed)).expect("taken");
+        self.run_work().expect("performed");
+        self.reports()
+    }
+}
+
+fn intent(reports: &[Report]) -> Vec<u8> {
+    let find = |report: &Report| match &report.state {
+        OrderState::Intent { envelope } => Some(envelope.clone()),
+        _ => None,
+    };
+    reports.iter().find_map(find).expect("an intent")
+}
+
+fn states(reports: &[Report]) -> Vec<&'static str> {
+    reports
+        .iter()
+        .map(|report| match report.state {
+            OrderState::Journalled => "journalled",
+            OrderState::Started => "started",
+            OrderState::Progress(_) => "progress",
+            OrderState::Intent { .. } => "intent",
+            OrderState::Done { .. } => "done",
+            OrderState::Failed { .. } => "failed",
+            OrderState::Refused { .. } => "refused",
+        })
+        .collect()
+}
+
+fn code(reports: &[Report]) -> &str {
+    match &reports.last().expect("a report").state {
+        OrderState::Refused { code, .. } | OrderState::Failed { code, .. } => code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_tenant_is_configured_once_however_often_it_is_ordered() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    let order = bench.configure(1, 1, Power::Running);
+    assert_eq!(states(&lanes.order(order.clone())), ["journalled", "started", "done"]);
+    let steps = bench.host.log().len();
+    assert_eq!(states(&lanes.order(order)), ["done"], "answered from the journal");
+    assert_eq!(bench.host.log().len(), steps, "and nothing done again");
+    let stale = bench.configure(2, 1, Power::Stopped);
+    assert_eq!(code(&lanes.order(stale)), "stale-generation");
+    assert_eq!(states(&lanes.order(bench.configure(3, 2, Power::Stopped))).last(), Some(&"done"));
+}
+
+#[test]
+fn an_order_that_the_pinned_key_did_not_sign_does_nothing() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let order = sample::order(1, 1, 1, clock::now(), Action::Cut(sample::cut(1)));
+    let forged = SignedOrder::sign(&order, &SigningKey::from_bytes(&[9; 32])).expect("signed");
+    lanes.cut.take(Input::Order(forged.clone())).expect("passed over");
+    lanes.work.take(Input::Order(forged)).expect("passed over");
+    let mut altered = bench.configure(1, 1, Power::Running);
+    let last = altered.order.len() - 1;
+    altered.order[last] ^= 1;
+    lanes.order(altered);
+    assert_eq!(lanes.reports(), vec![]);
+    assert_eq!(bench.host.log(), vec![]);
+    assert!(lanes.work.desk().records().orders.is_empty());
+}
+
+#[test]
+fn a_report_is_said_again_until_its_receipt_over_restarts_too() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    let done = lanes.order(bench.configure(1, 1, Power::Running)).pop().expect("done");
+    drop(lanes);
+    let lanes = bench.sound();
+    assert_eq!(lanes.reports(), vec![done.clone()], "the same bytes, the same number");
+    let receipt = ReportReceipt { order: done.order, sequence: done.sequence };
+    let other = ReportReceipt { order: sample::order_id(99), ..receipt };
+    lanes.work.take(Input::ReportReceipt(other)).expect("taken");
+    assert_eq!(lanes.work.desk().records().queue.len(), 1, "a receipt of another order");
+    lanes.work.take(Input::ReportReceipt(receipt)).expect("taken");
+    drop(lanes);
+    let lanes = bench.sound();
+    assert_eq!(lanes.reports(), vec![]);
+    let next = lanes.order(bench.configure(2, 2, Power::Running)).pop().expect("done");
+    assert!(next.sequence > done.sequence, "numbers are never used again");
+}
+
+#[test]
+fn a_wipe_waits_for_a_proof_that_its_intent_is_logged_and_believes_no_other() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    let reports = lanes.order(bench.wipe(2, 2));
+    assert_eq!(states(&reports), ["journalled", "intent"]);
+    let (order, intent) = (sample::order_id(2), intent(&reports));
+    let key = PublicKey::from(bench.identity.key.public());
+    let statement = dsse::open_statement(&intent, &key).expect("signed by the host key");
+    assert!(matches!(statement.predicate(), Predicate::WipeIntent(one) if one.targets.len() == 4));
+    let stranger = SigningKey::from_bytes(&[9; 32]);
+    let forgeries = [
+        bench.receipt_by(&stranger, order, Digest::of(&intent)),
+        bench.receipt_by(&bench.ledger, order, Digest::of(b"another intent")),
+        IntentReceipt { index: 1, ..bench.receipt(order, &intent) },
+        IntentReceipt { order: sample::order_id(1), ..bench.receipt(order, &intent) },
+    ];
+    for forgery in forgeries {
+        lanes.work.take(Input::IntentReceipt(forgery)).expect("passed over");
+        lanes.run_work().expect("nothing to do");
+        assert!(!bench.destroyed_anything());
+    }
+    // Not even a receipt for the report itself, or a restart, lets it go on.
+    let sequence = reports.last().expect("intent").sequence;
+    lanes.work.take(Input::ReportReceipt(ReportReceipt { order, sequence })).expect("taken");
+    drop(lanes);
+    let lanes = bench.sound();
+    lanes.run_work().expect("nothing to do");
+    assert!(!bench.destroyed_anything());
+    assert_eq!(states(&lanes.reports()), ["journalled", "done", "intent"], "said again");
+    lanes.work.take(Input::IntentReceipt(bench.receipt(order, &intent))).expect("taken");
+    lanes.run_work().expect("performed");
+    assert!(bench.destroyed_anything());
+    let reports = lanes.reports();
+    let OrderState::Done { outcome: Outcome::Wiped, envelopes } =
+        &reports.last().expect("a report").state
+    else {
+        panic!("not wiped: {reports:?}")
+    };
+    assert_eq!(envelopes.len(), 6, "two of each volume, one of each memory");
+    for envelope in envelopes {
+        let statement = dsse::open_statement(envelope, &key).expect("signed");
+        assert_eq!(statement.predicate().wipe_result(), Some(WipeResult::Pass));
+    }
+    let state = bench.host.state();
+    assert!(state.volumes.is_empty() && state.instances.is_empty() && state.taps.is_empty());
+    assert_eq!(code(&lanes.order(bench.configure(3, 3, Power::Running))), "tenant-wiped");
+}
+
+#[test]
+fn what_is_not_found_or_cannot_be_wiped_is_a_failure_and_stays_on_the_inventory() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    let gone = sample::wanted(1, Power::Running).instances[0].volumes[0].volume;
+    bench.host.tamper(|there| {
+        there.volumes.remove(&gone);
+    });
+    let reports = lanes.order(bench.wipe(2, 2));
+    let receipt = bench.receipt(sample::order_id(2), &intent(&reports));
+    lanes.work.take(Input::IntentReceipt(receipt)).expect("taken");
+    lanes.run_work().expect("performed");
+    let reports = lanes.reports();
+    assert_eq!(code(&reports), "wipe-incomplete");
+    let records = lanes.work.desk().records().clone();
+    let tenant = &records.tenants[&sample::tenant(1)];
+    assert_eq!(tenant.inventory.len(), 1, "all else was wiped");
+    assert_eq!(tenant.fate, crate::core::record::Fate::Destroying);
+    assert_eq!(code(&lanes.order(bench.configure(3, 3, Power::Running))), "tenant-wiped");
+}
+
+#[test]
+fn cuts_are_asserted_at_start_and_on_every_tick_and_end_with_a_restore_alone() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let mark = sample::cut(1).mark;
+    let cut = bench.signed(1, 1, 1, Action::Cut(sample::cut(1)));
+    lanes.cut.take(Input::Order(cut)).expect("taken");
+    let reports = lanes.reports();
+    assert_eq!(states(&reports), ["journalled", "done"]);
+    let forget = |there: &mut Observed| there.cut.clear();
+    bench.host.tamper(forget);
+    lanes.cut.take(Input::Tick).expect("taken");
+    assert!(bench.host.state().cut.contains(&mark), "asserted on the tick");
+    bench.host.tamper(forget);
+    drop(lanes);
+    let mut lanes = bench.sound();
+    assert!(bench.host.state().cut.contains(&mark), "asserted at start");
+    let restore = bench.signed(2, 1, 2, Action::Restore(sample::cut(1)));
+    lanes.cut.take(Input::Order(restore)).expect("taken");
+    lanes.cut.take(Input::Tick).expect("taken");
+    assert!(bench.host.state().cut.is_empty());
+    // The first cut, come late and once more, changes nothing.
+    let late = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    lanes.cut.take(Input::Order(late)).expect("taken");
+    assert!(bench.host.state().cut.is_empty());
+    assert_eq!(code(&lanes.reports()), "stale-generation");
+}
+
+#[test]
+fn a_cut_goes_through_while_a_wipe_is_blocked() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let engine = Engine::start(Parts {
+        host: Arc::clone(&bench.host),
+        cut_journal: bench.journal("cut.redb"),
+        work_journal: bench.journal("work.redb"),
+        identity: Arc::clone(&bench.identity),
+    })
+    .expect("started");
+    let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+    engine.deliver(Lane::Work, Input::Connected(outlet.clone())).expect("taken");
+    engine.deliver(Lane::Cut, Input::Connected(outlet)).expect("taken");
+    bench.host.block("wipe volume");
+    engine.deliver(Lane::Work, Input::Order(bench.wipe(2, 2))).expect("taken");
+    let until = |wanted: fn(&OrderState) -> bool| loop {
+        let report = reports.recv_timeout(Duration::from_secs(20)).expect("a report in time");
+        if wanted(&report.state) {
+            return report;
+        }
+    };
+    let announced = until(|state| matches!(state, OrderState::Intent { .. }));
+    let receipt = bench.receipt(announced.order, &intent(std::slice::from_ref(&announced)));
+    engine.deliver(Lane::Work, Input::IntentReceipt(receipt)).expect("taken");
+    bench.host.wait_until_blocked("wipe volume");
+    let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    engine.deliver(Lane::Cut, Input::Order(cut)).expect("taken");
+    let done = until(|state| matches!(state, OrderState::Done { outcome: Outcome::Cut(_), .. }));
+    assert_eq!(done.order, sample::order_id(3));
+    // Orders of other tenants are acknowledged meanwhile, too.
+    let wanted = sample::wanted(2, Power::Running);
+    let other = bench.signed(4, 2, 1, Action::Configure(wanted));
+    engine.deliver(Lane::Work, Input::Order(other)).expect("taken");
+    let journalled = until(|state| matches!(state, OrderState::Journalled));
+    assert_eq!(journalled.order, sample::order_id(4));
+    bench.host.release("wipe volume");
+    until(|state| matches!(state, OrderState::Done { outcome: Outcome::Wiped, .. }));
+    assert!(matches!(engine.stop(), EngineFailure::Stopped));
+}
+
+/// The process ends at each commit in turn, before or after it reached the disk; it is started again
+/// and again until all is done. The end is always the same, each order has one last state, and
+/// nothing is destroyed before the receipt.
+#[test]
+fn a_crash_at_any_commit_changes_nothing_of_the_end() {
+    for durable in [false, true] {
+        for after in 0.. {
+            let fault = Fault { after: Some(after), durable };
+            if story(fault) {
+                assert!(after > 20, "the story has commits to crash at, it had {after}");
+                break;
+            }
+        }
+    }
+}
+
+/// Gives whether the whole story went by without the crash.
+fn story(fault: Fault) -> bool {
+    let bench = Bench::new();
+    let orders = [bench.configure(1, 1, Power::Running), bench.wipe(2, 2)];
+    let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    let whole = act(&bench, fault, &orders, &cut).is_ok();
+    if !whole {
+        act(&bench, Fault::default(), &orders, &cut).expect("without a crash it ends");
+    }
+    let lanes = bench.sound();
+    let records = lanes.work.desk().records().clone();
+    for id in [1, 2] {
+        let stage = &records.orders[&sample::order_id(id)].stage;
+        assert!(
+            matches!(stage, crate::core::record::OrderStage::Finished(OrderState::Done { .. })),
+            "{fault:?}: {stage:?}"
+        );
+    }
+    assert!(records.wipes.is_empty() && records.unfinished().is_empty());
+    assert!(bench.host.state().cut.contains(&sample::cut(1).mark));
+    assert!(bench.host.state().volumes.is_empty());
+    let log = bench.host.log();
+    let made = log.iter().filter(|step| matches!(step, Step::Start(_))).count();
+    assert_eq!(made, 2, "{fault:?}: no instance is started twice");
+    whole
+}
+
+fn act(
+    bench: &Bench,
+    fault: Fault,
+    orders: &[SignedOrder; 2],
+    cut: &SignedOrder,
+) -> Result<(), EngineFailure> {
+    let mut lanes = bench.lanes(fault)?;
+    for order in orders {
+        lanes.work.take(Input::Order(order.clone()))?;
+        lanes.run_work()?;
+    }
+    lanes.cut.take(Input::Order(cut.clone()))?;
+    let reports = lanes.reports();
+    let announced = reports.iter().any(|r| matches!(r.state, OrderState::Intent { .. }));
+    if announced {
+        let receipt = bench.receipt(sample::order_id(2), &intent(&reports));
+        lanes.work.take(Input::IntentReceipt(receipt))?;
+    }
+    lanes.run_work()
+}

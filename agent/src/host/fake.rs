@@ -1,0 +1,290 @@
+//! The fake host: the same steps on a picture of a host in memory. For tests and simulations; no
+//! process of ours uses it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use tenure_protocol::{
+    digest::Digest,
+    evidence::predicate::{
+        KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, Span,
+        conclusion::Ending,
+        key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
+        media_wipe::{ExtentList, FileSystem, FileSystemKind, Layer, LayerKind},
+        memory_wipe::{MemoryFileSystem, Residue, ResiduePlace, ResidueState},
+        wipe::{Pass, Pattern, ReadBack, ReadLayer, ReadMode, Writers},
+    },
+    id::InstanceId,
+    wire::v1::{CommitInterval, Power},
+};
+
+use crate::{
+    clock,
+    core::{
+        observed::Observed,
+        step::{Host, HostFailure, Performed, Step, StepProgress, WipeFacts},
+    },
+};
+
+/// Bytes of each thing that the fake host wipes.
+const BYTES: u64 = 1024 * 1024;
+
+/// A host in memory. It keeps what was done in a log, and can be told to fail or to block.
+#[derive(Debug, Default)]
+pub struct FakeHost {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    observed: Observed,
+    memory: BTreeSet<InstanceId>,
+    log: Vec<Step>,
+    failing: BTreeMap<&'static str, &'static str>,
+    blocked: BTreeSet<&'static str>,
+    waiting: BTreeSet<&'static str>,
+}
+
+impl FakeHost {
+    /// Every step that was done, in order.
+    #[must_use]
+    pub fn log(&self) -> Vec<Step> {
+        self.lock().log.clone()
+    }
+
+    /// What there is, without the ways in which looking can fail.
+    #[must_use]
+    pub fn state(&self) -> Observed {
+        self.lock().observed.clone()
+    }
+
+    /// Changes what there is, as somebody else on the host would.
+    pub fn tamper(&self, change: impl FnOnce(&mut Observed)) {
+        change(&mut self.lock().observed);
+    }
+
+    /// From now on steps of this name ([`Step::name`]) fail with this code.
+    pub fn fail(&self, step: &'static str, code: &'static str) {
+        self.lock().failing.insert(step, code);
+    }
+
+    /// Steps of this name go well again.
+    pub fn heal(&self, step: &'static str) {
+        self.lock().failing.remove(step);
+    }
+
+    /// From now on steps of this name wait until they are let go.
+    pub fn block(&self, step: &'static str) {
+        self.lock().blocked.insert(step);
+    }
+
+    /// Lets steps of this name go on.
+    pub fn release(&self, step: &'static str) {
+        self.lock().blocked.remove(step);
+        self.changed.notify_all();
+    }
+
+    /// Waits until a step of this name is blocked.
+    pub fn wait_until_blocked(&self, step: &'static str) {
+        let mut inner = self.lock();
+        while !inner.waiting.contains(step) {
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for FakeHost {
+    fn observe(&self) -> Result<Observed, HostFailure> {
+        Ok(self.state())
+    }
+
+    fn perform(
+        &self,
+        step: &Step,
+        watch: &mut dyn FnMut(StepProgress),
+    ) -> Result<Performed, HostFailure> {
+        let name = step.name();
+        let mut inner = self.lock();
+        while inner.blocked.contains(name) {
+            inner.waiting.insert(name);
+            self.changed.notify_all();
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.waiting.remove(name);
+        if let Some(code) = inner.failing.get(name).copied() {
+            let sentence = format!("the fake host was told to fail at {name}");
+            return Err(HostFailure { code, sentence });
+        }
+        inner.log.push(step.clone());
+        let performed = inner.perform(step);
+        drop(inner);
+        if matches!(step, Step::WipeVolume(_) | Step::WipeMemory(_)) {
+            for done in [BYTES / 2, BYTES] {
+                let resume = done.to_be_bytes().to_vec();
+                watch(StepProgress { done_bytes: done, total_bytes: BYTES, resume });
+            }
+        }
+        Ok(performed)
+    }
+}
+
+impl Inner {
+    fn perform(&mut self, step: &Step) -> Performed {
+        let there = &mut self.observed;
+        match step {
+            Step::Cut { mark } => {
+                there.cut.insert(*mark);
+                return isolated(true);
+            }
+            Step::Restore { mark } => {
+                there.cut.remove(mark);
+                return isolated(false);
+            }
+            Step::Enlist { tap, mark } => {
+                there.enlisted.insert(tap.clone(), *mark);
+            }
+            Step::Delist { tap } => {
+                there.enlisted.remove(tap);
+            }
+            Step::ApplyPolicy { text } => there.policy = Some(Digest::of(text.as_bytes())),
+            Step::EnsureBridge { bridge } => {
+                there.bridges.insert(bridge.clone());
+            }
+            Step::EnsureTap { tap, .. } => {
+                there.taps.insert(tap.clone());
+            }
+            Step::RemoveTap { tap } => {
+                there.taps.remove(tap);
+            }
+            Step::RemoveBridge { bridge } => {
+                there.bridges.remove(bridge);
+            }
+            Step::CreateVolume { volume, .. } => {
+                there.volumes.insert(*volume);
+            }
+            Step::Start(start) => {
+                there.instances.insert(start.wanted.instance, Power::Running);
+                self.memory.insert(start.wanted.instance);
+            }
+            Step::Stop { instance, .. } | Step::Kill { instance } => {
+                if let Some(power) = there.instances.get_mut(instance) {
+                    *power = Power::Stopped;
+                }
+            }
+            Step::WipeVolume(wipe) => {
+                return Performed::Wiped(Box::new(volume(there.volumes.contains(&wipe.volume))));
+            }
+            Step::WipeMemory(wipe) => {
+                return Performed::Wiped(Box::new(memory(self.memory.contains(&wipe.instance))));
+            }
+            Step::RemoveVolume { volume } => {
+                there.volumes.remove(volume);
+            }
+            Step::RemoveInstance { instance } => {
+                there.instances.remove(instance);
+                self.memory.remove(instance);
+            }
+        }
+        Performed::Done
+    }
+}
+
+fn isolated(cut: bool) -> Performed {
+    let now = clock::now();
+    let interval = CommitInterval { earliest: now, latest: now, took_ns: 1 };
+    Performed::Isolated { interval, read_back: Some(cut) }
+}
+
+fn span() -> Span {
+    let now = clock::now();
+    Span { started_at: now, ended_at: now, took_ns: 1 }
+}
+
+const fn ending(there: bool) -> Ending {
+    if there { Ending::Completed } else { Ending::Absent }
+}
+
+const GONE: Writers = Writers { vmm_dead: true, open_files: 0, mappings: 0 };
+
+fn pass(pattern: Pattern) -> Pass {
+    Pass { pattern, bytes: BYTES, error_bytes: 0, span: span() }
+}
+
+fn read(pattern: Pattern, layer: ReadLayer, bytes: u64) -> ReadBack {
+    let (mode, direct, span) = (ReadMode::Full, true, span());
+    let (mismatched_bytes, unreadable_bytes) = (0, 0);
+    ReadBack { pattern, mode, layer, direct, bytes, mismatched_bytes, unreadable_bytes, span }
+}
+
+fn volume(there: bool) -> WipeFacts {
+    let extents = ExtentList::of(&[(0, 4096, BYTES)], 0);
+    let layer = ReadLayer::BlockDevice;
+    let header_bytes = 4096;
+    let media = MediaWipeMeasured {
+        ending: ending(there),
+        span: span(),
+        file_system: FileSystem { kind: FileSystemKind::Ext4, mount_options: "rw".to_owned() },
+        topology: vec![Layer {
+            kind: LayerKind::Disk,
+            device: "0:0".to_owned(),
+            offset_bytes: 0,
+            size_bytes: BYTES,
+            identity: "fake".to_owned(),
+        }],
+        file_bytes: BYTES,
+        extents_before: extents.clone(),
+        extents_after: Some(extents),
+        writers: GONE,
+        passes: vec![pass(Pattern::Stream), pass(Pattern::Zeros)],
+        read_backs: vec![read(Pattern::Stream, layer, BYTES), read(Pattern::Zeros, layer, BYTES)],
+        file_synced: true,
+        device_cache_flushed: true,
+        unlinked: false,
+        bad_ranges: Vec::new(),
+    };
+    let key = KeyErasureMeasured {
+        ending: ending(there),
+        span: span(),
+        encryption: "luks1/aes-256-xts-plain64".to_owned(),
+        encrypted_from_first_byte: true,
+        copies: vec![KeyCopy {
+            place: KeyPlace::KeyFile,
+            destroyed: true,
+            detail: "fake".to_owned(),
+        }],
+        header: Some(HeaderErasure {
+            bytes: header_bytes,
+            read_back: read(Pattern::Zeros, layer, header_bytes),
+        }),
+        escrow: Escrow::None,
+    };
+    let media = Box::new(media);
+    WipeFacts::Volume { media, key, device_reported: Vec::new(), not_measured: Vec::new() }
+}
+
+fn memory(there: bool) -> WipeFacts {
+    let residue = ResiduePlace::REQUIRED
+        .into_iter()
+        .map(|place| Residue { place, state: ResidueState::Clean, detail: "fake".to_owned() })
+        .collect();
+    let memory = MemoryWipeMeasured {
+        ending: ending(there),
+        span: span(),
+        file_system: MemoryFileSystem::Tmpfs,
+        page_bytes: 4096,
+        bytes: BYTES,
+        writers: GONE,
+        passes: vec![pass(Pattern::Zeros)],
+        read_backs: vec![read(Pattern::Zeros, ReadLayer::Memory, BYTES)],
+        unlinked: false,
+        residue,
+    };
+    WipeFacts::Memory { memory, not_measured: Vec::new() }
+}
