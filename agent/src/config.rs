@@ -1,0 +1,195 @@
+//! Configuration: one TOML file per process, named on the command line. Unknown keys are refused,
+//! so that a mistyped one is not silently the default.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFailure {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: name an existing file with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no configuration.
+    #[error("the configuration {path} is not usable: {reason}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Configuration of tenure-hostd.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostdConfig {
+    /// Journals, host key and pins; 0700.
+    #[serde(default = "hostd_state_dir")]
+    pub state_dir: PathBuf,
+    /// The socket for tenure-agent, and instances' run directories; 0711.
+    #[serde(default = "run_dir")]
+    pub run_dir: PathBuf,
+    /// Guests' memory: a dedicated tmpfs or hugetlbfs, 0700.
+    #[serde(default = "ram_dir")]
+    pub ram_dir: PathBuf,
+    /// Volumes: on ext4 or XFS.
+    #[serde(default = "volume_dir")]
+    pub volume_dir: PathBuf,
+    /// Volumes' keys; 0700, on a file system that is overwritten in place (ext4 or XFS).
+    #[serde(default = "key_dir")]
+    pub key_dir: PathBuf,
+    /// Kernels and initial RAM file systems, named by their SHA-256.
+    #[serde(default = "image_dir")]
+    pub image_dir: PathBuf,
+    /// State directory of tenure-agent: `join` leaves there what the network side needs.
+    #[serde(default = "agent_state_dir")]
+    pub agent_state_dir: PathBuf,
+    /// User of tenure-agent: the only one that the socket answers.
+    pub agent_uid: u32,
+    /// Group of tenure-agent: of the socket.
+    pub agent_gid: u32,
+    /// User of the machines' processes; no other process may run as it.
+    pub vmm_uid: u32,
+    /// Group of the machines' processes.
+    pub vmm_gid: u32,
+    /// QEMU.
+    #[serde(default = "qemu")]
+    pub qemu: PathBuf,
+    /// How guests are run.
+    #[serde(default)]
+    pub accelerator: Acceleration,
+    /// tracing-subscriber's filter, such as `info` or `info,tenure_agent::engine=debug`.
+    #[serde(default = "log")]
+    pub log: String,
+    /// How to log.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// How guests are run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceleration {
+    /// KVM if it can be used, emulation otherwise.
+    #[default]
+    Auto,
+    /// KVM, or no start.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// Configuration of tenure-agent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// TLS key and certificate, and what `tenure-hostd join` left; 0700.
+    #[serde(default = "agent_state_dir")]
+    pub state_dir: PathBuf,
+    /// The socket of tenure-hostd.
+    #[serde(default = "socket")]
+    pub socket: PathBuf,
+    /// tracing-subscriber's filter.
+    #[serde(default = "log")]
+    pub log: String,
+    /// How to log.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+impl HostdConfig {
+    /// The socket for tenure-agent.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir.join("hostd.sock")
+    }
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// [`ConfigFailure`].
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigFailure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigFailure::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| ConfigFailure::Parse {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn hostd_state_dir() -> PathBuf {
+    "/var/lib/tenure/hostd".into()
+}
+
+fn agent_state_dir() -> PathBuf {
+    "/var/lib/tenure/agent".into()
+}
+
+fn run_dir() -> PathBuf {
+    "/run/tenure".into()
+}
+
+fn socket() -> PathBuf {
+    "/run/tenure/hostd.sock".into()
+}
+
+fn ram_dir() -> PathBuf {
+    "/run/tenure-ram".into()
+}
+
+fn volume_dir() -> PathBuf {
+    "/var/lib/tenure/volumes".into()
+}
+
+fn key_dir() -> PathBuf {
+    "/var/lib/tenure/keys".into()
+}
+
+fn image_dir() -> PathBuf {
+    "/var/lib/tenure/images".into()
+}
+
+fn qemu() -> PathBuf {
+    "/usr/bin/qemu-system-x86_64".into()
+}
+
+fn log() -> String {
+    "info".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packaged_configurations_are_the_defaults_and_unknown_keys_are_refused() {
+        let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/etc");
+        let packaged: HostdConfig = load(&etc.join("hostd.toml")).expect("packaged");
+        let least = "agent_uid = 990\nagent_gid = 990\nvmm_uid = 991\nvmm_gid = 991\n";
+        assert_eq!(packaged, toml::from_str(least).expect("the least"));
+        let packaged: AgentConfig = load(&etc.join("agent.toml")).expect("packaged");
+        assert_eq!(packaged, toml::from_str("").expect("nothing at all"));
+        let error = toml::from_str::<HostdConfig>(&format!("{least}ramdir = \"/x\"\n"));
+        assert!(error.expect_err("refused").to_string().contains("ramdir"));
+    }
+}

@@ -1,0 +1,362 @@
+//! The boundary of the two processes: a unix socket, where tenure-hostd trusts nothing that it reads.
+//!
+//! ```text
+//! connection   tenure-agent → tenure-hostd                tenure-hostd → tenure-agent
+//! cut, work    Order, ReportReceipt, IntentReceipt        Report
+//!              (the link's own frames, passed on as they are)
+//! base         Ask: facts, signature, observation, id     Tell: one answer to each
+//! ```
+//!
+//! Each connection is of one channel, which its first frame names, and has its own thread: nothing
+//! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by their
+//! signature and receipts of intents by their proof; the rest of what the network side can say here
+//! delays reports at worst.
+
+use std::{
+    io::{self, Read, Write},
+    net::Shutdown,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tenure_protocol::wire::{
+    frame::{self, Frame, FrameError, Kind, LENGTH_BYTES},
+    v1::{Hello, Lane, Observation, Report, enrol_message},
+};
+
+use crate::{
+    certificate, clock,
+    engine::{EngineFailure, Identity, Input, MAX_OUTLET, lock},
+    join,
+};
+
+/// Longest path of a unix socket, bytes (`sun_path` without its end).
+pub const MAX_SOCKET_PATH: usize = 107;
+
+/// Most connections at once.
+const MAX_CONNECTIONS: usize = 16;
+
+/// Kinds of frames of this socket alone, apart from the link's.
+const CHANNEL: u16 = 0x100;
+const ASK: u16 = 0x101;
+const TELL: u16 = 0x102;
+
+/// What a connection is for: its first frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Channel {
+    /// One lane's orders and reports.
+    Lane(Lane),
+    /// Questions and answers.
+    Base,
+}
+
+/// What the network side asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Its Hello.
+    Hello,
+    /// A signature of the host key over [`enrol_message`], and over nothing else.
+    Sign {
+        /// Of the TLS session.
+        exporter: [u8; 32],
+        /// The certificate request, DER.
+        csr: Vec<u8>,
+    },
+    /// What is seen on the host.
+    Observe,
+    /// Whose this certificate is, if it is this host's.
+    Enrolled {
+        /// DER, leaf first.
+        chain: Vec<Vec<u8>>,
+    },
+}
+
+/// What the privileged side answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tell {
+    /// To [`Ask::Hello`].
+    Hello(Hello),
+    /// To [`Ask::Sign`].
+    Signature {
+        /// The host key.
+        host_key: [u8; 32],
+        /// 64 bytes.
+        signature: Vec<u8>,
+    },
+    /// To [`Ask::Observe`].
+    Observation(Observation),
+    /// To [`Ask::Enrolled`].
+    Known,
+    /// No, and why.
+    Refused(String),
+}
+
+/// Why the socket cannot be served, or a connection of it cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketFailure {
+    /// The path does not fit.
+    #[error("the socket's path {0} is over {MAX_SOCKET_PATH} bytes: choose a shorter run_dir")]
+    TooLong(PathBuf),
+    /// The socket cannot be made.
+    #[error("cannot listen on {path}")]
+    Listen {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection ended.
+    #[error("the connection ended")]
+    Io(#[from] io::Error),
+    /// The peer broke the framing.
+    #[error("the peer broke the framing")]
+    Frame(#[from] FrameError),
+    /// A message that does not belong here.
+    #[error("a message that does not belong on this channel")]
+    Unexpected,
+    /// The engine ended.
+    #[error("the engine has ended")]
+    Engine(#[from] EngineFailure),
+}
+
+/// What connections are served with.
+#[derive(Debug)]
+pub struct Desk {
+    /// Inbox of the cut lane.
+    pub cut: mpsc::SyncSender<Input>,
+    /// Inbox of the work lane.
+    pub work: mpsc::SyncSender<Input>,
+    /// Who this host is.
+    pub identity: Arc<Identity>,
+    /// What it says of itself.
+    pub hello: Hello,
+    /// What was seen on it.
+    pub view: Arc<Mutex<Observation>>,
+    /// The pinned root certificate, DER.
+    pub root: Vec<u8>,
+    /// Where the host's id is kept.
+    pub state_dir: PathBuf,
+}
+
+/// Makes the socket: mode 0660, of root and the given group.
+///
+/// # Errors
+/// [`SocketFailure::TooLong`], [`SocketFailure::Listen`].
+pub fn listen(path: &Path, group: u32) -> Result<UnixListener, SocketFailure> {
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(SocketFailure::TooLong(path.to_owned()));
+    }
+    let make = || {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        chown(path, None, Some(group))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(listener)
+    };
+    make().map_err(|source| SocketFailure::Listen { path: path.to_owned(), source })
+}
+
+/// Serves connections of these users until the listener fails.
+pub fn serve(listener: &UnixListener, allowed: &[u32], desk: &Arc<Desk>) -> io::Error {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return error,
+        };
+        let peer = getsockopt(&stream, PeerCredentials);
+        match peer {
+            Ok(peer) if allowed.contains(&peer.uid()) => {}
+            Ok(peer) => {
+                tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused a user on the socket");
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "refused a peer of unknown user on the socket");
+                continue;
+            }
+        }
+        if open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+            open.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!("refused a connection: {MAX_CONNECTIONS} are open");
+            continue;
+        }
+        let (desk, place) = (Arc::clone(desk), Arc::clone(&open));
+        let spawned = thread::Builder::new().name("socket".to_owned()).spawn(move || {
+            if let Err(error) = desk.serve(&stream)
+                && !matches!(&error, SocketFailure::Io(_))
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a connection broke off");
+            }
+            let _ = stream.shutdown(Shutdown::Both);
+            place.fetch_sub(1, Ordering::Relaxed);
+        });
+        if let Err(error) = spawned {
+            open.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(%error, "no thread for a connection");
+        }
+    }
+}
+
+impl Desk {
+    fn serve(&self, stream: &UnixStream) -> Result<(), SocketFailure> {
+        match decode(&read(stream)?, CHANNEL)? {
+            Channel::Lane(lane) => self.serve_lane(stream, lane),
+            Channel::Base => self.serve_base(stream),
+        }
+    }
+
+    fn serve_lane(&self, stream: &UnixStream, lane: Lane) -> Result<(), SocketFailure> {
+        let inbox = match lane {
+            Lane::Cut => &self.cut,
+            Lane::Work => &self.work,
+        };
+        let give = |input| inbox.send(input).map_err(|_| EngineFailure::Stopped);
+        let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+        let out = stream.try_clone()?;
+        thread::Builder::new().name("reports".to_owned()).spawn(move || {
+            let _ = write_reports(&out, &reports);
+            let _ = out.shutdown(Shutdown::Both);
+        })?;
+        give(Input::Connected(outlet))?;
+        loop {
+            let frame = read(stream)?;
+            let input = match frame.kind {
+                kind if kind == Kind::Order as u16 => Input::Order(frame.decode(Kind::Order)?),
+                kind if kind == Kind::ReportReceipt as u16 => {
+                    Input::ReportReceipt(frame.decode(Kind::ReportReceipt)?)
+                }
+                kind if kind == Kind::IntentReceipt as u16 => {
+                    Input::IntentReceipt(frame.decode(Kind::IntentReceipt)?)
+                }
+                _ => return Err(SocketFailure::Unexpected),
+            };
+            give(input)?;
+        }
+    }
+
+    fn serve_base(&self, stream: &UnixStream) -> Result<(), SocketFailure> {
+        loop {
+            let ask: Ask = decode(&read(stream)?, ASK)?;
+            write(stream, &local(TELL, &self.answer(ask))?)?;
+        }
+    }
+
+    fn answer(&self, ask: Ask) -> Tell {
+        match ask {
+            Ask::Hello => Tell::Hello(self.hello.clone()),
+            Ask::Sign { exporter, csr } => Tell::Signature {
+                host_key: self.identity.key.public().to_bytes(),
+                signature: self.identity.key.sign(&enrol_message(&exporter, &csr)),
+            },
+            Ask::Observe => Tell::Observation(lock(&self.view).clone()),
+            Ask::Enrolled { chain } => match self.enrolled(&chain) {
+                Ok(()) => Tell::Known,
+                Err(sentence) => Tell::Refused(sentence),
+            },
+        }
+    }
+
+    /// The host's id is the one that the pinned authority certified, and the first stays.
+    fn enrolled(&self, chain: &[Vec<u8>]) -> Result<(), String> {
+        let now = clock::now();
+        let host = certificate::verify(chain, &self.root, now)
+            .map_err(|error| {
+                let source = std::error::Error::source(&error);
+                source.map_or_else(|| error.to_string(), |why| format!("{error}: {why}"))
+            })?
+            .host;
+        match self.identity.host.get() {
+            Some(known) if *known == host => return Ok(()),
+            Some(known) => {
+                return Err(format!(
+                    "the certificate is host {host}'s, this is host {known}: join it again"
+                ));
+            }
+            None => {}
+        }
+        join::save_host_id(&self.state_dir, host).map_err(|error| error.to_string())?;
+        let _ = self.identity.host.set(host);
+        tracing::info!(%host, "host is enrolled");
+        Ok(())
+    }
+}
+
+fn write_reports(out: &UnixStream, reports: &mpsc::Receiver<Report>) -> Result<(), SocketFailure> {
+    for report in reports {
+        match Frame::new(Kind::Report, &report) {
+            Ok(frame) => write(out, &frame)?,
+            Err(error) => {
+                tracing::error!(order = %report.order, %error, "a report does not fit a frame");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(mut stream: &UnixStream) -> Result<Frame, SocketFailure> {
+    let mut prefix = [0; LENGTH_BYTES];
+    stream.read_exact(&mut prefix)?;
+    let mut bytes = vec![0; Frame::length(prefix)?];
+    stream.read_exact(&mut bytes)?;
+    Ok(Frame::from_bytes(&bytes)?)
+}
+
+fn write(mut stream: &UnixStream, frame: &Frame) -> Result<(), SocketFailure> {
+    Ok(stream.write_all(&frame.to_bytes())?)
+}
+
+/// A frame of this socket alone.
+fn local<T: Serialize>(kind: u16, message: &T) -> Result<Frame, FrameError> {
+    let body = frame::encode(message).map_err(|reason| FrameError::Body { kind, reason })?;
+    let frame = Frame { kind, version: 1, body };
+    let length = frame.to_bytes().len() - LENGTH_BYTES;
+    if length > frame::MAX_FRAME_BYTES { Err(FrameError::TooLong { got: length }) } else { Ok(frame) }
+}
+
+fn decode<T: DeserializeOwned>(frame: &Frame, kind: u16) -> Result<T, FrameError> {
+    if frame.kind != kind {
+        return Err(FrameError::WrongKind { got: frame.kind, want: kind });
+    }
+    frame::decode(&frame.body).map_err(|reason| FrameError::Body { kind, reason })
+}
+
+/// The first frame of a connection.
+///
+/// # Errors
+/// [`FrameError`]; no value gives one.
+pub fn channel_frame(channel: Channel) -> Result<Frame, FrameError> {
+    local(CHANNEL, &channel)
+}
+
+/// A question.
+///
+/// # Errors
+/// [`FrameError::TooLong`].
+pub fn ask_frame(ask: &Ask) -> Result<Frame, FrameError> {
+    local(ASK, ask)
+}
+
+/// The answer in a frame.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn tell_of(frame: &Frame) -> Result<Tell, FrameError> {
+    decode(frame, TELL)
+}
