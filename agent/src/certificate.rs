@@ -67,8 +67,7 @@ pub fn read(leaf: &[u8]) -> Result<HostCertificate, CertificateFailure> {
     let (_, certificate) = x509_parser::parse_x509_certificate(leaf).map_err(|_| name())?;
     let names = certificate.subject_alternative_name().ok().flatten().ok_or_else(name)?;
     let [GeneralName::URI(uri)] = &names.value.general_names[..] else { return Err(name()) };
-    let host =
-        uri.strip_prefix(HOST_URI).and_then(|text| text.parse().ok()).ok_or_else(name)?;
+    let host = uri.strip_prefix(HOST_URI).and_then(|text| text.parse().ok()).ok_or_else(name)?;
     let at = |seconds: i64| Timestamp::from_unix_ms(seconds.saturating_mul(1000));
     Ok(HostCertificate {
         host,

@@ -131,10 +131,8 @@ impl HostdConfig {
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigFailure> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigFailure::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| ConfigFailure::Parse {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    toml::from_str(&text)
+        .map_err(|error| ConfigFailure::Parse { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn hostd_state_dir() -> PathBuf {

@@ -30,8 +30,7 @@ pub fn replace(path: &Path, bytes: &[u8], owner: Option<(u32, u32)>) -> Result<(
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         if let Some((user, group)) = owner {
             std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
         }

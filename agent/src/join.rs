@@ -214,10 +214,10 @@ pub fn load_host_id(state_dir: &Path) -> Result<Option<HostId>, JoinFailure> {
         return Ok(None);
     }
     let text = read(&path)?;
-    let id = text.trim().parse().map_err(|_| JoinFailure::Pins {
-        path,
-        reason: "the host id is none".to_owned(),
-    })?;
+    let id = text
+        .trim()
+        .parse()
+        .map_err(|_| JoinFailure::Pins { path, reason: "the host id is none".to_owned() })?;
     Ok(Some(id))
 }
 
@@ -253,7 +253,10 @@ mod hex_bytes {
 mod hex_key {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(key: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        key: &[u8; 32],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(key))
     }
 

@@ -327,7 +327,11 @@ fn local<T: Serialize>(kind: u16, message: &T) -> Result<Frame, FrameError> {
     let body = frame::encode(message).map_err(|reason| FrameError::Body { kind, reason })?;
     let frame = Frame { kind, version: 1, body };
     let length = frame.to_bytes().len() - LENGTH_BYTES;
-    if length > frame::MAX_FRAME_BYTES { Err(FrameError::TooLong { got: length }) } else { Ok(frame) }
+    if length > frame::MAX_FRAME_BYTES {
+        Err(FrameError::TooLong { got: length })
+    } else {
+        Ok(frame)
+    }
 }
 
 fn decode<T: DeserializeOwned>(frame: &Frame, kind: u16) -> Result<T, FrameError> {

@@ -210,8 +210,7 @@ fn renewal(certificate: &HostCertificate) -> Timestamp {
 /// Both lanes, each passed on over a connection of its own.
 async fn lanes(link: &Link, connection: &Connection) -> Result<(), LinkFailure> {
     let late = |_| LinkFailure::Late { what: "lane", limit: WELCOME_LIMIT };
-    let (first, send, recv) =
-        timeout(WELCOME_LIMIT, accept(connection)).await.map_err(late)??;
+    let (first, send, recv) = timeout(WELCOME_LIMIT, accept(connection)).await.map_err(late)??;
     let one = relay(link, first, send, recv);
     let other = async {
         let (lane, send, recv) = accept(connection).await?;
