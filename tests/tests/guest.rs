@@ -230,6 +230,8 @@ fn a_guest_runs_without_privileges_outlives_the_agent_and_is_proven_dead() {
     assert_eq!(again.process(), process);
     assert_eq!(again.status().expect("asked"), RunState::Running);
     assert!(vmm.forget(instance()).is_err(), "a running machine is not forgotten");
+    vmm.trim_console(instance(), 4).expect("trimmed");
+    assert_eq!(fs::metadata(&console).expect("stat").len(), 0);
 
     // The guest powers off when it is asked to, and the process is gone.
     let begun = Instant::now();
@@ -247,7 +249,7 @@ fn a_guest_runs_without_privileges_outlives_the_agent_and_is_proven_dead() {
     second_start(&host, &vmm, &ram);
 }
 
-/// A second start finds the volume's content and no memory of the first; a hard stop needs no guest.
+/// A second start finds the volume's content; a hard stop needs no guest.
 fn second_start(host: &Host, vmm: &Vmm, ram: &Path) {
     let begun = Instant::now();
     let running = vmm.start(&host.spec(true), &host.tap()).expect("started again");
@@ -290,6 +292,33 @@ fn assert_unprivileged(pid: u32) {
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     let environment = fs::read(format!("/proc/{pid}/environ")).expect("alive");
     assert!(!String::from_utf8_lossy(&environment).contains("HOME="), "environment is cleared");
+}
+
+#[test]
+fn a_machine_that_hangs_is_killed_and_proven_dead() {
+    let Some(host) = Host::new() else { return };
+    let vmm = host.vmm();
+    let running = vmm.start(&host.spec(false), &host.tap()).expect("started");
+    running.pidfd().signal(nix::sys::signal::Signal::SIGSTOP).expect("stopped by a signal");
+    assert!(running.status().is_err(), "it does not answer");
+    let begun = Instant::now();
+    assert_eq!(vmm.stop(instance(), Duration::from_secs(60)).expect("killed"), Stopped::Killed);
+    assert!(begun.elapsed() < Duration::from_secs(30), "no grace for what does not answer");
+    assert!(running.pidfd().is_dead().expect("looked"));
+    assert_eq!(vmm.stop(instance(), Duration::ZERO).expect("nothing to do"), Stopped::Already);
+}
+
+#[test]
+fn an_accelerator_is_what_the_probe_shows_and_a_demanded_one_that_fails_is_refused() {
+    let Some(mut host) = Host::new() else { return };
+    host.config.accelerator = AcceleratorSetting::Auto;
+    let found = host.vmm().accelerator().expect("auto never fails");
+    host.config.accelerator = AcceleratorSetting::Kvm;
+    match (found, host.vmm().accelerator()) {
+        (Accelerator::Kvm, Ok(Accelerator::Kvm)) => {}
+        (Accelerator::Tcg, Err(failure @ VmmFailure::NoKvm { .. })) => eprintln!("{failure}"),
+        (found, demanded) => panic!("auto gives {found}, and on demand {demanded:?}"),
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A virtual machine as data: QEMU's argument list, and the QMP commands that give it its volumes.
 //!
-//! QEMU opens nothing by name. Everything comes as a descriptor that the agent opened, whose numbers
-//! are in [`MachineFds`], or over QMP. Only x86-64 (`q35`) so far.
+//! QEMU opens nothing by name. Everything comes as a descriptor that the agent opened, whose
+//! numbers are in [`MachineFds`], or over QMP. Only x86-64 (`q35`) so far.
 
 use std::{fmt, net::Ipv4Addr};
 
@@ -288,8 +288,8 @@ pub struct QmpCommand {
     pub carries: Carries,
 }
 
-/// The commands that give a machine its volume number `index`, in order. The passphrase leaves QEMU's
-/// objects again as soon as the volume is open.
+/// The commands that give a machine its volume number `index`, in order. The passphrase leaves
+/// QEMU's objects again as soon as the volume is open.
 #[must_use]
 pub fn volume_commands(index: usize, volume: VolumeId) -> Vec<QmpCommand> {
     let set = CONSOLE_SET + 1 + index;

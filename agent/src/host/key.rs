@@ -1,7 +1,7 @@
 //! Keys of volumes: files of their own, on this host alone, never copied and never escrowed.
 //!
-//! A key is a passphrase of 32 random bytes in hexadecimal. Its file takes one whole page, so that it
-//! has a block of its own, which an overwrite in place reaches.
+//! A key is a passphrase of 32 random bytes in hexadecimal. Its file takes one whole page, so that
+//! it has a block of its own, which an overwrite in place reaches.
 
 use std::{
     fmt,

@@ -236,8 +236,8 @@ pub struct Detached<'a> {
     pub identity: Option<&'a Identity>,
     /// Where its stdout and stderr go.
     pub output: File,
-    /// Where the child writes its own `/proc/<pid>/stat` line before it becomes the program, so that
-    /// no process of ours is ever without a record, whenever the agent is killed.
+    /// Where the child writes its own `/proc/<pid>/stat` line before it becomes the program, so
+    /// that no process of ours is ever without a record, whenever the agent is killed.
     pub record: File,
 }
 

@@ -115,7 +115,8 @@ pub struct VolumeStore {
 }
 
 impl VolumeStore {
-    /// Volumes in `volume_dir`, their keys in `key_dir`; `qemu_img` is the program, by name or path.
+    /// Volumes in `volume_dir`, their keys in `key_dir`; `qemu_img` is the program, by name or
+    /// path.
     #[must_use]
     pub fn new(volume_dir: &Path, key_dir: &Path, qemu_img: &Path) -> Self {
         Self {
@@ -270,7 +271,8 @@ impl VolumeStore {
             path.display().to_string().replace(',', ",,")
         );
         let mut argv = vec![self.qemu_img.as_os_str()];
-        // `info` would not try the key. --force-share: a guest may have it open for writing; a look does no harm.
+        // `info` would not try the key. --force-share: a guest may have the volume open for
+        // writing, and a look does no harm.
         argv.extend(["map", "--force-share", "--output=json"].map(OsStr::new));
         argv.extend(["--object", SECRET_FROM_STDIN].map(OsStr::new));
         argv.extend(["--image-opts", &image].map(OsStr::new));

@@ -8,14 +8,15 @@
 //!                     absent <──────────  dead <──stop, kill──── shut down / running
 //! ```
 //!
-//! absent: no run directory. preparing: a run directory without a process. paused: QEMU waits for its
-//! volumes; after an agent's crash such a machine is incomplete, and is stopped and started again.
-//! running: the guest runs. shut down: the guest has powered off or panicked, and QEMU holds still.
-//! dead: the process has ended, proven by its pidfd; the run directory and the memory file stay until
-//! they are wiped or the instance starts again.
+//! absent: no run directory. preparing: a run directory without a process. paused: QEMU waits for
+//! its volumes; after an agent's crash such a machine is incomplete, and is stopped and started
+//! again. running: the guest runs. shut down: the guest has powered off or panicked, and QEMU holds still.
+//! dead: the process has ended, proven by its pidfd; the run directory and the memory file stay
+//! until they are wiped or the instance starts again.
 //!
 //! Stopping never depends on the health of QEMU: what it does not do in time is done by SIGKILL.
 
+mod failure;
 mod image;
 mod probe;
 pub mod qmp;
@@ -32,18 +33,21 @@ use std::{
     time::Duration,
 };
 
-use tenure_protocol::{digest::Digest, id::InstanceId};
+use tenure_protocol::id::InstanceId;
 
-use self::{qmp::QmpFailure, rundir::RunDir};
+use self::rundir::RunDir;
 use super::{
     key::Passphrase,
     pidfd::Pidfd,
-    process::{Detached, Identity, ProcessFailure, spawn_detached},
-    volume::{VolumeFailure, VolumeStore},
+    process::{Detached, Identity, spawn_detached},
+    volume::VolumeStore,
 };
 use crate::core::machine::{self, Accelerator, MachineFds, MachineSpec};
 
-pub use self::running::{RunState, Running, Stopped};
+pub use self::{
+    failure::VmmFailure,
+    running::{RunState, Running, Stopped},
+};
 
 /// How long QEMU may take to greet: it starts slowly on a busy host.
 const GREETING_LIMIT: Duration = Duration::from_secs(60);
@@ -53,106 +57,6 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a killed process may take to be dead.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
-
-/// What went wrong with a machine.
-#[derive(Debug, thiserror::Error)]
-pub enum VmmFailure {
-    /// A call on a file failed.
-    #[error("cannot {act} {path}")]
-    File {
-        /// What was tried.
-        act: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The VMM's user is root.
-    #[error("vmm_uid is 0: give QEMU a user of its own (useradd --system tenure-vmm)")]
-    Privileged,
-    /// The image is not on this host.
-    #[error("image file {path} is missing: copy it there; its name is its SHA-256")]
-    ImageMissing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The image is another one.
-    #[error("image file {path} has the SHA-256 {found}: replace it by the right file")]
-    ImageDiffers {
-        /// The file.
-        path: PathBuf,
-        /// What its bytes are.
-        found: Digest,
-    },
-    /// QEMU could not read the image.
-    #[error("image file {path} is not readable by the user that QEMU runs as: chmod 0644 {path}")]
-    ImageUnreadable {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Memory would be written to a disk.
-    #[error("{path} is not in memory: mount a tmpfs (mode 0700) or hugetlbfs there")]
-    RamDir {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The instance has a process already.
-    #[error("instance {instance} runs already, as process {pid}")]
-    AlreadyRuns {
-        /// Which.
-        instance: InstanceId,
-        /// Its process.
-        pid: u32,
-    },
-    /// A volume or its key.
-    #[error(transparent)]
-    Volume(#[from] VolumeFailure),
-    /// QEMU could not be started.
-    #[error("cannot start QEMU (is qemu-system-x86 installed?)")]
-    Spawn(#[source] ProcessFailure),
-    /// QEMU started and did not come up.
-    #[error("QEMU did not bring up instance {instance}; its last words: {words}")]
-    BringUp {
-        /// Which.
-        instance: InstanceId,
-        /// The end of its log.
-        words: String,
-        /// What failed between us and it.
-        #[source]
-        source: QmpFailure,
-    },
-    /// QEMU could not be asked.
-    #[error("cannot ask instance {instance}")]
-    Ask {
-        /// Which.
-        instance: InstanceId,
-        /// Why.
-        #[source]
-        source: QmpFailure,
-    },
-    /// The kernel refused to follow the process.
-    #[error("cannot follow process {pid}")]
-    Follow {
-        /// Its number.
-        pid: u32,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It was killed and is not dead.
-    #[error("process {pid} does not die: it hangs in the kernel, look at its wchan and its disks")]
-    StillAlive {
-        /// Its number.
-        pid: u32,
-    },
-    /// The accelerator that the configuration demands does not work.
-    #[error("accelerator = \"kvm\" is set, and KVM does not work here: {reason}")]
-    NoKvm {
-        /// Why, as the probe says.
-        reason: String,
-    },
-}
 
 /// Which accelerator the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -249,8 +153,8 @@ impl Vmm {
         self.config.ram_dir.join(instance.to_string())
     }
 
-    /// An instance's console log, whether it exists or not. A wipe overwrites it: the guest may have
-    /// printed its secrets.
+    /// An instance's console log, whether it exists or not. A wipe overwrites it: the guest may
+    /// have printed its secrets.
     #[must_use]
     pub fn console_path(&self, instance: InstanceId) -> PathBuf {
         self.run_path(instance).join(rundir::CONSOLE)
@@ -356,6 +260,27 @@ impl Vmm {
         Ok(process.map(|process| Running::new(instance, process, dir)))
     }
 
+    /// Ends the machine of an instance as [`Running::stop`] does; without one there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// [`VmmFailure::StillAlive`], or its run directory cannot be read.
+    pub fn stop(&self, instance: InstanceId, grace: Duration) -> Result<Stopped, VmmFailure> {
+        match self.attach(instance)? {
+            Some(running) => running.stop(grace),
+            None => Ok(Stopped::Already),
+        }
+    }
+
+    /// Keeps a console log within `limit_bytes`: one that is longer is overwritten and starts
+    /// again. A guest could otherwise fill the host's memory with it. Call it on every tick.
+    ///
+    /// # Errors
+    /// The log cannot be overwritten.
+    pub fn trim_console(&self, instance: InstanceId, limit_bytes: u64) -> Result<(), VmmFailure> {
+        rundir::trim(&self.console_path(instance), limit_bytes)
+    }
+
     /// Every instance with a run directory or a memory file on this host, in order.
     ///
     /// # Errors
@@ -378,8 +303,8 @@ impl Vmm {
             .collect()
     }
 
-    /// Removes what a dead machine left besides its memory file: overwrites its logs and removes its
-    /// run directory.
+    /// Removes what a dead machine left besides its memory file: overwrites its logs and removes
+    /// its run directory.
     ///
     /// # Errors
     /// It is alive, or a file cannot be overwritten.

@@ -1,10 +1,10 @@
 //! Whether the processor can really run guests: `/dev/kvm` may exist and be useless, as on rented
 //! machines that are guests themselves.
 //!
-//! QEMU is started as it would be for a guest, same user and same processor, with a ROM that switches
-//! through protected mode to paging, as every kernel does, works for a while, and then writes to a
-//! port that ends QEMU with a status of our choice. Anything else, or no end in time, means: not
-//! usable.
+//! QEMU is started as it would be for a guest, same user and same processor, with a ROM that
+//! switches through protected mode to paging, as every kernel does, works for a while, and then
+//! writes to a port that ends QEMU with a status of our choice. Anything else, or no end in time,
+//! means: not usable.
 
 use std::{
     ffi::OsString,
@@ -34,9 +34,10 @@ const PASSED: i32 = 85;
 /// Size of a ROM that QEMU takes: it ends at the top of the first MiB and of 4 GiB.
 const ROM_BYTES: usize = 64 << 10;
 
-/// The group that may open `/dev/kvm`, if there is one.
+/// The group that may open `/dev/kvm`, if there is one. Root's own group is given to nobody.
 pub(super) fn kvm_group() -> Option<u32> {
-    fs::metadata("/dev/kvm").ok().map(|metadata| metadata.gid())
+    let device = fs::metadata("/dev/kvm").ok()?;
+    (device.gid() != 0 && device.mode() & 0o060 == 0o060).then_some(device.gid())
 }
 
 /// Runs the probe. Gives why the accelerator cannot be used, for people.

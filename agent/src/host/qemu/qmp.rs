@@ -1,8 +1,8 @@
 //! A small client of the QEMU Machine Protocol (QEMU, `docs/interop/qmp-spec.txt`).
 //!
 //! One line of JSON each way. Every exchange has a time limit and every line a greatest length:
-//! QEMU runs a guest's devices, and what it says is input like any other. Events are kept, the newest
-//! [`MAX_EVENTS`] of them; they are not replayed to a new connection, so state is asked for.
+//! QEMU runs a guest's devices, and what it says is input like any other. Events are kept, the
+//! newest [`MAX_EVENTS`] of them; they are not replayed to a new connection, so state is asked for.
 
 use std::{
     collections::VecDeque,
@@ -165,7 +165,8 @@ impl Qmp {
         }
     }
 
-    /// Waits for an event of this name, one that came before included. `false` if none came in time.
+    /// Waits for an event of this name, one that came before included. `false` if none came in
+    /// time.
     ///
     /// # Errors
     /// See [`QmpFailure`].

@@ -19,10 +19,15 @@ use super::VmmFailure;
 const PIECE: usize = 1 << 20;
 
 /// Makes the memory file of an instance, all zeros, `bytes` long, for the VMM's user. What a former
-/// run left in it is overwritten where it lies: freed pages would carry it to whoever gets them next.
+/// run left in it is overwritten where it lies: freed pages would carry it to whoever gets them
+/// next.
 pub(super) fn make(path: &Path, bytes: u64, uid: u32, gid: u32) -> Result<File, VmmFailure> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    in_memory(dir)?;
+    let kind = in_memory(dir)?;
+    // hugetlbfs knows no write(2): there the wipe, which maps the file, has to come first.
+    if kind == HUGETLBFS_MAGIC && path.try_exists().map_err(on("stat", path))? {
+        return Err(VmmFailure::RamLeft { path: path.to_owned() });
+    }
     clear(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);

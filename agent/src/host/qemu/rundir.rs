@@ -8,7 +8,8 @@
 //! | `console.log` | what the guest printed; may hold its secrets |
 //! | `qemu.log` | what QEMU printed |
 //!
-//! It is fresh at each start, and stays after the machine's end until it is wiped or the next start.
+//! It is fresh at each start, and stays after the machine's end until it is wiped or the next
+//! start.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -147,6 +148,22 @@ pub(super) fn overwrite(path: &Path) -> Result<u64, VmmFailure> {
     }
     file.sync_all().map_err(on("sync", path))?;
     Ok(length)
+}
+
+/// Empties a log that has grown beyond `limit` bytes. QEMU appends to it, so it goes on from the
+/// start; what it prints in between is lost.
+pub(super) fn trim(path: &Path, limit: u64) -> Result<(), VmmFailure> {
+    let length = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(on("stat", path)(error)),
+    };
+    if length <= limit {
+        return Ok(());
+    }
+    overwrite(path)?;
+    let file = OpenOptions::new().write(true).open(path).map_err(on("open", path))?;
+    file.set_len(0).map_err(on("empty", path))
 }
 
 /// A file of at most 4 KiB; `None` if it does not exist.
