@@ -2,6 +2,7 @@
 
 pub mod deadline;
 pub mod disk;
+mod erase;
 pub mod fake;
 pub mod holders;
 pub mod key;
@@ -9,10 +10,12 @@ pub mod leftovers;
 pub mod memory;
 pub mod netlink;
 pub mod nft;
+pub mod observe;
 pub mod overwrite;
 pub mod pidfd;
 pub mod process;
 pub mod qemu;
+pub mod real;
 mod shed;
 pub mod tap;
 pub mod volume;
