@@ -13,7 +13,7 @@ use tenure_agent::{
     host::nft::{CutTable, Mended, NftFailure, Protection},
 };
 use tenure_tests::lab::{
-    daemon::run,
+    daemon::{run, wait_for},
     frames::{self, Mac, station},
 };
 
@@ -128,8 +128,11 @@ fn a_cut_outlives_its_process_and_the_next_one_adopts_it_and_mends_what_was_done
         // What the agent's end leaves, without the rest of the rig.
         let Rig { a1, a2, b1, uplink, cut } = rig;
         drop(cut);
-        run(&["nft", "insert rule bridge tenure_cut postrouting accept"])?;
-        let cut = CutTable::open()?;
+        let edit = "insert rule bridge tenure_cut postrouting accept";
+        wait_for("an edit", Duration::from_secs(5), || Ok(run(&["nft", edit]).ok()))?;
+        // A process that another thread starts right now has a copy of the socket for a moment.
+        let adopted = || Ok(CutTable::open().ok());
+        let cut = wait_for("the table to be free", Duration::from_secs(5), adopted)?;
         rig = Rig { a1, a2, b1, uplink, cut };
         assert_eq!(rig.cut.read_back()?, before);
         assert_eq!(*rig.cut.protection(), Protection::Owned);

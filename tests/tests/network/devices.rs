@@ -11,12 +11,14 @@ use tenure_agent::{
 };
 use tenure_protocol::wire::v1::Mark;
 use tenure_tests::lab::{
-    daemon::run,
+    daemon::{run, wait_for},
     frames::Wire,
     net::{Netns, Switch, can_run},
 };
 
 use super::{A, B, GATEWAY, Tested, on_a_host};
+
+const LIMIT: Duration = Duration::from_secs(5);
 
 #[test]
 fn bridges_and_taps_can_be_made_and_removed_again_and_again() -> Tested {
@@ -27,7 +29,8 @@ fn bridges_and_taps_can_be_made_and_removed_again_and_again() -> Tested {
         let open = tap::ensure_tap(&name, &bridge)?;
         assert!(matches!(tap::ensure_tap(&name, &bridge), Err(TapFailure::Busy { .. })));
         drop(open);
-        drop(tap::ensure_tap(&name, &bridge)?);
+        // A process that another thread starts right now has a copy of it for a moment.
+        wait_for("the tap to be free", LIMIT, || Ok(tap::ensure_tap(&name, &bridge).ok()))?;
         let devices = tap::list()?;
         assert_eq!(devices.len(), 2, "{devices:?}");
         assert_eq!(devices[0].kind, DeviceKind::Tap { bridge: Some(bridge.clone()) });

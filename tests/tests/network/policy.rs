@@ -113,6 +113,38 @@ fn a_tap_that_is_in_no_policy_passes_nothing() -> Tested {
 }
 
 #[test]
+fn a_replaced_policy_forgets_everything_that_it_no_longer_says() -> Tested {
+    on_a_host("forgetting", |customer| {
+        let rig = Rig::new(customer)?;
+        let mut wanted = taps()?;
+        let moved = station(1, 77);
+        // A new MAC and address, no open port, and the second guest is gone.
+        (wanted[0].mac, wanted[0].ip4) = (moved.mac, moved.ip4.octets());
+        wanted[0].ingress.clear();
+        wanted.remove(1);
+        nft::apply_policy(&ruleset::policy(&wanted))?;
+        let (mac, address) = (Station { mac: A1.mac, ..moved }, Station { ip4: A1.ip4, ..moved });
+        for (what, from, pass) in
+            [("old MAC", mac, false), ("old address", address, false), ("new", moved, true)]
+        {
+            let frame = frames::udp(from, GATEWAY, (9, 9), 1);
+            rig.a1.send(&frame)?;
+            assert_eq!(arrives(&frame, &rig.uplink)?, pass, "{what}");
+        }
+        let closed = frames::udp(GATEWAY, moved, (9, 5000), 1);
+        rig.uplink.send(&closed)?;
+        assert!(!arrives(&closed, &rig.a1)?, "a port that is open no more");
+        let gone = frames::udp(A2, GATEWAY, (9, 9), 1);
+        rig.a2.send(&gone)?;
+        assert!(!arrives(&gone, &rig.uplink)?, "from a tap that is in the policy no more");
+        let echo = frames::icmp(GATEWAY, A2, 8);
+        rig.uplink.send(&echo)?;
+        assert!(!arrives(&echo, &rig.a2)?, "to a tap that is in the policy no more");
+        Ok(())
+    })
+}
+
+#[test]
 fn replacing_the_policy_under_a_stream_and_beside_cuts_loses_no_frame() -> Tested {
     on_a_host("replace", |customer| {
         let rig = Rig::new(customer)?;
