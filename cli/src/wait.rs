@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn a_wait_ends_well_or_badly_or_goes_on_by_the_tenants_phase() {
-        let view = json!({"phase": "wipe-failed", "reason": "h1: a volume is missing", "instances": [
+        let view = json!({"phase": "wipe-failed", "reason": "h1: volume missing", "instances": [
             {"name": "web-1", "power": "running"}]});
         let judge =
             |good: &[&str], bad: &[&str]| judge_word(&word(&view, "phase"), &view, good, bad);
         assert_eq!(judge(&["wipe-failed"], &[]), Standing::Reached);
         assert!(matches!(judge(&["closed"], &["wipe-failed"]), Standing::Ended(why)
-            if why.contains("missing")));
+            if why.contains("volume missing")));
         assert_eq!(
             judge(&["closed"], &[]),
             Standing::UnderWay("wipe-failed: web-1 running".into())

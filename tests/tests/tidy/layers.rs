@@ -100,13 +100,17 @@ const SHELLS: &[(&str, &str)] = &[
 const HOST_PARTS: &[(&str, &[&str])] = &[
     ("process", &["shed", "nft", "qemu", "volume", "key"]),
     ("netlink", &["nft", "tap"]),
-    ("key", &["volume"]),
+    ("key", &["volume", "qemu"]),
+    ("volume", &["qemu"]),
     ("deadline", &["process", "pidfd", "qemu"]),
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),
     ("holders", &["disk", "memory"]),
     ("netlink", &["nft", "tap"]),
-    ("overwrite", &["disk", "memory"]),
+    ("overwrite", &["disk", "memory", "leftovers"]),
+    // Files of a run directory are wiped as what they lie on is.
+    ("disk", &["leftovers"]),
+    ("memory", &["leftovers"]),
 ];
 
 /// Dependencies within the workspace.
