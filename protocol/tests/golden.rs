@@ -1,7 +1,7 @@
 //! The wire of version 1 and the forms of evidence, byte by byte. If this fails, agents and
 //! controllers of different builds no longer understand one another, or old evidence no longer
-//! verifies: take the change back. Only a *new* file is ever right; TENURE_BLESS=1 writes those that
-//! are missing, and never one that exists.
+//! verifies: take the change back. Only a *new* file is ever right; TENURE_BLESS=1 writes those
+//! that are missing, and never one that exists.
 
 #![allow(
     clippy::disallowed_methods,

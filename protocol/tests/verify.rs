@@ -107,6 +107,7 @@ fn a_pass_over_facts_that_are_none_is_refused_by_the_constructor_and_by_the_veri
 
     let kind = Kind::MediaWipe;
     let bytes = forged(kind, "\"mismatchedBytes\":0", "\"mismatchedBytes\":4096");
+    assert!(dsse::open_statement(&bytes, &public(&host_key())).is_err());
     assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "it states Pass");
     let bytes = forged(kind, "\"mode\":\"full\"", "\"mode\":\"sampled\"");
     assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "it states Pass");
@@ -356,7 +357,11 @@ fn a_dishonest_statement_cannot_be_signed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn one_changed_byte_anywhere_spoils_a_good_bundle(place: prop::sample::Index, bits in 1_u8..) {

@@ -10,12 +10,12 @@
 //!     `──────────────────────'────────────────────────'
 //! ```
 //!
-//! *Published*: checkpoint and head are the same note, and the tiles give its root. *Broken*: a write
-//! failed and nobody knows how far it came; only a new start, which looks, ends that.
+//! *Published*: checkpoint and head are the same note, and the tiles give its root. *Broken*: a
+//! write failed and nobody knows how far it came; only a new start, which looks, ends that.
 //!
-//! The **head** is a second copy of the last checkpoint, outside of the ledger's directory: a backup
-//! of the directory that is restored is older than the head, and is refused instead of forking the
-//! log. Everything in the directory but `checkpoint` and partial tiles never changes. Of partial
+//! The **head** is a second copy of the last checkpoint, outside of the ledger's directory: a
+//! backup of the directory that is restored is older than the head, and is refused instead of
+//! forking the log. Everything in the directory but `checkpoint` and partial tiles never changes. Of partial
 //! tiles the last two generations are kept.
 
 mod edge;

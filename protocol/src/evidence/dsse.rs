@@ -122,13 +122,18 @@ pub fn sign_statement(statement: &Statement, key: &SigningKey) -> Result<Vec<u8>
     Ok(Envelope::sign(PAYLOAD_TYPE, statement.to_payload()?, key).to_bytes())
 }
 
-/// The statement in an envelope's JSON, signed by `key`. The signature is checked first.
+/// The statement in an envelope's JSON: signed by `key`, which is checked first, and honest by its
+/// own rules.
 ///
 /// # Errors
 /// Any of [`EnvelopeError`].
 pub fn open_statement(bytes: &[u8], key: &PublicKey) -> Result<Statement, EnvelopeError> {
     let envelope = Envelope::from_bytes(bytes)?;
-    Ok(Statement::from_payload(envelope.verify(key)?)?)
+    let statement = Statement::from_payload(envelope.verify(key)?)?;
+    match statement.predicate().dishonesty() {
+        Some(sentence) => Err(StatementError::Dishonest(sentence).into()),
+        None => Ok(statement),
+    }
 }
 
 /// The pre-authentication encoding: `DSSEv1 LEN(type) type LEN(payload) payload`.

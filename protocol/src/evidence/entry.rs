@@ -15,7 +15,7 @@ use crate::{digest::Digest, id::TenantId, time::Timestamp, wire::v1::IntentRecei
 /// Most bytes of an entry (C2SP tlog-tiles).
 pub const MAX_ENTRY_BYTES: usize = 65_535;
 
-/// Type of the entry of one person's approval of a wipe; its object is the approval's salted digest.
+/// Type of the entry of one person's approval of a wipe; its object is its salted digest.
 pub const WIPE_APPROVAL: &str = "approve-wipe";
 
 /// Most bytes of an entry's type.

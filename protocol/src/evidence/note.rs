@@ -201,8 +201,8 @@ mod tests {
         assert!(text.replace("c74f", "c74e").parse::<LedgerKey>().is_err(), "a wrong hash");
         let note = "If you think cryptography is the answer to your problem,\n\
             then you don't know what your problem is.\n\n\
-            \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqf\
-            qdngotpRZb6KE6RyyBwJnAM=\n";
+            \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FF\
+            YC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
         assert!(verified_text(note.as_bytes(), &key).is_ok());
         assert!(verified_text(note.replace("If", "if").as_bytes(), &key).is_err());
     }

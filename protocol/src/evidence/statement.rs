@@ -1,7 +1,8 @@
 //! in-toto Statement v1 with our predicates: what an envelope's payload is.
 //!
 //! The payload's bytes are kept as they were signed. JSON: camelCase, integers below 2^53 (other
-//! readers use doubles), instants in RFC 3339 UTC, sizes in bytes, durations in ns, no unknown field.
+//! readers use doubles), instants in RFC 3339 UTC, sizes in bytes, durations in ns, no unknown
+//! field.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -153,9 +153,6 @@ fn manifest(members: &Members, anchors: &Anchors, findings: &mut Findings) -> Op
         Ok(statement) => statement,
         Err(error) => return refuse(&error.to_string()),
     };
-    if let Some(sentence) = statement.predicate().dishonesty() {
-        return refuse(&sentence);
-    }
     let Predicate::TenantExit(exit) = statement.predicate() else {
         return refuse("it is another statement of the controller, not a manifest");
     };
