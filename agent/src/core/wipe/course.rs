@@ -188,3 +188,7 @@ impl Course {
         self.stage_span.ended_at = lap.at;
     }
 }
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;
