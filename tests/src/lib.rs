@@ -7,5 +7,6 @@
 
 pub mod bench;
 pub mod demo;
+pub mod fleet;
 pub mod lab;
 pub mod scan;

@@ -1,0 +1,313 @@
+//! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
+//! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
+//! link, legal time is set by the story, and nothing sleeps.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Receiver, sync_channel},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use ed25519_dalek::SigningKey;
+use tempfile::TempDir;
+use tenure_agent::{
+    engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
+    host::fake::FakeHost,
+    journal::Journal,
+    sign::HostKey,
+};
+use tenure_controller::{
+    clock::Clock,
+    core::{
+        fleet::Image,
+        lifecycle::{Actor, Role},
+        notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
+    },
+    engine::{Engine, Parts},
+    keys::Keys,
+    ledger::Ledger,
+    store::Store,
+};
+use tenure_protocol::{
+    digest::Digest,
+    evidence::{anchors::Anchors, predicate::AgentIdentity},
+    id::{HostId, OrderId},
+    wire::v1::{Hello, HostFacts, Lane, Report},
+};
+
+/// How long a fake host may take for an answer; reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One host with its agent.
+#[derive(Debug)]
+pub struct Member {
+    /// Its id at the controller.
+    pub id: HostId,
+    /// The host under the agent: can be told to fail.
+    pub host: Arc<FakeHost>,
+    /// Whether anything reaches it.
+    pub reachable: bool,
+    agent: AgentEngine,
+    reports: Receiver<Report>,
+    sent: BTreeSet<OrderId>,
+}
+
+/// The fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The controller.
+    pub controller: Engine,
+    /// The hosts, by name.
+    pub members: BTreeMap<String, Member>,
+    dir: TempDir,
+}
+
+impl Fleet {
+    /// A controller with an empty database and no hosts.
+    ///
+    /// # Errors
+    /// If a file cannot be made.
+    pub async fn start() -> anyhow::Result<Self> {
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
+        let ledger_key = SigningKey::from_bytes(&[2; 32]);
+        let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
+        let store = Store::open(&dir.path().join("controller.db")).await?;
+        let keys = Keys {
+            order: SigningKey::from_bytes(&[1; 32]),
+            attestation: SigningKey::from_bytes(&[3; 32]),
+        };
+        let image = Image {
+            name: "small".to_owned(),
+            kernel: Digest::of(b"kernel"),
+            initrd: Digest::of(b"initrd"),
+            cmdline: "console=ttyS0".to_owned(),
+        };
+        let parts = Parts { store, ledger, keys, clock: Clock::staged(), images: vec![image] };
+        let controller = Engine::open(parts).await?;
+        Ok(Self { controller, members: BTreeMap::new(), dir })
+    }
+
+    /// Stops the controller as a crash would, and starts it on the same files.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub async fn restart_controller(self) -> anyhow::Result<Self> {
+        let Self { controller, members, dir } = self;
+        let now = controller.clock().legal(controller.clock().now());
+        drop(controller);
+        let ledger_key = SigningKey::from_bytes(&[2; 32]);
+        let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
+        let store = Store::open(&dir.path().join("controller.db")).await?;
+        let keys = Keys {
+            order: SigningKey::from_bytes(&[1; 32]),
+            attestation: SigningKey::from_bytes(&[3; 32]),
+        };
+        let clock = Clock::staged();
+        clock.set_legal(now);
+        let parts = Parts { store, ledger, keys, clock, images: Vec::new() };
+        let controller = Engine::open(parts).await?;
+        Ok(Self { controller, members, dir })
+    }
+
+    /// Takes a host in, as enrolment does, and starts its agent.
+    ///
+    /// # Errors
+    /// If the controller refuses or a journal cannot be made.
+    pub async fn join(&mut self, name: &str) -> anyhow::Result<()> {
+        let number = u8::try_from(self.members.len())?;
+        let key = HostKey::from_secret(&[100 + number; 32]);
+        let host_key = key.public().to_bytes();
+        let grant = self.controller.create_join_token(Actor::controller(), name.to_owned()).await?;
+        let id = self.controller.redeem_join_token(grant.secret, name.to_owned(), host_key).await?;
+        let identity = Identity {
+            host: OnceLock::from(id),
+            key,
+            order_key: self.controller.keys().order.verifying_key(),
+            ledger_key: self.controller.ledger_key(),
+            agent: AgentIdentity {
+                version: "0".to_owned(),
+                binary: Digest::of(b"binary"),
+                boot_id: "boot".to_owned(),
+                kernel: "6".to_owned(),
+            },
+        };
+        let host = Arc::new(FakeHost::default());
+        let agent = AgentEngine::start(AgentParts {
+            host: Arc::clone(&host),
+            cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
+            work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
+            identity: Arc::new(identity),
+        })?;
+        let (outlet, reports) = sync_channel(MAX_OUTLET);
+        agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;
+        agent.deliver(Lane::Work, Input::Connected(outlet))?;
+        let facts = HostFacts {
+            cpus: 8,
+            memory_bytes: 64 << 30,
+            volume_bytes: 1 << 40,
+            accelerator: "kvm".to_owned(),
+            kernel: "6".to_owned(),
+        };
+        let hello = Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts };
+        self.controller.host_up(id, hello).await?;
+        let sent = BTreeSet::new();
+        let member = Member { id, host, reachable: true, agent, reports, sent };
+        self.members.insert(name.to_owned(), member);
+        Ok(())
+    }
+
+    /// Carries orders and reports until no reachable host owes an answer.
+    ///
+    /// # Errors
+    /// If a host does not answer, or the controller does not take an answer.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        loop {
+            let mut owed = false;
+            for (name, member) in &mut self.members {
+                if !member.reachable {
+                    continue;
+                }
+                while member.hand_over(&self.controller).await? {
+                    owed = true;
+                    let report = member.reports.recv_timeout(PATIENCE);
+                    let report = report.with_context(|| format!("{name} does not answer"))?;
+                    member.take_back(&self.controller, report).await?;
+                }
+                while let Ok(report) = member.reports.try_recv() {
+                    member.take_back(&self.controller, report).await?;
+                }
+            }
+            if !owed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tries every notice that is due within half a minute, each with this outcome, and returns them.
+    ///
+    /// # Errors
+    /// If the controller does not take a try.
+    pub async fn deliver(&self, outcome: Outcome) -> anyhow::Result<Vec<Notice>> {
+        let now = self.controller.clock().now();
+        let notices = self.controller.due_notices(now.plus_ms(30_000)).await?;
+        for notice in &notices {
+            let evidence = match outcome {
+                Outcome::Accepted { .. } => "250 2.0.0 Ok: queued as 1".to_owned(),
+                Outcome::Failed => "connection refused".to_owned(),
+            };
+            let at = self.controller.clock().now();
+            self.controller.notice_tried(notice.id, Try { at, outcome, evidence }).await?;
+        }
+        Ok(notices)
+    }
+
+    /// What a security team is given to verify with.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        Anchors::new(self.controller.ledger_key(), self.controller.attestation_key())
+    }
+}
+
+impl Member {
+    /// Gives the agent what it has not been given; says whether it owes an answer.
+    async fn hand_over(&mut self, controller: &Engine) -> anyhow::Result<bool> {
+        let mut owes = false;
+        for lane in [Lane::Cut, Lane::Work] {
+            for order in controller.open_orders(self.id, lane).await? {
+                owes = true;
+                let id = order.verify(&controller.keys().order.verifying_key())?.id;
+                if self.sent.insert(id) {
+                    self.agent.deliver(lane, Input::Order(order))?;
+                }
+            }
+        }
+        Ok(owes)
+    }
+
+    async fn take_back(&self, controller: &Engine, report: Report) -> anyhow::Result<()> {
+        let lane = controller.order(report.order).await?.lane;
+        let reply = controller.report(self.id, report).await?;
+        if let Some(intent) = reply.intent {
+            self.agent.deliver(lane, Input::IntentReceipt(intent))?;
+        }
+        if let Some(receipt) = reply.receipt {
+            self.agent.deliver(lane, Input::ReportReceipt(receipt))?;
+        }
+        Ok(())
+    }
+}
+
+/// The kind of a notice, by its name.
+///
+/// # Errors
+/// If there is none.
+pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
+    let kinds = [
+        NoticeKind::Handover,
+        NoticeKind::Cut,
+        NoticeKind::CutCorrection,
+        NoticeKind::CutReminder,
+        NoticeKind::Restored,
+        NoticeKind::TrialExpired,
+        NoticeKind::Closed,
+    ];
+    match kinds.into_iter().find(|kind| kind.as_str() == name) {
+        Some(kind) => Ok(kind),
+        None => bail!("no notice is called {name:?}"),
+    }
+}
+
+/// In the customer's own system.
+pub const ARRIVES: Outcome = Outcome::Accepted { grade: Grade::E2 };
+
+/// Accepted by our own relay: sent, no more.
+pub const SENT: Outcome = Outcome::Accepted { grade: Grade::E1 };
+
+/// A person of the provider.
+#[must_use]
+pub fn provider(name: &str, role: Role) -> Actor {
+    Actor { name: name.to_owned(), role, customer: None }
+}
+
+/// A person of the customer.
+#[must_use]
+pub fn customer(name: &str) -> Actor {
+    Actor { name: name.to_owned(), role: Role::Customer, customer: Some("data bureau".to_owned()) }
+}
+
+/// An application for two small web servers, with a mail address and a webhook to be notified at.
+#[must_use]
+pub fn application() -> Application {
+    Application {
+        customer: "data bureau".to_owned(),
+        system: System {
+            name: "portal".to_owned(),
+            code: "JX-PORTAL".to_owned(),
+            major: false,
+            internet_facing: true,
+        },
+        contacts: vec![Contact {
+            name: "duty desk".to_owned(),
+            email: Some("duty@data.example".to_owned()),
+            webhook: Some(Webhook {
+                url: "https://data.example/hook".to_owned(),
+                secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            }),
+        }],
+        instances: vec![InstanceRequest {
+            role: "web".to_owned(),
+            count: 2,
+            vcpus: 1,
+            memory_mib: 128,
+            image: "small".to_owned(),
+            volumes_gib: Vec::new(),
+            volumes_mib: vec![64],
+            ingress: Vec::new(),
+        }],
+    }
+}

@@ -1,0 +1,232 @@
+//! Stories: scripts that a person of the provincial office can read, told to the real controller and
+//! the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails there.
+
+use anyhow::{Context as _, bail, ensure};
+use jiff::{
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
+use tenure_controller::{
+    core::{
+        lifecycle::{CutKind, Decision, Document, Event, ReportsDecision, Role},
+        obligation::{Due, Obligation, ObligationState},
+        tenant::{Isolation, Tenant},
+    },
+    engine::EngineError,
+};
+use tenure_protocol::{digest::Digest, evidence::verify, id::TenantId, time::Timestamp};
+use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, application, customer, provider};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenant_goes_from_application_to_attested_erasure() {
+    tell("whole-way.txt", include_str!("../scripts/whole-way.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_without_reports_is_held_and_nothing_is_destroyed() {
+    tell("expired-trial.txt", include_str!("../scripts/expired-trial.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_fail_are_tried_again_and_nothing_is_claimed_for_them() {
+    tell("failing-hosts.txt", include_str!("../scripts/failing-hosts.txt")).await;
+}
+
+struct Story {
+    fleet: Fleet,
+    tenant: Option<TenantId>,
+}
+
+async fn tell(name: &str, script: &str) {
+    let mut story = Story { fleet: Fleet::start().await.expect("a fleet"), tenant: None };
+    for (number, line) in (1..).zip(script.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Err(error) = story.line(line).await {
+            panic!("{name}:{number}: {line}\n{error:?}");
+        }
+    }
+}
+
+impl Story {
+    async fn line(&mut self, line: &str) -> anyhow::Result<()> {
+        if let Some(rest) = line.strip_prefix("refused ") {
+            let (code, action) = rest.split_once(": ").context("refused CODE: …")?;
+            return match self.happen(action).await {
+                Ok(()) => bail!("it was not refused"),
+                Err(error) => match error.downcast_ref::<EngineError>() {
+                    Some(EngineError::Refused(refusal)) if refusal.code.as_str() == code => Ok(()),
+                    _ => Err(error),
+                },
+            };
+        }
+        match line.strip_prefix("expect ") {
+            Some(rest) => self.expect(rest).await,
+            None => self.happen(line).await,
+        }
+    }
+
+    async fn happen(&mut self, line: &str) -> anyhow::Result<()> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["at", day, time] => {
+                self.fleet.controller.clock().set_legal(legal(day, time)?);
+                Ok(self.fleet.controller.tick().await?)
+            }
+            ["time", "passes"] => Ok(self.fleet.controller.tick().await?),
+            ["hosts", first, "and", second, "join"] => {
+                self.fleet.join(first).await?;
+                self.fleet.join(second).await
+            }
+            ["hosts", "work"] => self.fleet.settle().await,
+            ["host", name, "fails", "to", step @ ..] => {
+                let step: &'static str = Box::leak(step.join(" ").into_boxed_str());
+                self.member(name)?.host.fail(step, "broken");
+                Ok(())
+            }
+            ["host", name, "is", "mended"] => {
+                for step in ["cut", "start instance"] {
+                    self.member(name)?.host.heal(step);
+                }
+                Ok(())
+            }
+            ["notices", "arrive"] => self.fleet.deliver(ARRIVES).await.map(drop),
+            ["notices", "are", "only", "sent"] => self.fleet.deliver(SENT).await.map(drop),
+            ["customer", name, "applies"] => {
+                let controller = &self.fleet.controller;
+                let tenant = controller.submit(customer(name), application()).await?;
+                self.tenant = Some(tenant.id);
+                Ok(())
+            }
+            [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
+            _ => bail!("not understood"),
+        }
+    }
+
+    async fn act(&self, role: &str, name: &str, what: &str) -> anyhow::Result<()> {
+        let actor = match role {
+            "customer" => customer(name),
+            "reviewer" => provider(name, Role::Reviewer),
+            "operator" => provider(name, Role::Operator),
+            "security" => provider(name, Role::Security),
+            _ => bail!("no role is called {role:?}"),
+        };
+        let tenant = self.tenant.context("nobody has applied yet")?;
+        let event = event(what)?;
+        self.fleet.controller.act(actor, tenant, event).await?;
+        Ok(())
+    }
+
+    fn member(&self, name: &str) -> anyhow::Result<&fleet::Member> {
+        self.fleet.members.get(name).with_context(|| format!("no host is called {name:?}"))
+    }
+
+    async fn expect(&self, what: &str) -> anyhow::Result<()> {
+        let id = self.tenant.context("nobody has applied yet")?;
+        let tenant = self.fleet.controller.tenant(id).await?;
+        let words: Vec<&str> = what.split_whitespace().collect();
+        match words.as_slice() {
+            ["phase", phase] => same(tenant.phase.as_str(), phase),
+            ["isolation", isolation] => same(isolation_name(&tenant), isolation),
+            ["deadline", id, day] => {
+                let owed = last(&tenant, id)?;
+                let Due::Day { last_day, .. } = owed.due else { bail!("it has no day") };
+                same(&last_day.to_string(), day)
+            }
+            ["notices", kind, count] => {
+                let kind = fleet::notice_kind(kind)?;
+                let notices = self.fleet.controller.notices(id).await?;
+                let found = notices.iter().filter(|notice| notice.kind == kind).count();
+                same(&found.to_string(), count)
+            }
+            ["the", "bundle", "verifies"] => self.verify(id).await,
+            [id, state] => same(state_name(last(&tenant, id)?), state),
+            _ => bail!("not understood"),
+        }
+    }
+
+    async fn verify(&self, id: TenantId) -> anyhow::Result<()> {
+        let bundle = self.fleet.controller.bundle(id).await?;
+        let verdict = verify::verify_bundle(&bundle, &self.fleet.anchors());
+        let bad: Vec<_> = verdict.findings.iter().filter(|finding| !finding.ok).collect();
+        ensure!(verdict.ok, "the bundle does not verify: {bad:#?}");
+        let mut flipped = bundle;
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        let verdict = verify::verify_bundle(&flipped, &self.fleet.anchors());
+        ensure!(!verdict.ok, "a flipped byte is not seen");
+        Ok(())
+    }
+}
+
+fn event(what: &str) -> anyhow::Result<Event> {
+    let document =
+        |title: &str| Document { title: title.to_owned(), sha256: Digest::of(title.as_bytes()) };
+    let opinion = "as the file says".to_owned();
+    let reason = "it disturbs the platform".to_owned();
+    let review = |decision| Event::Review { decision, opinion: opinion.clone() };
+    Ok(match what {
+        "applies again" => Event::Submit { application: application() },
+        "approves the application" => review(Decision::Approve),
+        "rejects the application" => review(Decision::Reject),
+        "returns the application" => review(Decision::Return),
+        "has the configuration tried again" => Event::RetryConfiguration,
+        "hands in both reports" => Event::SubmitReports {
+            test_report: document("test report"),
+            security_report: document("security risk assessment report"),
+        },
+        "passes the reports" => Event::ReviewReports { decision: ReportsDecision::Pass, opinion },
+        "fails the reports" => Event::ReviewReports { decision: ReportsDecision::Fail, opinion },
+        "cuts the network" => Event::Cut { kind: CutKind::Emergency, reason },
+        "restores the network" => Event::Restore { reason: "the cause is gone".to_owned() },
+        "grants the leaving" => Event::ReviewOffboarding { decision: Decision::Approve, opinion },
+        "denies the leaving" => Event::ReviewOffboarding { decision: Decision::Reject, opinion },
+        "confirms migration and backup" => {
+            Event::ConfirmOffboarding { migrated: true, backed_up: true }
+        }
+        "approves the wipe" => Event::ApproveWipe,
+        other => match other.strip_prefix("asks to leave on ") {
+            Some(day) => Event::RequestOffboarding {
+                stop_day: day.parse()?,
+                reason: "it moves elsewhere".to_owned(),
+            },
+            None => bail!("not understood: {other}"),
+        },
+    })
+}
+
+fn legal(day: &str, time: &str) -> anyhow::Result<Timestamp> {
+    let at: DateTime = format!("{day}T{time}").parse()?;
+    let zone = TimeZone::fixed(Offset::constant(8));
+    Ok(Timestamp::from_unix_ms(at.to_zoned(zone)?.timestamp().as_millisecond()))
+}
+
+fn last<'a>(tenant: &'a Tenant, id: &str) -> anyhow::Result<&'a Obligation> {
+    let mut of_id = tenant.obligations.iter().filter(|owed| owed.id.as_str() == id);
+    of_id.next_back().with_context(|| format!("{id} is not owed, and never was"))
+}
+
+fn state_name(owed: &Obligation) -> &'static str {
+    match owed.state {
+        ObligationState::Open => "open",
+        ObligationState::Discharged { .. } => "discharged",
+        ObligationState::Breached { .. } => "breached",
+        ObligationState::Lapsed { .. } => "lapsed",
+    }
+}
+
+fn isolation_name(tenant: &Tenant) -> &'static str {
+    match tenant.isolation {
+        Isolation::Connected => "connected",
+        Isolation::Cutting { .. } => "cutting",
+        Isolation::Cut { .. } => "cut",
+        Isolation::Restoring { .. } => "restoring",
+    }
+}
+
+fn same(found: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(found == expected, "it is {found}");
+    Ok(())
+}
