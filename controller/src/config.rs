@@ -74,6 +74,9 @@ pub struct Config {
     /// Logs.
     #[serde(default)]
     pub log: Log,
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// Where the HTTP API listens.
@@ -176,22 +179,23 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        config.check().map_err(|(key, reason)| ConfigError::Value {
-            path: path.to_owned(),
-            key,
-            reason,
-        })?;
+        path.clone_into(&mut config.file);
+        config.check()?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), (&'static str, String)> {
+    fn wrong(&self, key: &'static str, reason: String) -> ConfigError {
+        ConfigError::Value { path: self.file.clone(), key, reason }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         if self.server_names.is_empty() {
             let reason = "give at least one DNS name or IP address".to_owned();
-            return Err(("server_names", reason));
+            return Err(self.wrong("server_names", reason));
         }
         let hosts_reach = [
             ("link.command_address", &self.link.command_address, self.link.command),
@@ -199,12 +203,12 @@ impl Config {
         ];
         for (key, address, listen) in hosts_reach {
             match address {
-                Some(text) => drop(host_port(text).map_err(|reason| (key, reason))?),
+                Some(text) => drop(host_port(text).map_err(|reason| self.wrong(key, reason))?),
                 None if listen.ip().is_unspecified() => {
                     let reason = format!(
                         "hosts cannot dial {listen}: give the address and port that they reach"
                     );
-                    return Err((key, reason));
+                    return Err(self.wrong(key, reason));
                 }
                 None => {}
             }
@@ -212,7 +216,7 @@ impl Config {
         let mut names: Vec<_> = self.images.iter().map(|image| &image.name).collect();
         names.sort();
         if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
-            return Err(("image", format!("{twice:?} stands there twice")));
+            return Err(self.wrong("image", format!("{twice:?} stands there twice")));
         }
         self.mail_route().map(drop)
     }
@@ -220,14 +224,14 @@ impl Config {
     /// How mail is sent, if at all.
     ///
     /// # Errors
-    /// The key and a sentence.
-    pub fn mail_route(&self) -> Result<Option<MailRoute>, (&'static str, String)> {
+    /// [`ConfigError::Value`].
+    pub fn mail_route(&self) -> Result<Option<MailRoute>, ConfigError> {
         let Some(mail) = &self.mail else { return Ok(None) };
-        let (host, port) = host_port(&mail.smtp).map_err(|reason| ("mail.smtp", reason))?;
+        let (host, port) = host_port(&mail.smtp).map_err(|reason| self.wrong("mail.smtp", reason))?;
         let from: Mailbox = mail.from.parse().map_err(|_| {
             let reason =
                 format!("{:?} is no sender such as Tenure <tenure@example.org>", mail.from);
-            ("mail.from", reason)
+            self.wrong("mail.from", reason)
         })?;
         let domains = mail
             .domains
@@ -235,18 +239,6 @@ impl Config {
             .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
             .collect();
         Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
-    }
-
-    /// `address:port` of the command port as hosts reach it.
-    #[must_use]
-    pub fn command_address(&self) -> String {
-        self.link.command_address.clone().unwrap_or_else(|| self.link.command.to_string())
-    }
-
-    /// `address:port` of the enrolment port as hosts reach it.
-    #[must_use]
-    pub fn enrolment_address(&self) -> String {
-        self.link.enrolment_address.clone().unwrap_or_else(|| self.link.enrolment.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The controller of Tenure: lifecycle, deadlines, orders, notices, ledger, HTTP API.
 
+pub mod assembly;
 pub mod clock;
 pub mod config;
 pub mod core;

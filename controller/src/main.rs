@@ -1,1 +1,126 @@
-fn main() {}
+//! `tenure-controller`: the command line in front of the controller.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use tenure_controller::{
+    assembly::{self, Controller},
+    clock::Clock,
+    config::Config,
+    state, telemetry,
+};
+use tenure_protocol::time::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the life of tenants on a government cloud.
+#[derive(Debug, Parser)]
+#[command(name = "tenure-controller", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make keys, certificate authority, anchors and the first administrator's token, once
+    Init {
+        /// The directory to make them in
+        #[arg(long, value_name = "DIR", required_unless_present = "config")]
+        state_dir: Option<PathBuf>,
+        /// The configuration that names the directory
+        #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
+        config: Option<PathBuf>,
+        /// Name of the ledger in its checkpoints; it never changes
+        #[arg(long, value_name = "NAME", default_value = "tenure.internal/ledger")]
+        ledger_name: String,
+    },
+    /// Run the controller
+    Run {
+        /// Its configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// DEMONSTRATIONS ONLY: legal time starts at this instant (or now) and can be moved forward
+        /// over the API. Deadlines of a real tenant would be worth nothing
+        #[arg(long, value_name = "INSTANT", num_args = 0..=1)]
+        demo_clock: Option<Option<Timestamp>>,
+    },
+}
+
+fn main() -> ExitCode {
+    match start(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tenure-controller: {}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The whole chain of causes, each once.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    text
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        bail!("another TLS provider is installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.verb {
+        Verb::Init { state_dir, config, ledger_name } => {
+            let path = match (state_dir, config) {
+                (Some(path), _) => path,
+                (None, Some(file)) => Config::load(&file)?.state_dir,
+                (None, None) => bail!("give --state-dir or --config"),
+            };
+            runtime.block_on(assembly::init(&path, &ledger_name, Clock::system()))?;
+            let path = path.display();
+            println!("made {path}");
+            println!("  {path}/{}: give it to everybody who calls the API", state::CA);
+            println!("  {path}/{}: give it to everybody who verifies evidence", state::ANCHORS);
+            println!("  {path}/{}: the first administrator's token", state::ADMINISTRATOR_TOKEN);
+            println!("  {path}/ca.key: needed for a new intermediate alone; keep it offline");
+            Ok(())
+        }
+        Verb::Run { config, demo_clock } => {
+            let config = Config::load(&config)?;
+            telemetry::start(config.log.format, &config.log.filter)?;
+            runtime.block_on(run(&config, demo_clock))
+        }
+    }
+}
+
+async fn run(config: &Config, demo_clock: Option<Option<Timestamp>>) -> anyhow::Result<()> {
+    let clock = match demo_clock {
+        None => Clock::system(),
+        Some(start) => {
+            tracing::warn!("DEMO CLOCK: legal time is not real; no deadline of this run is lawful");
+            let clock = Clock::staged();
+            if let Some(start) = start {
+                clock.set_legal(start);
+            }
+            clock
+        }
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut controller = Controller::start(config, clock).await?;
+    let broken = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        part = controller.broken() => Some(part),
+    };
+    controller.stop().await;
+    match broken {
+        None => Ok(()),
+        Some(part) => bail!("{part} ended by itself; see the log"),
+    }
+}

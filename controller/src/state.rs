@@ -7,6 +7,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ed25519_dalek::{
@@ -28,7 +29,7 @@ use crate::{
 /// The root certificate, which clients of the API pin.
 pub const CA: &str = "ca.pem";
 /// The first administrator's token.
-pub const ADMINISTRATOR_TOKEN: &str = "administrator.token";
+pub const ADMINISTRATOR_TOKEN: &str = "admin.token";
 /// The public keys that verifiers of evidence need.
 pub const ANCHORS: &str = "anchors.json";
 const CA_KEY: &str = "ca.key";
@@ -109,7 +110,7 @@ pub struct State {
     /// The directory.
     pub path: PathBuf,
     /// Issues certificates.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// What the engine signs with.
     pub keys: Keys,
     /// What the ledger signs with.
@@ -118,7 +119,8 @@ pub struct State {
     pub ledger: LedgerKey,
     /// The link's.
     pub reset: ResetKeys,
-    _lock: Flock<File>,
+    /// Keeps other controllers from running on it.
+    pub lock: Flock<File>,
 }
 
 impl std::fmt::Debug for State {
@@ -136,7 +138,7 @@ pub fn create(path: &Path, ledger_name: &str, now: Timestamp) -> Result<(), Stat
     let failed = |source| StateError::Write { path: path.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let files = make(ledger_name, now)?;
-    for (name, ..) in &files {
+    for name in files.iter().map(|(name, ..)| *name).chain([ANCHORS, ADMINISTRATOR_TOKEN]) {
         if path.join(name).symlink_metadata().is_ok() {
             return Err(StateError::Exists { path: path.to_owned(), name });
         }
@@ -195,7 +197,7 @@ pub fn open(path: &Path) -> Result<State, StateError> {
     let reset = <[u8; 64]>::try_from(reset).map_err(|_| damaged(RESET_KEY))?;
     Ok(State {
         path: path.to_owned(),
-        authority,
+        authority: Arc::new(authority),
         keys: Keys {
             order: read_key(path, ORDER_KEY)?,
             attestation: read_key(path, ATTESTATION_KEY)?,
@@ -203,7 +205,7 @@ pub fn open(path: &Path) -> Result<State, StateError> {
         ledger_key,
         ledger,
         reset: ResetKeys { reset: Zeroizing::new(reset), connection_ids: u64::from_be_bytes(*ids) },
-        _lock: lock(path)?,
+        lock: lock(path)?,
     })
 }
 

@@ -89,6 +89,7 @@ async fn decide(
         Err(EngineError::Refused(refusal)) => {
             return Ok(refused(refusal.code.as_str(), &refusal.sentence));
         }
+        Err(EngineError::Invalid(sentence)) => return Ok(refused("join-token", &sentence)),
         Err(error) => return Err(error.into()),
     };
     let chain = link.authority.issue_host(host, &csr, link.clock.now())?;

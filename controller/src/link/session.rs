@@ -38,7 +38,10 @@ use super::{
     sessions::Closing,
     stream::{self, StreamError},
 };
-use crate::{clock::Clock, engine::EngineError};
+use crate::{
+    clock::Clock,
+    engine::{EngineError, record::Admission},
+};
 
 /// How long a new connection may take until its Hello is there.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -57,6 +60,9 @@ pub(super) enum SessionError {
     /// The certificate is none of a host.
     #[error("the certificate names no host")]
     NoHost,
+    /// The host was blocked while its session stood.
+    #[error("the host is blocked")]
+    Blocked,
     /// No Hello in time.
     #[error("no Hello within {} s", HELLO_LIMIT.as_secs())]
     Silent,
@@ -86,7 +92,11 @@ pub(super) enum SessionError {
 impl SessionError {
     const fn closing(&self) -> Closing {
         match self {
-            Self::NoHost | Self::Engine(EngineError::NotFound(_) | EngineError::Refused(_)) => {
+            Self::NoHost
+            | Self::Blocked
+            | Self::Engine(
+                EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
+            ) => {
                 Closing::UnknownHost
             }
             Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
@@ -236,6 +246,10 @@ impl Control<'_> {
         if let Some(observation) = alive.observation {
             self.link.engine.observed(self.host, observation).await?;
         }
+        // A live connection is never verified again by TLS.
+        if self.link.engine.host(self.host).await?.admission == Admission::Blocked {
+            return Err(SessionError::Blocked);
+        }
         let answer = KeepAlive {
             sent_at: self.link.clock.now(),
             answers: Some(alive.sent_at),
@@ -361,11 +375,15 @@ async fn read_lane(
 /// What to answer to a report, once it is durable.
 async fn taken(link: &Link, host: HostId, report: Report) -> Result<Vec<Frame>, SessionError> {
     let (order, sequence) = (report.order, report.sequence);
-    let reply = match link.engine.report(host, report).await {
+    // In a task of its own: what is committed must also be entered into the ledger, even if the
+    // connection ends meanwhile.
+    let engine = link.engine.clone();
+    let taken = tokio::spawn(async move { engine.report(host, report).await });
+    let reply = match taken.await.map_err(|_| SessionError::Stopping)? {
         Ok(reply) => reply,
-        Err(EngineError::Refused(refusal)) => {
-            tracing::warn!(%host, %order, sequence, %refusal, "a report was not taken");
-            let nack = Nack { kind: Kind::Report as u16, message: refusal.to_string() };
+        Err(error @ (EngineError::Refused(_) | EngineError::NotFound(_) | EngineError::Invalid(_))) => {
+            tracing::warn!(%host, %order, sequence, %error, "a report was not taken");
+            let nack = Nack { kind: Kind::Report as u16, message: error.to_string() };
             return Ok(vec![Frame::new(Kind::Nack, &nack)?]);
         }
         Err(error) => return Err(error.into()),

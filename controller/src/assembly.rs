@@ -1,0 +1,332 @@
+//! The controller put together: state directory, ledger, store and engine, then the shells around
+//! them. `main` is the command line in front of it; tests start it in their own process.
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use nix::fcntl::Flock;
+use quinn::{Endpoint, VarInt};
+use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+
+use crate::{
+    clock::Clock,
+    config::{Config, ConfigError},
+    core::{
+        fleet::Image,
+        lifecycle::{Actor, Role},
+    },
+    engine::{Engine, EngineError, Parts},
+    http::{self, App, Joining, Site},
+    ledger::{Ledger, LedgerError},
+    link::{
+        self, Link,
+        authority::Authority,
+        listener,
+        sessions::{Closing, Sessions},
+        tls,
+    },
+    notify::{
+        drain::{Drain, TRY_LIMIT},
+        mail::{MailChannel, MailError},
+        webhook::WebhookChannel,
+    },
+    state::{self, State, StateError},
+    store::{Store, StoreError},
+};
+
+/// The ledger, in the state directory.
+const LEDGER: &str = "ledger";
+/// The database, in the state directory.
+const DATABASE: &str = "tenure.db";
+/// How long open requests may take when the controller stops.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How often deadlines are looked at, at least.
+const TICK_MAX_MS: i64 = 1_000;
+/// And at most.
+const TICK_MIN_MS: i64 = 50;
+/// How long a new connection of the API may take until its TLS stands.
+const TLS_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the controller does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The ledger.
+    #[error("cannot open the ledger")]
+    Ledger(#[from] LedgerError),
+    /// The database.
+    #[error("cannot open the database")]
+    Store(#[from] StoreError),
+    /// The engine.
+    #[error("cannot start the engine")]
+    Engine(#[from] EngineError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// A port of the link.
+    #[error(transparent)]
+    Listen(#[from] listener::ListenError),
+    /// The API's port.
+    #[error("cannot listen on TCP {address} (the API)")]
+    Api {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+}
+
+/// A controller that runs.
+#[derive(Debug)]
+pub struct Controller {
+    engine: Engine,
+    api: SocketAddr,
+    http: Handle<SocketAddr>,
+    command: Endpoint,
+    enrolment: Endpoint,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<&'static str>,
+    _lock: Flock<File>,
+}
+
+/// Makes the state of a new controller: keys, certificate authority, anchors, the first token.
+///
+/// # Errors
+/// [`StartError`]; an existing state is left alone.
+pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), StartError> {
+    state::create(path, ledger_name, clock.now())?;
+    let state = state::open(path)?;
+    let anchors = anchors(&state)?.to_json();
+    state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
+    let (engine, _lock) = engine(state, Vec::new(), clock).await?;
+    let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
+    let name = "administrator".to_owned();
+    let token = engine.create_token(init, name, Role::Administrator, None).await?;
+    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
+    Ok(())
+}
+
+fn anchors(state: &State) -> Result<Anchors, StateError> {
+    let key = state.keys.attestation.verifying_key();
+    let key = PublicKey::from_bytes(key.as_bytes())
+        .map_err(|_| StateError::MakeKey { name: state::ANCHORS })?;
+    Ok(Anchors::new(state.ledger.clone(), key))
+}
+
+async fn engine(
+    state: State,
+    images: Vec<Image>,
+    clock: Clock,
+) -> Result<(Engine, Flock<File>), StartError> {
+    let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
+    let store = Store::open(&state.path.join(DATABASE)).await?;
+    let engine = Engine::open(Parts { store, ledger, keys: state.keys, clock, images }).await?;
+    Ok((engine, state.lock))
+}
+
+impl Controller {
+    /// Opens everything and starts serving.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
+        let mail = mail.transpose()?;
+        let roots = config.webhook.roots()?;
+        let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
+        let state = state::open(&config.state_dir)?;
+        let authority = state.authority.clone();
+        let certificate =
+            tls::ServerCertificate::new(authority.clone(), config.server_names.clone(), clock.now())?;
+        let tls_command = tls::command_port(&authority, certificate.clone())?;
+        let tls_enrolment = tls::enrolment_port(certificate.clone())?;
+        let command = listener::open(config.link.command, "command", tls_command, &state.reset)?;
+        let enrolment =
+            listener::open(config.link.enrolment, "enrolment", tls_enrolment, &state.reset)?;
+        let (api_socket, api) = bind_api(config.api.listen)?;
+        let site = Site {
+            destinations: config.webhook.policy(),
+            joining: joining(config, &state, &authority, [&command, &enrolment]),
+            anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
+        };
+        let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
+        let (engine, lock) = engine(state, config.images.clone(), clock.clone()).await?;
+
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
+        let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
+        let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
+        tasks.spawn(async move {
+            served.await;
+            "the link"
+        });
+        let drain = Drain::new(engine.clone(), mail, webhook).run(stopping.clone());
+        tasks.spawn(async move {
+            drain.await;
+            "the drain of notices"
+        });
+        let ticks = tick(engine.clone(), certificate, stopping);
+        tasks.spawn(async move {
+            ticks.await;
+            "the wake-up of deadlines"
+        });
+        let addresses = [&command, &enrolment].map(|port| port.local_addr().ok());
+        tracing::info!(%api, ?addresses, "the controller is up");
+        Ok(Self { engine, api, http, command, enrolment, stop, tasks, _lock: lock })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// What decides and keeps.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where the enrolment port listens.
+    #[must_use]
+    pub fn enrolment(&self) -> Option<SocketAddr> {
+        self.enrolment.local_addr().ok()
+    }
+
+    /// Where the command port listens.
+    #[must_use]
+    pub fn command(&self) -> Option<SocketAddr> {
+        self.command.local_addr().ok()
+    }
+
+    /// Waits until a part has ended by itself, which none should, and says which.
+    pub async fn broken(&mut self) -> &'static str {
+        match self.tasks.join_next().await {
+            Some(Ok(part)) => part,
+            Some(Err(_)) | None => "a part",
+        }
+    }
+
+    /// Stops: open requests may end, agents are told to connect again later.
+    pub async fn stop(mut self) {
+        tracing::info!("the controller stops");
+        self.stop.send_replace(true);
+        self.http.graceful_shutdown(Some(STOP_LIMIT));
+        let (code, reason) = Closing::Stopping.wire();
+        for port in [&self.command, &self.enrolment] {
+            port.close(VarInt::from_u32(code), reason.as_bytes());
+        }
+        let ended = async {
+            self.command.wait_idle().await;
+            self.enrolment.wait_idle().await;
+            while self.tasks.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(2 * STOP_LIMIT, ended).await.is_err() {
+            tracing::warn!("some parts did not end in time");
+        }
+    }
+}
+
+fn bind_api(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Api { address, source };
+    let socket = TcpListener::bind(address).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
+}
+
+fn serve_api(
+    tasks: &mut JoinSet<&'static str>,
+    socket: TcpListener,
+    tls: RustlsConfig,
+    engine: &Engine,
+    site: Site,
+) -> Result<Handle<SocketAddr>, StartError> {
+    let address = socket.local_addr();
+    let handle = Handle::new();
+    let server = axum_server::from_tcp_rustls(socket, tls).map_err(|source| StartError::Api {
+        address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
+        source,
+    })?;
+    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
+    let serving = server
+        .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
+        .handle(handle.clone())
+        .serve(router.into_make_service());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the API ended");
+        }
+        "the API"
+    });
+    Ok(handle)
+}
+
+fn joining(
+    config: &Config,
+    state: &State,
+    authority: &Authority,
+    [command, enrolment]: [&Endpoint; 2],
+) -> Joining {
+    // A port that the system has chosen is known by now alone.
+    let address = |given: &Option<String>, port: &Endpoint, listen: SocketAddr| {
+        let bound = || port.local_addr().unwrap_or(listen).to_string();
+        given.clone().unwrap_or_else(bound)
+    };
+    let link = &config.link;
+    Joining {
+        enrolment_address: address(&link.enrolment_address, enrolment, link.enrolment),
+        command_address: address(&link.command_address, command, link.command),
+        server_name: config.server_names.first().cloned().unwrap_or_default(),
+        root: authority.root().to_vec(),
+        ledger_key: state.ledger.to_string(),
+    }
+}
+
+/// Lets deadlines happen, and renews the controller's own certificate.
+async fn tick(
+    engine: Engine,
+    certificate: Arc<tls::ServerCertificate>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut wake = engine.deadlines_wake();
+    while !*stop.borrow_and_update() {
+        wake.borrow_and_update();
+        if let Err(error) = engine.tick().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "deadlines cannot be looked at; trying again");
+        }
+        let now = engine.clock().now();
+        if let Err(error) = certificate.renew(now) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "cannot renew the controller's certificate; trying again");
+        }
+        let next = engine.next_wake().await.unwrap_or_default();
+        let pause_ms = next
+            .map_or(TICK_MAX_MS, |at| at.ms_since(now))
+            .clamp(TICK_MIN_MS, TICK_MAX_MS)
+            .unsigned_abs();
+        tokio::select! {
+            _ = stop.changed() => {}
+            changed = wake.changed() => if changed.is_err() { return },
+            () = sleep(Duration::from_millis(pause_ms)) => {}
+        }
+    }
+}
