@@ -152,8 +152,11 @@ impl Controller {
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
-        let certificate =
-            tls::ServerCertificate::new(authority.clone(), config.server_names.clone(), clock.now())?;
+        let certificate = tls::ServerCertificate::new(
+            authority.clone(),
+            config.server_names.clone(),
+            clock.now(),
+        )?;
         let tls_command = tls::command_port(&authority, certificate.clone())?;
         let tls_enrolment = tls::enrolment_port(certificate.clone())?;
         let command = listener::open(config.link.command, "command", tls_command, &state.reset)?;

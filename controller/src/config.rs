@@ -227,7 +227,8 @@ impl Config {
     /// [`ConfigError::Value`].
     pub fn mail_route(&self) -> Result<Option<MailRoute>, ConfigError> {
         let Some(mail) = &self.mail else { return Ok(None) };
-        let (host, port) = host_port(&mail.smtp).map_err(|reason| self.wrong("mail.smtp", reason))?;
+        let (host, port) =
+            host_port(&mail.smtp).map_err(|reason| self.wrong("mail.smtp", reason))?;
         let from: Mailbox = mail.from.parse().map_err(|_| {
             let reason =
                 format!("{:?} is no sender such as Tenure <tenure@example.org>", mail.from);

@@ -40,7 +40,7 @@ use crate::{
         tenant::{Phase, Tenant},
     },
     keys::Keys,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     store::{
         self, Store,
         record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
@@ -185,9 +185,12 @@ impl Engine {
     /// A tile of the ledger, by its path (C2SP tlog-tiles).
     ///
     /// # Errors
-    /// [`EngineError::Ledger`] if there is no such tile.
+    /// [`EngineError::NotFound`], [`EngineError::Ledger`].
     pub async fn ledger_tile(&self, path: String) -> Result<Vec<u8>, EngineError> {
-        Ok(self.ledger().tile(&path)?)
+        self.ledger().tile(&path).map_err(|error| match error {
+            LedgerError::NoTile { .. } => EngineError::NotFound("tile"),
+            error => error.into(),
+        })
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {

@@ -73,6 +73,8 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         bail!("another TLS provider is installed already");
     }
+    // The database and the ledger are nobody else's.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.verb {
         Verb::Init { state_dir, config, ledger_name } => {

@@ -215,12 +215,14 @@ pub fn open(path: &Path) -> Result<State, StateError> {
 /// [`StateError::Write`].
 pub fn write_new(dir: &Path, name: &str, mode: u32, bytes: &[u8]) -> Result<(), StateError> {
     let path = dir.join(name);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&path)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).and_then(
+        |mut file| {
+            // The umask may have taken away what others are to read.
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        },
+    );
     written.map_err(|source| StateError::Write { path, source })
 }
 

@@ -237,7 +237,7 @@ fn civil_day(at: Timestamp) -> Date {
 #[utoipa::path(get, path = "/v1/ledger/checkpoint", tag = "ledger",
     responses((status = 200, body = String), (status = "4XX", body = Problem)))]
 pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
-    let note = app.engine.checkpoint();
+    let note = app.engine.ledger_checkpoint().await?;
     let headers =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, note).into_response())
@@ -249,13 +249,7 @@ pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = "4XX", body = Problem)))]
 pub async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<Response, Problem> {
-    let bytes = match app.engine.tile(&path) {
-        Ok(bytes) => bytes,
-        Err(EngineError::Ledger(LedgerError::NoTile { .. })) => {
-            return Err(Problem::not_found("tile"));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let bytes = app.engine.ledger_tile(path).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),

@@ -31,7 +31,7 @@ pub enum Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// The method; GET covers HEAD.
-    pub method: Verb,
+    pub verb: Verb,
     /// The route, as the router has it.
     pub path: &'static str,
     /// Who.
@@ -70,11 +70,11 @@ const ALL: Who = Who::Roles(&[
 ]);
 
 const fn get(path: &'static str, who: Who) -> Rule {
-    Rule { method: Verb::Get, path, who }
+    Rule { verb: Verb::Get, path, who }
 }
 
 const fn post(path: &'static str, who: Who) -> Rule {
-    Rule { method: Verb::Post, path, who }
+    Rule { verb: Verb::Post, path, who }
 }
 
 /// The table.
@@ -149,7 +149,7 @@ fn find(method: &Method, path: &str) -> Result<&'static Rule, Problem> {
     };
     TABLE
         .iter()
-        .find(|rule| rule.path == path && Some(rule.method) == wanted)
+        .find(|rule| rule.path == path && Some(rule.verb) == wanted)
         .ok_or_else(method_not_allowed)
 }
 

@@ -96,9 +96,7 @@ impl SessionError {
             | Self::Blocked
             | Self::Engine(
                 EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
-            ) => {
-                Closing::UnknownHost
-            }
+            ) => Closing::UnknownHost,
             Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
                 Closing::Protocol
             }
@@ -381,7 +379,9 @@ async fn taken(link: &Link, host: HostId, report: Report) -> Result<Vec<Frame>, 
     let taken = tokio::spawn(async move { engine.report(host, report).await });
     let reply = match taken.await.map_err(|_| SessionError::Stopping)? {
         Ok(reply) => reply,
-        Err(error @ (EngineError::Refused(_) | EngineError::NotFound(_) | EngineError::Invalid(_))) => {
+        Err(
+            error @ (EngineError::Refused(_) | EngineError::NotFound(_) | EngineError::Invalid(_)),
+        ) => {
             tracing::warn!(%host, %order, sequence, %error, "a report was not taken");
             let nack = Nack { kind: Kind::Report as u16, message: error.to_string() };
             return Ok(vec![Frame::new(Kind::Nack, &nack)?]);

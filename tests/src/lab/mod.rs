@@ -5,6 +5,7 @@ pub mod api;
 pub mod daemon;
 pub mod frames;
 pub mod guest;
+pub mod in_process;
 pub mod mail;
 pub mod net;
 pub mod probe;

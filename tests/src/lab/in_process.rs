@@ -1,0 +1,195 @@
+//! A controller in this process, on ports of its own, and its API as a client sees it.
+
+use std::{io::Read as _, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenure_controller::{
+    assembly::{self, Controller},
+    clock::Clock,
+    config::Config,
+};
+use tokio::runtime::Runtime;
+use ureq::{
+    Agent,
+    http::{HeaderMap, Request},
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+/// Legal time at which these controllers start: a working day of a settled year.
+const LEGAL_START: &str = "2026-08-24T01:00:00Z";
+/// The one image of the catalogue.
+const IMAGE: &str = "tiny-1";
+
+/// A controller that runs in this process. Dropping it stops it.
+pub struct InProcess {
+    /// The first administrator's token.
+    pub admin: String,
+    /// Both its clocks.
+    pub clock: Clock,
+    /// Its state directory.
+    pub state: PathBuf,
+    api: SocketAddr,
+    agent: Agent,
+    controller: Option<Controller>,
+    runtime: Runtime,
+    _dir: TempDir,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The head.
+    pub headers: HeaderMap,
+    /// The body, if it is JSON.
+    pub json: Value,
+}
+
+impl InProcess {
+    /// Makes the state and starts the controller on `clock`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(clock: Clock) -> anyhow::Result<Self> {
+        // Another test of this process may have done so.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir()?;
+        let state = dir.path().join("state");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        clock.set_legal(LEGAL_START.parse()?);
+        runtime.block_on(assembly::init(&state, "test.example/ledger", clock.clone()))?;
+        let config: Config = toml::from_str(&config(&state.to_string_lossy()))?;
+        let controller = runtime.block_on(Controller::start(&config, clock.clone()))?;
+        let root = CertificateDer::from_pem_file(state.join("ca.pem"))?;
+        let roots = RootCerts::new_with_certs(&[Certificate::from_der(&root).to_owned()]);
+        let agent = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            // The API closes connections on which it has not read a refused body.
+            .max_idle_connections(0)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .new_agent();
+        let admin = std::fs::read_to_string(state.join("admin.token"))?.trim().to_owned();
+        let api = controller.api();
+        let controller = Some(controller);
+        Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
+    }
+
+    /// The controller's runtime, for a client of the link.
+    #[must_use]
+    pub const fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("https://127.0.0.1:{}{path}", self.api.port()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = if body.is_empty() && method != "POST" {
+            self.agent.run(request.body(())?)
+        } else {
+            self.agent.run(request.body(body.to_vec())?)
+        };
+        let (head, body) = answer.with_context(|| format!("{method} {path}"))?.into_parts();
+        let mut bytes = Vec::new();
+        body.into_reader().read_to_end(&mut bytes)?;
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json })
+    }
+
+    /// GETs as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn get(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
+        self.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
+    }
+
+    /// POSTs JSON as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn post(&self, token: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.send("POST", path, &headers, body.to_string().as_bytes())
+    }
+
+    /// A new token.
+    ///
+    /// # Errors
+    /// If the API refuses.
+    pub fn token(&self, name: &str, role: &str, customer: Option<&str>) -> anyhow::Result<String> {
+        let body = json!({ "name": name, "role": role, "customer": customer });
+        let answer = self.post(&self.admin, "/v1/tokens", &body)?;
+        answer.json["token"].as_str().map(str::to_owned).with_context(|| format!("{answer:?}"))
+    }
+
+    /// A join token, as text.
+    ///
+    /// # Errors
+    /// If the API refuses.
+    pub fn join_token(&self, host: &str) -> anyhow::Result<String> {
+        let answer = self.post(&self.admin, "/v1/hosts/tokens", &json!({ "host_name": host }))?;
+        answer.json["token"].as_str().map(str::to_owned).with_context(|| format!("{answer:?}"))
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        if let Some(controller) = self.controller.take() {
+            self.runtime.block_on(controller.stop());
+        }
+    }
+}
+
+/// An application that every check accepts.
+#[must_use]
+pub fn application(customer: &str) -> Value {
+    json!({
+        "customer": customer,
+        "system": {"name": "Archive portal", "code": "archive"},
+        "contacts": [{
+            "name": "Duty officer",
+            "webhook": {
+                "url": "https://192.0.2.1/tenure",
+                "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            },
+        }],
+        "instances": [{
+            "role": "web", "count": 1, "vcpus": 1, "memory_mib": 128, "image": IMAGE,
+            "volumes_mib": [64], "ingress": [{"protocol": "tcp", "port": 80}],
+        }],
+    })
+}
+
+fn config(state: &str) -> String {
+    let digest = "0".repeat(64);
+    format!(
+        "state_dir = {state:?}\n\
+         server_names = [\"localhost\", \"127.0.0.1\"]\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n\
+         [link]\ncommand = \"127.0.0.1:0\"\nenrolment = \"127.0.0.1:0\"\n\
+         [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n"
+    )
+}

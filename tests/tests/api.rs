@@ -1,0 +1,285 @@
+//! The HTTP API from outside, over TLS: who may do what, and what happens to bad input.
+
+use serde_json::{Value, json};
+use tenure_controller::{
+    clock::Clock,
+    core::lifecycle::Role,
+    http::{
+        openapi,
+        policy::{TABLE, Verb, Who},
+    },
+};
+use tenure_tests::lab::in_process::{Answer, InProcess, application};
+
+const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const ROLES: [Role; 6] = [
+    Role::Customer,
+    Role::Reviewer,
+    Role::Operator,
+    Role::Security,
+    Role::Auditor,
+    Role::Administrator,
+];
+
+fn site() -> InProcess {
+    InProcess::start(Clock::staged()).expect("a controller")
+}
+
+/// A problem document of this status and code.
+fn problem(answer: &Answer, status: u16, code: &str) -> String {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{answer:?}");
+    assert_eq!(answer.json["code"], code, "{answer:?}");
+    assert_eq!(answer.json["status"], status, "{answer:?}");
+    let detail = answer.json["detail"].as_str().unwrap_or_default();
+    assert!(!detail.is_empty(), "{answer:?}");
+    detail.to_owned()
+}
+
+#[test]
+fn a_wrong_token_and_no_token_are_refused_with_a_challenge() {
+    let site = site();
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer nonsense")],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "Basic dTpw")],
+    ] {
+        let answer = site.send("GET", "/v1/tenants", headers, b"").expect("an answer");
+        problem(&answer, 401, "unauthenticated");
+        assert!(answer.headers.contains_key("www-authenticate"), "{answer:?}");
+    }
+}
+
+#[test]
+fn every_route_admits_its_roles_and_no_other() {
+    let site = site();
+    let tokens: Vec<(Role, String)> = ROLES
+        .into_iter()
+        .map(|role| {
+            let customer = (role == Role::Customer).then_some("city-archive");
+            (role, site.token(role.as_str(), role.as_str(), customer).expect("a token"))
+        })
+        .collect();
+    for rule in TABLE {
+        let path = rule.path.replace("{id}", NOBODY).replace("{*path}", "0/000");
+        let verb = match rule.verb {
+            Verb::Get => "GET",
+            Verb::Post => "POST",
+        };
+        let call = |headers: &[(&str, &str)]| {
+            let json = [headers, &[("content-type", "application/json")]].concat();
+            site.send(verb, &path, &json, if verb == "POST" { b"{}" } else { b"" })
+                .expect("an answer")
+        };
+        let Who::Roles(roles) = rule.who else {
+            assert_eq!(call(&[]).status, 200, "{path} is open");
+            continue;
+        };
+        problem(&call(&[]), 401, "unauthenticated");
+        for (role, token) in &tokens {
+            let answer = call(&[("authorization", &format!("Bearer {token}"))]);
+            assert!(answer.status < 500, "{path} as {role:?}: {answer:?}");
+            if roles.contains(role) {
+                assert!(
+                    ![401, 403, 405].contains(&answer.status),
+                    "{path} as {role:?}: {answer:?}"
+                );
+            } else {
+                problem(&answer, 403, "wrong-role");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_document_the_table_and_the_committed_copy_are_one() {
+    let text = openapi::text();
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut described: Vec<(String, String)> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, verbs)| {
+            let verbs = verbs.as_object().expect("verbs").keys();
+            verbs.map(move |verb| (path.clone(), verb.clone()))
+        })
+        .collect();
+    let mut ruled: Vec<(String, String)> = TABLE
+        .iter()
+        .map(|rule| {
+            let verb = match rule.verb {
+                Verb::Get => "get",
+                Verb::Post => "post",
+            };
+            (rule.path.replace("{*path}", "{path}"), verb.to_owned())
+        })
+        .collect();
+    described.sort();
+    ruled.sort();
+    assert_eq!(described, ruled);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../controller/openapi.json");
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    if committed != text {
+        let beside = std::env::temp_dir().join("openapi.json");
+        #[allow(clippy::disallowed_methods, reason = "a copy to look at, beside the failure")]
+        std::fs::write(&beside, &text).expect("written");
+        panic!("the API has changed: compare {} with {file}, and copy it", beside.display());
+    }
+}
+
+#[test]
+fn a_body_that_is_not_usable_is_refused_and_the_answer_says_where() {
+    let site = site();
+    let token = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let bearer = format!("Bearer {token}");
+    let send = |media: &str, body: &[u8]| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", media)];
+        site.send("POST", "/v1/applications", &headers, body).expect("an answer")
+    };
+    let json = "application/json";
+    let detail = problem(&send(json, b"{\"customer\": "), 400, "malformed-json");
+    assert!(detail.contains("line 1 column 13"), "{detail}");
+    problem(&send(json, b""), 400, "malformed-json");
+    problem(&send(json, b"\xff\xfe"), 400, "malformed-json");
+    problem(&send(json, "[".repeat(60_000).as_bytes()), 400, "invalid-body");
+    let mut unknown = application("city-archive");
+    unknown["instances"][0]["gpu"] = json!(1);
+    let detail = problem(&send(json, unknown.to_string().as_bytes()), 400, "invalid-body");
+    assert!(detail.contains("unknown field `gpu`"), "{detail}");
+    let mut negative = application("city-archive");
+    negative["instances"][0]["vcpus"] = json!(-1);
+    problem(&send(json, negative.to_string().as_bytes()), 400, "invalid-body");
+    let good = application("city-archive").to_string();
+    problem(&send("text/plain", good.as_bytes()), 415, "unsupported-media-type");
+    problem(&send(json, " ".repeat(64 * 1024 + 1).as_bytes()), 413, "body-too-large");
+    let tenants = site.get(&token, "/v1/tenants").expect("an answer");
+    assert_eq!(tenants.json, json!([]), "nothing was taken");
+}
+
+#[test]
+fn an_impossible_application_is_refused_with_what_to_do() {
+    let site = site();
+    let token = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let refused = |change: &dyn Fn(&mut Value), code: &str| {
+        let mut form = application("city-archive");
+        change(&mut form);
+        let answer = site.post(&token, "/v1/applications", &form).expect("an answer");
+        problem(&answer, 422, code)
+    };
+    refused(&|form| form["instances"][0]["vcpus"] = json!(0), "invalid-application");
+    refused(&|form| form["instances"][0]["image"] = json!("windows-95"), "unknown-image");
+    refused(&|form| form["contacts"] = json!([]), "invalid-application");
+    for url in ["https://127.0.0.1/x", "https://169.254.169.254/", "http://192.0.2.1/", "nonsense"]
+    {
+        refused(&|form| form["contacts"][0]["webhook"]["url"] = json!(url), "invalid-application");
+    }
+    let secret = "not-a-secret";
+    refused(
+        &|form| form["contacts"][0]["webhook"]["secret"] = json!(secret),
+        "invalid-application",
+    );
+    refused(&|form| form["contacts"][0]["email"] = json!("a\r\nb@c.d"), "invalid-application");
+    assert_eq!(site.get(&token, "/v1/tenants").expect("an answer").json, json!([]));
+}
+
+#[test]
+fn a_customer_sees_its_own_tenants_and_nothing_of_others() {
+    let site = site();
+    let ours = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let theirs = site.token("chen.jing", "customer", Some("water-bureau")).expect("a token");
+    let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
+    assert_eq!(made.status, 201, "{made:?}");
+    let path = made.headers["location"].to_str().expect("text").to_owned();
+    assert_eq!(path, format!("/v1/tenants/{}", made.json["id"].as_str().expect("an id")));
+    assert_eq!(made.json["phase"], "submitted");
+    assert!(!made.json.to_string().contains("whsec_MfKQ"), "no secret is shown");
+    assert_eq!(site.get(&theirs, "/v1/tenants").expect("an answer").json, json!([]));
+    for part in ["", "/journal", "/deadlines", "/orders", "/notices", "/evidence", "/bundle"] {
+        let answer = site.get(&theirs, &format!("{path}{part}")).expect("an answer");
+        problem(&answer, 404, "not-found");
+    }
+    let leave = json!({"stop_day": "2026-10-20", "reason": "x"});
+    let answer = site.post(&theirs, &format!("{path}/offboarding"), &leave).expect("an answer");
+    problem(&answer, 404, "not-found");
+    let nobody = site.get(&theirs, &format!("/v1/tenants/{NOBODY}")).expect("an answer");
+    let foreign = site.get(&theirs, &path).expect("an answer");
+    assert_eq!(nobody.json, foreign.json, "the answers do not tell them apart");
+    let stolen = site.post(&theirs, "/v1/applications", &application("city-archive"));
+    assert!((400..500).contains(&stolen.expect("an answer").status), "not for another customer");
+}
+
+#[test]
+fn a_change_of_an_older_version_is_refused() {
+    let site = site();
+    let customer = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let reviewer = site.token("li.na", "reviewer", None).expect("a token");
+    let made =
+        site.post(&customer, "/v1/applications", &application("city-archive")).expect("made");
+    let path = made.headers["location"].to_str().expect("text").to_owned();
+    let seen = site.get(&reviewer, &path).expect("an answer");
+    let tag = seen.headers["etag"].to_str().expect("text").to_owned();
+    let review = json!({"decision": "return", "opinion": "say more"}).to_string();
+    let send = |tag: &str| {
+        let bearer = format!("Bearer {reviewer}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("if-match", tag),
+        ];
+        let path = format!("{path}/review");
+        site.send("POST", &path, &headers, review.as_bytes()).expect("an answer")
+    };
+    problem(&send("\"999\""), 412, "version-mismatch");
+    problem(&send("W/nonsense"), 400, "invalid-if-match");
+    let answer = send(&tag);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json["phase"], "correction-requested");
+    problem(&send(&tag), 412, "version-mismatch");
+}
+
+#[test]
+fn no_input_makes_the_controller_fail() {
+    let site = site();
+    let bearer = format!("Bearer {}", site.admin);
+    let long = format!("/v1/tenants/{}", "a".repeat(4000));
+    for path in [
+        "/v1/tenants/%00",
+        "/v1/tenants/%ff%fe",
+        "/v1/tenants/..%2f..%2fetc",
+        "/v1/orders/1",
+        "/v1/tenants?phase=nowhere",
+        "/v1/tenants?fase=trial",
+        "/v1/tenants?phase=a&phase=b",
+        "/v1/tenants?%ff",
+        "/v1/ledger/tile/../../ca.key",
+        "/v1/ledger/tile/%2e%2e/ca.key",
+        "/v1/ledger/tile/99/999",
+        "/v1/ledger/tile/0/x999/x999/999.p/300",
+        "/nowhere",
+        "//",
+        &long,
+    ] {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+            let headers =
+                [("authorization", bearer.as_str()), ("content-type", "application/json")];
+            let answer = site.send(method, path, &headers, b"null").expect("an answer");
+            assert!((400..500).contains(&answer.status), "{method} {path}: {answer:?}");
+        }
+    }
+    for (path, body) in [
+        ("/v1/hosts/tokens", json!({"host_name": "a b\u{0}"})),
+        ("/v1/hosts/tokens", json!({"host_name": "x".repeat(10_000)})),
+        ("/v1/tokens", json!({"name": "", "role": "operator"})),
+        ("/v1/tokens", json!({"name": "x", "role": "controller"})),
+        ("/v1/tokens", json!({"name": "x", "role": "customer"})),
+        ("/v1/demo/clock", json!({"advance_days": 0})),
+        ("/v1/demo/clock", json!({"advance_days": 4_294_967_295_u32})),
+        ("/v1/demo/clock", json!({"advance_days": 1e300})),
+    ] {
+        let answer = site.post(&site.admin, path, &body).expect("an answer");
+        assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");
+    }
+    assert_eq!(site.send("GET", "/healthz", &[], b"").expect("an answer").status, 200);
+}
