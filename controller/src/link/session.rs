@@ -50,7 +50,7 @@ const LANE_QUEUE: usize = 64;
 /// Frames that a session may fail to understand before it is ended.
 const MAX_NACKS: u32 = 16;
 /// How often the wall clock is compared with the end of the certificate.
-const EXPIRY_CHECK: Duration = Duration::from_secs(30);
+const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 /// The cut lane's packets leave before all others.
 const CUT_PRIORITY: i32 = 10;
 
