@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::host::qemu::AcceleratorSetting;
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFailure {
@@ -74,28 +76,18 @@ pub struct HostdConfig {
     /// QEMU.
     #[serde(default = "qemu")]
     pub qemu: PathBuf,
-    /// How guests are run.
+    /// qemu-img.
+    #[serde(default = "qemu_img")]
+    pub qemu_img: PathBuf,
+    /// What guests are accelerated with.
     #[serde(default)]
-    pub accelerator: Acceleration,
+    pub accelerator: AcceleratorSetting,
     /// tracing-subscriber's filter, such as `info` or `info,tenure_agent::engine=debug`.
     #[serde(default = "log")]
     pub log: String,
     /// How to log.
     #[serde(default)]
     pub log_format: LogFormat,
-}
-
-/// How guests are run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Acceleration {
-    /// KVM if it can be used, emulation otherwise.
-    #[default]
-    Auto,
-    /// KVM, or no start.
-    Kvm,
-    /// Emulation.
-    Tcg,
 }
 
 /// Configuration of tenure-agent.
@@ -117,6 +109,12 @@ pub struct AgentConfig {
 }
 
 impl HostdConfig {
+    /// Instances' run directories.
+    #[must_use]
+    pub fn instances_dir(&self) -> PathBuf {
+        self.run_dir.join("instances")
+    }
+
     /// The socket for tenure-agent.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -169,6 +167,10 @@ fn image_dir() -> PathBuf {
 
 fn qemu() -> PathBuf {
     "/usr/bin/qemu-system-x86_64".into()
+}
+
+fn qemu_img() -> PathBuf {
+    "/usr/bin/qemu-img".into()
 }
 
 fn log() -> String {

@@ -1,3 +1,45 @@
-//! The network side of the agent.
+//! tenure-agent: the network side of the agent. No privileges: start it as its own user.
 
-fn main() {}
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use tenure_agent::{
+    config::{self, AgentConfig},
+    join::{self, Invitation},
+    link::Link,
+    telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The network side of the Tenure agent.
+#[derive(Debug, Parser)]
+#[command(name = "tenure-agent", version)]
+struct Arguments {
+    /// Configuration file.
+    #[arg(long, default_value = "/etc/tenure/agent.toml")]
+    config: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let config: AgentConfig = config::load(&arguments.config)?;
+    telemetry::start(&config.log, config.log_format)?;
+    if nix::unistd::geteuid().is_root() {
+        bail!("tenure-agent must not run as root: start it as its own user (agent_uid)");
+    }
+    let path = join::invitation_path(&config.state_dir);
+    if !path.exists() {
+        return Err(join::JoinFailure::NotJoined.into());
+    }
+    let invitation: Invitation = config::load(&path)?;
+    let link = Link { state_dir: config.state_dir, socket: config.socket, invitation };
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        () = link.run() => {}
+        _ = terminate.recv() => tracing::info!("asked to end"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("asked to end"),
+    }
+    Ok(())
+}

@@ -1,3 +1,116 @@
-//! The privileged side of the agent.
+//! tenure-hostd: the privileged side of the agent. No network: a unix socket is its only way out.
 
-fn main() {}
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use tenure_agent::{
+    clock,
+    config::{self, HostdConfig},
+    engine::{Engine, EngineFailure, Identity, Parts},
+    host::{observe, preflight, real::RealHost},
+    join,
+    journal::Journal,
+    sign::HostKey,
+    socket, telemetry,
+};
+use tenure_protocol::wire::v1::{Hello, Lane};
+
+/// The privileged side of the Tenure agent.
+#[derive(Debug, Parser)]
+#[command(name = "tenure-hostd", version)]
+struct Arguments {
+    /// Configuration file.
+    #[arg(long, global = true, default_value = "/etc/tenure/hostd.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Join this host to a controller, with a token from `tenurectl host token`. No network is used.
+    Join {
+        /// File that holds the token; `-` has no meaning here, and the token is never an argument.
+        #[arg(long)]
+        token_file: PathBuf,
+    },
+    /// Check that this host fits, and start nothing.
+    Check,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let config: HostdConfig = config::load(&arguments.config)?;
+    telemetry::start(&config.log, config.log_format)?;
+    match arguments.command {
+        Some(Command::Join { token_file }) => {
+            let pins = join::join(&config, &token_file, clock::now())?;
+            println!("joined as {}; start tenure-hostd and tenure-agent", pins.host_name);
+            Ok(())
+        }
+        Some(Command::Check) => {
+            preflight::check(&config)?;
+            println!("this host fits");
+            Ok(())
+        }
+        None => run(&config),
+    }
+}
+
+fn run(config: &HostdConfig) -> Result<()> {
+    let pins = join::load(&config.state_dir)?;
+    preflight::check(config)?;
+    let pins_path = join::pins_path(&config.state_dir);
+    let host_id = join::load_host_id(&config.state_dir)?;
+    let identity = Arc::new(Identity {
+        host: host_id.map_or_else(OnceLock::new, OnceLock::from),
+        key: HostKey::load(&join::key_path(&config.state_dir))?,
+        order_key: pins.order_key(&pins_path)?,
+        ledger_key: pins.ledger_key.parse().context("the pinned ledger key cannot be used")?,
+        agent: observe::agent_identity()?,
+    });
+    let cut_journal = Journal::open(&config.state_dir.join("cut.redb"))?;
+    let work_journal = Journal::open(&config.state_dir.join("work.redb"))?;
+    let host = Arc::new(RealHost::open(config)?);
+    // The cuts come first: all that may take its time is asked after they are asserted.
+    let engine = Engine::start(Parts {
+        host: Arc::clone(&host),
+        cut_journal,
+        work_journal,
+        identity: Arc::clone(&identity),
+    })?;
+    let accelerator = host.accelerator()?;
+    let (ram, volumes) = (&config.ram_dir, &config.volume_dir);
+    let kernel = &identity.agent.kernel;
+    let hello = Hello {
+        agent_version: identity.agent.version.clone(),
+        boot_id: identity.agent.boot_id.clone(),
+        facts: observe::facts(ram, volumes, accelerator, kernel)?,
+    };
+    let desk = Arc::new(socket::Desk {
+        cut: engine.inbox(Lane::Cut),
+        work: engine.inbox(Lane::Work),
+        identity,
+        hello,
+        view: engine.view(),
+        root: pins.ca_der,
+        state_dir: config.state_dir.clone(),
+    });
+    let listener = socket::listen(&config.socket(), config.agent_gid)?;
+    let allowed = [config.agent_uid];
+    thread::Builder::new().name("listener".to_owned()).spawn(move || {
+        let error = socket::serve(&listener, &allowed, &desk);
+        tracing::error!(%error, "the socket failed");
+        std::process::exit(1);
+    })?;
+    tracing::info!(host = pins.host_name, socket = %config.socket().display(), "tenure-hostd is up");
+    match engine.wait() {
+        EngineFailure::Stopped => Ok(()),
+        failure => Err(failure.into()),
+    }
+}

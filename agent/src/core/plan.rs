@@ -150,6 +150,7 @@ fn start(
             network: tenant.wanted.network,
             wanted: instance.clone(),
             tap,
+            bridge: bridge.to_owned(),
         })));
     }
 }

@@ -28,6 +28,9 @@ pub enum Step {
         /// The tenant's mark.
         mark: Mark,
     },
+    /// Make the cut table anew if somebody else changed it; its taps are entered again, and whoever
+    /// asks for this asserts its cuts again. Cut lane.
+    Guard,
     /// Enter a tap in the cut table, before it goes up.
     Enlist {
         /// The tap's name.
@@ -116,11 +119,15 @@ pub struct StartInstance {
     pub wanted: InstanceWanted,
     /// Name of its tap, which is there.
     pub tap: TapName,
+    /// The bridge that the tap is on.
+    pub bridge: String,
 }
 
 /// The wipe of one volume and its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeWipe {
+    /// Of which instance.
+    pub instance: InstanceId,
     /// Which.
     pub volume: VolumeId,
     /// The order's nonce: seeds the pattern of the first pass.
@@ -147,6 +154,7 @@ impl Step {
         match self {
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
+            Self::Guard => "guard cut table",
             Self::Enlist { .. } => "enlist tap",
             Self::Delist { .. } => "delist tap",
             Self::ApplyPolicy { .. } => "apply policy",
@@ -176,6 +184,7 @@ impl Step {
             | Self::RemoveInstance { .. } => true,
             Self::Cut { .. }
             | Self::Restore { .. }
+            | Self::Guard
             | Self::Enlist { .. }
             | Self::Delist { .. }
             | Self::ApplyPolicy { .. }

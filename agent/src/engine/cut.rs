@@ -66,6 +66,9 @@ impl CutLane {
     }
 
     fn assert_cuts(&self) {
+        if let Err(error) = self.host.perform(&Step::Guard, &mut |_| {}) {
+            tracing::error!(code = error.code, "the cut table cannot be guarded: {error}");
+        }
         for record in self.desk.records().isolations.values() {
             if record.isolation == Isolation::Cut
                 && let Err(error) = self.host.perform(&Step::Cut { mark: record.mark }, &mut |_| {})

@@ -139,8 +139,8 @@ impl WorkLane {
     ) -> Result<SubjectStage, EngineFailure> {
         let nonce = act.wipe.nonce;
         let step = match subject {
-            WipeSubject::Volume { volume, .. } => {
-                Step::WipeVolume(VolumeWipe { volume, nonce, resume })
+            WipeSubject::Volume { instance, volume } => {
+                Step::WipeVolume(VolumeWipe { instance, volume, nonce, resume })
             }
             WipeSubject::Memory { instance } => {
                 Step::WipeMemory(MemoryWipe { instance, nonce, resume })

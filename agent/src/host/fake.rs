@@ -147,6 +147,7 @@ impl Inner {
                 there.cut.remove(mark);
                 return isolated(false);
             }
+            Step::Guard => {}
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
             }

@@ -2,7 +2,6 @@
 
 pub mod deadline;
 pub mod disk;
-mod erase;
 pub mod fake;
 pub mod holders;
 pub mod key;
@@ -13,6 +12,7 @@ pub mod nft;
 pub mod observe;
 pub mod overwrite;
 pub mod pidfd;
+pub mod preflight;
 pub mod process;
 pub mod qemu;
 pub mod real;

@@ -1,92 +1,154 @@
-//! The only place that finds out what is on a host.
+//! What is on the host: the only observer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
-use tenure_protocol::wire::v1::Power;
+use nix::sys::statvfs::statvfs;
+use sysinfo::System;
+use tenure_protocol::{
+    digest::Digest,
+    evidence::predicate::AgentIdentity,
+    id::InstanceId,
+    wire::v1::{HostFacts, Power},
+};
 
 use super::{
     nft::CutState,
-    qemu::Vmm,
+    qemu::{RunState, Vmm, VmmFailure},
     tap::{self, DeviceKind},
     volume::VolumeStore,
 };
 use crate::core::{observed::Observed, ruleset::TapName, step::HostFailure};
 
-/// Load and memory of the host: the load is that since the last look.
+/// What this process and its kernel are, for statements.
+///
+/// # Errors
+/// [`HostFailure`] if the process cannot read its own binary, or the kernel's boot id.
+pub fn agent_identity() -> Result<AgentIdentity, HostFailure> {
+    let read = |path: &str| {
+        std::fs::read(path).map_err(|error| HostFailure {
+            code: "not-observed",
+            sentence: format!("cannot read {path}: {error}"),
+        })
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+    Ok(AgentIdentity {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary: Digest::of(&read("/proc/self/exe")?),
+        boot_id: text(read("/proc/sys/kernel/random/boot_id")?),
+        kernel: text(read("/proc/sys/kernel/osrelease")?),
+    })
+}
+
+/// What the host has.
+///
+/// # Errors
+/// [`HostFailure`] if a directory cannot be measured.
+pub fn facts(
+    ram_dir: &Path,
+    volume_dir: &Path,
+    accelerator: &str,
+    kernel: &str,
+) -> Result<HostFacts, HostFailure> {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(HostFacts {
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory_bytes: capacity(ram_dir)?,
+        volume_bytes: capacity(volume_dir)?,
+        accelerator: accelerator.to_owned(),
+        kernel: kernel.to_owned(),
+    })
+}
+
+/// Bytes that a file system has room for in all. hugetlbfs counts in its own pages.
+fn capacity(dir: &Path) -> Result<u64, HostFailure> {
+    let found = statvfs(dir).map_err(|error| HostFailure {
+        code: "not-observed",
+        sentence: format!("cannot measure {}: {error}", dir.display()),
+    })?;
+    Ok(found.blocks().saturating_mul(found.fragment_size()))
+}
+
+/// Looks at load and memory, and remembers what sysinfo needs from one look to the next.
 #[derive(Debug)]
-pub struct Gauges(Mutex<System>);
+pub struct Gauge(Mutex<Option<System>>);
 
-impl Gauges {
-    /// Ready to be read.
-    ///
-    /// # Errors
-    /// If the system does not tell its load or memory.
-    pub fn open() -> Result<Self, HostFailure> {
-        let what = RefreshKind::nothing()
-            .with_cpu(CpuRefreshKind::nothing().with_usage())
-            .with_memory(MemoryRefreshKind::nothing().with_ram());
-        let system = System::new_with_specifics(what)
-            .map_err(|error| HostFailure { code: "gauges", sentence: format!("{error:?}") })?;
-        Ok(Self(Mutex::new(system)))
-    }
-
-    /// Load of all processors in thousandths, and bytes of memory in use.
-    pub fn read(&self) -> (u32, u64) {
-        let mut system = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        system.refresh_cpu_usage();
-        system.refresh_memory();
-        let percent = system.global_cpu_usage().clamp(0.0, 100.0);
-        // Clamped above, so neither sign nor size is lost.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let permille = (percent * 10.0) as u32;
-        (permille, system.used_memory())
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(Mutex::new(System::new().ok()))
     }
 }
 
-/// Looks at devices, machines and volumes; `cut` is what the cut table said, `gauges` the load.
+impl Gauge {
+    fn read(&self, observed: &mut Observed) {
+        let mut system = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(system) = system.as_mut() else { return };
+        system.refresh_memory();
+        system.refresh_cpu_usage();
+        observed.memory_used_bytes = system.used_memory();
+        let permille = (system.global_cpu_usage() * 10.0).round().clamp(0.0, 1000.0);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it was clamped to 0..=1000"
+        )]
+        let permille = permille as u32;
+        observed.cpu_load_permille = permille;
+    }
+}
+
+/// Everything but the machines, which are looked at apart.
 ///
 /// # Errors
-/// If a part cannot be seen.
-pub fn observe(
-    cut: CutState,
-    vmm: &Vmm,
+/// [`HostFailure`] if a part cannot be seen.
+pub(super) fn host(
     volumes: &VolumeStore,
-    gauges: &Gauges,
+    cuts: CutState,
+    policy: Option<Digest>,
+    gauge: &Gauge,
 ) -> Result<Observed, HostFailure> {
-    let mut bridges = BTreeSet::new();
-    let mut taps = BTreeSet::new();
-    for device in tap::list().map_err(|error| HostFailure::of("devices", &error))? {
+    let mut observed = Observed { policy, cut: cuts.cut, ..Observed::default() };
+    let named = |name: &str| TapName::parse(name).ok();
+    observed.enlisted =
+        cuts.ports.iter().filter_map(|(tap, mark)| Some((named(tap)?, *mark))).collect();
+    for device in tap::list().map_err(|error| HostFailure::of("links", &error))? {
         match device.kind {
-            DeviceKind::Bridge if device.up => drop(bridges.insert(device.name)),
-            DeviceKind::Tap { bridge: Some(_) } if device.up => {
-                taps.extend(TapName::parse(&device.name).ok());
+            DeviceKind::Bridge if device.up => {
+                observed.bridges.insert(device.name);
             }
+            DeviceKind::Tap { bridge: Some(_) } if device.up => {
+                observed.taps.extend(named(&device.name));
+            }
+            // What is down or not plugged in is made again by the same step.
             DeviceKind::Bridge | DeviceKind::Tap { .. } => {}
         }
     }
-    let mut enlisted = BTreeMap::new();
-    for (name, mark) in cut.ports {
-        enlisted.extend(TapName::parse(&name).ok().map(|tap| (tap, mark)));
+    let known = volumes.list().map_err(|error| HostFailure::of("volumes", &error))?;
+    observed.volumes = known.into_iter().filter(|volume| volumes.path(*volume).exists()).collect();
+    gauge.read(&mut observed);
+    Ok(observed)
+}
+
+/// The machines: running is what has a guest that runs; anything else, a process that hangs too,
+/// counts as stopped and is ended before it is started again.
+///
+/// # Errors
+/// [`HostFailure`] if run directories cannot be read.
+pub(super) fn machines(vmm: &Vmm) -> Result<BTreeMap<InstanceId, Power>, HostFailure> {
+    let failed = |error: VmmFailure| HostFailure::of("machines", &error);
+    let mut found = BTreeMap::new();
+    for one in vmm.list().map_err(failed)? {
+        let running = one.alive
+            && match vmm.attach(one.instance).map_err(failed)?.map(|machine| machine.status()) {
+                None => false,
+                Some(Ok(RunState::Incomplete | RunState::ShutDown)) => false,
+                // A machine that does not answer may run: nobody starts a second one over it.
+                Some(Ok(RunState::Running | RunState::Other(_)) | Err(_)) => true,
+            };
+        found.insert(one.instance, if running { Power::Running } else { Power::Stopped });
     }
-    let machines = vmm.list().map_err(|error| HostFailure::of("machines", &error))?;
-    let power = |alive| if alive { Power::Running } else { Power::Stopped };
-    let instances =
-        machines.iter().map(|machine| (machine.instance, power(machine.alive))).collect();
-    let volumes = volumes.list().map_err(|error| HostFailure::of("volumes", &error))?;
-    let (cpu_load_permille, memory_used_bytes) = gauges.read();
-    Ok(Observed {
-        bridges,
-        taps,
-        enlisted,
-        cut: cut.cut,
-        policy: None,
-        instances,
-        volumes: volumes.into_iter().collect(),
-        cpu_load_permille,
-        memory_used_bytes,
-    })
+    Ok(found)
 }

@@ -1,0 +1,305 @@
+//! The real host: each step goes to the module that does it.
+
+mod erase;
+mod memory;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tenure_protocol::{
+    digest::Digest,
+    id::{InstanceId, VolumeId},
+    wire::v1::{Mark, Power},
+};
+
+use super::{
+    nft::{self, CutTable, Mended, NftFailure, Protection},
+    observe::{self, Gauge},
+    overwrite::Clocks,
+    qemu::{RunState, Vmm, VmmConfig, VmmFailure},
+    tap,
+    volume::VolumeStore,
+};
+use crate::{
+    clock,
+    config::HostdConfig,
+    core::{
+        machine::MachineSpec,
+        observed::Observed,
+        ruleset::TapName,
+        step::{Host, HostFailure, Performed, StartInstance, Step, StepProgress},
+    },
+    file::{self, FileFailure},
+};
+
+/// The clocks of wipes.
+const CLOCKS: Clocks = Clocks { now: clock::now, monotonic: clock::monotonic };
+
+/// Why the host cannot be taken hold of.
+#[derive(Debug, thiserror::Error)]
+pub enum RealHostFailure {
+    /// The cut table.
+    #[error(transparent)]
+    Nft(#[from] NftFailure),
+    /// The machines.
+    #[error(transparent)]
+    Vmm(Box<VmmFailure>),
+    /// A directory.
+    #[error(transparent)]
+    File(#[from] FileFailure),
+}
+
+impl From<VmmFailure> for RealHostFailure {
+    fn from(failure: VmmFailure) -> Self {
+        Self::Vmm(Box::new(failure))
+    }
+}
+
+/// This host.
+#[derive(Debug)]
+pub struct RealHost {
+    cuts: Mutex<Cuts>,
+    policy: Mutex<Option<Digest>>,
+    volumes: VolumeStore,
+    vmm: Vmm,
+    /// Taken for writing while a machine is started or ended, so that nobody asks it meanwhile.
+    busy: RwLock<()>,
+    seen: Mutex<BTreeMap<InstanceId, Power>>,
+    gauge: Gauge,
+    erased_dir: PathBuf,
+}
+
+#[derive(Debug)]
+struct Cuts {
+    table: CutTable,
+    /// Taps that were entered, for a table that has to be made anew.
+    taps: BTreeMap<TapName, Mark>,
+}
+
+impl RealHost {
+    /// Takes hold of the cut table: the cuts that are in it stay in force.
+    ///
+    /// # Errors
+    /// [`RealHostFailure`].
+    pub fn open(config: &HostdConfig) -> Result<Self, RealHostFailure> {
+        let volumes = VolumeStore::new(&config.volume_dir, &config.key_dir, &config.qemu_img);
+        let machines = VmmConfig {
+            program: config.qemu.clone(),
+            run_dir: config.instances_dir(),
+            ram_dir: config.ram_dir.clone(),
+            image_dir: config.image_dir.clone(),
+            uid: config.vmm_uid,
+            gid: config.vmm_gid,
+            accelerator: config.accelerator,
+        };
+        let vmm = Vmm::new(machines, volumes.clone())?;
+        let mut table = CutTable::open()?;
+        if let Protection::Unowned { reason } = table.protection() {
+            tracing::warn!(reason, "the cut table is not protected from others");
+        }
+        let ports = table.read_back()?.ports;
+        let taps = ports
+            .into_iter()
+            .filter_map(|(tap, mark)| Some((TapName::parse(&tap).ok()?, mark)))
+            .collect();
+        let erased_dir = config.state_dir.join("erased");
+        file::directory(&erased_dir, 0o700, None)?;
+        Ok(Self {
+            cuts: Mutex::new(Cuts { table, taps }),
+            policy: Mutex::new(None),
+            volumes,
+            vmm,
+            busy: RwLock::new(()),
+            seen: Mutex::default(),
+            gauge: Gauge::default(),
+            erased_dir,
+        })
+    }
+
+    /// What guests are accelerated by: `kvm` or `tcg`.
+    ///
+    /// # Errors
+    /// [`RealHostFailure::Vmm`] if the configuration demands what does not work.
+    pub fn accelerator(&self) -> Result<&'static str, RealHostFailure> {
+        Ok(self.vmm.accelerator()?.name())
+    }
+
+    fn start(&self, start: &StartInstance) -> Result<(), HostFailure> {
+        let accelerator = self.vmm.accelerator().map_err(vmm)?;
+        let spec = MachineSpec::of(&start.wanted, &start.network, accelerator)
+            .map_err(|refusal| HostFailure::of(refusal.code(), &refusal))?;
+        let _busy = self.busy.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = self.vmm.attach(spec.instance).map_err(vmm)? {
+            match machine.status() {
+                Ok(RunState::Running) => return Ok(()),
+                Ok(RunState::Incomplete | RunState::ShutDown | RunState::Other(_)) | Err(_) => {
+                    machine.kill().map_err(vmm)?;
+                }
+            }
+        }
+        let tap = tap::ensure_tap(&start.tap, &start.bridge)
+            .map_err(|error| HostFailure::of("tap", &error))?;
+        self.vmm.start(&spec, &tap).map_err(vmm)?;
+        Ok(())
+    }
+
+    fn stop(&self, instance: InstanceId, grace: Option<Duration>) -> Result<(), HostFailure> {
+        let _busy = self.busy.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = self.vmm.attach(instance).map_err(vmm)? {
+            match grace {
+                Some(grace) => drop(machine.stop(grace).map_err(vmm)?),
+                None => machine.kill().map_err(vmm)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no process of the instance is left: asked of the kernel, each time.
+    fn is_dead(&self, instance: InstanceId) -> Result<bool, HostFailure> {
+        Ok(self.vmm.attach(instance).map_err(vmm)?.is_none())
+    }
+
+    fn isolate(&self, mark: Mark, cut: bool) -> Result<Performed, HostFailure> {
+        let mut cuts = self.cuts();
+        let interval = if cut { cuts.table.cut(mark) } else { cuts.table.restore(mark) };
+        let interval = interval.map_err(nft)?;
+        let read_back = match cuts.table.read_back() {
+            Ok(state) => Some(state.cut.contains(&mark)),
+            Err(error) => {
+                tracing::warn!(%error, "a cut was committed and cannot be read back");
+                None
+            }
+        };
+        Ok(Performed::Isolated { interval, read_back })
+    }
+
+    fn guard(&self) -> Result<(), HostFailure> {
+        let mut cuts = self.cuts();
+        // While it is owned, nobody else can change it; looking costs a process.
+        if *cuts.table.protection() == Protection::Owned {
+            return Ok(());
+        }
+        if let Mended::Anew { what } = cuts.table.mend().map_err(nft)? {
+            tracing::error!(what, "somebody changed the cut table: it was made anew");
+            let taps = cuts.taps.clone();
+            for (tap, mark) in taps {
+                cuts.table.enlist(&tap, mark).map_err(nft)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_volume(&self, volume: VolumeId, size_bytes: u64) -> Result<(), HostFailure> {
+        let failed = |error| HostFailure::of("volume", &error);
+        self.volumes.create(volume, size_bytes).map(drop).map_err(failed)
+    }
+
+    fn remove_volume(&self, volume: VolumeId) -> Result<(), HostFailure> {
+        let failed = |error| HostFailure::of("volume", &error);
+        self.volumes.remove_partial(volume).map_err(failed)?;
+        remove(&self.volumes.path(volume))?;
+        remove(&self.erased_path(volume))
+    }
+
+    fn remove_instance(&self, instance: InstanceId) -> Result<(), HostFailure> {
+        // The wipe has unlinked the memory already; a file that is there again was never wiped.
+        if self.vmm.ram_path(instance).exists() {
+            let sentence = format!("instance {instance} has memory again after its wipe");
+            return Err(HostFailure { code: "memory-again", sentence });
+        }
+        self.vmm.forget(instance).map_err(vmm)
+    }
+
+    fn erased_path(&self, volume: VolumeId) -> PathBuf {
+        self.erased_dir.join(format!("{volume}.json"))
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, Cuts> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for RealHost {
+    fn observe(&self) -> Result<Observed, HostFailure> {
+        let cuts = self.cuts().table.read_back().map_err(nft)?;
+        let policy = *self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut observed = observe::host(&self.volumes, cuts, policy, &self.gauge)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // A machine that is being started or ended answers one at a time: what was seen before
+        // counts until that is over.
+        if let Ok(_free) = self.busy.try_read() {
+            *seen = observe::machines(&self.vmm)?;
+        }
+        observed.instances = seen.clone();
+        Ok(observed)
+    }
+
+    fn perform(
+        &self,
+        step: &Step,
+        watch: &mut dyn FnMut(StepProgress),
+    ) -> Result<Performed, HostFailure> {
+        let links = |error: tap::TapFailure| HostFailure::of("links", &error);
+        match step {
+            Step::Cut { mark } => return self.isolate(*mark, true),
+            Step::Restore { mark } => return self.isolate(*mark, false),
+            Step::Guard => self.guard()?,
+            Step::Enlist { tap, mark } => {
+                let mut cuts = self.cuts();
+                cuts.table.enlist(tap, *mark).map_err(nft)?;
+                cuts.taps.insert(tap.clone(), *mark);
+            }
+            Step::Delist { tap } => {
+                let mut cuts = self.cuts();
+                cuts.table.delist(tap).map_err(nft)?;
+                cuts.taps.remove(tap);
+            }
+            Step::ApplyPolicy { text } => {
+                let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+                // What is in force after a failure is not known: the next plan applies it again.
+                *policy = None;
+                nft::apply_policy(text).map_err(nft)?;
+                *policy = Some(Digest::of(text.as_bytes()));
+            }
+            Step::EnsureBridge { bridge } => tap::ensure_bridge(bridge).map_err(links)?,
+            Step::EnsureTap { tap, bridge } => drop(tap::ensure_tap(tap, bridge).map_err(links)?),
+            Step::RemoveTap { tap } => tap::remove_tap(tap).map_err(links)?,
+            Step::RemoveBridge { bridge } => tap::remove_bridge(bridge).map_err(links)?,
+            Step::CreateVolume { volume, size_bytes } => {
+                self.create_volume(*volume, *size_bytes)?;
+            }
+            Step::Start(start) => self.start(start)?,
+            Step::Stop { instance, grace_ms } => {
+                self.stop(*instance, Some(Duration::from_millis(*grace_ms)))?;
+            }
+            Step::Kill { instance } => self.stop(*instance, None)?,
+            Step::WipeVolume(wipe) => return self.wipe_volume(wipe, watch),
+            Step::WipeMemory(wipe) => return self.wipe_memory(wipe, watch),
+            Step::RemoveVolume { volume } => self.remove_volume(*volume)?,
+            Step::RemoveInstance { instance } => self.remove_instance(*instance)?,
+        }
+        Ok(Performed::Done)
+    }
+}
+
+fn nft(error: NftFailure) -> HostFailure {
+    HostFailure::of("packet-filter", &error)
+}
+
+fn vmm(error: VmmFailure) -> HostFailure {
+    HostFailure::of("machine", &error)
+}
+
+fn remove(path: &Path) -> Result<(), HostFailure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(HostFailure {
+            code: "not-removed",
+            sentence: format!("cannot remove {}: {error}", path.display()),
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
