@@ -429,3 +429,32 @@ fn a_descriptor_of_this_process_is_told_from_the_wipes_own() -> anyhow::Result<(
     assert!(writer.as_raw_fd() > 2);
     Ok(())
 }
+
+#[test]
+fn a_device_that_loses_blocks_never_passes() -> anyhow::Result<()> {
+    // A device that takes fewer bytes than it claims: thinly backed, on a small file system.
+    let Some(outer) = Ground::new("outer", 48, EXT4)? else { return Ok(()) };
+    let backing = outer.path("inner.img");
+    File::create(&backing)?.set_len(160 * MIB)?;
+    let show =
+        ["losetup", "--find", "--show", "--direct-io=on", backing.to_str().context("UTF-8")?];
+    let device = run(&show)?.trim().to_owned();
+    let mount = outer.disk.mount.with_extension("inner");
+    fs::create_dir(&mount)?;
+    let inner = LoopDisk { device, mount, backing };
+    run(&["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &inner.device])?;
+    run(&["mount", &inner.device, inner.mount.to_str().context("UTF-8")?])?;
+    let path = inner.mount.join("volume");
+    run(&["fallocate", "-l", "64MiB", path.to_str().context("UTF-8")?])?;
+    run(&["sync", "-f", inner.mount.to_str().context("UTF-8")?])?;
+
+    // The kernel tells of lost blocks once more when they are flushed: then nothing is measured.
+    match wipe(&path) {
+        Ok(measurement) => {
+            assert!(!measurement.measured.bad_ranges.is_empty());
+            assert!(matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)));
+        }
+        Err(failure) => assert_eq!(failure.code(), "io", "{failure}"),
+    }
+    Ok(())
+}
