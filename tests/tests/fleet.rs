@@ -1,0 +1,79 @@
+//! The simulated fleet under faults: a controller that restarts on its files, hosts that cannot be
+//! reached, join tokens that are used twice.
+
+use tenure_controller::{
+    core::{
+        lifecycle::{Actor, CutKind, Decision, Event, Role},
+        notice::NoticeState,
+        tenant::{Isolation, Phase},
+    },
+    store::record::Admission,
+};
+use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
+
+async fn on_trial(fleet: &mut Fleet) -> tenure_protocol::id::TenantId {
+    for name in ["alpha", "beta"] {
+        fleet.join(name).await.expect("joined");
+    }
+    let tenant = fleet.controller.submit(customer("li"), application()).await.expect("submitted");
+    let approve = Event::Review { decision: Decision::Approve, opinion: "sound".to_owned() };
+    let reviewer = provider("zhao", Role::Reviewer);
+    fleet.controller.act(reviewer, tenant.id, approve).await.expect("approved");
+    fleet.settle().await.expect("configured");
+    fleet.deliver(ARRIVES).await.expect("delivered");
+    tenant.id
+}
+
+fn cut() -> Event {
+    Event::Cut { kind: CutKind::Emergency, reason: "flood".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_controller_goes_on_where_its_files_say() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let sun = provider("sun", Role::Operator);
+    fleet.controller.act(sun, id, cut()).await.expect("cut");
+    let mut fleet = fleet.restart_controller().await.expect("restarted");
+    fleet.settle().await.expect("hosts cut");
+    let tenant = fleet.controller.tenant(id).await.expect("kept");
+    assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
+    let notices = fleet.controller.notices(id).await.expect("kept");
+    let due = notices.iter().filter(|one| matches!(one.state, NoticeState::Due { .. })).count();
+    assert_eq!(due, 2, "both channels");
+    let journal = fleet.controller.journal(id).await.expect("kept");
+    assert!(journal.iter().all(|row| row.ledger_index == Some(row.seq - 1)));
+    assert!(journal.windows(2).all(|pair| pair[1].previous == pair[0].digest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_counts_from_the_first_host_and_is_complete_with_the_last() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    fleet.members.get_mut("beta").expect("beta").reachable = false;
+    let sun = provider("sun", Role::Operator);
+    fleet.controller.act(sun, id, cut()).await.expect("cut");
+    fleet.settle().await.expect("alpha cuts");
+    let tenant = fleet.controller.tenant(id).await.expect("kept");
+    assert!(matches!(tenant.isolation, Isolation::Cutting { .. }));
+    assert!(tenant.last_cut().expect("a cut").t0.is_some());
+    fleet.members.get_mut("beta").expect("beta").reachable = true;
+    fleet.settle().await.expect("beta cuts");
+    let tenant = fleet.controller.tenant(id).await.expect("kept");
+    assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
+    assert_eq!(tenant.phase, Phase::Trial, "isolation is orthogonal to the phase");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_token_that_two_hosts_use_blocks_both() {
+    let fleet = Fleet::start().await.expect("a fleet");
+    let controller = &fleet.controller;
+    let grant = controller.create_join_token(Actor::controller(), "alpha".to_owned()).await;
+    let secret = grant.expect("granted").secret;
+    let join = |key: u8| controller.redeem_join_token(secret, "alpha".to_owned(), [key; 32]);
+    let id = join(1).await.expect("the first joins");
+    assert_eq!(join(1).await.expect("the same host asks again"), id);
+    join(2).await.expect_err("another host");
+    assert_eq!(controller.host(id).await.expect("known").admission, Admission::Blocked);
+    join(1).await.expect_err("both are blocked");
+}
