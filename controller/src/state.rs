@@ -1,6 +1,6 @@
 //! The state directory: keys, certificates and anchors, made once by `init` and only read after.
-//! The database and the ledger lie in it too. Private files have mode 0600, and are refused if others
-//! may read them.
+//! The database and the ledger lie in it too. Private files have mode 0600, and are refused if
+//! others may read them.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -65,7 +65,10 @@ pub enum StateError {
         source: io::Error,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: run `tenure-controller init --state-dir …` first, as the same user", path.display())]
+    #[error(
+        "cannot read {}: run `tenure-controller init --state-dir …` first, as the same user",
+        path.display()
+    )]
     Read {
         /// Which.
         path: PathBuf,
@@ -209,7 +212,8 @@ pub fn open(path: &Path) -> Result<State, StateError> {
     })
 }
 
-/// Writes a new file, synced, with the mode from its first moment on. An existing one is left alone.
+/// Writes a new file, synced, with the mode from its first moment on. An existing one is left
+/// alone.
 ///
 /// # Errors
 /// [`StateError::Write`].

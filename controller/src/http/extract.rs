@@ -1,4 +1,5 @@
-//! What handlers take out of requests. Whatever is wrong becomes a problem document that says where.
+//! What handlers take out of requests. Whatever is wrong becomes a problem document that says
+//! where.
 
 use std::str::FromStr;
 

@@ -1,5 +1,5 @@
-//! Errors of the API: problem documents (RFC 9457), each with a stable `code` and a `detail` that says
-//! what to do.
+//! Errors of the API: problem documents (RFC 9457), each with a stable `code` and a `detail` that
+//! says what to do.
 
 use axum::{
     Json,

@@ -1,5 +1,5 @@
-//! Tenants, read: what a caller may see. A customer sees its own, and nothing tells it that there are
-//! others.
+//! Tenants, read: what a caller may see. A customer sees its own, and nothing tells it that there
+//! are others.
 
 use axum::{
     Json,

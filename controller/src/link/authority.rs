@@ -1,9 +1,10 @@
 //! The private certificate authority: a root that may be taken offline, an online intermediate that
 //! issues the controller's server certificates and the hosts' client certificates.
 //!
-//! Time is a parameter, and every validity is explicit: it begins one minute before `now`, for hosts
-//! whose clocks are behind. Keys are ECDSA P-256, which every TLS peer of the API takes. Server and
-//! client certificates have one extended key usage each, so that neither can be used as the other.
+//! Time is a parameter, and every validity is explicit: it begins one minute before `now`, for
+//! hosts whose clocks are behind. Keys are ECDSA P-256, which every TLS peer of the API takes.
+//! Server and client certificates have one extended key usage each, so that neither can be used as
+//! the other.
 
 use std::{net::IpAddr, str::FromStr as _, time::Duration};
 
@@ -114,7 +115,8 @@ pub struct ServerIdentity {
     pub not_after: Timestamp,
 }
 
-/// A certificate request whose sender has proved to have its key. What else it asks for is not kept.
+/// A certificate request whose sender has proved to have its key. What else it asks for is not
+/// kept.
 #[derive(Debug)]
 pub struct HostRequest {
     key: PublicKey,

@@ -58,7 +58,8 @@ async fn enrol(link: &Link, connection: &Connection) -> Result<(), EnrolmentErro
         Err(error) => refused("bad-request", &error.to_string()),
     };
     if let EnrolAnswer::Refused { code, message } = &answer {
-        tracing::warn!(remote = %connection.remote_address(), code, message, "refused an enrolment");
+        let remote = connection.remote_address();
+        tracing::warn!(%remote, code, message, "refused an enrolment");
     }
     stream::write(&mut send, Kind::EnrolAnswer, &answer).await?;
     // Waits until the host has the answer; closing at once could overtake it.

@@ -1,8 +1,9 @@
-//! The link to the agents, over QUIC. Agents dial; the controller opens streams on their connections.
+//! The link to the agents, over QUIC. Agents dial; the controller opens streams on their
+//! connections.
 //!
 //! [`authority`] is the private certificate authority and [`tls`] every port's configuration;
-//! [`listener`] opens the two ports, [`enrolment`] takes hosts in, [`session`] serves a host that is
-//! known, [`sessions`] knows who is up, and [`stream`] has the frames.
+//! [`listener`] opens the two ports, [`enrolment`] takes hosts in, [`session`] serves a host that
+//! is known, [`sessions`] knows who is up, and [`stream`] has the frames.
 
 pub mod authority;
 mod enrolment;

@@ -122,7 +122,8 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
     let control = match greet(link, &connection, host).await {
         Ok(control) => control,
         Err(error) => {
-            tracing::warn!(%host, %remote, error = &error as &dyn std::error::Error, "refused a host");
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(%host, %remote, error = cause, "refused a host");
             error.closing().close(&connection);
             return;
         }

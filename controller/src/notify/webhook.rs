@@ -1,6 +1,6 @@
-//! Webhooks by Standard Webhooks 1.0: the body is signed with the secret that both sides know. A 2xx
-//! answer means that the notice has entered the system that the customer designated; anything else,
-//! redirects too, is a failure.
+//! Webhooks by Standard Webhooks 1.0: the body is signed with the secret that both sides know. A
+//! 2xx answer means that the notice has entered the system that the customer designated; anything
+//! else, redirects too, is a failure.
 
 use std::{io::Read as _, net::IpAddr, sync::Arc, time::Duration};
 
