@@ -21,13 +21,14 @@
 //! Isolation is orthogonal to the phase: `Connected → Cutting → Cut → Restoring → Connected`.
 
 pub mod application;
+pub mod phase;
+pub mod wipe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
-    digest::Digest,
     generation::Generation,
     id::{CutId, HostId, InstanceId, NoticeId, OrderId, TenantId, VolumeId},
     time::Timestamp,
@@ -37,6 +38,9 @@ use tenure_protocol::{
 pub use application::{
     Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook,
 };
+
+pub use phase::Phase;
+pub use wipe::{Approval, Proven, Wipe};
 
 use super::{
     lifecycle::{Decision, Document},
@@ -88,46 +92,6 @@ pub struct Tenant {
     pub wake_at: Option<Timestamp>,
 }
 
-/// The phases of a tenant's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// The application is complete and waits for an opinion.
-    Submitted,
-    /// Returned to the customer for correction.
-    CorrectionRequested,
-    /// Refused for good.
-    Rejected,
-    /// Approved; hosts are configuring.
-    Configuring,
-    /// A host could not configure; an operator decides.
-    ConfigurationFailed,
-    /// Open to the customer, on trial.
-    Trial,
-    /// Both reports received, waiting for an opinion.
-    UnderReview,
-    /// The review failed; the customer rectifies.
-    Rectifying,
-    /// In formal operation.
-    Online,
-    /// The customer asked to leave.
-    OffboardingRequested,
-    /// Granted; waiting for the stop day and the confirmation.
-    OffboardingApproved,
-    /// Hosts are stopping the instances.
-    Draining,
-    /// Nothing runs; nothing is destroyed yet.
-    Stopped,
-    /// Two persons approved; hosts are destroying.
-    Wiping,
-    /// A part could not be destroyed or proven so.
-    WipeFailed,
-    /// Every volume and memory ever allocated is attested destroyed.
-    WipeVerified,
-    /// The end; the exit bundle stands.
-    Closed,
-}
-
 impl Tenant {
     /// The hosts that it has instances on, each once.
     #[must_use]
@@ -170,104 +134,6 @@ impl Tenant {
             proven.iter().any(|proof| proof.host == host && proof.subject == *subject)
         };
         self.subjects(host).into_iter().filter(|subject| !is_proven(subject)).collect()
-    }
-}
-
-impl Phase {
-    /// All phases, in the order of the way.
-    pub const ALL: [Self; 17] = [
-        Self::Submitted,
-        Self::CorrectionRequested,
-        Self::Rejected,
-        Self::Configuring,
-        Self::ConfigurationFailed,
-        Self::Trial,
-        Self::UnderReview,
-        Self::Rectifying,
-        Self::Online,
-        Self::OffboardingRequested,
-        Self::OffboardingApproved,
-        Self::Draining,
-        Self::Stopped,
-        Self::Wiping,
-        Self::WipeFailed,
-        Self::WipeVerified,
-        Self::Closed,
-    ];
-
-    /// The stable kebab-case text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::CorrectionRequested => "correction-requested",
-            Self::Rejected => "rejected",
-            Self::Configuring => "configuring",
-            Self::ConfigurationFailed => "configuration-failed",
-            Self::Trial => "trial",
-            Self::UnderReview => "under-review",
-            Self::Rectifying => "rectifying",
-            Self::Online => "online",
-            Self::OffboardingRequested => "offboarding-requested",
-            Self::OffboardingApproved => "offboarding-approved",
-            Self::Draining => "draining",
-            Self::Stopped => "stopped",
-            Self::Wiping => "wiping",
-            Self::WipeFailed => "wipe-failed",
-            Self::WipeVerified => "wipe-verified",
-            Self::Closed => "closed",
-        }
-    }
-
-    /// The phase of this text.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.as_str() == text)
-    }
-
-    /// Whether its resources still count against hosts, marks and networks.
-    #[must_use]
-    pub const fn holds_resources(self) -> bool {
-        match self {
-            Self::Submitted | Self::CorrectionRequested | Self::Rejected | Self::Closed => false,
-            Self::Configuring
-            | Self::ConfigurationFailed
-            | Self::Trial
-            | Self::UnderReview
-            | Self::Rectifying
-            | Self::Online
-            | Self::OffboardingRequested
-            | Self::OffboardingApproved
-            | Self::Draining
-            | Self::Stopped
-            | Self::Wiping
-            | Self::WipeFailed
-            | Self::WipeVerified => true,
-        }
-    }
-
-    /// Whether its instances may have traffic, so that a cut makes sense.
-    #[must_use]
-    pub const fn has_traffic(self) -> bool {
-        match self {
-            Self::Configuring
-            | Self::ConfigurationFailed
-            | Self::Trial
-            | Self::UnderReview
-            | Self::Rectifying
-            | Self::Online
-            | Self::OffboardingRequested
-            | Self::OffboardingApproved
-            | Self::Draining => true,
-            Self::Submitted
-            | Self::CorrectionRequested
-            | Self::Rejected
-            | Self::Stopped
-            | Self::Wiping
-            | Self::WipeFailed
-            | Self::WipeVerified
-            | Self::Closed => false,
-        }
     }
 }
 
@@ -506,41 +372,4 @@ pub enum CutEnd {
         /// The hosts' words.
         reason: String,
     },
-}
-
-/// The wipe of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wipe {
-    /// 0 before the first order, then 1, 2, …
-    pub attempt: u32,
-    /// Approvals of the attempt that is being prepared or carried out.
-    pub approvals: Vec<Approval>,
-    /// Digests of the intents in this attempt, per host.
-    pub intents: BTreeMap<HostId, Digest>,
-    /// The attestation that proves each subject destroyed.
-    pub proven: Vec<Proven>,
-}
-
-/// One person's approval of a wipe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// Who.
-    pub name: String,
-    /// When; legal time.
-    pub at: Timestamp,
-    /// The approval itself, salted: the exact bytes that the digest is of.
-    pub record: String,
-    /// Its digest, as it stands in the ledger.
-    pub digest: Digest,
-}
-
-/// One subject, proven destroyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proven {
-    /// The host that it was on.
-    pub host: HostId,
-    /// What.
-    pub subject: WipeSubject,
-    /// Digest of the attestation's envelope.
-    pub envelope: Digest,
 }
