@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::chown,
+    os::unix::fs::{DirBuilderExt as _, chown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,7 +31,7 @@ use super::{
 
 /// User of the agent's network side, and of the guests, in the lab: numbers that no account has.
 pub const AGENT_UID: u32 = 64_701;
-/// User of the guests' processes.
+/// Users of the guests' processes, one for each host, are numbers from here on.
 pub const VMM_UID: u32 = 64_702;
 
 /// Address of the controller on the management network.
@@ -62,6 +62,8 @@ pub struct HostLab {
     pub disk: LoopDisk,
     /// Its guests' memory.
     pub ram: RamDisk,
+    /// Sockets and consoles.
+    pub run_dir: RamDisk,
     /// The privileged side, once started.
     pub hostd: Option<Daemon>,
     /// The network side, once started.
@@ -104,7 +106,10 @@ impl Site {
         let hosts = hosts
             .iter()
             .zip(11..)
-            .map(|(name, last)| HostLab::create(run, name, join(name, last)?, &build))
+            .map(|(name, last)| {
+                let vmm_uid = VMM_UID + u32::from(last);
+                HostLab::create(run, name, join(name, last)?, vmm_uid, &build)
+            })
             .collect::<anyhow::Result<_>>()?;
         let dir = run.path.join("ctl");
         fs::create_dir_all(&dir)?;
@@ -211,15 +216,24 @@ impl Site {
 }
 
 impl HostLab {
-    fn create(run: &RunDir, name: &str, netns: Netns, build: &Build) -> anyhow::Result<Self> {
+    fn create(
+        run: &RunDir,
+        name: &str,
+        netns: Netns,
+        vmm_uid: u32,
+        build: &Build,
+    ) -> anyhow::Result<Self> {
         let dir = run.path.join(name);
         fs::create_dir_all(dir.join("agent"))?;
         chown(dir.join("agent"), Some(AGENT_UID), Some(AGENT_UID))?;
-        let disk = LoopDisk::create(dir.join("volumes"), 512)?;
-        let ram = RamDisk::create(dir.join("ram"), 1024)?;
-        fs::write(dir.join("hostd.toml"), hostd_config(&dir, build))?;
+        let disk = LoopDisk::create(dir.join("disk"), 512)?;
+        fs::create_dir(disk.mount.join("volumes"))?;
+        fs::DirBuilder::new().mode(0o700).create(disk.mount.join("keys"))?;
+        let ram = RamDisk::create(dir.join("ram"), 1024, "0700")?;
+        let run_dir = RamDisk::create(dir.join("run"), 16, "0711")?;
+        fs::write(dir.join("hostd.toml"), hostd_config(&dir, vmm_uid, build))?;
         fs::write(dir.join("agent.toml"), agent_config(&dir))?;
-        Ok(Self { name: name.to_owned(), netns, dir, disk, ram, hostd: None, agent: None })
+        Ok(Self { name: name.to_owned(), netns, dir, disk, ram, run_dir, hostd: None, agent: None })
     }
 
     /// Starts both processes, as after an installation or a restart.
@@ -263,9 +277,22 @@ fn controller_config(state: &Path, mail_domain: &str, images: &str) -> String {
         state.display()
     )
 }
-fn hostd_config(_dir: &Path, _build: &Build) -> String {
-    String::new()
+fn hostd_config(dir: &Path, vmm_uid: u32, build: &Build) -> String {
+    let (dir, images) = (dir.display(), build.guest.display());
+    format!(
+        "state_dir = \"{dir}/hostd\"\n\
+         run_dir = \"{dir}/run\"\n\
+         ram_dir = \"{dir}/ram\"\n\
+         volume_dir = \"{dir}/disk/volumes\"\n\
+         key_dir = \"{dir}/disk/keys\"\n\
+         image_dir = \"{images}\"\n\
+         agent_state_dir = \"{dir}/agent\"\n\
+         agent_uid = {AGENT_UID}\nagent_gid = {AGENT_UID}\n\
+         vmm_uid = {vmm_uid}\nvmm_gid = {vmm_uid}\n"
+    )
 }
-fn agent_config(_dir: &Path) -> String {
-    String::new()
+
+fn agent_config(dir: &Path) -> String {
+    let dir = dir.display();
+    format!("state_dir = \"{dir}/agent\"\nsocket = \"{dir}/run/hostd.sock\"\n")
 }

@@ -51,26 +51,26 @@ impl Drop for LoopDisk {
     }
 }
 
-/// A private tmpfs for guests' memory. Dropping it unmounts it.
+/// A tmpfs of its own. Dropping it unmounts it.
 pub struct RamDisk {
     /// Where it is mounted.
     pub mount: PathBuf,
 }
 
 impl RamDisk {
-    /// Mounts a tmpfs of `mib` MiB, never swapped, mode 0700.
+    /// Mounts a tmpfs of `mib` MiB, never swapped, with this octal mode.
     ///
     /// # Errors
     /// If `mount` fails.
-    pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+    pub fn create(mount: PathBuf, mib: u64, mode: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(&mount)?;
         let path = mount.to_str().context("path is not UTF-8")?;
-        let size = format!("size={mib}m,mode=0700");
+        let size = format!("size={mib}m,mode={mode}");
         // Kernels before 6.4 do not know `noswap`.
-        if run(&["mount", "-t", "tmpfs", "-o", &format!("{size},noswap"), "tenure-ram", path])
+        if run(&["mount", "-t", "tmpfs", "-o", &format!("{size},noswap"), "tenure-lab", path])
             .is_err()
         {
-            run(&["mount", "-t", "tmpfs", "-o", &size, "tenure-ram", path])?;
+            run(&["mount", "-t", "tmpfs", "-o", &size, "tenure-lab", path])?;
         }
         Ok(Self { mount })
     }
