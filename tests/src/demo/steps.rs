@@ -41,7 +41,7 @@ pub struct People {
 pub fn people(world: &World) -> Step<People> {
     let admin = world.admin()?;
     let make = |name: &str, role: &str, customer: Option<&str>| {
-        let mut words = vec!["token", "create", "--name", name, "--role", role];
+        let mut words = vec!["token", "create", name, "--role", role];
         words.extend(customer.iter().flat_map(|&customer| ["--customer", customer]));
         let answer = admin.call(&words)?;
         world.desk.person(name, &string(&answer, "/token")?)

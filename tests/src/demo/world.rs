@@ -239,7 +239,7 @@ impl World {
     /// # Errors
     /// If it left none.
     pub fn admin(&self) -> anyhow::Result<Person> {
-        let token = std::fs::read_to_string(self.site.state.join("administrator.token"))?;
+        let token = std::fs::read_to_string(self.site.state.join("admin.token"))?;
         self.desk.person("admin", &token)
     }
 

@@ -244,7 +244,7 @@ impl HostLab {
         let spawn = |name: &str, config: &str, uid| -> anyhow::Result<Daemon> {
             let program = text(&build.bin.join(name))?;
             let config = text(&self.dir.join(config))?;
-            let argv = [&program, "run", "--config", &config];
+            let argv = [&program, "--config", &config];
             let log = self.dir.join(format!("{name}.log"));
             Daemon::spawn(&self.netns.name, name, &argv, uid, &log)
         };
