@@ -61,7 +61,7 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
     let dir = tempfile::Builder::new().prefix("tenure-bench-").tempdir_in("/var/tmp")?;
     let bench = Bench {
         disk: LoopDisk::create(dir.path().join("mount"), FILE_MIB + FILE_MIB / 4)?,
-        ram: RamDisk::create(dir.path().join("ram"), FILE_MIB + 1, "0700")?,
+        ram: RamDisk::create(dir.path().join("ram"), FILE_MIB + 1)?,
         content: content()?,
     };
     let (mut ours, mut fio, mut dd, mut memory) =

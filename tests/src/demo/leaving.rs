@@ -2,10 +2,13 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
 
 use super::{
     ctl::string,
@@ -14,7 +17,10 @@ use super::{
     steps::{People, Step, deadline, first_line, wait_phase},
     world::{Tenant, World},
 };
-use crate::lab::{daemon::wait_for, probe};
+use crate::lab::{
+    daemon::{run, wait_for},
+    probe,
+};
 
 /// What the guests left on the hosts, before the wipe.
 pub struct Marks {
@@ -52,11 +58,11 @@ pub fn plant(world: &World, show: &Show, tenant: &Tenant) -> Step<Marks> {
     Ok((Marks { blocks }, "the scan finds the tenant's marks on both hosts".to_owned()))
 }
 
-/// Reports, review, online.
+/// Reports, review, online; the neighbour too, whose trial would end otherwise.
 ///
 /// # Errors
 /// If the API refuses.
-pub fn online(world: &World, people: &People, tenant: &Tenant) -> Step<()> {
+pub fn online(world: &World, people: &People, tenant: &Tenant, neighbour: &Tenant) -> Step<()> {
     let dir = &world.run.path;
     let (test, security) = (dir.join("test-report.txt"), dir.join("security-report.txt"));
     fs::write(&test, "stress test: 500 users, p99 180 ms; internal test: passed\n")?;
@@ -68,7 +74,9 @@ pub fn online(world: &World, people: &People, tenant: &Tenant) -> Step<()> {
     people.customer.call(&words)?;
     let own = ["report", "pass", id, "--opinion", "fine"];
     let refused = people.customer.refused(&own, b"", 1)?;
-    people.reviewer.call(&["report", "pass", id, "--opinion", "both reports are sound"])?;
+    for id in [id, neighbour.id.as_str()] {
+        people.reviewer.call(&["report", "pass", id, "--opinion", "both reports are sound"])?;
+    }
     wait_phase(people, id, "online", 20)?;
     let mlps = deadline(&people.customer, id, "O8")?;
     Ok((
@@ -183,6 +191,41 @@ pub fn bundle(world: &World, show: &mut Show, people: &People, tenant: &Tenant) 
         let (code, text) = verify(&forged.to_string_lossy())?;
         ensure!(code == 3, "byte {at} flipped, and verify exits {code}: {text}");
     }
+    speed(show, &path)?;
     show.figure("exit bundle", f64::from(u32::try_from(bytes.len())?) / 1024.0, "KiB");
     Ok(((), format!("accepted; refused with one bit flipped, at {} places", places.len())))
+}
+
+/// How fast the wipe was, by its own signed statements: bytes and time of all passes and read-backs.
+fn speed(show: &mut Show, bundle: &Path) -> anyhow::Result<()> {
+    let dir = bundle.with_extension("d");
+    fs::create_dir_all(&dir)?;
+    run(&["tar", "-xf", &bundle.to_string_lossy(), "-C", &dir.to_string_lossy()])?;
+    let (mut written, mut read) = ((0, 0), (0, 0));
+    for entry in fs::read_dir(dir.join("statements"))? {
+        let envelope: Value = serde_json::from_slice(&fs::read(entry?.path())?)?;
+        let payload = STANDARD.decode(string(&envelope, "/payload")?)?;
+        let statement: Value = serde_json::from_slice(&payload)?;
+        if string(&statement, "/predicateType")?.contains("media-wipe") {
+            let measured = &statement["predicate"]["measured"];
+            add(&mut written, &measured["passes"])?;
+            add(&mut read, &measured["readBacks"])?;
+        }
+    }
+    for (name, (bytes, ns)) in [("overwriting", written), ("reading back", read)] {
+        ensure!(bytes > 0 && ns > 0, "the statements tell nothing of {name}");
+        // Bytes per microsecond are MB/s.
+        let rate =
+            Duration::from_micros(bytes).as_secs_f64() / Duration::from_nanos(ns).as_secs_f64();
+        show.figure(&format!("disk wipe, {name}"), rate, "MB/s");
+    }
+    Ok(())
+}
+
+fn add(sum: &mut (u64, u64), list: &Value) -> anyhow::Result<()> {
+    for entry in list.as_array().context("no list")? {
+        sum.0 += entry["bytes"].as_u64().context("no bytes")?;
+        sum.1 += entry["span"]["tookNs"].as_u64().context("no time")?;
+    }
+    Ok(())
 }

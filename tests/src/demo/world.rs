@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, ensure};
@@ -103,8 +103,10 @@ impl Tenant {
 pub struct World {
     /// How the office calls the API.
     pub desk: Desk,
-    /// When the cut was asked for.
-    pub cut_asked: Option<Instant>,
+    /// When the cut was asked for, and its id.
+    pub cut: Option<(Instant, String)>,
+    /// The same moment by the wall clock, as files have it.
+    pub cut_asked_at: SystemTime,
     /// The customer's webhook receiver.
     pub webhook: WebhookReceiver,
     /// Its secret, shared with the controller in the application.
@@ -139,7 +141,8 @@ impl World {
         };
         Ok(Self {
             desk,
-            cut_asked: None,
+            cut: None,
+            cut_asked_at: SystemTime::UNIX_EPOCH,
             webhook,
             webhook_secret,
             mail,
@@ -169,17 +172,19 @@ impl World {
             self.site.start_host(index, &string(&answer, "/token")?)?;
             show.say(&format!("{name}: token used, certificate requested"));
         }
-        self.wait_hosts_up(&people.admin)?;
+        self.wait_hosts_up(&people.admin, "")?;
         Ok(((), format!("{} hosts are up", self.site.hosts.len())))
     }
 
-    fn wait_hosts_up(&mut self, admin: &Person) -> anyhow::Result<()> {
+    /// Waits until every host is up and was heard of after `since` (RFC 3339).
+    fn wait_hosts_up(&mut self, admin: &Person, since: &str) -> anyhow::Result<()> {
         let want = self.site.hosts.len();
         wait_for("all hosts to be up", Duration::from_secs(30), || {
             self.site.alive()?;
             let list = admin.call(&["host", "list"])?;
             let items = list.as_array().or_else(|| list["items"].as_array()).context("no list")?;
-            let up = items.iter().filter(|host| host["up"] == true).count();
+            let heard = |host: &Value| host["seen_at"].as_str().is_some_and(|at| at > since);
+            let up = items.iter().filter(|host| host["up"] == true && heard(host)).count();
             Ok((up == want).then_some(()))
         })
     }
@@ -189,9 +194,10 @@ impl World {
     /// # Errors
     /// If the host does not come up again.
     pub fn restart_host(&mut self, name: &str) -> anyhow::Result<()> {
-        self.site.restart_host(name)?;
         let admin = self.admin()?;
-        self.wait_hosts_up(&admin)
+        self.site.restart_host(name)?;
+        let restarted_at = string(&admin.call(&["clock", "show"])?, "/now")?;
+        self.wait_hosts_up(&admin, &restarted_at)
     }
 
     /// Leaves everything running and says how to reach it.

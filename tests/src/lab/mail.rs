@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::chown,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -51,16 +51,19 @@ impl MailServer {
         Ok(Self { maildir: boxes.join("inbox"), config, _master: master })
     }
 
-    /// All mail that arrived, word for word.
+    /// All mail that arrived, word for word, and when its file was written.
     ///
     /// # Errors
     /// If the mailbox cannot be read.
-    pub fn mails(&self) -> anyhow::Result<Vec<String>> {
+    pub fn mails(&self) -> anyhow::Result<Vec<(String, SystemTime)>> {
         let Ok(entries) = fs::read_dir(self.maildir.join("new")) else { return Ok(Vec::new()) };
         let mut files: Vec<PathBuf> =
             entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
         files.sort();
-        files.iter().map(|file| Ok(fs::read_to_string(file)?)).collect()
+        files
+            .iter()
+            .map(|file| Ok((fs::read_to_string(file)?, fs::metadata(file)?.modified()?)))
+            .collect()
     }
 }
 

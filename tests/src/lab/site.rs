@@ -229,8 +229,8 @@ impl HostLab {
         let disk = LoopDisk::create(dir.join("disk"), 512)?;
         fs::create_dir(disk.mount.join("volumes"))?;
         fs::DirBuilder::new().mode(0o700).create(disk.mount.join("keys"))?;
-        let ram = RamDisk::create(dir.join("ram"), 1024, "0700")?;
-        let run_dir = RamDisk::create(dir.join("run"), 16, "0711")?;
+        let ram = RamDisk::create(dir.join("ram"), 1024)?;
+        let run_dir = RamDisk::with_mode(dir.join("run"), 16, "0711")?;
         fs::write(dir.join("hostd.toml"), hostd_config(&dir, vmm_uid, build))?;
         fs::write(dir.join("agent.toml"), agent_config(&dir))?;
         Ok(Self { name: name.to_owned(), netns, dir, disk, ram, run_dir, hostd: None, agent: None })

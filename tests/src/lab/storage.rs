@@ -58,11 +58,19 @@ pub struct RamDisk {
 }
 
 impl RamDisk {
-    /// Mounts a tmpfs of `mib` MiB, never swapped, with this octal mode.
+    /// Mounts a tmpfs of `mib` MiB, never swapped, mode 0700.
     ///
     /// # Errors
     /// If `mount` fails.
-    pub fn create(mount: PathBuf, mib: u64, mode: &str) -> anyhow::Result<Self> {
+    pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+        Self::with_mode(mount, mib, "0700")
+    }
+
+    /// The same, with this octal mode.
+    ///
+    /// # Errors
+    /// If `mount` fails.
+    pub fn with_mode(mount: PathBuf, mib: u64, mode: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(&mount)?;
         let path = mount.to_str().context("path is not UTF-8")?;
         let size = format!("size={mib}m,mode={mode}");
