@@ -46,7 +46,8 @@ pub enum JournalFailure {
     },
     /// Made by another version.
     #[error(
-        "the journal {path} has schema {got}, this build knows {SCHEMA}: install the build that wrote it"
+        "the journal {path} has schema {got}, this build knows {SCHEMA}: install the build \
+         that wrote it"
     )]
     Schema {
         /// The file.

@@ -1,4 +1,5 @@
-//! The boundary of the two processes: a unix socket, where tenure-hostd trusts nothing that it reads.
+//! The boundary of the two processes: a unix socket, where tenure-hostd trusts nothing that it
+//! reads.
 //!
 //! ```text
 //! connection   tenure-agent → tenure-hostd                tenure-hostd → tenure-agent
@@ -8,9 +9,9 @@
 //! ```
 //!
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
-//! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by their
-//! signature and receipts of intents by their proof; the rest of what the network side can say here
-//! delays reports at worst.
+//! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
+//! their signature and receipts of intents by their proof; the rest of what the network side can
+//! say here delays reports at worst.
 
 use std::{
     io::{self, Read, Write},

@@ -33,7 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Join this host to a controller, with a token from `tenurectl host token`. No network is used.
+    /// Join this host to a controller, with a token from `tenurectl host token`. No network is
+    /// used.
     Join {
         /// File that holds the token; `-` has no meaning here, and the token is never an argument.
         #[arg(long)]
@@ -108,7 +109,8 @@ fn run(config: &HostdConfig) -> Result<()> {
         tracing::error!(%error, "the socket failed");
         std::process::exit(1);
     })?;
-    tracing::info!(host = pins.host_name, socket = %config.socket().display(), "tenure-hostd is up");
+    let socket = config.socket();
+    tracing::info!(host = pins.host_name, socket = %socket.display(), "tenure-hostd is up");
     match engine.wait() {
         EngineFailure::Stopped => Ok(()),
         failure => Err(failure.into()),

@@ -75,7 +75,8 @@ pub enum Refusal {
     TenantWiped,
     /// The host has more of the tenant than the order names.
     #[error(
-        "the host has {0} things of this tenant that the order does not name: compare the inventories"
+        "the host has {0} things of this tenant that the order does not name: compare \
+         the inventories"
     )]
     InventoryMismatch(usize),
     /// A wipe that two persons did not approve.

@@ -162,7 +162,8 @@ proptest! {
     /// Whatever the generation, ttl and age: total, and never accepts what is stale or late.
     #[test]
     fn nothing_stale_or_late_is_ever_accepted(
-        generation in any::<u64>(), in_force in any::<u64>(), ttl in any::<u64>(), age in any::<i64>(),
+        generation in any::<u64>(), in_force in any::<u64>(), ttl in any::<u64>(),
+        age in any::<i64>(),
     ) {
         let mut records = Records::default();
         let mut record = sample::record(1, Power::Running);

@@ -1,6 +1,7 @@
-//! What decides, and does nothing: no clock, no I/O. Read in this order: [`accept`] takes or refuses
-//! an order, [`plan`] turns wanted and [`observed`] state into a list of [`step`]s, [`attest`] turns
-//! what they measured into statements; [`record`] is what the journal keeps of all this.
+//! What decides, and does nothing: no clock, no I/O. Read in this order: [`accept`] takes or
+//! refuses an order, [`plan`] turns wanted and [`observed`] state into a list of [`step`]s,
+//! [`attest`] turns what they measured into statements; [`record`] is what the journal keeps of all
+//! this.
 
 pub mod accept;
 pub mod attest;

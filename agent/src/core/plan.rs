@@ -27,7 +27,8 @@ pub const STOP_GRACE_MS: u64 = 20_000;
 pub enum PlanRefusal {
     /// A volume that was made is not there.
     #[error(
-        "volume {0} was made on this host and its file is gone: it is not made again, empty, in silence"
+        "volume {0} was made on this host and its file is gone: it is not made again, \
+         empty, in silence"
     )]
     VolumeGone(tenure_protocol::id::VolumeId),
 }
@@ -63,8 +64,8 @@ pub fn policy(tenants: &BTreeMap<TenantId, TenantRecord>) -> String {
     ruleset::policy(&taps)
 }
 
-/// The steps that bring `tenant` into its wanted state. `tenants` are all of the host, this one with
-/// its new wanted state: the policy is always applied whole.
+/// The steps that bring `tenant` into its wanted state. `tenants` are all of the host, this one
+/// with its new wanted state: the policy is always applied whole.
 ///
 /// # Errors
 /// [`PlanRefusal`]; nothing was planned then.

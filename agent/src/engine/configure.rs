@@ -98,8 +98,8 @@ impl WorkLane {
         desk.finish(record, state, Vec::new())
     }
 
-    /// At start: what should run, runs again (the host may have been restarted). Orders that are not
-    /// finished have their own turn.
+    /// At start: what should run, runs again (the host may have been restarted). Orders that are
+    /// not finished have their own turn.
     pub(super) fn converge(&self) -> Result<(), EngineFailure> {
         let tenants: Vec<TenantRecord> = {
             let desk = self.desk();

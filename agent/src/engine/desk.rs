@@ -73,8 +73,8 @@ impl Desk {
         }
     }
 
-    /// Checks the signature, then admission. A refusal is journalled and said here; an order that is
-    /// known is answered with its present state.
+    /// Checks the signature, then admission. A refusal is journalled and said here; an order that
+    /// is known is answered with its present state.
     pub(super) fn admit(
         &mut self,
         signed: SignedOrder,
@@ -88,7 +88,7 @@ impl Desk {
             }
         };
         if order.action.lane() != self.lane {
-            tracing::error!(order = %order.id, lane = ?self.lane, "an order came on the wrong lane");
+            tracing::error!(order = %order.id, lane = ?self.lane, "an order on the wrong lane");
             return Ok(None);
         }
         let Some(host) = identity.host.get() else {

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Each lane has its own thread and its own journal, so nothing on the cut lane waits for the work
-//! lane: not for its commits, and not for a wipe of hours. Nothing is sent or acknowledged before it
-//! is durable, and a journal that cannot be written ends the process.
+//! lane: not for its commits, and not for a wipe of hours. Nothing is sent or acknowledged before
+//! it is durable, and a journal that cannot be written ends the process.
 
 mod configure;
 mod cut;

@@ -387,9 +387,9 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
     assert!(matches!(engine.stop(), EngineFailure::Stopped));
 }
 
-/// The process ends at each commit in turn, before or after it reached the disk; it is started again
-/// and again until all is done. The end is always the same, each order has one last state, and
-/// nothing is destroyed before the receipt.
+/// The process ends at each commit in turn, before or after it reached the disk; it is started
+/// again and again until all is done. The end is always the same, each order has one last state,
+/// and nothing is destroyed before the receipt.
 #[test]
 fn a_crash_at_any_commit_changes_nothing_of_the_end() {
     for durable in [false, true] {

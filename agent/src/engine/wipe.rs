@@ -1,8 +1,8 @@
 //! Carrying out a wipe: announce, wait for the proof, destroy, attest, dismantle.
 //!
 //! The stages are those of [`crate::core::record`]; each is durable before the next begins, so a
-//! kill at any point and a restart go on with the same attempt. Nothing in this file performs a step
-//! that destroys unless the wipe's stage is `Released`.
+//! kill at any point and a restart go on with the same attempt. Nothing in this file performs a
+//! step that destroys unless the wipe's stage is `Released`.
 
 use tenure_protocol::{
     digest::Digest,
@@ -206,7 +206,7 @@ impl WorkLane {
             match self.host.perform(&step, &mut |_| {}) {
                 Ok(_) => facts = attest::unlinked(facts),
                 Err(failure) => {
-                    tracing::error!(order = %act.order.id, ?subject, code = failure.code, "{failure}");
+                    tracing::error!(?subject, code = failure.code, "not removed: {failure}");
                     passed = false;
                 }
             }

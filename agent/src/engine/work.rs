@@ -140,11 +140,11 @@ impl WorkLane {
         match verify_intent_receipt(receipt, &digest, &self.identity.ledger_key) {
             Ok(entry) if entry.tenant == Some(tenant.tenant) => {}
             Ok(_) => {
-                tracing::error!(order = %receipt.order, "the ledger has the intent for another tenant");
+                tracing::error!(order = %receipt.order, "the intent is logged for another tenant");
                 return Ok(());
             }
             Err(error) => {
-                tracing::error!(order = %receipt.order, "no proof that the intent is logged: {error}");
+                tracing::error!(order = %receipt.order, "no proof of the intent: {error}");
                 return Ok(());
             }
         }
@@ -211,7 +211,7 @@ impl WorkLane {
         envelopes: Vec<Vec<u8>>,
         changes: Vec<Change>,
     ) -> Result<(), EngineFailure> {
-        tracing::warn!(order = %record.id, tenant = %record.tenant, code, "order failed: {message}");
+        tracing::warn!(order = %record.id, tenant = %record.tenant, code, "failed: {message}");
         let state = OrderState::Failed { code: code.to_owned(), message, envelopes };
         desk.finish(record, state, changes)
     }

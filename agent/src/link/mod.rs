@@ -1,5 +1,5 @@
-//! The link to the controller: tenure-agent's side, which holds no privileges and believes nothing for
-//! tenure-hostd.
+//! The link to the controller: tenure-agent's side, which holds no privileges and believes nothing
+//! for tenure-hostd.
 //!
 //! ```text
 //! dial ─► enrol (no certificate yet) ─► dial ─► Hello ─Welcome→ up ─┐

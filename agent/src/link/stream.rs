@@ -15,8 +15,8 @@ pub enum StreamFailure {
     Io(#[from] std::io::Error),
 }
 
-/// Reads the next frame. The length is checked before anything of that length is allocated. Not to be
-/// cancelled: half a frame would be lost.
+/// Reads the next frame. The length is checked before anything of that length is allocated. Not to
+/// be cancelled: half a frame would be lost.
 ///
 /// # Errors
 /// [`StreamFailure`].
