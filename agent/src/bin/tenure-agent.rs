@@ -1,6 +1,6 @@
 //! tenure-agent: the network side of the agent. No privileges: start it as its own user.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -22,7 +22,17 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match start().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tenure-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> Result<()> {
     let arguments = Arguments::parse();
     let config: AgentConfig = config::load(&arguments.config)?;
     telemetry::start(&config.log, config.log_format)?;

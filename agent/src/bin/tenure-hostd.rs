@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    process::ExitCode,
     sync::{Arc, OnceLock},
     thread,
 };
@@ -44,7 +45,17 @@ enum Command {
     Check,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tenure-hostd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<()> {
     let arguments = Arguments::parse();
     let config: HostdConfig = config::load(&arguments.config)?;
     telemetry::start(&config.log, config.log_format)?;
