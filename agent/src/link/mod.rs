@@ -158,7 +158,3 @@ fn jitter(wait: Duration) -> Duration {
     let permille = 500 + u32::from_le_bytes(bytes) % 501;
     wait * permille / 1000
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;
