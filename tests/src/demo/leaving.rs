@@ -70,8 +70,10 @@ pub fn online(world: &World, people: &People, tenant: &Tenant, neighbour: &Tenan
     advance(people, 12)?;
     let (test, security) = (test.to_string_lossy(), security.to_string_lossy());
     let id = tenant.id.as_str();
-    let words = ["report", "submit", id, "--test-report", &test, "--security-report", &security];
-    people.customer.call(&words)?;
+    for (person, id) in [(&people.customer, id), (&people.neighbour, &neighbour.id)] {
+        let files = ["--test-report", &test, "--security-report", &security];
+        person.call(&[["report", "submit", id].as_slice(), &files].concat())?;
+    }
     let own = ["report", "pass", id, "--opinion", "fine"];
     let refused = people.customer.refused(&own, b"", 1)?;
     for id in [id, neighbour.id.as_str()] {
