@@ -1,6 +1,7 @@
 //! The only place of the controller that reads a clock. There are two times: real time, for orders,
-//! TLS, notices and statements; and legal time, in which the lifecycle lives. They are the same unless
-//! the controller was started with the demo clock, which moves legal time forward and never back.
+//! TLS, notices and statements; and legal time, in which the lifecycle lives. They are the same
+//! unless the controller was started with the demo clock, which moves legal time forward and never
+//! back.
 
 use std::sync::{
     Arc,
@@ -55,8 +56,8 @@ impl Clock {
         Self { source, offset_ms: Arc::default(), demo: true, staged: true }
     }
 
-    /// The system's clock with legal time set by [`Clock::set_legal`], backwards too: for stories that
-    /// are told at dates of their own.
+    /// The system's clock with legal time set by [`Clock::set_legal`], backwards too: for stories
+    /// that are told at dates of their own.
     #[must_use]
     pub fn staged() -> Self {
         Self { staged: true, ..Self::demo() }
@@ -124,7 +125,8 @@ impl Clock {
         Ok(self.offset_ms.fetch_add(step, Ordering::SeqCst) + step)
     }
 
-    /// Sets an offset that was stored by an earlier run of a demo; never smaller than the present one.
+    /// Sets an offset that was stored by an earlier run of a demo; never smaller than the present
+    /// one.
     pub fn resume_offset(&self, offset_ms: i64) {
         if self.demo {
             self.offset_ms.fetch_max(offset_ms, Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! The one way in: load the tenant, let `core` decide, commit state, journal, orders and notices in
-//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels, so
-//! that several engines can share one database.
+//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels,
+//! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the

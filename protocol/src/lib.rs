@@ -1,8 +1,8 @@
 //! The contract between Tenure's controller, its agents and those who verify its evidence.
 //!
-//! Pure: no clock, no I/O, no async. Read in this order: [`id`], [`time`] and [`generation`] are the
-//! values that every message carries; [`wire`] is what controller and agent say to one another over
-//! QUIC; [`evidence`] is what is signed, logged and, years later, verified offline.
+//! Pure: no clock, no I/O, no async. Read in this order: [`id`], [`time`] and [`generation`] are
+//! the values that every message carries; [`wire`] is what controller and agent say to one another
+//! over QUIC; [`evidence`] is what is signed, logged and, years later, verified offline.
 
 pub mod digest;
 pub mod evidence;

@@ -188,7 +188,8 @@ impl Fleet {
         }
     }
 
-    /// Tries every notice that is due within half a minute, each with this outcome, and returns them.
+    /// Tries every notice that is due within half a minute, each with this outcome, and returns
+    /// them.
     ///
     /// # Errors
     /// If the controller does not take a try.

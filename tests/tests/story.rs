@@ -1,5 +1,6 @@
-//! Stories: scripts that a person of the provincial office can read, told to the real controller and
-//! the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails there.
+//! Stories: scripts that a person of the provincial office can read, told to the real controller
+//! and the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails
+//! there.
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::{

@@ -1,4 +1,5 @@
-//! Wipes of files on real file systems on loop devices, checked by a scanner that is not the agent's.
+//! Wipes of files on real file systems on loop devices, checked by a scanner that is not the
+//! agent's.
 
 #![allow(
     clippy::disallowed_methods,

@@ -2,8 +2,8 @@
 //!
 //! The scan names the holders for people; the lease (`fcntl(2)`, `F_SETLEASE`) is what is
 //! complete, since the kernel refuses it while any other open file or mapping of the inode is left,
-//! those inside the kernel and those under way in sockets included, and breaks it when somebody opens the file
-//! later.
+//! those inside the kernel and those under way in sockets included, and breaks it when somebody
+//! opens the file later.
 #![allow(unsafe_code, reason = "fcntl's lease commands have no safe wrapper")]
 
 use std::{
@@ -156,11 +156,12 @@ pub enum Exclusion {
     Scanned,
 }
 
-/// Makes sure that nobody else holds a file, and that nobody will unnoticed. Gives the holders' names
-/// if there are any.
+/// Makes sure that nobody else holds a file, and that nobody will unnoticed. Gives the holders'
+/// names if there are any.
 ///
 /// # Errors
-/// If the kernel cannot be asked; `EACCES` without the capability `CAP_LEASE` on another user's file.
+/// If the kernel cannot be asked; `EACCES` without the capability `CAP_LEASE` on another user's
+/// file.
 pub fn exclude(file: &File, identity: FileIdentity) -> io::Result<Result<Exclusion, String>> {
     let found = find(identity, file)?;
     if !found.is_empty() {

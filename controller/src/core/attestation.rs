@@ -1,5 +1,6 @@
-//! What hosts' envelopes say: the signature first, then that they are about the order that they came
-//! with, then what they state. A volume counts as destroyed only if both its blocks and its keys do.
+//! What hosts' envelopes say: the signature first, then that they are about the order that they
+//! came with, then what they state. A volume counts as destroyed only if both its blocks and its
+//! keys do.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,8 @@ pub struct Attested {
 /// Why an envelope is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttestationError {
-    /// It is no envelope, is not signed by the host's key, or states what its facts do not bear out.
+    /// It is no envelope, is not signed by the host's key, or states what its facts do not bear
+    /// out.
     #[error("an envelope of the report does not hold: {0}")]
     Envelope(#[from] dsse::EnvelopeError),
     /// It is about something else.

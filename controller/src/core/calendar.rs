@@ -1,8 +1,9 @@
-//! The working-day calendar of the People's Republic of China. A day is Work, Rest, or Unknown: a year
-//! is settled only by the State Council's notice, and its last three days only by the next year's.
+//! The working-day calendar of the People's Republic of China. A day is Work, Rest, or Unknown: a
+//! year is settled only by the State Council's notice, and its last three days only by the next
+//! year's.
 //!
-//! The facts stand in `data/calendar-*.toml`, one file per notice. Legal time is Asia/Shanghai, which
-//! has had no daylight saving since 1991: a fixed +08:00.
+//! The facts stand in `data/calendar-*.toml`, one file per notice. Legal time is Asia/Shanghai,
+//! which has had no daylight saving since 1991: a fixed +08:00.
 
 use std::collections::BTreeMap;
 
@@ -217,8 +218,8 @@ impl Calendar {
         Span { earliest: at, latest: at }
     }
 
-    /// The earliest day before which, and after `applied`, lie at least `count` Work days. Unsettled
-    /// days count by their weekday.
+    /// The earliest day before which, and after `applied`, lie at least `count` Work days.
+    /// Unsettled days count by their weekday.
     #[must_use]
     pub fn earliest_after(&self, applied: Date, count: u32) -> Date {
         let (mut day, mut left) = (applied, count);

@@ -1,5 +1,5 @@
-//! What the hosts are told: a tenant's state turned into orders, each with the whole wanted state of
-//! the tenant on that host.
+//! What the hosts are told: a tenant's state turned into orders, each with the whole wanted state
+//! of the tenant on that host.
 
 use tenure_protocol::{
     generation::Generation,
@@ -19,9 +19,9 @@ use super::{
 /// refuses it, and is ordered again.
 pub const TTL_MS: u64 = 86_400_000;
 
-/// Drafts an order, hands out its generation, and remembers it in the tenant in place of the last one
-/// of its kind to that host. Nothing if the tenant has no allotment or the kind needs a cut or a wipe
-/// that is not there.
+/// Drafts an order, hands out its generation, and remembers it in the tenant in place of the last
+/// one of its kind to that host. Nothing if the tenant has no allotment or the kind needs a cut or
+/// a wipe that is not there.
 pub fn order(
     tenant: &mut Tenant,
     host: HostId,

@@ -1,5 +1,5 @@
-//! Ids, nonces and salts without randomness in core: drawn from a seed that the engine gives, so that
-//! the same event under the same seed gives the same state.
+//! Ids, nonces and salts without randomness in core: drawn from a seed that the engine gives, so
+//! that the same event under the same seed gives the same state.
 
 use sha2::{Digest as _, Sha256};
 use tenure_protocol::time::Timestamp;

@@ -1,5 +1,5 @@
-//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, and what of marks
-//! and networks is taken.
+//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, and what of
+//! marks and networks is taken.
 
 use std::collections::BTreeSet;
 

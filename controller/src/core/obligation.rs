@@ -68,8 +68,8 @@ pub enum Party {
     Provider,
 }
 
-/// A deadline. Over days that no State Council notice has settled yet it is an interval: the provider
-/// plans by `last_day`, and a breach is declared only at `breach_at`.
+/// A deadline. Over days that no State Council notice has settled yet it is an interval: the
+/// provider plans by `last_day`, and a breach is declared only at `breach_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Due {

@@ -64,8 +64,8 @@ impl Engine {
     /// Makes an API token and returns its secret, which is kept nowhere.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] for a bad name,
-    /// a customer's token without a customer, or the controller's own role.
+    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] for a bad
+    /// name, a customer's token without a customer, or the controller's own role.
     pub async fn create_token(
         &self,
         by: Actor,
@@ -108,8 +108,8 @@ impl Engine {
     /// Grants one host to join, within 15 minutes.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] if the name is
-    /// no DNS label or a host has it already.
+    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] if the name
+    /// is no DNS label or a host has it already.
     pub async fn create_join_token(
         &self,
         by: Actor,
@@ -137,8 +137,8 @@ impl Engine {
         Ok(JoinGrant { secret, host_name: token.host_name, expires_at })
     }
 
-    /// Takes a host in. The same host may ask again, if it did not hear the answer; another host with
-    /// the same grant blocks both.
+    /// Takes a host in. The same host may ask again, if it did not hear the answer; another host
+    /// with the same grant blocks both.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if the grant is unknown, expired, for another name, or used twice.

@@ -1,5 +1,5 @@
-//! What hosts report. A report is durable before it is answered; the same report again gets the same
-//! answer. Envelopes are opened with the host's registered key before anything in them counts.
+//! What hosts report. A report is durable before it is answered; the same report again gets the
+//! same answer. Envelopes are opened with the host's registered key before anything in them counts.
 
 use tenure_protocol::{
     digest::Digest,
@@ -35,7 +35,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown order; [`EngineError::Invalid`] if it is another
-    /// host's, or an envelope does not hold; [`EngineError::Ledger`] if an intent cannot be entered.
+    /// host's, or an envelope does not hold; [`EngineError::Ledger`] if an intent cannot be
+    /// entered.
     pub async fn report(&self, host: HostId, report: Report) -> Result<Reply, EngineError> {
         let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
         let known = self.known_order(host, &report).await?;
@@ -165,7 +166,8 @@ impl Engine {
         })
     }
 
-    /// The end of an order. If the lifecycle no longer waits for it, the facts are kept all the same.
+    /// The end of an order. If the lifecycle no longer waits for it, the facts are kept all the
+    /// same.
     async fn settle(
         &self,
         known: Known,

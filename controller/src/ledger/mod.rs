@@ -15,8 +15,8 @@
 //!
 //! The **head** is a second copy of the last checkpoint, outside of the ledger's directory: a
 //! backup of the directory that is restored is older than the head, and is refused instead of
-//! forking the log. Everything in the directory but `checkpoint` and partial tiles never changes. Of partial
-//! tiles the last two generations are kept.
+//! forking the log. Everything in the directory but `checkpoint` and partial tiles never changes.
+//! Of partial tiles the last two generations are kept.
 
 mod edge;
 mod error;

@@ -1,6 +1,6 @@
-//! The journal and the evidence: append-only. Each row is chained to the row before by its digest, and
-//! to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so that
-//! row `seq` is entry `seq - 1`.
+//! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
+//! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
+//! that row `seq` is entry `seq - 1`.
 
 use serde_json::Value;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};

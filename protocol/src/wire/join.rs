@@ -1,6 +1,6 @@
-//! Join tokens: what an operator carries from the controller to a new host. Self-contained: where the
-//! controller is, which certificate authority and which order key to pin, and a secret that works
-//! once.
+//! Join tokens: what an operator carries from the controller to a new host. Self-contained: where
+//! the controller is, which certificate authority and which order key to pin, and a secret that
+//! works once.
 
 use std::{fmt, str::FromStr};
 

@@ -1,6 +1,6 @@
 //! Messages of version 1 (postcard). Positional and append-only: fields keep their place, variants
-//! are added at the end, and nothing changes after the first release (`tests/golden.rs` of this crate
-//! holds the bytes).
+//! are added at the end, and nothing changes after the first release (`tests/golden.rs` of this
+//! crate holds the bytes).
 //!
 //! ```text
 //! agent                                   controller
@@ -118,8 +118,8 @@ pub struct LaneOpen {
     pub lane: Lane,
 }
 
-/// An order of the controller to one host. It carries the whole wanted state of its subject, and may
-/// arrive late, twice or never.
+/// An order of the controller to one host. It carries the whole wanted state of its subject, and
+/// may arrive late, twice or never.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// UUIDv7. The same id with other bytes is refused.

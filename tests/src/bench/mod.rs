@@ -1,7 +1,7 @@
 //! Benchmarks: ours and a peer, interleaved, on the same machine and the same device.
 //!
-//! A benchmark is one function that returns [`Row`]s. [`ALL`] lists them; `tests/src/bin/tenure-bench.rs`
-//! runs them, prints the table and writes the report.
+//! A benchmark is one function that returns [`Row`]s. [`ALL`] lists them;
+//! `tests/src/bin/tenure-bench.rs` runs them, prints the table and writes the report.
 
 pub mod cut;
 pub mod wipe;

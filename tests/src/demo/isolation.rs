@@ -19,8 +19,8 @@ use crate::lab::{
 
 /// How long streams are watched before and after.
 const WATCH: Duration = Duration::from_secs(2);
-/// Longest silence of the neighbour's stream that still counts as undisturbed: its guest is emulated
-/// on two busy cores.
+/// Longest silence of the neighbour's stream that still counts as undisturbed: its guest is
+/// emulated on two busy cores.
 const NEIGHBOUR_GAP: Duration = Duration::from_millis(1500);
 
 /// The cut, while a stream runs from each of the tenant's guests and one from the neighbour's.

@@ -198,7 +198,8 @@ pub fn bundle(world: &World, show: &mut Show, people: &People, tenant: &Tenant) 
     Ok(((), format!("accepted; refused with one bit flipped, at {} places", places.len())))
 }
 
-/// How fast the wipe was, by its own signed statements: bytes and time of all passes and read-backs.
+/// How fast the wipe was, by its own signed statements: bytes and time of all passes and
+/// read-backs.
 fn speed(show: &mut Show, bundle: &Path) -> anyhow::Result<()> {
     let dir = bundle.with_extension("d");
     fs::create_dir_all(&dir)?;

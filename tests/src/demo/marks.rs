@@ -1,5 +1,6 @@
-//! The demo's own scan of what lies on a device, with no line shared with what wipes it: the blocks of
-//! a file are located by `filefrag`, read past the page cache, and searched for over the whole device.
+//! The demo's own scan of what lies on a device, with no line shared with what wipes it: the blocks
+//! of a file are located by `filefrag`, read past the page cache, and searched for over the whole
+//! device.
 
 use std::{
     collections::HashSet,

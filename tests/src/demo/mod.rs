@@ -1,8 +1,8 @@
 //! The whole way of one tenant, on one machine: real programs, real guests, real mail. Only the
 //! lifecycle's days pass faster, by the controller's demo clock.
 //!
-//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] the scan, [`show`] the report;
-//! [`steps`], [`isolation`] and [`leaving`] are the way itself.
+//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] the scan, [`show`] the
+//! report; [`steps`], [`isolation`] and [`leaving`] are the way itself.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ pub mod world;
 use show::Show;
 use world::World;
 
-/// Where the demo's legal time starts: a day on which working days, holidays and make-up weekends all
-/// lie ahead.
+/// Where the demo's legal time starts: a day on which working days, holidays and make-up weekends
+/// all lie ahead.
 const LEGAL_START: &str = "2026-08-24T01:00:00Z";
 
 /// What the demo is run with.

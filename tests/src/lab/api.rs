@@ -1,4 +1,5 @@
-//! The HTTP API, called from a namespace without `tenurectl`: for what must be timed, or is no verb.
+//! The HTTP API, called from a namespace without `tenurectl`: for what must be timed, or is no
+//! verb.
 
 use std::{path::PathBuf, time::Instant};
 

@@ -1,6 +1,6 @@
 //! A provider's site in the lab: a controller and two hosts with their agents, as operators install
-//! them, each in a network namespace of its own; a customer's office with a mail server and a webhook
-//! receiver; and the provider's fabric between them.
+//! them, each in a network namespace of its own; a customer's office with a mail server and a
+//! webhook receiver; and the provider's fabric between them.
 //!
 //! ```text
 //!   ctl (controller)   h1 (hostd, agent, guests)   h2 (the same)   cust (customer, operators)
@@ -134,7 +134,8 @@ impl Site {
         self.build.bin.join(name)
     }
 
-    /// Initialises the controller's state and starts it; `legal_start` is where its demo clock starts.
+    /// Initialises the controller's state and starts it; `legal_start` is where its demo clock
+    /// starts.
     ///
     /// # Errors
     /// If it does not come to serve its API.

@@ -2,8 +2,9 @@
 //! later process can remove it if this one is killed.
 //!
 //! A run has a directory `/var/tmp/tenure-lab-<pid>`. Its network namespaces are named
-//! `tnl<pid>-<name>`; every process of the run lives in one of them. Mounts are below the directory,
-//! loop devices have their backing files there. So the directory's name alone says what to remove.
+//! `tnl<pid>-<name>`; every process of the run lives in one of them. Mounts are below the
+//! directory, loop devices have their backing files there. So the directory's name alone says what
+//! to remove.
 
 use std::{
     fs,

@@ -140,8 +140,8 @@ impl Course {
         }
     }
 
-    /// Within a stage: all before `offset` is done; `errors` are ranges of the medium that could not
-    /// be written or read, `mismatches` those that held something else.
+    /// Within a stage: all before `offset` is done; `errors` are ranges of the medium that could
+    /// not be written or read, `mismatches` those that held something else.
     pub fn advance(&mut self, offset: u64, errors: &RangeSet, mismatches: &RangeSet, lap: Lap) {
         self.offset = self.offset.max(offset).min(self.target_bytes);
         self.errors.extend(errors.ranges());

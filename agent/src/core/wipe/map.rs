@@ -121,8 +121,8 @@ impl ExtentMap {
         Digest::of(&bytes)
     }
 
-    /// Pieces of at most `limit` bytes, each in one place on the medium, from `position` on: what is
-    /// read back.
+    /// Pieces of at most `limit` bytes, each in one place on the medium, from `position` on: what
+    /// is read back.
     pub fn pieces(&self, limit: usize, position: u64) -> impl Iterator<Item = Chunk> {
         cut(self.extents.clone(), limit, position)
     }

@@ -10,9 +10,9 @@
 //!
 //! absent: no run directory. preparing: a run directory without a process. paused: QEMU waits for
 //! its volumes; after an agent's crash such a machine is incomplete, and is stopped and started
-//! again. running: the guest runs. shut down: the guest has powered off or panicked, and QEMU holds still.
-//! dead: the process has ended, proven by its pidfd; the run directory and the memory file stay
-//! until they are wiped or the instance starts again.
+//! again. running: the guest runs. shut down: the guest has powered off or panicked, and QEMU holds
+//! still. dead: the process has ended, proven by its pidfd; the run directory and the memory file
+//! stay until they are wiped or the instance starts again.
 //!
 //! Stopping never depends on the health of QEMU: what it does not do in time is done by SIGKILL.
 

@@ -314,8 +314,8 @@ pub struct Transition {
     pub tenant: Tenant,
     /// What follows, in order.
     pub effects: Vec<Effect>,
-    /// What the journal's ledger entry refers to, if not to the journal row itself: an approval's or
-    /// an attestation's digest.
+    /// What the journal's ledger entry refers to, if not to the journal row itself: an approval's
+    /// or an attestation's digest.
     pub object: Option<Digest>,
     /// Whether anything changed; if not, nothing is recorded.
     pub changed: bool,
