@@ -57,9 +57,10 @@ macro_rules! typed_id {
         impl FromStr for $name {
             type Err = ParseIdError;
             fn from_str(text: &str) -> Result<Self, ParseIdError> {
-                Uuid::try_parse(text)
-                    .map(Self)
-                    .map_err(|_| ParseIdError { kind: $kind, text: text.chars().take(64).collect() })
+                Uuid::try_parse(text).map(Self).map_err(|_| {
+                    let text = text.chars().take(64).collect();
+                    ParseIdError { kind: $kind, text }
+                })
             }
         }
     };

@@ -199,7 +199,9 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn write(&self, chunk: &Chunk, buffers: &mut Buffers) -> Faults {
-        let content = self.content(chunk, &mut buffers.content);
+        let Some(content) = self.content(chunk, &mut buffers.content) else {
+            return self.all_bad(chunk);
+        };
         let mut faults = Faults::default();
         if write_all(self.medium.write, content, chunk.logical).is_ok() {
             return faults;
@@ -218,7 +220,9 @@ impl Piece<'_> {
     }
 
     fn read(&self, chunk: &Chunk, buffers: &mut Buffers) -> Faults {
-        let expected = self.content(chunk, &mut buffers.content);
+        let Some(expected) = self.content(chunk, &mut buffers.content) else {
+            return self.all_bad(chunk);
+        };
         let found = &mut buffers.found.bytes()[..chunk.length];
         let mut faults = Faults::default();
         if read_all(self.medium.read_from, found, chunk.physical).is_ok() {
@@ -241,14 +245,23 @@ impl Piece<'_> {
         faults
     }
 
-    fn content<'b>(&self, chunk: &Chunk, buffer: &'b mut Buffer) -> &'b [u8] {
+    /// What is to be there; `None` if it could not be made.
+    fn content<'b>(&self, chunk: &Chunk, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
         let bytes = &mut buffer.bytes()[..chunk.length];
         match self.pattern {
-            Pattern::Stream => self.keystream.fill(chunk.logical, bytes),
+            Pattern::Stream => self.keystream.fill(chunk.logical, bytes)?,
             // A lane's buffers begin as zeros, and a stage has one pattern.
             Pattern::Zeros => {}
         }
-        bytes
+        Some(bytes)
+    }
+
+    fn all_bad(&self, chunk: &Chunk) -> Faults {
+        let mut faults = Faults::default();
+        for range in places(self.medium.map, chunk.logical, chunk.length as u64) {
+            faults.errors.add(range);
+        }
+        faults
     }
 }
 

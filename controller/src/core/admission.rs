@@ -117,7 +117,8 @@ fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
             let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret));
             if !key.is_ok_and(|key| (16..=128).contains(&key.len())) {
                 return invalid(format!(
-                    "the webhook secret of contact {:?} is not whsec_ and base64 of 16 to 128 bytes",
+                    "the webhook secret of contact {:?} is not whsec_ and base64 of 16 to 128 \
+                     bytes",
                     contact.name
                 ));
             }

@@ -99,6 +99,7 @@ fn a_day_of_legal_time_begins_at_16_00_utc_of_the_day_before() {
 
 #[test]
 fn a_notice_for_another_year_is_refused() {
-    let text = "year = 2027\nnumber = \"\"\ntitle = \"\"\nissued = \"\"\nrest = [\"2028-01-01\"]\nwork = []";
+    let text = "year = 2027\nnumber = \"\"\ntitle = \"\"\nissued = \"\"\n\
+                rest = [\"2028-01-01\"]\nwork = []";
     assert!(matches!(Calendar::default().add(text), Err(CalendarError::Day { year: 2027, .. })));
 }

@@ -134,9 +134,9 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                 tenant.instances().len()
             ),
             english: format!(
-                "the cloud resources that you applied for are configured and open: {} instance(s). The \
-                 30 days of trial count from the delivery of this notice; please begin deployment \
-                 within 10 working days.",
+                "the cloud resources that you applied for are configured and open: {} \
+                 instance(s). The 30 days of trial count from the delivery of this notice; \
+                 please begin deployment within 10 working days.",
                 tenant.instances().len()
             ),
         },
@@ -148,12 +148,13 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         | Letter::RestoreDone => cut_words(tenant, letter, &now),
         Letter::TrialExpired => Words {
             subject: format!("试用期届满 Trial expired: {system}"),
-            chinese: "试用期已届满，尚未收到测试报告和安全风险评估报告。入站端口已关闭，实例和数据保留；\
+            chinese:
+                "试用期已届满，尚未收到测试报告和安全风险评估报告。入站端口已关闭，实例和数据保留；\
                       请尽快提交报告。"
-                .to_owned(),
-            english: "the trial has ended and the test report and security risk assessment report have \
-                      not been received. Inbound ports are closed; instances and data are kept. Please \
-                      hand in the reports."
+                    .to_owned(),
+            english: "the trial has ended and the test report and security risk assessment \
+                      report have not been received. Inbound ports are closed; instances and data \
+                      are kept. Please hand in the reports."
                 .to_owned(),
         },
         Letter::Closed => Words {
@@ -218,8 +219,8 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
                 "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"
             ),
             format!(
-                "an emergency cut of your system's network was ordered at {now}; its instant follows. \
-                 Reason: {reason}."
+                "an emergency cut of your system's network was ordered at {now}; its instant \
+                 follows. Reason: {reason}."
             ),
         ),
     };

@@ -120,8 +120,8 @@ fn choose(
             Refusal::new(
                 Code::NoCapacity,
                 format!(
-                    "no host that is up has room for {} ({} vCPU, {} MiB, {} MiB of volumes): add a \
-                     host, or return the application",
+                    "no host that is up has room for {} ({} vCPU, {} MiB, {} MiB of volumes): \
+                     add a host, or return the application",
                     request.role,
                     request.vcpus,
                     request.memory_mib,

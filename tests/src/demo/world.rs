@@ -208,8 +208,8 @@ impl World {
         self.run.keep()?;
         let desk = &self.desk;
         println!(
-            "\nkept running, in {}\n  nsenter --net=/run/netns/{} {} --controller {} --ca {} \\\n    \
-             --token-file {} tenant list\n  end it with: packaging/demo sweep --kept",
+            "\nkept running, in {}\n  nsenter --net=/run/netns/{} {} --controller {} \\\n    \
+             --ca {} --token-file {} tenant list\n  end it with: packaging/demo sweep --kept",
             self.run.path.display(),
             desk.netns,
             desk.program.display(),

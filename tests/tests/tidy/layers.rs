@@ -97,7 +97,7 @@ const SHELLS: &[(&str, &str)] = &[
 ];
 
 /// What joins a host's shells: it may import them all.
-const HOST_JOINTS: &[&str] = &["real", "observe", "erase"];
+const HOST_JOINTS: &[&str] = &["real", "observe", "preflight"];
 
 /// What several shells of a host stand on, and who may: `process` alone starts processes.
 const HOST_PARTS: &[(&str, &[&str])] = &[

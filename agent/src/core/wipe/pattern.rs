@@ -40,7 +40,8 @@ impl fmt::Debug for Seed {
 /// AES, since it runs at the speed of memory; its secrecy is not needed, only that a device cannot
 /// foresee, compress or deduplicate it.
 pub struct Keystream {
-    key: LessSafeKey,
+    /// `None` only if the cipher took no key of 32 bytes, which it always does.
+    key: Option<LessSafeKey>,
 }
 
 impl fmt::Debug for Keystream {
@@ -53,47 +54,47 @@ impl Keystream {
     /// The stream of a seed.
     #[must_use]
     pub fn new(seed: Seed) -> Self {
-        let Ok(key) = UnboundKey::new(&AES_256_GCM, &seed.0) else {
-            unreachable!("32 bytes are an AES-256 key");
-        };
-        Self { key: LessSafeKey::new(key) }
+        Self { key: UnboundKey::new(&AES_256_GCM, &seed.0).ok().map(LessSafeKey::new) }
     }
 
-    /// Fills `buffer` with the stream's bytes from `offset` on.
-    pub fn fill(&self, offset: u64, buffer: &mut [u8]) {
+    /// Fills `buffer` with the stream's bytes from `offset` on. `None` if the cipher failed: then
+    /// nothing may be written from the buffer, nor compared with it.
+    #[must_use]
+    pub fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
         let (mut at, mut rest) = (offset, buffer);
         while !rest.is_empty() {
             let inside = at % CELL;
             let length = usize::try_from(CELL - inside).unwrap_or(usize::MAX).min(rest.len());
             let (part, after) = rest.split_at_mut(length);
             if inside == 0 {
-                self.cell(at / CELL, part);
+                self.cell(at / CELL, part)?;
             } else {
                 let mut cell = vec![0; CELL as usize];
-                self.cell(at / CELL, &mut cell);
+                self.cell(at / CELL, &mut cell)?;
                 let inside = usize::try_from(inside).unwrap_or(0);
                 part.copy_from_slice(&cell[inside..inside + length]);
             }
             at = at.wrapping_add(length as u64);
             rest = after;
         }
+        Some(())
     }
 
     /// The first bytes of cell `index`.
-    fn cell(&self, index: u64, bytes: &mut [u8]) {
+    fn cell(&self, index: u64, bytes: &mut [u8]) -> Option<()> {
         bytes.fill(0);
         let mut nonce = [0; 12];
         nonce[..8].copy_from_slice(&index.to_le_bytes());
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let Ok(_tag) = self.key.seal_in_place_separate_tag(nonce, Aad::empty(), bytes) else {
-            unreachable!("64 KiB are below the limit of AES-GCM");
-        };
+        let key = self.key.as_ref()?;
+        let _tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), bytes).ok()?;
         let start = index.wrapping_mul(CELL);
         for (number, block) in bytes.chunks_mut(BLOCK as usize).enumerate() {
             let stamp = start.wrapping_add(number as u64 * BLOCK).to_le_bytes();
             let length = stamp.len().min(block.len());
             block[..length].copy_from_slice(&stamp[..length]);
         }
+        Some(())
     }
 }
 
@@ -105,10 +106,10 @@ mod tests {
     fn the_stream_depends_on_the_position_alone_and_each_block_says_where_it_is() {
         let stream = Keystream::new(Seed::new(&[7; 32], b"volume"));
         let mut whole = vec![0; 3 * CELL as usize];
-        stream.fill(0, &mut whole);
+        stream.fill(0, &mut whole).expect("filled");
         for (start, length) in [(0, 512), (512, 4096), (65_024, 1024), (70_000, 90_001)] {
             let mut part = vec![1; length];
-            stream.fill(start as u64, &mut part);
+            stream.fill(start as u64, &mut part).expect("filled");
             assert!(part == whole[start..start + length], "{length} bytes from {start}");
         }
         for (number, block) in whole.chunks(BLOCK as usize).enumerate() {
@@ -120,7 +121,8 @@ mod tests {
     fn another_order_or_another_subject_gives_another_stream() {
         let first_bytes = |nonce: u8, subject: &[u8]| {
             let mut bytes = [0; 64];
-            Keystream::new(Seed::new(&[nonce; 32], subject)).fill(0, &mut bytes);
+            let stream = Keystream::new(Seed::new(&[nonce; 32], subject));
+            stream.fill(0, &mut bytes).expect("filled");
             bytes
         };
         assert_ne!(first_bytes(1, b"a"), first_bytes(2, b"a"));

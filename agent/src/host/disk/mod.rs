@@ -32,7 +32,7 @@ use super::{
     holders::{self, FileIdentity},
     overwrite::Clocks,
 };
-use crate::core::wipe::{Course, ExtentMap, Seed, Stage};
+use crate::core::wipe::{Course, ExtentMap, Seed, Verdict};
 
 /// A wipe of one file.
 #[derive(Debug, Clone)]
@@ -146,7 +146,8 @@ impl DiskFailure {
     }
 }
 
-/// Overwrites a file twice in place, reads it back twice from the block device, unlinks it.
+/// Overwrites a file twice in place, reads it back twice from the block device, unlinks it
+/// if it is clean.
 ///
 /// `save` gets the progress before the first write, before each stage and regularly within; it must
 /// make it durable before it returns. If it breaks, the wipe stops.
@@ -163,22 +164,28 @@ pub fn wipe(
     }
     let subject = Subject::open(request)?;
     let mut progress = subject.progress(request)?;
-    if progress.course.stage() != Stage::Remove {
-        if save(&progress).is_break() {
-            return Err(DiskFailure::Stopped { path: request.path.clone() });
+    let mut measurement = match progress.measurement.take() {
+        Some(measurement) => measurement,
+        None => {
+            if save(&progress).is_break() {
+                return Err(DiskFailure::Stopped { path: request.path.clone() });
+            }
+            // Blocks beyond the end of the file come under it. It only grows: nothing is freed.
+            let end = progress.before.end().max(progress.file_bytes);
+            step.io("extend", subject.file.set_len(end))?;
+            subject.overwrite(request, &mut progress, save)?;
+            let measurement = subject.measure(&progress)?;
+            progress.measurement = Some(measurement.clone());
+            if save(&progress).is_break() {
+                return Err(DiskFailure::Stopped { path: request.path.clone() });
+            }
+            measurement
         }
-        // Blocks beyond the end of the file come under it. It only grows: nothing is freed.
-        let end = progress.before.end().max(progress.file_bytes);
-        step.io("extend", subject.file.set_len(end))?;
-        subject.overwrite(request, &mut progress, save)?;
-        progress.measurement = Some(subject.measure(&progress)?);
-        if save(&progress).is_break() {
-            return Err(DiskFailure::Stopped { path: request.path.clone() });
-        }
-    }
-    let Some(mut measurement) = progress.measurement else {
-        unreachable!("a course at its end was measured");
     };
+    // A file that is not clean stays: another attempt must find it.
+    if matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)) {
+        return Ok(measurement);
+    }
     step.io("unlink", subject.identity.unlink(&request.path))?;
     measurement.measured.unlinked = step.io("look at", subject.file.metadata())?.nlink() == 0;
     Ok(measurement)

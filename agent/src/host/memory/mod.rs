@@ -36,7 +36,7 @@ use super::{
     holders::{self, Exclusion, FileIdentity},
     overwrite::{self, Clocks, Halt, Medium},
 };
-use crate::core::wipe::{Course, Extent, ExtentMap, Seed, Stage};
+use crate::core::wipe::{Course, Extent, ExtentMap, Seed, Stage, Verdict};
 
 /// A wipe of one instance's memory.
 #[derive(Debug, Clone)]
@@ -87,7 +87,8 @@ pub struct MemoryMeasurement {
     pub interruptions: u32,
 }
 
-/// Overwrites the memory twice, reads it back twice, looks for residue, unlinks the file.
+/// Overwrites the memory twice, reads it back twice, looks for residue, unlinks the file if it is
+/// clean.
 ///
 /// `save` as in [`super::disk::wipe`].
 ///
@@ -103,16 +104,22 @@ pub fn wipe(
     }
     let subject = Subject::open(request)?;
     let mut progress = subject.progress(request)?;
-    if progress.course.stage() != Stage::Remove {
-        subject.overwrite(request, &mut progress, save)?;
-        progress.measurement = Some(subject.measure(request, &progress)?);
-        if save(&progress).is_break() {
-            return Err(MemoryFailure::Stopped { path: path.clone() });
+    let mut measurement = match progress.measurement.take() {
+        Some(measurement) => measurement,
+        None => {
+            subject.overwrite(request, &mut progress, save)?;
+            let measurement = subject.measure(request, &progress)?;
+            progress.measurement = Some(measurement.clone());
+            if save(&progress).is_break() {
+                return Err(MemoryFailure::Stopped { path: path.clone() });
+            }
+            measurement
         }
-    }
-    let Some(mut measurement) = progress.measurement else {
-        unreachable!("a course at its end was measured");
     };
+    // A file that is not clean stays: another attempt must find it.
+    if matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)) {
+        return Ok(measurement);
+    }
     subject.io("unlink", subject.identity.unlink(path))?;
     measurement.measured.unlinked = subject.io("look at", subject.file.metadata())?.nlink() == 0;
     Ok(measurement)

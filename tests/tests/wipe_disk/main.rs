@@ -33,94 +33,9 @@ use tenure_tests::{
     scan,
 };
 
-const MIB: u64 = 1 << 20;
-const EXT4: &[&str] = &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0"];
-const XFS: &[&str] = &["mkfs.xfs", "-q", "-f"];
+mod ground;
 
-/// A file system on a loop device, and a mark that is nowhere else.
-struct Ground {
-    disk: LoopDisk,
-    mark: Vec<u8>,
-    _dir: tempfile::TempDir,
-}
-
-impl Ground {
-    /// `None`, and a word about it, where loop devices cannot be made.
-    fn new(name: &str, mib: u64, mkfs: &[&str]) -> anyhow::Result<Option<Self>> {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: loop devices and mounts need root");
-            return Ok(None);
-        }
-        let program = mkfs.first().context("no program")?;
-        if run(&["which", program]).is_err() {
-            eprintln!("SKIPPED: {program} is not installed");
-            return Ok(None);
-        }
-        let dir = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/var/tmp")?;
-        let disk = LoopDisk::with(dir.path().join("mount"), mib, mkfs)?;
-        let mark = format!("TENURE-WIPE-MARK:{}:{name}:", std::process::id()).into_bytes();
-        Ok(Some(Self { disk, mark, _dir: dir }))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.disk.mount.join(name)
-    }
-
-    /// Writes a mark at the start of each 4096 bytes of a range.
-    fn plant(&self, file: &File, from: u64, length: u64) -> anyhow::Result<()> {
-        let mut block = vec![0x5A; 4096];
-        block[..self.mark.len()].copy_from_slice(&self.mark);
-        let blocks = block.repeat(256);
-        let mut at = from;
-        while at < from + length {
-            let count = usize::try_from((from + length - at).min(blocks.len() as u64))?;
-            file.write_all_at(&blocks[..count], at)?;
-            at += count as u64;
-        }
-        file.sync_all()?;
-        Ok(())
-    }
-
-    fn volume(&self, mib: u64) -> anyhow::Result<PathBuf> {
-        let path = self.path("volume");
-        self.plant(&File::create(&path)?, 0, mib * MIB)?;
-        Ok(path)
-    }
-
-    fn marks(&self) -> anyhow::Result<usize> {
-        run(&["sync", "-f", self.disk.mount.to_str().context("UTF-8")?])?;
-        scan::count(Path::new(&self.disk.device), &self.mark)
-    }
-}
-
-fn request(path: &Path) -> DiskWipe {
-    DiskWipe {
-        path: path.to_owned(),
-        seed: Seed::new(&[7; 32], b"a volume"),
-        vmm_dead: true,
-        resume: None,
-        clocks: Clocks {
-            now: || {
-                let since = UNIX_EPOCH.elapsed().unwrap_or_default();
-                Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(0))
-            },
-            monotonic: || UNIX_EPOCH.elapsed().unwrap_or_default(),
-        },
-    }
-}
-
-fn wipe(path: &Path) -> Result<DiskMeasurement, DiskFailure> {
-    disk::wipe(&request(path), &mut |_| ControlFlow::Continue(()))
-}
-
-fn code(path: &Path) -> &'static str {
-    wipe(path).map_or_else(|failure| failure.code(), |_| "wiped")
-}
-
-fn assert_passes(measurement: &DiskMeasurement) {
-    let verdict = Verdict::of(&measurement.measured);
-    assert!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}\n{measurement:#?}");
-}
+use ground::{EXT4, Ground, MIB, XFS, assert_passes, code, request, wipe};
 
 #[test]
 fn marks_all_over_a_file_are_on_the_device_before_and_nowhere_after() -> anyhow::Result<()> {
@@ -311,6 +226,8 @@ fn a_byte_that_changes_behind_our_back_is_seen() -> anyhow::Result<()> {
         assert_eq!(read.context("no read-back")?.mismatched_bytes, 512, "one sector");
         let verdict = Verdict::of(&measurement.measured);
         assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+        assert!(path.exists(), "a file that is not clean stays for another attempt");
+        assert!(!measurement.measured.unlinked);
     }
     Ok(())
 }
