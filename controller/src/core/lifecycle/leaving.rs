@@ -40,7 +40,8 @@ pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Resu
             Code::StopDayTooEarly,
             format!(
                 "{stop_day} is too early: clause 6.1 wants {NOTICE_WORKING_DAYS} working days \
-                 between the application and the stop day; the earliest lawful stop day is {earliest}"
+                 between the application and the stop day; the earliest lawful stop day is \
+                 {earliest}"
             ),
         ));
     }
