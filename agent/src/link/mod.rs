@@ -103,13 +103,16 @@ impl Link {
         let mut wait = BACKOFF.0;
         loop {
             let began = clock::monotonic();
+            let mut settled = false;
             match self.once().await {
                 Ok(()) => tracing::info!("the session ended"),
                 Err(error) => {
+                    // tenure-hostd is on this host: asking it often burdens nobody else.
+                    settled = matches!(error, LinkFailure::Local(_));
                     tracing::warn!(error = &error as &dyn std::error::Error, "the link is down");
                 }
             }
-            if clock::monotonic().saturating_sub(began) >= SETTLED {
+            if settled || clock::monotonic().saturating_sub(began) >= SETTLED {
                 wait = BACKOFF.0;
             }
             tokio::time::sleep(jitter(wait)).await;

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
-    ctl::string,
+    ctl::{Person, string},
     marks,
     show::Show,
     steps::{People, Step, deadline, first_line, wait_phase},
@@ -58,26 +58,28 @@ pub fn plant(world: &World, show: &Show, tenant: &Tenant) -> Step<Marks> {
     Ok((Marks { blocks }, "the scan finds the tenant's marks on both hosts".to_owned()))
 }
 
-/// Reports, review, online; the neighbour too, whose trial would end otherwise.
+/// Reports, review, online, for each tenant with its customer; the first is looked at closely.
 ///
 /// # Errors
 /// If the API refuses.
-pub fn online(world: &World, people: &People, tenant: &Tenant, neighbour: &Tenant) -> Step<()> {
+pub fn online(world: &World, people: &People, tenants: &[(&Person, &Tenant)]) -> Step<()> {
     let dir = &world.run.path;
     let (test, security) = (dir.join("test-report.txt"), dir.join("security-report.txt"));
     fs::write(&test, "stress test: 500 users, p99 180 ms; internal test: passed\n")?;
     fs::write(&security, "security pre-assessment: no finding above low\n")?;
     advance(people, 12)?;
     let (test, security) = (test.to_string_lossy(), security.to_string_lossy());
-    let id = tenant.id.as_str();
-    for (person, id) in [(&people.customer, id), (&people.neighbour, &neighbour.id)] {
+    for (person, tenant) in tenants {
         let files = ["--test-report", &test, "--security-report", &security];
-        person.call(&[["report", "submit", id].as_slice(), &files].concat())?;
+        person.call(&[["report", "submit", &tenant.id].as_slice(), &files].concat())?;
     }
+    let (_, first) = tenants.first().context("no tenant")?;
+    let id = first.id.as_str();
     let own = ["report", "pass", id, "--opinion", "fine"];
     let refused = people.customer.refused(&own, b"", 1)?;
-    for id in [id, neighbour.id.as_str()] {
-        people.reviewer.call(&["report", "pass", id, "--opinion", "both reports are sound"])?;
+    for (_, tenant) in tenants {
+        let words = ["report", "pass", &tenant.id, "--opinion", "both reports are sound"];
+        people.reviewer.call(&words)?;
     }
     wait_phase(people, id, "online", 20)?;
     let mlps = deadline(&people.customer, id, "O8")?;

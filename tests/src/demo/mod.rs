@@ -83,7 +83,10 @@ fn way(show: &mut Show, place: &mut Option<World>, options: &Options) -> anyhow:
     show.step("An agent is restarted; its guests run on", |_| {
         steps::restart_agent(world, &tenant)
     })?;
-    show.step("Reports, review, online", |_| leaving::online(world, &people, &tenant, &neighbour))?;
+    show.step("Reports, review, online", |_| {
+        let both = [(&people.customer, &tenant), (&people.neighbour, &neighbour)];
+        leaving::online(world, &people, &both)
+    })?;
     show.step("The tenant leaves: application, 15 working days, stop", |_| {
         leaving::leave(world, &people, &tenant)
     })?;

@@ -154,6 +154,11 @@ pub fn output(argv: &[&str], stdin: &[u8]) -> anyhow::Result<Output> {
     Ok(child.wait_with_output()?)
 }
 
+/// Lets real processes work for a while.
+pub fn elapse(long: Duration) {
+    std::thread::sleep(long);
+}
+
 /// Asks `ready` again and again until it gives a value.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tenure_agent::core::ruleset::bridge_name;
 use tenure_protocol::wire::v1::Mark;
 
@@ -176,16 +176,54 @@ impl Site {
         host.start(&self.build)
     }
 
+    /// Kills both processes of a host; its guests live on.
+    ///
+    /// # Errors
+    /// If there is no such host.
+    pub fn kill_host(&mut self, name: &str) -> anyhow::Result<()> {
+        let host = self.hosts.iter_mut().find(|lab| lab.name == name).context("no such host")?;
+        for daemon in [&mut host.agent, &mut host.hostd].into_iter().filter_map(Option::take) {
+            drop(daemon);
+        }
+        Ok(())
+    }
+
     /// Kills both processes of a host and starts them again.
     ///
     /// # Errors
     /// If there is no such host, or a process cannot be started.
     pub fn restart_host(&mut self, name: &str) -> anyhow::Result<()> {
+        self.kill_host(name)?;
         let host = self.hosts.iter_mut().find(|lab| lab.name == name).context("no such host")?;
-        for daemon in [&mut host.agent, &mut host.hostd].into_iter().flatten() {
-            daemon.kill9()?;
-        }
         host.start(&self.build)
+    }
+
+    /// What any user of the site's machines could read of its processes, and their logs: places and
+    /// bytes.
+    ///
+    /// # Errors
+    /// If a log cannot be read.
+    pub fn exposed(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let netns = [&self.ctl, &self.office].into_iter();
+        let mut places = Vec::new();
+        for netns in netns.chain(self.hosts.iter().map(|host| &host.netns)) {
+            for pid in run(&["ip", "netns", "pids", &netns.name])?.split_whitespace() {
+                for file in ["cmdline", "environ"] {
+                    let path = format!("/proc/{pid}/{file}");
+                    // A process may end at any moment.
+                    places.extend(fs::read(&path).ok().map(|bytes| (path, bytes)));
+                }
+            }
+        }
+        let dirs = self.hosts.iter().map(|host| &host.dir).chain([&self.dir]);
+        for entry in dirs.flat_map(fs::read_dir).flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|kind| kind == "log") {
+                places.push((path.display().to_string(), fs::read(&path)?));
+            }
+        }
+        ensure!(places.len() > 10, "only {} places were found", places.len());
+        Ok(places)
     }
 
     /// Plugs the fabric into a tenant's bridge on a host; the office gets the gateway's address.
