@@ -173,6 +173,8 @@ fn a_memory_wipe_goes_on_after_a_stop_and_the_marks_are_gone_between() -> anyhow
     assert_eq!(measurement.measured.read_backs[1].mismatched_bytes, 512);
     assert!(matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)));
 
+    // What is not clean stays for another attempt; somebody puts another file in its place.
+    fs::remove_file(&path)?;
     plant(&path, 9)?;
     let replaced = resume(&path, saved).expect_err("another file");
     assert!(replaced.to_string().contains("look for who changed it"), "{replaced}");

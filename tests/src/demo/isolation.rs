@@ -1,6 +1,6 @@
 //! The steps of an emergency cut: traffic stops, the neighbour's does not, notices arrive, restore.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
