@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     ctl::string,
     show::Show,
-    steps::{People, Step},
+    steps::{Neighbour, People, Step},
     world::{Tenant, World},
 };
 use crate::lab::{
@@ -23,7 +23,7 @@ const WATCH: Duration = Duration::from_secs(2);
 /// emulated on two busy cores.
 const NEIGHBOUR_GAP: Duration = Duration::from_millis(1500);
 
-/// The cut, while a stream runs from each of the tenant's guests and one from the neighbour's.
+/// The cut, while a stream runs from each of the tenant's guests, and the neighbour's goes on.
 ///
 /// # Errors
 /// If anything of the tenant still passes, or the neighbour is disturbed.
@@ -32,7 +32,7 @@ pub fn cut(
     show: &mut Show,
     people: &People,
     tenant: &Tenant,
-    neighbour: &Tenant,
+    neighbour: &Neighbour,
 ) -> Step<()> {
     let client = world.customer_netns();
     let streams: Vec<StreamReader> = tenant
@@ -40,9 +40,8 @@ pub fn cut(
         .iter()
         .map(|guest| StreamReader::start(&client, guest.address(9000)?))
         .collect::<anyhow::Result<_>>()?;
-    let guest = neighbour.instances.first().context("the neighbour has no guest")?;
-    let theirs = StreamReader::start(&client, guest.address(9000)?)?;
-    watch(&[&streams[0], &streams[1], &theirs], WATCH)?;
+    let theirs = &neighbour.stream;
+    watch(&[&streams[0], &streams[1], theirs], WATCH)?;
 
     let (asked, answer) = world.api_post(
         &people.operator,
@@ -56,7 +55,7 @@ pub fn cut(
         Ok((isolation(&view) == "cut").then_some(()))
     })?;
     let before: Vec<usize> = streams.iter().map(StreamReader::count).collect();
-    watch(&[&theirs], WATCH)?;
+    watch(&[theirs], WATCH)?;
     let after: Vec<usize> = streams.iter().map(StreamReader::count).collect();
     ensure!(before == after, "streams went on after the cut: {before:?}, then {after:?}");
     let last = streams.iter().filter_map(StreamReader::last).max().context("no stream")?;

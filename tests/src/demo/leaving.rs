@@ -17,9 +17,12 @@ use super::{
     steps::{People, Step, deadline, first_line, wait_phase},
     world::{Tenant, World},
 };
-use crate::lab::{
-    daemon::{run, wait_for},
-    probe,
+use crate::{
+    lab::{
+        daemon::{run, wait_for},
+        probe,
+    },
+    scan,
 };
 
 /// What the guests left on the hosts, before the wipe.
@@ -38,11 +41,11 @@ pub fn plant(world: &World, show: &Show, tenant: &Tenant) -> Step<Marks> {
         let ram = host.ram.mount.join(&guest.id);
         let mark = format!("TENURE-RAM-MARK:{}", guest.name);
         let in_ram = wait_for("the guest's mark in its memory", Duration::from_secs(60), || {
-            let found = marks::text_in(&ram, mark.as_bytes())?;
+            let found = scan::count(&ram, mark.as_bytes())?;
             Ok((found > 0).then_some(found))
         })?;
         for file in world.volume_files(guest)? {
-            let plain = marks::text_in(&file, b"TENURE-DISK-MARK")?;
+            let plain = scan::count(&file, b"TENURE-DISK-MARK")?;
             ensure!(plain == 0, "{} holds what the guest wrote in the clear", file.display());
             let prints = marks::of_file(&file, &host.disk.device)?;
             ensure!(prints.len() > 1000, "{} holds {} blocks", file.display(), prints.len());
@@ -160,7 +163,7 @@ pub fn scan(world: &World, tenant: &Tenant, marks: &Marks) -> Step<()> {
         ensure!(!host.ram.mount.join(&guest.id).exists(), "the memory of {} is there", guest.name);
         for entry in fs::read_dir(&host.ram.mount)? {
             let mark = format!("TENURE-RAM-MARK:{}", guest.name);
-            let found = marks::text_in(&entry?.path(), mark.as_bytes())?;
+            let found = scan::count(&entry?.path(), mark.as_bytes())?;
             ensure!(found == 0, "a mark of {} is still in memory", guest.name);
         }
     }

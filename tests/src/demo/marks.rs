@@ -1,11 +1,10 @@
-//! The demo's own scan of what lies on a device, with no line shared with what wipes it: the blocks
-//! of a file are located by `filefrag`, read past the page cache, and searched for over the whole
-//! device.
+//! Fingerprints of what lies on a device and is not known in the clear, with no line shared with
+//! what wipes it: the blocks of a file are located by `filefrag`, read past the page cache, and
+//! searched for over the whole device.
 
 use std::{
     collections::HashSet,
     fs::File,
-    io::Read as _,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
 };
@@ -52,21 +51,6 @@ pub fn on_device(device: &str, wanted: &Fingerprints) -> anyhow::Result<usize> {
         }
     })?;
     Ok(found)
-}
-
-/// How often `text` stands in the file at `path`.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn text_in(path: &Path, text: &[u8]) -> anyhow::Result<usize> {
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    let first = *text.first().context("nothing to look for")?;
-    Ok(bytes
-        .iter()
-        .enumerate()
-        .filter(|&(at, &byte)| byte == first && bytes[at..].starts_with(text))
-        .count())
 }
 
 /// `  0:        0..    4095:      34816..     38911:   4096:             unwritten` and the like.

@@ -1,7 +1,7 @@
 //! The whole way of one tenant, on one machine: real programs, real guests, real mail. Only the
 //! lifecycle's days pass faster, by the controller's demo clock.
 //!
-//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] the scan, [`show`] the
+//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] the fingerprints, [`show`] the
 //! report; [`steps`], [`isolation`] and [`leaving`] are the way itself.
 
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ fn way(show: &mut Show, place: &mut Option<World>, options: &Options) -> anyhow:
         steps::restart_agent(world, &tenant)
     })?;
     show.step("Reports, review, online", |_| {
-        let both = [(&people.customer, &tenant), (&people.neighbour, &neighbour)];
+        let both = [(&people.customer, &tenant), (&people.neighbour, &neighbour.tenant)];
         leaving::online(world, &people, &both)
     })?;
     show.step("The tenant leaves: application, 15 working days, stop", |_| {

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::lab::{daemon::wait_for, probe, stream::StreamReader};
 
+/// Longest silence of a stream that counts as a guest's that runs on: guests are emulated, and
+/// builds, wipes and scans take both cores from them.
+const RUNS_ON: Duration = Duration::from_secs(3);
+
 /// What a step gives: a value for the next ones, and a sentence for people.
 pub type Step<T> = anyhow::Result<(T, String)>;
 
@@ -32,6 +36,16 @@ pub struct People {
     pub operator: Person,
     /// Approves the wipe as the second person.
     pub security: Person,
+}
+
+/// The neighbour, with a stream from its guest that is read until the end.
+pub struct Neighbour {
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// What its guest sends all the time.
+    pub stream: StreamReader,
+    /// When the stream began.
+    since: Instant,
 }
 
 /// Tokens for everybody, made by the administrator.
@@ -177,14 +191,18 @@ fn trial(
 ///
 /// # Errors
 /// As [`configure`].
-pub fn neighbour(world: &mut World, show: &mut Show, people: &People) -> Step<Tenant> {
+pub fn neighbour(world: &mut World, show: &mut Show, people: &People) -> Step<Neighbour> {
     let mut tenant = submit(world, &people.neighbour, "water-bureau", "water-levels", &["app"])?;
     approve(people, &tenant.id)?;
     trial(world, show, people, &mut tenant)?;
-    let theirs = people.neighbour.call(&["tenant", "list"])?;
-    let text = theirs.to_string();
-    ensure!(text.contains(&tenant.id), "the neighbour does not see its own tenant");
-    Ok((tenant, "the neighbour's guest is up; it sees its own tenant alone".to_owned()))
+    let seen = people.neighbour.call(&["tenant", "list"])?;
+    let list = seen.as_array().or_else(|| seen["items"].as_array()).context("no list")?;
+    let ids: Vec<&str> = list.iter().filter_map(|entry| entry["id"].as_str()).collect();
+    ensure!(list.len() == 1 && ids == [tenant.id.as_str()], "the neighbour sees {seen}");
+    let guest = tenant.instances.first().context("the neighbour has no guest")?;
+    let stream = StreamReader::start(&world.customer_netns(), guest.address(9000)?)?;
+    let neighbour = Neighbour { tenant, stream, since: Instant::now() };
+    Ok((neighbour, "the neighbour's guest is up; it sees its own tenant alone".to_owned()))
 }
 
 /// Both processes of the first host are killed and started again; its guests must not notice.
@@ -202,17 +220,28 @@ pub fn restart_agent(world: &mut World, tenant: &Tenant) -> Step<()> {
     Ok(((), format!("kill -9 of both processes on {}; {} ran on", guest.host, guest.name)))
 }
 
-/// The neighbour's guest still answers; what the agents need while idle is measured.
+/// The neighbour's guest has sent all the time, also while its host's agent was restarted, and
+/// still answers; what the agents need while idle is measured.
 ///
 /// # Errors
-/// If it does not.
-pub fn still_there(world: &World, show: &mut Show, neighbour: &Tenant) -> Step<()> {
-    for guest in &neighbour.instances {
+/// If its stream paused or ended, or it does not answer.
+pub fn still_there(world: &World, show: &mut Show, neighbour: &Neighbour) -> Step<()> {
+    let pause = neighbour.stream.longest_gap(neighbour.since).as_secs_f64();
+    show.figure("longest pause of the neighbour's stream, all the way", pause * 1000.0, "ms");
+    ensure!(pause < RUNS_ON.as_secs_f64(), "the neighbour's stream paused for {pause:.1} s");
+    for guest in &neighbour.tenant.instances {
         let page = probe::http_get(&world.customer_netns(), guest.address(80)?)?;
         ensure!(page.contains(&guest.name), "the page says {page:?}");
     }
     world.sizes(show)?;
-    Ok(((), "its guest still answers".to_owned()))
+    let minutes = neighbour.since.elapsed().as_secs_f64() / 60.0;
+    Ok((
+        (),
+        format!(
+            "its guest still answers; in {minutes:.1} minutes its stream never paused for more \
+             than {pause:.2} s"
+        ),
+    ))
 }
 
 /// Waits for a phase of the lifecycle; fails at once in one that cannot lead there.

@@ -59,11 +59,13 @@ impl StreamReader {
         lock(&self.arrivals).last().copied()
     }
 
-    /// The longest silence between two arrivals, in the time from `from` on.
+    /// The longest silence from `from` until now; a stream that has ended is silent since then.
     #[must_use]
     pub fn longest_gap(&self, from: Instant) -> Duration {
         let arrivals = lock(&self.arrivals);
-        let since: Vec<Instant> = arrivals.iter().copied().filter(|&at| at >= from).collect();
+        let mut since = vec![from];
+        since.extend(arrivals.iter().copied().filter(|&at| at >= from));
+        since.push(Instant::now());
         since.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 }
