@@ -28,6 +28,13 @@ def key(path):
     return SSlibKey.from_crypto(public, keyid=hashlib.sha256(spki).hexdigest())
 
 
+def members(directory, pattern):
+    """All of them; none to check is no bundle that holds."""
+    found = sorted(directory.glob(pattern))
+    assert found, f"{directory} is empty"
+    return found
+
+
 def check_envelope(path, signer):
     envelope = Envelope.from_dict(json.loads(path.read_bytes()))
     envelope.verify([signer], 1)
@@ -54,7 +61,7 @@ def root_of(leaf, index, size, proof):
 
 def check_entries(ledger):
     _, size, root = (ledger / "checkpoint").read_text().split("\n")[:3]
-    for path in sorted(ledger.glob("*.json")):
+    for path in members(ledger, "*.json"):
         entry = json.loads(path.read_bytes())
         leaf = hashlib.sha256(b"\x00" + entry["entry"].encode()).digest()
         proof = [bytes.fromhex(part) for part in entry["proof"]]
@@ -63,6 +70,6 @@ def check_entries(ledger):
 
 bundle, attestation, host = pathlib.Path(sys.argv[1]), key(sys.argv[2]), key(sys.argv[3])
 check_envelope(bundle / "manifest.dsse.json", attestation)
-for member in sorted((bundle / "statements").iterdir()):
+for member in members(bundle / "statements", "*"):
     check_envelope(member, host)
 check_entries(bundle / "ledger")

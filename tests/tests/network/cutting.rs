@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -191,30 +191,12 @@ fn a_table_that_cannot_be_owned_is_reported_and_mended_after_a_flush() -> Tested
     })
 }
 
-/// Says to this program that it is the child of the next test.
-const HOLD: &str = "TENURE_TEST_HOLDS_THE_CUT";
-
-#[test]
-#[allow(clippy::disallowed_methods, reason = "how a test's child knows that it is one")]
-fn holds_a_cut_until_it_is_killed() -> Tested {
-    if std::env::var(HOLD).is_err() {
-        return Ok(());
-    }
-    let mut cut = CutTable::open()?;
-    cut.enlist(&TapName::parse("tap-a1")?, A)?;
-    cut.cut(A)?;
-    println!("\nHELD");
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    Ok(())
-}
-
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the test kills a process of its own")]
 fn a_cut_outlives_kill_9_and_the_next_process_adopts_it() -> Tested {
     on_a_host("kill -9", |customer| {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["cutting::holds_a_cut_until_it_is_killed", "--exact", "--nocapture"])
-            .env(HOLD, "1")
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tenure-cut-probe"))
+            .args(["tap-a1", &A.0.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
