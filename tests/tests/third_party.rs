@@ -78,8 +78,7 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 /// The environment with the Python packages; `None`, and a word about it, if there is none.
 fn venv() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let venv = std::env::var_os("TENURE_TEST_VENV")
-        .map_or_else(|| root.join("target/test-venv"), |path| root.join(path));
+    let venv = root.join("target/test-venv");
     if venv.join("bin/python").exists() {
         return Some(venv);
     }

@@ -1,7 +1,7 @@
 //! The test guest's image: built once by `packaging/guest/build`, then found again.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,9 +10,6 @@ use serde::Deserialize;
 use tenure_protocol::digest::Digest;
 
 use super::daemon::run;
-
-/// Where images are, if not in `target/guest`.
-const DIR_VARIABLE: &str = "TENURE_GUEST_DIR";
 
 /// An image that hosts can boot.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,7 +39,7 @@ struct Catalogue {
 /// If it cannot be built: the build says what is missing.
 pub fn image() -> anyhow::Result<Image> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    let dir = env::var(DIR_VARIABLE).map_or_else(|_| workspace.join("target/guest"), PathBuf::from);
+    let dir = workspace.join("target/guest");
     let catalogue = dir.join("image.toml");
     if !catalogue.exists() {
         let build = workspace.join("packaging/guest/build");

@@ -109,7 +109,6 @@ const HOST_PARTS: &[(&str, &[&str])] = &[
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),
     ("holders", &["disk", "memory"]),
-    ("netlink", &["nft", "tap"]),
     ("overwrite", &["disk", "memory", "leftovers"]),
     // Files of a run directory are wiped as what they lie on is.
     ("disk", &["leftovers"]),

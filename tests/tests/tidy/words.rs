@@ -8,9 +8,6 @@ const EMPTY_WORDS: &[&str] = &[
     "task", "job",
 ];
 
-/// Names that we do not choose, with the reason: `(path, name)`.
-const NAMES_OF_OTHERS: &[(&str, &str)] = &[];
-
 /// Phrases of the place where this was written. In two parts each, so that they do not stand here.
 const PHRASES: &[(&str, &str)] = &[
     ("/wo", "rk/"),
@@ -38,9 +35,7 @@ pub(crate) fn names(source: &Source) -> Vec<Violation> {
     named.extend(source.module().into_iter().map(|part| (1, part.replace('-', "_"))));
     let empty = |(line, name): (usize, String)| {
         let word = parts(&name).into_iter().find(|part| EMPTY_WORDS.contains(&part.as_str()))?;
-        let others = NAMES_OF_OTHERS.contains(&(source.path.as_str(), name.as_str()));
-        let what = format!("{name}: `{word}` says nothing; name what it is");
-        (!others).then(|| Violation::new(line, what))
+        Some(Violation::new(line, format!("{name}: `{word}` says nothing; name what it is")))
     };
     named.into_iter().filter_map(empty).collect()
 }
