@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     application::ApplicationVerb,
     bundle::BundleVerb,
-    demo::ClockVerb,
+    clock::ClockVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     host::HostVerb,
     isolation::{CutArgs, RestoreArgs},

@@ -1,18 +1,30 @@
-//! The one place of this program that reads a clock or waits for it.
+//! `tenurectl clock`: the controller's legal time. Only a controller that was started with a demo
+//! clock lets it be moved, and only forward.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "clock.rs is where the clock is read; the API has nothing to wait on but the clock"
-)]
+use clap::Subcommand;
+use serde_json::json;
 
-use std::time::{Duration, Instant};
+use crate::{api::Api, failure::Failure, screen::Screen};
 
-/// The monotonic clock.
-pub(crate) fn now() -> Instant {
-    Instant::now()
+/// What can be done with the legal clock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClockVerb {
+    /// Real and legal time
+    Show,
+    /// Move a demo clock forward by whole days
+    Advance {
+        /// How many days, 1 to 3660
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=3660))]
+        days: u32,
+    },
 }
 
-/// Returns after `duration`.
-pub(crate) fn pause(duration: Duration) {
-    std::thread::sleep(duration);
+/// Runs it.
+pub(crate) fn run(verb: &ClockVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    match verb {
+        ClockVerb::Show => screen.one(&api.get("/v1/clock")?),
+        ClockVerb::Advance { days } => {
+            screen.one(&api.post("/v1/demo/clock", &json!({ "advance_days": days }))?)
+        }
+    }
 }

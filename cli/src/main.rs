@@ -9,13 +9,13 @@ mod application;
 mod args;
 mod bundle;
 mod clock;
-mod demo;
 mod deployment;
 mod failure;
 mod host;
 mod isolation;
 mod offboarding;
 mod order;
+mod pause;
 mod platform;
 mod profile;
 mod report;
@@ -92,6 +92,6 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Order { verb } => order::run(verb, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
-        Noun::Clock { verb } => demo::run(&verb, &api()?, screen),
+        Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

@@ -9,8 +9,8 @@ use tenure_protocol::id::TenantId;
 
 use crate::{
     api::Api,
-    clock,
     failure::Failure,
+    pause,
     screen::{Screen, cell, rows},
 };
 
@@ -46,7 +46,7 @@ pub(crate) fn until(
     path: &str,
     judge: impl Fn(&Value) -> Standing,
 ) -> Result<Value, Failure> {
-    let begun = clock::now();
+    let begun = pause::now();
     let limit = Duration::from_secs(args.wait_limit);
     let mut shown = String::new();
     loop {
@@ -59,7 +59,7 @@ pub(crate) fn until(
             Err(Failure::Unreachable(text)) => text,
             Err(failure) => return Err(failure),
         };
-        let waited = clock::now().duration_since(begun);
+        let waited = pause::now().duration_since(begun);
         if seen != shown {
             screen.tell(format_args!("{:>5.1} s  {seen}", waited.as_secs_f64()));
             shown = seen;
@@ -70,7 +70,7 @@ pub(crate) fn until(
                 args.wait_limit
             )));
         }
-        clock::pause(INTERVAL.min(limit.saturating_sub(waited)));
+        pause::pause(INTERVAL.min(limit.saturating_sub(waited)));
     }
 }
 
