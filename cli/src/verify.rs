@@ -12,7 +12,7 @@ use serde_json::json;
 use tenure_protocol::evidence::{
     anchors::{Anchors, MAX_ANCHORS_BYTES},
     archive::MAX_BUNDLE_BYTES,
-    verify::{Finding, verify_bundle},
+    verify::{Code, Finding, verify_bundle},
 };
 
 use crate::{
@@ -46,7 +46,11 @@ pub(crate) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Failure> {
     let bad: Vec<&Finding> = verdict.findings.iter().filter(|finding| !finding.ok).collect();
     match bad.as_slice() {
         [] if verdict.ok => {
-            screen.tell(format!("{}: the evidence holds", args.bundle.display()));
+            let holds = format!("{}: the evidence holds", args.bundle.display());
+            match verdict.findings.iter().find(|finding| finding.code == Code::DemoClock) {
+                Some(staged) => screen.tell(format!("{holds}, BUT: {}", staged.sentence)),
+                None => screen.tell(holds),
+            }
             Ok(())
         }
         [] => Err(Failure::Evidence("nothing was found to verify".to_owned())),

@@ -1,7 +1,7 @@
 //! The only place of the controller that reads a clock. There are two times: real time, for orders,
 //! TLS, notices and statements; and legal time, in which the lifecycle lives. They are the same
-//! unless the controller was started with the demo clock, which moves legal time forward and never
-//! back.
+//! unless the controller was started with the demo clock. While that runs it moves legal time
+//! forward only; a staged one ([`Clock::staged`]) may start in the past, and be set back in it.
 
 use std::sync::{
     Arc,
@@ -98,7 +98,7 @@ impl Clock {
         at.plus_ms(self.offset_ms())
     }
 
-    /// How far legal time is ahead of real time, ms.
+    /// How far legal time is from real time, ms; negative if behind it.
     #[must_use]
     pub fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::SeqCst)

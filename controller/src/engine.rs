@@ -177,7 +177,7 @@ impl Engine {
     /// The ledger's present checkpoint: a signed note.
     ///
     /// # Errors
-    /// None today.
+    /// None: it is in memory. Callers are ready for a ledger that is not.
     pub async fn ledger_checkpoint(&self) -> Result<String, EngineError> {
         Ok(self.ledger().checkpoint().to_owned())
     }
@@ -248,7 +248,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if this is no demo or the step is out of bounds;
-    /// [`EngineError::Refused`] if the actor is no administrator.
+    /// [`EngineError::Refused`] if the actor is neither administrator nor operator.
     pub async fn advance_clock(&self, by: Actor, days: u32) -> Result<i64, EngineError> {
         hosts::need(&by, &[Role::Administrator, Role::Operator], "moving the demo clock")?;
         let moved = self.inner.clock.advance_days(days);

@@ -84,6 +84,26 @@ fn a_good_bundle_is_verified_and_each_question_was_asked() {
 }
 
 #[test]
+fn legal_time_that_was_staged_is_told_whichever_way_it_was_moved() {
+    let staged = |demo_offset_ms| {
+        let parts = bundle::BundleParts { demo_offset_ms, ..Exit::good().parts() };
+        let verdict = verdict(&bundle::build(parts, &attestation_key()).expect("built"));
+        assert!(verdict.ok, "{:#?}", verdict.findings);
+        let found = verdict.findings.into_iter().find(|one| one.code == Code::DemoClock);
+        found.map(|found| found.sentence)
+    };
+    assert_eq!(staged(None), None);
+    for (offset_ms, told) in [
+        (0, "0 days and 0 ms ahead"),
+        (-86_400_001, "1 days and 1 ms behind"),
+        (172_800_000, "2 days and 0 ms ahead"),
+    ] {
+        let sentence = staged(Some(offset_ms)).expect("told");
+        assert!(sentence.contains("DEMONSTRATION") && sentence.contains(told), "{sentence}");
+    }
+}
+
+#[test]
 fn other_anchors_verify_nothing() {
     let bundle = Exit::good().bundle();
     let mut other = anchors();

@@ -37,9 +37,6 @@ pub enum Letter {
     Closed,
 }
 
-/// How long after t0 the customer has to be notified, ms.
-const NOTIFY_MS: i64 = 300_000;
-
 /// Renders a letter for every contact over every channel, in the application's order.
 #[must_use]
 pub fn render(
@@ -239,7 +236,7 @@ fn facts(tenant: &Tenant, kind: NoticeKind, words: &Words, real_now: Timestamp) 
             "number": cut.number,
             "reason": cut.reason,
             "t0": cut.t0,
-            "notify_by": cut.t0.map(|t0| t0.earliest.plus_ms(NOTIFY_MS)),
+            "notify_by": tenant.notify_by(cut),
             "restored_at": restored_at(cut),
         })
     });

@@ -1,7 +1,7 @@
 //! Notices: what the customer is told, over which channel, and what counts as having told it.
 //!
 //! ```text
-//! armed ──t0, or 3 s──→ due ──tried──→ due (next rung of the ladder) ──E2, E3──→ delivered
+//! armed ──t0, or 3 s──→ due ──tried──→ due (next rung of the ladder) ──E2──→ delivered
 //!   └──no host cut──→ void
 //! ```
 //! A notice is rendered before the order that it is about, so that no fault after the cut can keep
@@ -99,14 +99,10 @@ pub enum Channel {
 /// How certainly the customer has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Grade {
-    /// Queued by us.
-    E0,
     /// Accepted by our own relay: sent, no more.
     E1,
     /// In the system that the customer designated.
     E2,
-    /// Acknowledged by a person.
-    E3,
 }
 
 impl Grade {
@@ -114,8 +110,8 @@ impl Grade {
     #[must_use]
     pub const fn discharges(self) -> bool {
         match self {
-            Self::E0 | Self::E1 => false,
-            Self::E2 | Self::E3 => true,
+            Self::E1 => false,
+            Self::E2 => true,
         }
     }
 }

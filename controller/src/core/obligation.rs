@@ -12,6 +12,9 @@ use tenure_protocol::time::Timestamp;
 
 use super::calendar::Span;
 
+/// Clause 6.3: the customer is notified of an emergency cut within five minutes, exclusive.
+pub const O12B_SECONDS: u32 = 300;
+
 /// One thing that one party owes the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obligation {

@@ -44,7 +44,7 @@ pub use wipe::{Approval, Proven, Wipe};
 
 use super::{
     lifecycle::{Decision, Document},
-    obligation::Obligation,
+    obligation::{Obligation, ObligationId},
 };
 
 /// One tenant: the whole state that the lifecycle decides on.
@@ -109,6 +109,14 @@ impl Tenant {
     #[must_use]
     pub fn last_cut(&self) -> Option<&Cut> {
         self.cuts.last()
+    }
+
+    /// When the customer has to be notified of a cut: the stored deadline of its O12b, which there
+    /// is from the first commit on.
+    #[must_use]
+    pub fn notify_by(&self, cut: &Cut) -> Option<Timestamp> {
+        let owed = |owed: &&Obligation| owed.id == ObligationId::O12b && owed.serial == cut.number;
+        self.obligations.iter().find(owed).and_then(|owed| owed.due.due_at())
     }
 
     /// Everything ever allocated on a host: volumes by instance, then memory.
@@ -342,7 +350,7 @@ pub struct Cut {
     /// The notices armed with it, one for each contact and channel in the application's order, and
     /// after them the corrections.
     pub notices: Vec<NoticeId>,
-    /// First delivery of grade E2 or E3, real time.
+    /// First delivery of grade E2, real time.
     pub notified_at: Option<Timestamp>,
     /// How it ended.
     pub end: CutEnd,

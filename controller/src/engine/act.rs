@@ -27,9 +27,11 @@ use crate::{
 /// How often a transaction is tried again when somebody else was faster.
 const TRIES: u32 = 8;
 
-/// What is recorded beside the event itself.
+/// What is recorded beside the event itself, and on what condition.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beside {
+    /// The only version of the tenant that the event is meant for; any if there is none.
+    pub(super) expected: Option<u64>,
     /// What became of an order.
     pub(super) order: Option<OrderRecord>,
     /// Envelopes that came with it.
@@ -87,7 +89,22 @@ impl Engine {
         tenant: TenantId,
         event: Event,
     ) -> Result<Tenant, EngineError> {
-        self.act_beside(&actor, tenant, &event, &Beside::default()).await
+        self.act_if(actor, tenant, None, event).await
+    }
+
+    /// As [`Engine::act`], but only if the tenant is still at this version, if one is given.
+    ///
+    /// # Errors
+    /// As [`Engine::act`], and [`EngineError::Version`]: nothing changed.
+    pub async fn act_if(
+        &self,
+        actor: Actor,
+        tenant: TenantId,
+        expected: Option<u64>,
+        event: Event,
+    ) -> Result<Tenant, EngineError> {
+        let beside = Beside { expected, ..Beside::default() };
+        self.act_beside(&actor, tenant, &event, &beside).await
     }
 
     pub(super) async fn act_beside(
@@ -101,6 +118,9 @@ impl Engine {
             let mut tx = self.inner.store.write().await?;
             let before =
                 store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
+            if beside.expected.is_some_and(|expected| expected != before.version) {
+                return Err(EngineError::Version(before.version));
+            }
             let fleet = match event {
                 Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
                 _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },

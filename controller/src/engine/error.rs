@@ -14,6 +14,12 @@ pub enum EngineError {
     /// Somebody else changed the tenant at the same time, too often in a row.
     #[error("the tenant is being changed by others; try again")]
     Conflict,
+    /// The caller looked at another version of the tenant; nothing changed.
+    #[error("the tenant is at version {0}: look at it again")]
+    Version(u64),
+    /// The host may not take part any more, nor may its session go on.
+    #[error("this host is blocked: its join token was used twice")]
+    Blocked,
     /// What a host or a caller handed in is not what it has to be.
     #[error("{0}")]
     Invalid(String),

@@ -73,11 +73,12 @@ impl Engine {
             subjects.map(move |subject| InventoryItem { host, target: subject.into() })
         });
         let gaps = tenant.hosts().into_iter().flat_map(|host| tenant.unproven(host));
+        let clock = &self.inner.clock;
         Ok(BundleParts {
             tenant: tenant.id,
-            at: self.inner.clock.now(),
+            at: clock.now(),
             controller_version: env!("CARGO_PKG_VERSION").to_owned(),
-            demo_offset_ms: u64::try_from(self.inner.clock.offset_ms()).unwrap_or(0),
+            demo_offset_ms: clock.is_demo().then(|| clock.offset_ms()),
             hosts,
             inventory: inventory.collect(),
             envelopes: envelopes(evidence)?,
@@ -97,7 +98,7 @@ fn envelopes(evidence: Vec<EvidenceRecord>) -> Result<Vec<(Kind, Vec<u8>)>, Engi
     evidence
         .into_iter()
         .map(|record| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == record.kind);
+            let kind = Kind::from_name(&record.kind);
             Ok((kind.ok_or(EngineError::NotFound("kind"))?, record.envelope))
         })
         .collect()

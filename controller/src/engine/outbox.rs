@@ -67,7 +67,12 @@ impl Engine {
         drop(tx);
         tracing::info!(notice = %id, kind = notice.kind.as_str(), ?grade, "notice delivered");
         let envelope = self.notification(&notice).await?;
-        let beside = Beside { order: None, evidence: vec![envelope], notice: Some(notice.clone()) };
+        let beside = Beside {
+            order: None,
+            evidence: vec![envelope],
+            notice: Some(notice.clone()),
+            ..Beside::default()
+        };
         let event = Event::NoticeDelivered { notice: id, grade, at };
         self.act_beside(&Actor::controller(), notice.tenant, &event, &beside).await?;
         Ok(())
@@ -79,7 +84,7 @@ impl Engine {
             NoticeKind::Cut | NoticeKind::CutCorrection => {
                 let tenant = self.tenant(notice.tenant).await?;
                 let cut = tenant.cuts.iter().find(|cut| Some(cut.id) == notice.cut);
-                cut.and_then(|cut| cut.t0).map(|t0| t0.earliest.plus_ms(300_000))
+                cut.and_then(|cut| tenant.notify_by(cut))
             }
             NoticeKind::Handover
             | NoticeKind::CutReminder

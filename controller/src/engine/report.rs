@@ -136,7 +136,7 @@ impl Engine {
             let beside = Beside {
                 order: Some(record),
                 evidence: vec![kept(known, &attested, envelope)],
-                notice: None,
+                ..Beside::default()
             };
             let (order, host) = (known.record.id, known.record.host);
             let report = Reported::WipeIntent { envelope: digest };
@@ -196,7 +196,7 @@ impl Engine {
         let beside = Beside {
             order: Some(record),
             evidence: pairs.map(|(attested, bytes)| kept(&known, attested, bytes)).collect(),
-            notice: None,
+            ..Beside::default()
         };
         let (order, host, tenant) = (known.record.id, known.record.host, known.record.tenant);
         let event = Event::OrderReported { host, order, report };

@@ -112,13 +112,9 @@ async fn act(
     IfMatch(version): IfMatch,
     event: Event,
 ) -> Result<Tenant, Problem> {
-    let tenant = visible(app, &actor, id).await?;
-    if version.is_some_and(|version| version != tenant.version) {
-        let detail = format!("the tenant is at version {}: look at it again", tenant.version);
-        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", detail));
-    }
+    visible(app, &actor, id).await?;
     let engine = app.engine.clone();
-    whole(async move { engine.act(actor, id, event).await }).await
+    whole(async move { engine.act_if(actor, id, version, event).await }).await
 }
 
 async fn shown(app: &App, tenant: &Tenant) -> Result<Shown, Problem> {

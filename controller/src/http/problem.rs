@@ -75,6 +75,13 @@ impl From<EngineError> for Problem {
             EngineError::Refused(refusal) => refusal.into(),
             EngineError::NotFound(what) => Self::not_found(what),
             EngineError::Conflict => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
+            EngineError::Version(_) => {
+                let status = StatusCode::PRECONDITION_FAILED;
+                Self::new(status, "version-mismatch", error.to_string())
+            }
+            EngineError::Blocked => {
+                Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
+            }
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }

@@ -181,7 +181,7 @@ pub struct CutView {
     /// The first commit that dropped traffic on any host.
     #[schema(value_type = Option<Object>)]
     pub t0: Option<CommitInterval>,
-    /// When the customer was first notified with grade E2 or E3.
+    /// When the customer was first notified with grade E2.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
     /// Its notices.

@@ -16,7 +16,7 @@ use super::{
     dsse::{self, EnvelopeError},
     predicate::{
         Kind, Predicate, TenantExit,
-        tenant_exit::{EntryRange, Gap, HostKey, InventoryItem, ListedEnvelope},
+        tenant_exit::{DemoOffset, EntryRange, Gap, HostKey, InventoryItem, ListedEnvelope},
     },
     statement::Statement,
 };
@@ -37,8 +37,8 @@ pub struct BundleParts {
     pub at: Timestamp,
     /// Version of the controller's build.
     pub controller_version: String,
-    /// How far the legal clock was moved forward, ms.
-    pub demo_offset_ms: u64,
+    /// Legal time less real time, ms, if it can be staged at all.
+    pub demo_offset_ms: Option<i64>,
     /// Every host that held something of the tenant's.
     pub hosts: Vec<HostKey>,
     /// All that the tenant was ever given.
@@ -113,7 +113,7 @@ pub fn build(parts: BundleParts, key: &SigningKey) -> Result<Vec<u8>, BundleErro
         tenant: parts.tenant,
         at: parts.at,
         controller_version: parts.controller_version,
-        demo_offset_ms: parts.demo_offset_ms,
+        demo_offset: parts.demo_offset_ms.map(DemoOffset::from),
         hosts: parts.hosts,
         inventory: parts.inventory,
         envelopes,

@@ -131,20 +131,6 @@ impl Kind {
             Self::TenantExit => "https://tenure.dev/attestation/tenant-exit/v0.1",
         }
     }
-
-    /// Whether the controller signs statements of this kind; a host does otherwise.
-    #[must_use]
-    pub const fn is_of_controller(self) -> bool {
-        match self {
-            Self::Notification | Self::TenantExit => true,
-            Self::WipeIntent
-            | Self::MediaWipe
-            | Self::MemoryWipe
-            | Self::KeyErasure
-            | Self::NetworkCut
-            | Self::Configuration => false,
-        }
-    }
 }
 
 impl Predicate {

@@ -79,7 +79,7 @@ pub enum Code {
     Approvals,
     /// Is all that the tenant had destroyed?
     Coverage,
-    /// Was the legal clock moved (a demonstration)?
+    /// Was legal time staged (a demonstration)? There only if it was.
     DemoClock,
 }
 
@@ -164,9 +164,14 @@ fn manifest(members: &Members, anchors: &Anchors, findings: &mut Findings) -> Op
     if exit.gaps.is_empty() {
         findings.push(Code::Gaps, MANIFEST, true, "the controller knows of no gap");
     }
-    if exit.demo_offset_ms > 0 {
-        let days = exit.demo_offset_ms / 86_400_000;
-        let sentence = format!("a demonstration: the legal clock was moved by {days} days");
+    if let Some(offset) = exit.demo_offset {
+        let sentence = format!(
+            "A DEMONSTRATION: legal time was staged; at the end it was {} days and {} ms {} real \
+             time: no deadline in here proves anything",
+            offset.ms / 86_400_000,
+            offset.ms % 86_400_000,
+            if offset.behind { "behind" } else { "ahead of" },
+        );
         findings.push(Code::DemoClock, MANIFEST, true, sentence);
     }
     Some(exit)

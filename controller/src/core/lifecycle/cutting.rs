@@ -19,13 +19,11 @@ use crate::core::{
     calendar::legal_day,
     letter::Letter,
     notice::{ARMED_MS, NoticeKind, NoticeState},
-    obligation::{Counted, Due, Obligation, ObligationId, Rule},
+    obligation::{Counted, Due, O12B_SECONDS, Obligation, ObligationId, Rule},
     refusal::{Code, Refusal},
     tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
 };
 
-/// Clause 6.3: within five minutes, exclusive.
-pub(super) const O12B_SECONDS: u32 = 300;
 /// A cut or restore that failed on one host is ordered again after this, ms.
 const AGAIN_MS: i64 = 5_000;
 

@@ -75,14 +75,10 @@ pub enum ResiduePlace {
     RuntimeFiles,
     /// Memory of the instance's process itself, given back to the kernel when it died.
     ProcessMemory,
-    /// The kernel's page cache.
-    PageCache,
     /// Compressed memory (zswap, zram).
     CompressedMemory,
     /// A hibernation image.
     Hibernation,
-    /// Snapshots and saved states.
-    Snapshots,
 }
 
 impl ResiduePlace {

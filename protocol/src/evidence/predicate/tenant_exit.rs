@@ -20,8 +20,8 @@ pub struct TenantExit {
     pub at: Timestamp,
     /// Version of the controller's build.
     pub controller_version: String,
-    /// How far the controller's legal clock was moved forward, ms: 0 but in demonstrations.
-    pub demo_offset_ms: u64,
+    /// There if the controller ran with a legal clock that can be staged, even if it was not.
+    pub demo_offset: Option<DemoOffset>,
     /// Every host that held something of the tenant's, with its key.
     pub hosts: Vec<HostKey>,
     /// All that the tenant was ever given, as the controller's records have it.
@@ -32,6 +32,23 @@ pub struct TenantExit {
     pub entries: EntryRange,
     /// What is missing. A complete exit has none.
     pub gaps: Vec<Gap>,
+}
+
+/// How far a controller's legal clock is from its real one. Statements have no negative integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DemoOffset {
+    /// How far, ms.
+    pub ms: u64,
+    /// Whether legal time is behind real time.
+    pub behind: bool,
+}
+
+impl From<i64> for DemoOffset {
+    /// From legal time less real time, ms.
+    fn from(offset_ms: i64) -> Self {
+        Self { ms: offset_ms.unsigned_abs(), behind: offset_ms < 0 }
+    }
 }
 
 /// A host and the key that it signs with.
