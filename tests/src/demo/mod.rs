@@ -1,8 +1,8 @@
 //! The whole way of one tenant, on one machine: real programs, real guests, real mail. Only the
 //! lifecycle's days pass faster, by the controller's demo clock.
 //!
-//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] the fingerprints, [`show`] the
-//! report; [`steps`], [`isolation`] and [`leaving`] are the way itself.
+//! [`world`] is what the steps share, [`ctl`] how they act, [`marks`] knows their blocks again,
+//! [`show`] is the report; [`steps`], [`isolation`] and [`leaving`] are the way itself.
 
 use std::path::PathBuf;
 
