@@ -220,8 +220,8 @@ pub fn restart_agent(world: &mut World, tenant: &Tenant) -> Step<()> {
     Ok(((), format!("kill -9 of both processes on {}; {} ran on", guest.host, guest.name)))
 }
 
-/// The neighbour's guest has sent all the time, also while its host's agent was restarted, and
-/// still answers; what the agents need while idle is measured.
+/// The neighbour's guest has sent all the time, also while an agent was restarted (its own host's
+/// or the other's), and still answers; what the agents need while idle is measured.
 ///
 /// # Errors
 /// If its stream paused or ended, or it does not answer.
