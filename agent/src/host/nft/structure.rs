@@ -1,6 +1,6 @@
 //! The cut table's structure as nft lists it, without what changes in its life: elements, counts
-//! and handles. As plain JSON: the typed schema of crate nftables 0.6 holds counters as 32 bits, and
-//! refuses the list of a table that has dropped 4 GiB.
+//! and handles. As plain JSON: the typed schema of crate nftables 0.6 holds counters as 32 bits,
+//! and refuses the list of a table that has dropped 4 GiB.
 
 use serde_json::Value;
 
