@@ -28,8 +28,9 @@ use crate::{
     },
 };
 
-/// Bytes of each thing that the fake host wipes.
-const BYTES: u64 = 1024 * 1024;
+/// Bytes of each thing that the fake host wipes: the largest volume that a tenant can be given, so
+/// that no volume is larger than what was wiped of it.
+const BYTES: u64 = 64 << 40;
 
 /// A host in memory. It keeps what was done in a log, and can be told to fail or to block.
 #[derive(Debug, Default)]

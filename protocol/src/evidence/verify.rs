@@ -5,8 +5,9 @@
 //! 2. the manifest is signed by the controller, and lists exactly what is there;
 //! 3. each envelope is signed by whoever must sign it, and is honest by its own rules;
 //! 4. the tenant's ledger entries are proven, numbered and chained without a gap;
-//! 5. each wipe follows its intent, each intent two persons' approvals;
-//! 6. the whole inventory is covered by passes, and nothing else was ever seen.
+//! 5. what the ledger has of statements is what the bundle has of them, and the other way round;
+//! 6. each wipe follows its intent, each intent two persons' approvals, and none lacks its end;
+//! 7. the whole inventory is covered by passes, and nothing else was ever seen.
 
 mod chain;
 mod coverage;
@@ -73,7 +74,9 @@ pub enum Code {
     Sequence,
     /// Is each envelope in the ledger?
     Logged,
-    /// Was each wipe announced before it began?
+    /// Is each statement of the ledger in the bundle?
+    Disclosed,
+    /// Was each wipe announced before it began, and did each announced one end?
     Intent,
     /// Did two persons approve before that?
     Approvals,
@@ -138,7 +141,9 @@ pub fn verify_bundle(bytes: &[u8], anchors: &Anchors) -> Verdict {
     }
     let chain = Chain::verify(&members, &manifest, anchors, &mut findings);
     chain.check_logged(&opened, &mut findings);
+    chain.check_disclosed(&opened, &mut findings);
     coverage::check_intents(&opened, &chain, &mut findings);
+    coverage::check_ends(&opened, &chain, &mut findings);
     coverage::check_inventory(&manifest, &opened, &mut findings);
     findings.verdict()
 }

@@ -155,7 +155,15 @@ impl Measured for MediaWipeMeasured {
     ];
 
     fn conclude(&self) -> Conclusion {
-        let mut found = Findings::new(self.ending, self.extents_before.bytes);
+        let total = self.extents_before.bytes.max(self.file_bytes);
+        let mut found = Findings::new(self.ending, total);
+        // A volume is made without holes: one that has some lost blocks that nobody overwrote.
+        found.require(self.extents_before.bytes >= self.file_bytes, || {
+            format!(
+                "only {} of the file's {} bytes have blocks: what was in the holes is not known",
+                self.extents_before.bytes, self.file_bytes
+            )
+        });
         found.require(self.writers.are_gone(), || {
             "another process could still write to the volume".to_owned()
         });

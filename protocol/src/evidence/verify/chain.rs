@@ -1,6 +1,6 @@
 //! The tenant's entries in the ledger: proven, numbered, chained.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Code, Findings, Opened};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         entry::{Entry, MAX_ENTRY_BYTES},
         merkle,
         note::Checkpoint,
-        predicate::TenantExit,
+        predicate::{Kind, TenantExit},
     },
 };
 
@@ -89,6 +89,34 @@ impl Chain {
                 None => "not in the ledger".to_owned(),
             };
             findings.push(Code::Logged, &envelope.listed.path, place.is_some(), sentence);
+        }
+    }
+
+    /// Each entry of a statement has its envelope here: none is held back.
+    pub(super) fn check_disclosed(&self, opened: &[Opened<'_>], findings: &mut Findings) {
+        let here: BTreeSet<(Digest, Kind)> =
+            opened.iter().map(|one| (one.listed.digest, one.listed.kind)).collect();
+        let mut count = 0_usize;
+        let mut hidden = BTreeMap::new();
+        for (index, entry) in self.0.values().flatten() {
+            let Some(kind) = Kind::from_name(&entry.kind) else { continue };
+            count += 1;
+            if !here.contains(&(entry.object_digest, kind)) {
+                hidden.insert(*index, entry);
+            }
+        }
+        for (index, entry) in &hidden {
+            let sentence = format!(
+                "the ledger has this statement, the bundle does not: entry {index} of the ledger, \
+                 {} {}",
+                entry.kind, entry.object_digest
+            );
+            let path = bundle::entry_path(usize::try_from(entry.tenant_seq).unwrap_or(usize::MAX));
+            findings.push(Code::Disclosed, &path, false, sentence);
+        }
+        if hidden.is_empty() {
+            let sentence = format!("the ledger has {count} statements, all of which are here");
+            findings.push(Code::Disclosed, CHECKPOINT, true, sentence);
         }
     }
 }

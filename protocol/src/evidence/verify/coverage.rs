@@ -83,6 +83,47 @@ pub(super) fn check_intents(opened: &[Opened<'_>], chain: &Chain, findings: &mut
     }
 }
 
+/// The statements that tell what became of a target.
+const fn needed(target: &Target) -> &'static [Kind] {
+    match target {
+        Target::Volume { .. } => &[Kind::MediaWipe, Kind::KeyErasure],
+        Target::Memory { .. } => &[Kind::MemoryWipe],
+    }
+}
+
+/// Each intent has an end: what it announced is stated later, by it or by a later attempt. An
+/// intent without one is a run whose outcome is held back, or was never told.
+pub(super) fn check_ends(opened: &[Opened<'_>], chain: &Chain, findings: &mut Findings) {
+    let mut last: BTreeMap<(Kind, InventoryItem), u64> = BTreeMap::new();
+    for envelope in opened {
+        let Some(tie) = tie(envelope.statement.predicate()) else { continue };
+        let kind = envelope.listed.kind;
+        let Some((index, _)) = chain.find(&envelope.listed.digest, kind.name()) else { continue };
+        let item = InventoryItem { host: tie.origin.host, target: *tie.target };
+        let place = last.entry((kind, item)).or_insert(index);
+        *place = index.max(*place);
+    }
+    for envelope in opened {
+        let Predicate::WipeIntent(intent) = envelope.statement.predicate() else { continue };
+        let announced = chain.find(&envelope.listed.digest, Kind::WipeIntent.name());
+        let Some((announced, _)) = announced else { continue };
+        let mut open = Vec::new();
+        for &target in &intent.targets {
+            let item = InventoryItem { host: intent.origin.host, target };
+            let is_later = |kind: &Kind| last.get(&(*kind, item)).is_some_and(|at| announced < *at);
+            if !needed(&target).iter().all(is_later) {
+                open.push(target.name());
+            }
+        }
+        let sentence = if open.is_empty() {
+            "what became of all that it announced is stated after it".to_owned()
+        } else {
+            format!("nothing stated after it tells what became of {}", open.join(", "))
+        };
+        findings.push(Code::Intent, &envelope.listed.path, open.is_empty(), sentence);
+    }
+}
+
 fn belongs(intent: &WipeIntent, tie: &Tie<'_>) -> bool {
     intent.origin.order == tie.origin.order
         && intent.origin.host == tie.origin.host
@@ -123,20 +164,16 @@ pub(super) fn check_inventory(
         if let Some(tie) = tie(predicate) {
             let item = InventoryItem { host: tie.origin.host, target: *tie.target };
             seen.insert(item);
-            if predicate.wipe_result() == Some(WipeResult::Pass) {
+            if predicate.wipe_result() == Some(WipeResult::Pass) && is_whole(predicate) {
                 passed.insert((predicate.kind(), item));
             }
         }
         seen.extend(seen_by_host(predicate));
     }
     for item in &inventory {
-        let needed: &[Kind] = match item.target {
-            Target::Volume { .. } => &[Kind::MediaWipe, Kind::KeyErasure],
-            Target::Memory { .. } => &[Kind::MemoryWipe],
-        };
-        for &kind in needed {
+        for &kind in needed(&item.target) {
             let ok = passed.contains(&(kind, *item));
-            let end = if ok { "passed" } else { "is not there, or is no pass" };
+            let end = if ok { "passed" } else { "is not there, or is no pass over all of it" };
             let sentence = format!("its {} on host {} {end}", kind.name(), item.host);
             findings.push(Code::Coverage, &item.target.name(), ok, sentence);
         }
@@ -144,6 +181,24 @@ pub(super) fn check_inventory(
     for item in seen.difference(&inventory) {
         let sentence = format!("host {} had it, but the inventory does not name it", item.host);
         findings.push(Code::Coverage, &item.target.name(), false, sentence);
+    }
+}
+
+/// Whether as much was destroyed as the tenant was given. A volume's file also holds the header of
+/// its encryption, so that it is larger than the volume; a claim of nothing proves nothing.
+const fn is_whole(predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::MediaWipe(wipe) => {
+            let claimed = wipe.claimed.size_bytes;
+            claimed > 0 && wipe.measured.file_bytes >= claimed
+        }
+        Predicate::WipeIntent(_)
+        | Predicate::MemoryWipe(_)
+        | Predicate::KeyErasure(_)
+        | Predicate::NetworkCut(_)
+        | Predicate::Notification(_)
+        | Predicate::Configuration(_)
+        | Predicate::TenantExit(_) => true,
     }
 }
 
