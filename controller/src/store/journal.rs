@@ -1,6 +1,10 @@
 //! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
 //! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
 //! that row `seq` is entry `seq - 1`.
+//!
+//! A row names persons, and its digest stands in the ledger, which others read. So each row has a
+//! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,
+//! to check the row by, and is no part of any answer.
 
 use serde_json::Value;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
@@ -12,7 +16,7 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, failed, from_json, parse,
+    Result, StoreError, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
     to_i64, to_json, to_u64,
 };
@@ -87,7 +91,10 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
         None => (1, None),
     };
+    let mut salt = [0_u8; 32];
+    getrandom::fill(&mut salt).map_err(StoreError::Random)?;
     let chained = serde_json::json!({
+        "salt": hex::encode(salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
@@ -120,8 +127,8 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         ledger_index: None,
     };
     sqlx::query(
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(to_i64(seq))
     .bind(new.tenant.to_string())
@@ -129,6 +136,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     .bind(to_json(TABLE, &record)?)
     .bind(digest.to_string())
     .bind(entry.to_bytes())
+    .bind(salt.as_slice())
     .execute(conn)
     .await
     .map_err(failed(operation))?;
@@ -363,3 +371,7 @@ pub async fn add_bundle(conn: &mut SqliteConnection, tenant: TenantId, tar: &[u8
         .map_err(failed("keep an exit bundle"))?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -28,7 +28,10 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("../../migrations/0001_first.sql")),
+    (2, include_str!("../../migrations/0002_salt.sql")),
+];
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -65,6 +68,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random(#[source] getrandom::Error),
     /// A row does not read back.
     #[error("a row of {table} cannot be read: {reason}")]
     Row {
