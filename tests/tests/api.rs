@@ -211,6 +211,26 @@ fn a_customer_sees_its_own_tenants_and_nothing_of_others() {
 }
 
 #[test]
+fn a_customer_reads_the_ledgers_hashes_and_no_entries() {
+    let site = site();
+    let ours = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let theirs = site.token("chen.jing", "customer", Some("water-bureau")).expect("a token");
+    let auditor = site.token("sun.li", "auditor", None).expect("a token");
+    let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
+    assert_eq!(made.status, 201, "{made:?}");
+    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/1");
+    for spelling in ["entries", "tile/entries", "%65ntries", "tile/%65ntries", "tile%2fentries"] {
+        let answer = site.get(&theirs, &at(spelling)).expect("an answer");
+        problem(&answer, 403, "wrong-role");
+    }
+    for token in [&theirs, &auditor] {
+        assert_eq!(site.get(token, &at("0")).expect("an answer").status, 200);
+        assert_eq!(site.get(token, "/v1/ledger/checkpoint").expect("an answer").status, 200);
+    }
+    assert_eq!(site.get(&auditor, &at("entries")).expect("an answer").status, 200);
+}
+
+#[test]
 fn a_change_of_an_older_version_is_refused() {
     let site = site();
     let customer = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");

@@ -1,7 +1,8 @@
 //! Who may call what: one table, deny by default. A route that is not in it cannot be called.
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    RequestExt as _,
+    extract::{MatchedPath, Path, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::Response,
@@ -113,8 +114,11 @@ pub const TABLE: &[Rule] = &[
     get("/v1/clock", ALL),
     post("/v1/demo/clock", CLOCK),
     get("/v1/ledger/checkpoint", ALL),
-    get("/v1/ledger/tile/{*path}", ALL),
+    get(TILE, ALL),
 ];
+
+/// Route of the ledger's tiles. Those of entries hold all tenants' events: see [`is_for_customers`].
+const TILE: &str = "/v1/ledger/tile/{*path}";
 
 /// Lets a request through to its handler, with its caller, or answers it.
 ///
@@ -130,15 +134,36 @@ pub async fn enforce(
     if let Who::Roles(roles) = rule.who {
         let actor = authenticate(&app, request.headers()).await?;
         if !roles.contains(&actor.role) {
-            let role = actor.role.as_str();
             let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-            let detail =
-                format!("a {role}'s token may not do this; it takes {}", names.join(" or "));
-            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong-role", detail));
+            let takes = format!("it takes {}", names.join(" or "));
+            return Err(wrong_role(actor.role, &takes));
+        }
+        if rule.path == TILE && actor.role == Role::Customer {
+            let tile = request.extract_parts::<Path<String>>().await;
+            if !tile.is_ok_and(|Path(tile)| is_for_customers(&tile)) {
+                return Err(wrong_role(
+                    actor.role,
+                    "customers read tiles of hashes (tile/<level>/…) and get their own entries \
+                     with the exit bundle",
+                ));
+            }
         }
         request.extensions_mut().insert(Caller(actor));
     }
     Ok(next.run(request).await)
+}
+
+fn wrong_role(role: Role, sentence: &str) -> Problem {
+    let detail = format!("a {}'s token may not do this; {sentence}", role.as_str());
+    Problem::new(StatusCode::FORBIDDEN, "wrong-role", detail)
+}
+
+/// Whether customers may read this tile, by its path after percent-decoding: only what begins with
+/// a level's number, so that no other spelling leads to the entries.
+fn is_for_customers(tile: &str) -> bool {
+    tile.split('/')
+        .next()
+        .is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn find(method: &Method, path: &str) -> Result<&'static Rule, Problem> {
