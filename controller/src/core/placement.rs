@@ -25,6 +25,9 @@ const GATEWAY: u8 = 1;
 const FIRST_ADDRESS: u8 = 10;
 /// Virtual processors that may be given away per logical processor.
 pub const VCPUS_PER_CPU: u32 = 4;
+/// What a tenant may have on one host: memories of instances and volumes, as many as one wipe order
+/// names. With more of them the host would refuse the order, and nothing could ever be destroyed.
+pub const SUBJECTS_PER_HOST: usize = 64;
 
 /// Places every instance of an application, or refuses the whole.
 ///
@@ -38,6 +41,7 @@ pub fn place(
     let mark = free_mark(fleet)?;
     let network = free_network(fleet)?;
     let mut rooms = fleet.hosts.clone();
+    let mut subjects = vec![0_usize; rooms.len()];
     let mut of_role = Vec::new();
     let mut instances: Vec<Instance> = Vec::new();
     for request in &application.instances {
@@ -48,8 +52,9 @@ pub fn place(
         of_role.clear();
         of_role.resize(rooms.len(), 0_u32);
         for number in 1..=request.count {
-            let chosen = choose(&rooms, &of_role, request)?;
+            let chosen = choose(&rooms, &of_role, &subjects, request)?;
             take(&mut rooms[chosen], request);
+            subjects[chosen] += subjects_of(request);
             of_role[chosen] += 1;
             let octet = u8::try_from(instances.len())
                 .ok()
@@ -104,21 +109,29 @@ fn instance(
 fn choose(
     rooms: &[HostRoom],
     of_role: &[u32],
+    subjects: &[usize],
     request: &InstanceRequest,
 ) -> Result<usize, Refusal> {
-    rooms
-        .iter()
-        .zip(of_role)
-        .enumerate()
-        .filter(|(_, (room, _))| fits(room, request))
+    let roomy = || {
+        let rooms = rooms.iter().zip(of_role).enumerate();
+        rooms.filter(|(_, (room, _))| fits(room, request))
+    };
+    roomy()
+        .filter(|(index, _)| can_wipe(subjects[*index], request))
         .min_by_key(|(_, (room, role))| {
             let free = room.memory_bytes.saturating_sub(room.memory_taken);
             (**role, room.instances, u64::MAX - free, room.id)
         })
         .map(|(index, _)| index)
         .ok_or_else(|| {
-            Refusal::new(
-                Code::NoCapacity,
+            let sentence = if roomy().next().is_some() {
+                format!(
+                    "each host with room for {} would hold more than {SUBJECTS_PER_HOST} instances \
+                     and volumes of this tenant, more than one wipe destroys: add a host, or \
+                     return the application",
+                    request.role
+                )
+            } else {
                 format!(
                     "no host that is up has room for {} ({} vCPU, {} MiB, {} MiB of volumes): \
                      add a host, or return the application",
@@ -126,9 +139,19 @@ fn choose(
                     request.vcpus,
                     request.memory_mib,
                     volume_bytes(request) >> 20
-                ),
-            )
+                )
+            };
+            Refusal::new(Code::NoCapacity, sentence)
         })
+}
+
+/// What a wipe of one instance destroys: its memory and each of its volumes.
+fn subjects_of(request: &InstanceRequest) -> usize {
+    request.volumes_bytes().len().saturating_add(1)
+}
+
+fn can_wipe(subjects: usize, request: &InstanceRequest) -> bool {
+    subjects.saturating_add(subjects_of(request)) <= SUBJECTS_PER_HOST
 }
 
 fn fits(room: &HostRoom, request: &InstanceRequest) -> bool {
@@ -167,4 +190,76 @@ fn free_network(fleet: &Fleet) -> Result<Network, Refusal> {
             Network { address, prefix: 24, gateway: [a, b, c, GATEWAY] }
         })
         .ok_or_else(|| Refusal::new(Code::NoNetwork, "no network is left for another tenant"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_protocol::{digest::Digest, id::HostId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::tenant::System;
+
+    fn fleet(hosts: u128) -> Fleet {
+        let room = |number| HostRoom {
+            id: HostId::from_uuid(Uuid::from_u128(number)),
+            name: format!("host-{number}"),
+            cpus: 64,
+            memory_bytes: 1 << 40,
+            volume_bytes: 1 << 40,
+            vcpus_taken: 0,
+            memory_taken: 0,
+            volume_taken: 0,
+            instances: 0,
+        };
+        let image = Image {
+            name: "small".to_owned(),
+            kernel: Digest::of(b"kernel"),
+            initrd: Digest::of(b"initrd"),
+            cmdline: String::new(),
+        };
+        Fleet { hosts: (1..=hosts).map(room).collect(), images: vec![image], ..Fleet::default() }
+    }
+
+    /// So many instances with three volumes each: four subjects of a wipe.
+    fn application(count: u16) -> Application {
+        let request = InstanceRequest {
+            role: "web".to_owned(),
+            count,
+            vcpus: 1,
+            memory_mib: 64,
+            image: "small".to_owned(),
+            volumes_gib: Vec::new(),
+            volumes_mib: vec![16, 16, 16],
+            ingress: Vec::new(),
+        };
+        let system = System {
+            name: "portal".to_owned(),
+            code: "P".to_owned(),
+            major: false,
+            internet_facing: false,
+        };
+        Application {
+            customer: "bureau".to_owned(),
+            system,
+            contacts: Vec::new(),
+            instances: vec![request],
+        }
+    }
+
+    #[test]
+    fn no_host_gets_more_of_a_tenant_than_one_order_can_wipe() {
+        let mut draw = Draw::new([7; 32], tenure_protocol::time::Timestamp::from_unix_ms(0));
+        let mut place = |count, hosts| place(&application(count), &fleet(hosts), &mut draw);
+        assert!(place(16, 1).is_ok(), "64 subjects");
+        let refusal = place(17, 1).expect_err("68 subjects");
+        assert_eq!(refusal.code, Code::NoCapacity);
+        assert!(refusal.sentence.contains("more than 64 instances and volumes"), "{refusal}");
+        let spread = place(32, 2).expect("64 on each");
+        for host in 1..=2 {
+            let host = HostId::from_uuid(Uuid::from_u128(host));
+            assert_eq!(spread.instances.iter().filter(|one| one.host == host).count(), 16);
+        }
+        assert!(place(33, 2).is_err());
+    }
 }
