@@ -13,7 +13,7 @@ use tenure_protocol::{
         archive, bundle, dsse,
         dsse::Envelope,
         predicate::{
-            Conclusion, Kind, Predicate, ReadMode, Wipe, WipeAccount, WipeIntent, WipeResult,
+            Conclusion, Kind, Predicate, ReadMode, Wipe, WipeIntent, WipeResult,
             conclusion::Ending,
             configuration::{Configuration, ConfigurationMeasured, InstanceMeasured},
             memory_wipe::ResidueState,
@@ -291,60 +291,6 @@ fn an_envelope_that_is_not_in_the_ledger_is_found() {
     let mut exit = Exit::good();
     exit.events.pop();
     assert_found(&exit.bundle(), Code::Logged, "not in the ledger");
-}
-
-#[test]
-fn a_statement_that_the_ledger_has_and_the_bundle_hides_is_found() {
-    // A second attempt found marks again: its envelopes are left out, and the manifest is silent.
-    let hidden = Digest::of(b"a failed second wipe");
-    let signer = public(&host_key()).id();
-    for kind in Kind::ALL {
-        let mut exit = Exit::good();
-        exit.events.push((kind.name().to_owned(), signer, hidden));
-        assert_found(&exit.bundle(), Code::Disclosed, "the bundle does not");
-    }
-    for gone in 0..Exit::good().envelopes.len() {
-        let mut exit = Exit::good();
-        exit.envelopes.remove(gone);
-        assert_found(&exit.bundle(), Code::Disclosed, "the bundle does not");
-    }
-    // The same bytes under another kind are not that statement.
-    let mut exit = Exit::good();
-    let known = exit.events[4].2;
-    exit.events.push((Kind::MemoryWipe.name().to_owned(), signer, known));
-    assert_found(&exit.bundle(), Code::Disclosed, "the bundle does not");
-    // What is no statement needs no envelope.
-    let mut exit = Exit::good();
-    exit.events.push(("tick".to_owned(), signer, hidden));
-    assert!(verdict(&exit.bundle()).ok);
-}
-
-#[test]
-fn an_intent_without_an_end_is_found() {
-    // After the pass comes a second intent, and nothing is told of what came of it.
-    let mut second = run();
-    second.attempt = 2;
-    let targets = vec![volume(), memory()];
-    let again = WipeIntent { origin: origin(), run: second.clone(), at: at(70), targets };
-    let again = envelope(Predicate::WipeIntent(again), &host_key());
-    let said = Digest::of(&again);
-    let mut envelopes = Exit::good().envelopes;
-    envelopes.push((Kind::WipeIntent, again));
-    let bundle = Exit::of(envelopes.clone()).bundle();
-    assert_found(&bundle, Code::Intent, "nothing stated after it tells");
-    // With one end of a volume's two it is still open, with all of them it is closed.
-    let media =
-        Wipe::new(WipeAccount { run: second.clone(), ..account(said, volume(), media_measured()) });
-    envelopes.push((Kind::MediaWipe, envelope(Predicate::MediaWipe(media), &host_key())));
-    let bundle = Exit::of(envelopes.clone()).bundle();
-    assert_found(&bundle, Code::Intent, &volume().name());
-    let key =
-        Wipe::new(WipeAccount { run: second.clone(), ..account(said, volume(), key_measured()) });
-    envelopes.push((Kind::KeyErasure, envelope(Predicate::KeyErasure(key), &host_key())));
-    let wipe = Wipe::new(WipeAccount { run: second, ..account(said, memory(), memory_measured()) });
-    envelopes.push((Kind::MemoryWipe, envelope(Predicate::MemoryWipe(wipe), &host_key())));
-    let verdict = verdict(&Exit::of(envelopes).bundle());
-    assert!(verdict.ok, "{:#?}", verdict.findings);
 }
 
 #[test]
