@@ -117,7 +117,7 @@ pub const TABLE: &[Rule] = &[
     get(TILE, ALL),
 ];
 
-/// Route of the ledger's tiles. Those of entries hold all tenants' events: see [`is_for_customers`].
+/// Route of the ledger's tiles. Those of entries hold the events of all tenants.
 const TILE: &str = "/v1/ledger/tile/{*path}";
 
 /// Lets a request through to its handler, with its caller, or answers it.
