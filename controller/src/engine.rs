@@ -223,14 +223,19 @@ impl Engine {
     /// Handles every deadline and wake-up that has come.
     ///
     /// # Errors
-    /// [`EngineError::Store`]; the rest is handled at the next call.
+    /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
+    /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
         drop(conn);
         for tenant in tenants {
-            self.act(Actor::controller(), tenant, Event::Tick).await?;
+            // One tenant that cannot be handled must not hold up the others' deadlines.
+            if let Err(error) = self.act(Actor::controller(), tenant, Event::Tick).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
+            }
         }
         Ok(())
     }

@@ -1,7 +1,11 @@
 //! The link from the outside: a small agent of the test's own, over real QUIC.
 
+#[path = "link/attested.rs"]
+mod attested;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use attested::attested;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream,
@@ -18,6 +22,7 @@ use tenure_controller::{
     },
 };
 use tenure_protocol::{
+    digest::Digest,
     id::HostId,
     time::Timestamp,
     wire::{
@@ -381,11 +386,11 @@ async fn approve(site: &Arc<InProcess>) -> String {
     .await
 }
 
-async fn next_order(member: &Member, recv: &mut RecvStream) -> Order {
+async fn next_order(member: &Member, recv: &mut RecvStream) -> (Order, Digest) {
     let signed: SignedOrder =
         read(recv).await.expect("an order").decode(Kind::Order).expect("an order");
     let key = VerifyingKey::from_bytes(&member.join.order_key).expect("a key");
-    signed.verify(&key).expect("signed by the pinned key")
+    (signed.verify(&key).expect("signed by the pinned key"), signed.digest())
 }
 
 async fn report(lane: &mut (SendStream, RecvStream), report: &Report) {
@@ -402,7 +407,7 @@ fn an_order_is_sent_again_after_a_reconnect_until_it_is_done() {
         let session = connect(&member).await;
         let [_cut, mut work] = lanes(&session).await;
         let tenant = approve(&site).await;
-        let order = next_order(&member, &mut work.1).await;
+        let (order, digest) = next_order(&member, &mut work.1).await;
         assert_eq!((order.host, order.tenant.to_string()), (member.host, tenant.clone()));
         let Action::Configure(wanted) = &order.action else { panic!("{order:?}") };
         let at = Clock::system().now();
@@ -411,7 +416,7 @@ fn an_order_is_sent_again_after_a_reconnect_until_it_is_done() {
 
         let session = connect(&member).await;
         let [_cut, mut work] = lanes(&session).await;
-        let again = next_order(&member, &mut work.1).await;
+        let again = next_order(&member, &mut work.1).await.0;
         assert_eq!(again, order);
         let instances = wanted
             .instances
@@ -422,8 +427,8 @@ fn an_order_is_sent_again_after_a_reconnect_until_it_is_done() {
                 power: instance.power,
             })
             .collect();
-        let state =
-            OrderState::Done { outcome: Outcome::Configured { instances }, envelopes: Vec::new() };
+        let envelopes = vec![attested(member.host, &member.host_key, (&order, digest), wanted)];
+        let state = OrderState::Done { outcome: Outcome::Configured { instances }, envelopes };
         let done = Report { order: order.id, sequence: 2, at, state };
         report(&mut work, &done).await;
         report(&mut work, &done).await;

@@ -5,7 +5,7 @@ use tenure_protocol::{
     digest::Digest,
     id::{HostId, NoticeId},
     time::Timestamp,
-    wire::v1::{CommitInterval, Power},
+    wire::v1::{self, CommitInterval, Power},
 };
 use uuid::Uuid;
 
@@ -242,6 +242,30 @@ fn an_emergency_cut_arms_its_notices_in_the_transition_that_orders_it() {
     let release_at = world.now.plus_ms(3_000);
     assert_eq!(armed[0], &NoticeState::Armed { release_at });
     assert!(tenant.last_cut().expect("a cut").t0.is_none());
+}
+
+#[test]
+fn a_cut_that_every_host_failed_is_void_and_taken_back_on_each() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let cut = Event::Cut { kind: CutKind::Emergency, reason: "flood".to_owned() };
+    world.apply(&mut tenant, &cut).expect("cut");
+    let cuts = tenant.orders.iter().filter(|order| order.kind == OrderKind::Cut);
+    let cuts: Vec<_> = cuts.map(|order| (order.host, order.id)).collect();
+    let mut effects = Vec::new();
+    for (host, order) in cuts {
+        let (code, message) = ("not-attested".to_owned(), "no proof".to_owned());
+        let report = Reported::Failed { code, message, findings: Vec::new() };
+        let failed = Event::OrderReported { host, order, report };
+        effects = world.apply(&mut tenant, &failed).expect("a report");
+    }
+    assert!(matches!(tenant.isolation, Isolation::Connected));
+    let restores = effects.iter().filter(|effect| {
+        matches!(effect, Effect::Order(draft) if matches!(draft.action, v1::Action::Restore(_)))
+    });
+    assert_eq!(restores.count(), tenant.hosts().len());
+    world.obey(&mut tenant);
+    assert!(matches!(tenant.isolation, Isolation::Connected));
 }
 
 #[test]

@@ -164,6 +164,8 @@ impl Engine {
             host.up = false;
             store::save_host(&mut tx, &host).await?;
             store::commit(tx).await?;
+            // Its session looks for orders then, and ends.
+            self.host_wake(id, |wake| wake.send_modify(|count| *count = count.wrapping_add(1)));
             tracing::error!(host = %id, "ALARM: a join token was used twice; the host is blocked");
             return invalid("this join token was used already; its host is now blocked".to_owned());
         }
@@ -200,13 +202,12 @@ impl Engine {
     /// A host's session stands.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] if the host is blocked.
+    /// [`EngineError::NotFound`]; [`EngineError::Blocked`].
     pub async fn host_up(&self, host: HostId, hello: Hello) -> Result<(), EngineError> {
         let now = self.inner.clock.now();
         self.change_host(host, move |record| {
             if record.admission == Admission::Blocked {
-                let sentence = "this host is blocked: its join token was used twice";
-                return Err(EngineError::Invalid(sentence.to_owned()));
+                return Err(EngineError::Blocked);
             }
             record.up = true;
             record.seen_at = Some(now);
@@ -263,12 +264,17 @@ impl Engine {
     /// The orders to a host that are not finished, oldest first.
     ///
     /// # Errors
-    /// [`EngineError::Store`].
+    /// [`EngineError::Blocked`], [`EngineError::NotFound`], [`EngineError::Store`].
     pub async fn open_orders(
         &self,
         host: HostId,
         lane: Lane,
     ) -> Result<Vec<SignedOrder>, EngineError> {
-        Ok(store::open_orders(&mut *self.inner.store.read().await?, host, lane).await?)
+        let mut conn = self.inner.store.read().await?;
+        let known = store::host(&mut conn, host).await?.ok_or(EngineError::NotFound("host"))?;
+        if known.admission == Admission::Blocked {
+            return Err(EngineError::Blocked);
+        }
+        Ok(store::open_orders(&mut conn, host, lane).await?)
     }
 }

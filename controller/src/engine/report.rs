@@ -1,13 +1,20 @@
 //! What hosts report. A report is durable before it is answered; the same report again gets the
 //! same answer. Envelopes are opened with the host's registered key before anything in them counts.
 
+use ed25519_dalek::SigningKey;
 use tenure_protocol::{
     digest::Digest,
-    evidence::key::PublicKey,
+    evidence::{
+        key::PublicKey,
+        predicate::{Predicate, network_cut::Direction},
+    },
     id::HostId,
     wire::{
         order::SignedOrder,
-        v1::{Action, IntentReceipt, OrderState, Outcome, Report, ReportReceipt},
+        v1::{
+            Action, CommitInterval, IntentReceipt, OrderState, Outcome, Power, Report,
+            ReportReceipt,
+        },
     },
 };
 
@@ -17,11 +24,17 @@ use crate::{
         attestation::{self, About, Attested},
         lifecycle::{Actor, Event, Reported},
     },
-    store::{self, NewEvidence, record::OrderRecord},
+    store::{
+        self, NewEvidence,
+        record::{Admission, OrderRecord},
+    },
 };
 
 /// Longest word of a host that is kept, characters.
 const MESSAGE_LIMIT: usize = 2_000;
+
+/// Code of an order that failed because an envelope of its report does not hold.
+const EVIDENCE_BAD: &str = "evidence-bad";
 
 /// An order, its record, and the key that its host signs with.
 struct Known {
@@ -35,8 +48,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown order; [`EngineError::Invalid`] if it is another
-    /// host's, or an envelope does not hold; [`EngineError::Ledger`] if an intent cannot be
-    /// entered.
+    /// host's; [`EngineError::Blocked`]; [`EngineError::Ledger`] if an intent cannot be entered. An
+    /// envelope that does not hold is none: the order has failed then, and the receipt says that
+    /// the report is taken, for it would be no better if it were sent again.
     pub async fn report(&self, host: HostId, report: Report) -> Result<Reply, EngineError> {
         let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
         let known = self.known_order(host, &report).await?;
@@ -52,27 +66,49 @@ impl Engine {
                 self.note(known, "started", Some(text)).await?;
             }
             OrderState::Intent { envelope } => {
-                let intent = self.intended(&known, envelope).await?;
-                return Ok(Reply { receipt: Some(receipt), intent: Some(intent) });
+                let intent = match declared(&known, envelope, &self.inner.keys.order) {
+                    Ok(attested) => Some(self.intended(&known, attested, envelope).await?),
+                    Err(message) => {
+                        self.disbelieve(known, message).await?;
+                        None
+                    }
+                };
+                return Ok(Reply { receipt: Some(receipt), intent });
             }
             OrderState::Done { outcome, envelopes } => {
-                let attested = open_all(&known, envelopes)?;
-                let reported = outcome_of(outcome, &attested);
-                self.settle(known, "done", None, reported, attested, envelopes).await?;
+                let opened = Opened::of(&known, envelopes);
+                let reported = outcome_of(outcome, &opened);
+                let (state, words) = match &reported {
+                    Reported::Failed { code, message, .. } => {
+                        tracing::error!(%host, order = %report.order, code, message, "no proof");
+                        ("failed", Some(format!("{code}: {message}")))
+                    }
+                    Reported::Configured { .. }
+                    | Reported::Cut { .. }
+                    | Reported::Restored { .. }
+                    | Reported::WipeIntent { .. }
+                    | Reported::Wiped { .. }
+                    | Reported::Refused { .. } => ("done", None),
+                };
+                self.settle(known, state, words, reported, opened.good).await?;
             }
             OrderState::Failed { code, message, envelopes } => {
-                let attested = open_all(&known, envelopes)?;
-                let findings = attestation::findings(&attested);
-                let (code, message) = (clip(code), clip(message));
+                let opened = Opened::of(&known, envelopes);
+                let findings = attestation::findings(&opened.attested());
+                let message = match &opened.bad {
+                    Some(bad) => format!("{message} ({EVIDENCE_BAD}: {bad})"),
+                    None => message.clone(),
+                };
+                let (code, message) = (clip(code), clip(&message));
                 let words = Some(format!("{code}: {message}"));
                 let reported = Reported::Failed { code, message, findings };
-                self.settle(known, "failed", words, reported, attested, envelopes).await?;
+                self.settle(known, "failed", words, reported, opened.good).await?;
             }
             OrderState::Refused { code, message } => {
                 let (code, message) = (clip(code), clip(message));
                 let words = Some(format!("{code}: {message}"));
                 let reported = Reported::Refused { code, message };
-                self.settle(known, "refused", words, reported, Vec::new(), &[]).await?;
+                self.settle(known, "refused", words, reported, Vec::new()).await?;
             }
         }
         Ok(done(receipt))
@@ -87,6 +123,9 @@ impl Engine {
             return Err(EngineError::Invalid(sentence));
         }
         let host = store::host(&mut conn, host).await?.ok_or(EngineError::NotFound("host"))?;
+        if host.admission == Admission::Blocked {
+            return Err(EngineError::Blocked);
+        }
         let key = PublicKey::from_bytes(&host.host_key)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         Ok(Known { record, signed, key })
@@ -113,19 +152,12 @@ impl Engine {
     }
 
     /// A wipe's intent: into the journal and the ledger, and only then the receipt.
-    async fn intended(&self, known: &Known, envelope: &[u8]) -> Result<IntentReceipt, EngineError> {
-        let attested = attestation::open(envelope, &known.key, &about(known))
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let order = known.signed.verify(&self.inner.keys.order.verifying_key());
-        let order = order.map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let fits = match &order.action {
-            Action::Wipe(wipe) => attestation::is_intent(&attested, wipe.attempt, &wipe.subjects),
-            Action::Configure(_) | Action::Cut(_) | Action::Restore(_) => false,
-        };
-        if !fits {
-            let sentence = "the intent does not name exactly what the order asks to destroy";
-            return Err(EngineError::Invalid(sentence.to_owned()));
-        }
+    async fn intended(
+        &self,
+        known: &Known,
+        attested: Attested,
+        envelope: &[u8],
+    ) -> Result<IntentReceipt, EngineError> {
         let digest = attested.digest;
         if store::evidence(&mut *self.inner.store.read().await?, digest).await?.is_none() {
             let mut record = known.record.clone();
@@ -146,6 +178,17 @@ impl Engine {
         }
         self.drain().await?;
         self.intent_receipt(known, digest).await
+    }
+
+    /// An intent that does not hold ends its order: the host said its last word, and sending it
+    /// again would not mend it. Nothing was destroyed; a new attempt needs new approvals.
+    async fn disbelieve(&self, known: Known, message: String) -> Result<(), EngineError> {
+        let message = clip(&message);
+        tracing::error!(order = %known.record.id, message, "an intent does not hold");
+        let (code, findings) = (EVIDENCE_BAD.to_owned(), Vec::new());
+        let words = Some(format!("{code}: {message}"));
+        let reported = Reported::Failed { code, message, findings };
+        self.settle(known, "failed", words, reported, Vec::new()).await
     }
 
     async fn intent_receipt(
@@ -174,8 +217,7 @@ impl Engine {
         state: &str,
         message: Option<String>,
         report: Reported,
-        attested: Vec<Attested>,
-        envelopes: &[Vec<u8>],
+        good: Vec<(Attested, Vec<u8>)>,
     ) -> Result<(), EngineError> {
         if is_final(&known.record.state) {
             return Ok(());
@@ -192,10 +234,9 @@ impl Engine {
             | Reported::Failed { .. }
             | Reported::Refused { .. } => None,
         };
-        let pairs = attested.iter().zip(envelopes);
         let beside = Beside {
             order: Some(record),
-            evidence: pairs.map(|(attested, bytes)| kept(&known, attested, bytes)).collect(),
+            evidence: good.iter().map(|(one, bytes)| kept(&known, one, bytes)).collect(),
             ..Beside::default()
         };
         let (order, host, tenant) = (known.record.id, known.record.host, known.record.tenant);
@@ -220,13 +261,97 @@ fn about(known: &Known) -> About {
     }
 }
 
-fn open_all(known: &Known, envelopes: &[Vec<u8>]) -> Result<Vec<Attested>, EngineError> {
-    let about = about(known);
-    envelopes
-        .iter()
-        .map(|envelope| attestation::open(envelope, &known.key, &about))
-        .collect::<Result<_, _>>()
-        .map_err(|error| EngineError::Invalid(error.to_string()))
+/// A report's envelopes: those that hold, with their bytes, and why the first of the others does
+/// not.
+struct Opened {
+    good: Vec<(Attested, Vec<u8>)>,
+    bad: Option<String>,
+}
+
+impl Opened {
+    fn of(known: &Known, envelopes: &[Vec<u8>]) -> Self {
+        let about = about(known);
+        let mut opened = Self { good: Vec::new(), bad: None };
+        for envelope in envelopes {
+            match attestation::open(envelope, &known.key, &about) {
+                Ok(attested) => opened.good.push((attested, envelope.clone())),
+                Err(error) => {
+                    let digest = Digest::of(envelope);
+                    opened.bad.get_or_insert(format!("{error}; its digest is {digest}"));
+                }
+            }
+        }
+        opened
+    }
+
+    fn attested(&self) -> Vec<Attested> {
+        self.good.iter().map(|(attested, _)| attested.clone()).collect()
+    }
+
+    /// What is reported of an outcome that no envelope bears out.
+    fn unproven(&self) -> Reported {
+        let (code, message) = match &self.bad {
+            Some(bad) => (EVIDENCE_BAD, bad.as_str()),
+            None => ("not-attested", "no statement that the host signed bears the outcome out"),
+        };
+        let (code, message) = (code.to_owned(), clip(message));
+        Reported::Failed { code, message, findings: attestation::findings(&self.attested()) }
+    }
+
+    /// Whether the host signed that the kernel did this, in just this interval.
+    fn committed(&self, direction: Direction, interval: &CommitInterval) -> bool {
+        self.good.iter().any(|(attested, _)| match &attested.predicate {
+            Predicate::NetworkCut(cut) => {
+                cut.in_force()
+                    && cut.direction == direction
+                    && cut.measured.earliest == interval.earliest
+                    && cut.measured.latest == interval.latest
+                    && cut.measured.took_ns == interval.took_ns
+            }
+            Predicate::WipeIntent(_)
+            | Predicate::MediaWipe(_)
+            | Predicate::MemoryWipe(_)
+            | Predicate::KeyErasure(_)
+            | Predicate::Notification(_)
+            | Predicate::Configuration(_)
+            | Predicate::TenantExit(_) => false,
+        })
+    }
+
+    /// What the host signed that it runs.
+    fn configured(&self) -> Option<Reported> {
+        self.good.iter().find_map(|(attested, _)| match &attested.predicate {
+            Predicate::Configuration(seen) => {
+                let power = |running| if running { Power::Running } else { Power::Stopped };
+                let seen = seen.measured.instances.iter();
+                let instances = seen.map(|one| (one.instance, power(one.running))).collect();
+                Some(Reported::Configured { instances })
+            }
+            Predicate::WipeIntent(_)
+            | Predicate::MediaWipe(_)
+            | Predicate::MemoryWipe(_)
+            | Predicate::KeyErasure(_)
+            | Predicate::NetworkCut(_)
+            | Predicate::Notification(_)
+            | Predicate::TenantExit(_) => None,
+        })
+    }
+}
+
+/// The intent in an envelope: signed, and to destroy exactly what the order asks for.
+fn declared(known: &Known, envelope: &[u8], key: &SigningKey) -> Result<Attested, String> {
+    let attested = attestation::open(envelope, &known.key, &about(known))
+        .map_err(|error| error.to_string())?;
+    let order = known.signed.verify(&key.verifying_key()).map_err(|error| error.to_string())?;
+    let fits = match &order.action {
+        Action::Wipe(wipe) => attestation::is_intent(&attested, wipe.attempt, &wipe.subjects),
+        Action::Configure(_) | Action::Cut(_) | Action::Restore(_) => false,
+    };
+    if fits {
+        Ok(attested)
+    } else {
+        Err("the intent does not name exactly what the order asks to destroy".to_owned())
+    }
 }
 
 fn kept(known: &Known, attested: &Attested, envelope: &[u8]) -> NewEvidence {
@@ -239,15 +364,22 @@ fn kept(known: &Known, attested: &Attested, envelope: &[u8]) -> NewEvidence {
     }
 }
 
-fn outcome_of(outcome: &Outcome, attested: &[Attested]) -> Reported {
-    match outcome {
-        Outcome::Configured { instances } => Reported::Configured {
-            instances: instances.iter().map(|seen| (seen.instance, seen.power)).collect(),
-        },
-        Outcome::Cut(interval) => Reported::Cut { interval: *interval },
-        Outcome::Restored(interval) => Reported::Restored { interval: *interval },
-        Outcome::Wiped => Reported::Wiped { findings: attestation::findings(attested) },
-    }
+/// What an outcome comes to: only what the host signed counts.
+fn outcome_of(outcome: &Outcome, opened: &Opened) -> Reported {
+    let proven = match outcome {
+        Outcome::Configured { .. } => opened.configured(),
+        Outcome::Cut(interval) => opened
+            .committed(Direction::Cut, interval)
+            .then_some(Reported::Cut { interval: *interval }),
+        Outcome::Restored(interval) => opened
+            .committed(Direction::Restore, interval)
+            .then_some(Reported::Restored { interval: *interval }),
+        Outcome::Wiped => opened
+            .bad
+            .is_none()
+            .then(|| Reported::Wiped { findings: attestation::findings(&opened.attested()) }),
+    };
+    proven.unwrap_or_else(|| opened.unproven())
 }
 
 fn is_final(state: &str) -> bool {

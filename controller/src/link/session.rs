@@ -95,7 +95,10 @@ impl SessionError {
             Self::NoHost
             | Self::Blocked
             | Self::Engine(
-                EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
+                EngineError::NotFound(_)
+                | EngineError::Refused(_)
+                | EngineError::Invalid(_)
+                | EngineError::Blocked,
             ) => Closing::UnknownHost,
             Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
                 Closing::Protocol

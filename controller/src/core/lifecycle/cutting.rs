@@ -4,7 +4,8 @@
 //! ```text
 //! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
 //!                   │ └──────────────restore──────────────────────↗
-//!                   └─every host failed→ Connected (the cut is void, and so are its notices)
+//!                   └─every host failed→ Connected (the cut is void, and so are its notices;
+//!                                        each host is told to restore, lest it cut later)
 //! ```
 
 use tenure_protocol::{
@@ -169,6 +170,8 @@ pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, messag
     let reason = format!("{code}: {message}");
     void(step, &reason);
     set_end(step, CutEnd::Void { reason });
+    // A host that failed may have journalled the cut, and would put it in force some day.
+    step.order_all(OrderKind::Restore);
 }
 
 /// A host has committed the restore.
