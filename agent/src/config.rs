@@ -1,11 +1,17 @@
 //! Configuration: one TOML file per process, named on the command line. Unknown keys are refused,
 //! so that a mistyped one is not silently the default.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::host::qemu::AcceleratorSetting;
+use crate::{file, host::qemu::AcceleratorSetting};
+
+/// Most bytes of a configuration, or of what a join leaves.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -127,10 +133,17 @@ impl HostdConfig {
 /// # Errors
 /// [`ConfigFailure`].
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigFailure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigFailure::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|error| ConfigFailure::Parse { path: path.to_owned(), reason: error.to_string() })
+    let failed = |source| ConfigFailure::Read { path: path.to_owned(), source };
+    let bytes = file::read_limited(path, MAX_CONFIG_BYTES).map_err(failed)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))?;
+    toml::from_str(&text).map_err(|error| {
+        // Without toml's excerpt: an invitation's line may hold a secret.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let reason = format!("line {line}: {}", error.message());
+        ConfigFailure::Parse { path: path.to_owned(), reason }
+    })
 }
 
 fn hostd_state_dir() -> PathBuf {
@@ -191,5 +204,17 @@ mod tests {
         assert_eq!(packaged, toml::from_str("").expect("nothing at all"));
         let error = toml::from_str::<HostdConfig>(&format!("{least}ramdir = \"/x\"\n"));
         assert!(error.expect_err("refused").to_string().contains("ramdir"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_by_its_line_and_not_by_its_content() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("join.toml");
+        let damaged = b"log = \"info\"\nsecret = \"5ec2e7\" x\n";
+        file::replace(&path, damaged, None).expect("written");
+        let error = load::<AgentConfig>(&path).expect_err("refused").to_string();
+        assert!(error.contains("line 2") && !error.contains("5ec2e7"), "{error}");
+        file::replace(&path, &vec![b' '; 2 << 20], None).expect("written");
+        assert!(matches!(load::<AgentConfig>(&path), Err(ConfigFailure::Read { .. })));
     }
 }

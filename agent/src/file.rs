@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -43,6 +43,20 @@ pub fn replace(path: &Path, bytes: &[u8], owner: Option<(u32, u32)>) -> Result<(
         Ok(())
     };
     write().map_err(|source| FileFailure { path: path.to_owned(), source })
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be read, or is longer ([`io::ErrorKind::FileTooLarge`]).
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let sentence = format!("it is over {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence));
+    }
+    Ok(bytes)
 }
 
 /// Makes a directory with this mode, or gives an existing one this mode.

@@ -2,7 +2,10 @@
 //! stays with the privileged side; the network side gets what it needs to enrol, the secret among
 //! it, and nothing that signs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,9 @@ use crate::{
     file::{self, FileFailure},
     sign::{HostKey, KeyFailure},
 };
+
+/// Most bytes of a token, or of what a join keeps.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A join that failed, or pins that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -230,8 +236,10 @@ pub fn save_host_id(state_dir: &Path, host: HostId) -> Result<(), JoinFailure> {
 }
 
 fn read(path: &Path) -> Result<String, JoinFailure> {
-    std::fs::read_to_string(path)
-        .map_err(|source| JoinFailure::Read { path: path.to_owned(), source })
+    let failed = |source| JoinFailure::Read { path: path.to_owned(), source };
+    let bytes = file::read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
+    String::from_utf8(bytes)
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
 }
 
 fn toml_of<T: Serialize>(value: &T) -> Vec<u8> {

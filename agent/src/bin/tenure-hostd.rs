@@ -37,7 +37,7 @@ enum Command {
     /// Join this host to a controller, with a token from `tenurectl host token`. No network is
     /// used.
     Join {
-        /// File that holds the token; `-` has no meaning here, and the token is never an argument.
+        /// File that holds the token; the token itself is never an argument.
         #[arg(long)]
         token_file: PathBuf,
     },
@@ -76,7 +76,7 @@ fn start() -> Result<()> {
 
 fn run(config: &HostdConfig) -> Result<()> {
     let pins = join::load(&config.state_dir)?;
-    preflight::check(config)?;
+    preflight::isolation(config)?;
     let pins_path = join::pins_path(&config.state_dir);
     let host_id = join::load_host_id(&config.state_dir)?;
     let identity = Arc::new(Identity {
@@ -89,13 +89,14 @@ fn run(config: &HostdConfig) -> Result<()> {
     let cut_journal = Journal::open(&config.state_dir.join("cut.redb"))?;
     let work_journal = Journal::open(&config.state_dir.join("work.redb"))?;
     let host = Arc::new(RealHost::open(config)?);
-    // The cuts come first: all that may take its time is asked after they are asserted.
-    let engine = Engine::start(Parts {
+    // The cuts come first: all else that may fail or take its time is asked afterwards.
+    let parts = Parts {
         host: Arc::clone(&host),
         cut_journal,
         work_journal,
         identity: Arc::clone(&identity),
-    })?;
+    };
+    let engine = Engine::start_after(parts, || preflight::machines(config))?;
     let accelerator = host.accelerator()?;
     let (ram, volumes) = (&config.ram_dir, &config.volume_dir);
     let kernel = &identity.agent.kernel;

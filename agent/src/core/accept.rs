@@ -82,8 +82,11 @@ pub enum Refusal {
     /// A wipe that two persons did not approve.
     #[error("a wipe needs the digests of two different approvals")]
     ApprovalsMissing,
-    /// A wipe of nothing, of one thing twice, or of too much.
-    #[error("a wipe must name 1 to {MAX_SUBJECTS} different things")]
+    /// A wipe of nothing, of one thing twice, or of too much; or a wanted state of more.
+    #[error(
+        "a wipe must name 1 to {MAX_SUBJECTS} different things, and a tenant may have no more on \
+         one host: count each instance's memory and each volume"
+    )]
     SubjectsInvalid,
     /// A mark of 0, of another tenant, or not the tenant's own.
     #[error("mark {0} is 0, another tenant's, or not the one that this tenant has")]
@@ -318,6 +321,10 @@ fn possible(wanted: &TenantWanted) -> Result<(), Refusal> {
     let invalid = |reason| Err(Refusal::WantedInvalid(reason));
     if wanted.instances.len() > MAX_INSTANCES {
         return invalid("more than 64 instances of one tenant on one host");
+    }
+    // What one order may set up, one order must be able to wipe.
+    if subjects_of(wanted).len() > MAX_SUBJECTS {
+        return Err(Refusal::SubjectsInvalid);
     }
     if wanted.network.prefix > 30 {
         return invalid("a network's prefix is 30 at most");

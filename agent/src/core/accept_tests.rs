@@ -149,6 +149,18 @@ fn a_wanted_state_that_orphans_resizes_or_takes_from_others_is_refused() {
     assert_eq!(altered(|wanted| wanted.instances[0].name = "Web 1".to_owned()), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].nic.ip4 = [10, 9, 1, 1]), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].memory_mib = 63), "wanted-invalid");
+    let crowd = |wanted: &mut TenantWanted| {
+        wanted.instances = (0..33)
+            .map(|n| {
+                let mut one = wanted.instances[0].clone();
+                let id = uuid::Uuid::from_u128(0x5000 + n);
+                one.instance = tenure_protocol::id::InstanceId::from_uuid(id);
+                one.volumes[0].volume = tenure_protocol::id::VolumeId::from_uuid(id);
+                one
+            })
+            .collect();
+    };
+    assert_eq!(altered(crowd), "subjects-invalid", "no more than one order can wipe");
     let mut foreign = sample::wanted(2, Power::Running);
     foreign.instances[0].volumes.push(VolumeWanted {
         volume: sample::wanted(1, Power::Running).instances[0].volumes[0].volume,

@@ -58,10 +58,8 @@ pub fn intent(origin: Origin, run: Run, at: Timestamp, subjects: &[WipeSubject])
 #[must_use]
 pub fn passes(facts: &WipeFacts) -> bool {
     use tenure_protocol::evidence::predicate::Measured as _;
-    let good = |result| match result {
-        WipeResult::Pass | WipeResult::PassWithExceptions => true,
-        WipeResult::Failed | WipeResult::Aborted | WipeResult::AlreadyAbsent => false,
-    };
+    // The controller accepts nothing less, so nothing less may unlink what another attempt needs.
+    let good = |result| result == WipeResult::Pass;
     match unlinked(facts.clone()) {
         WipeFacts::Volume { media, key, .. } => {
             good(media.conclude().result) && good(key.conclude().result)

@@ -7,7 +7,7 @@ use tenure_protocol::{
     id::OrderId,
     wire::{
         order::SignedOrder,
-        v1::{Lane, Order, OrderState, Report, ReportReceipt},
+        v1::{Lane, Order, OrderState, Outcome, Report, ReportReceipt},
     },
 };
 
@@ -202,6 +202,7 @@ impl Desk {
             .values()
             .filter(|record| {
                 record.stage != OrderStage::Accepted
+                    && !attests_wipe(&record.stage)
                     && now.ms_since(record.expires_at) > KEEP_FINISHED_MS
                     && !self.records().queue.values().any(|report| report.order == record.id)
             })
@@ -228,6 +229,16 @@ impl Desk {
         let record = self.records().orders.get(&id).ok_or("it is not in the journal")?;
         let order = record.signed.verify(&identity.order_key).map_err(|error| error.to_string())?;
         Ok((record.clone(), order))
+    }
+}
+
+/// Whether an order's end carries what proves a wipe, as far as it came. Such a record is never
+/// forgotten: receipts of reports are not signed, and what they stand for cannot be measured again.
+fn attests_wipe(stage: &OrderStage) -> bool {
+    match stage {
+        OrderStage::Finished(OrderState::Done { outcome: Outcome::Wiped, .. }) => true,
+        OrderStage::Finished(OrderState::Failed { envelopes, .. }) => !envelopes.is_empty(),
+        OrderStage::Finished(_) | OrderStage::Accepted => false,
     }
 }
 

@@ -46,6 +46,7 @@ use self::{cut::CutLane, desk::Desk, work::WorkLane};
 use crate::{
     clock,
     core::{attest, observed::Observed, step::Host},
+    host::preflight::PreflightFailure,
     journal::{Journal, JournalFailure},
     sign::HostKey,
 };
@@ -65,6 +66,9 @@ pub enum EngineFailure {
     /// The journal cannot be written: nothing may be acknowledged any more.
     #[error("the journal failed, so this process ends; it goes on from the journal when restarted")]
     Journal(#[from] JournalFailure),
+    /// The host does not fit.
+    #[error(transparent)]
+    Unfit(#[from] Box<PreflightFailure>),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -162,6 +166,18 @@ impl Engine {
     /// # Errors
     /// [`EngineFailure`]; a cut that cannot be asserted is logged and tried again on every tick.
     pub fn start<H: Host + 'static>(parts: Parts<H>) -> Result<Self, EngineFailure> {
+        Self::start_after(parts, || Ok(()))
+    }
+
+    /// As [`Self::start`], with a check between the cuts and the lanes: a host that is not fit for
+    /// machines any more has still asserted its cuts when this fails.
+    ///
+    /// # Errors
+    /// [`EngineFailure`], also the check's.
+    pub fn start_after<H: Host + 'static>(
+        parts: Parts<H>,
+        fit: impl FnOnce() -> Result<(), PreflightFailure>,
+    ) -> Result<Self, EngineFailure> {
         let Parts { host, cut_journal, work_journal, identity } = parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
@@ -172,12 +188,15 @@ impl Engine {
             identity: Arc::clone(&identity),
         };
         cut_lane.begin()?;
+        fit().map_err(Box::new)?;
         let desk = Desk::new(work_journal, Lane::Work, sequence);
         let work_lane = Arc::new(WorkLane::new(desk, Arc::clone(&host), identity));
         let (cut, cut_inbox) = mpsc::sync_channel(MAX_INBOX);
         let (work, work_inbox) = mpsc::sync_channel(MAX_INBOX);
+        // Without a limit, and need none: each of the threads sends once, as its last act.
         let (end, ended) = mpsc::channel();
         let view = Arc::new(Mutex::new(Observation::default()));
+        // Nothing is ever sent: its end is the message.
         let (end_ticks, ticks) = mpsc::channel();
         let mut engine = Self {
             cut: cut.clone(),
@@ -215,13 +234,7 @@ impl Engine {
         }
     }
 
-    /// What was seen on the host at the last tick.
-    #[must_use]
-    pub fn observation(&self) -> Observation {
-        lock(&self.view).clone()
-    }
-
-    /// The same, for another thread.
+    /// What was seen on the host at the last tick, for another thread.
     #[must_use]
     pub fn view(&self) -> Arc<Mutex<Observation>> {
         Arc::clone(&self.view)

@@ -317,6 +317,40 @@ fn what_is_not_found_or_cannot_be_wiped_is_a_failure_and_stays_on_the_inventory(
 }
 
 #[test]
+fn a_step_that_fails_without_facts_leaves_a_signed_statement_of_each_subject() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    let reports = lanes.order(bench.wipe(2, 2));
+    bench.host.fail("wipe volume", "io");
+    bench.host.fail("wipe memory", "io");
+    let receipt = bench.receipt(sample::order_id(2), &intent(&reports));
+    lanes.work.take(Input::IntentReceipt(receipt)).expect("taken");
+    lanes.run_work().expect("performed");
+    let report = lanes.reports().pop().expect("a report");
+    let OrderState::Failed { envelopes, .. } = report.state else { panic!("{report:?}") };
+    let key = PublicKey::from(bench.identity.key.public());
+    let results: Vec<WipeResult> = envelopes
+        .iter()
+        .map(|one| {
+            let statement = dsse::open_statement(one, &key).expect("signed by the host key");
+            match statement.predicate() {
+                Predicate::MediaWipe(one) => one.conclusion().result,
+                Predicate::KeyErasure(one) => one.conclusion().result,
+                Predicate::MemoryWipe(one) => one.conclusion().result,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    assert_eq!(results, [WipeResult::Aborted; 6], "two of each volume, one of each memory");
+    let mut work = lanes.work.desk();
+    work.receipted(ReportReceipt { order: report.order, sequence: report.sequence })
+        .expect("taken");
+    work.tick().expect("kept");
+    assert!(work.records().orders.contains_key(&report.order));
+}
+
+#[test]
 fn cuts_are_asserted_at_start_and_on_every_tick_and_end_with_a_restore_alone() {
     let bench = Bench::new();
     let mut lanes = bench.sound();

@@ -6,7 +6,10 @@
 
 use tenure_protocol::{
     digest::Digest,
-    evidence::predicate::Run,
+    evidence::predicate::{
+        Ending, KeyErasureMeasured, NotMeasured, Run,
+        key_erasure::{Escrow, KeyCopy, KeyPlace},
+    },
     wire::v1::{Order, OrderState, Outcome, Progress, WipeOrder, WipeSubject},
 };
 
@@ -18,6 +21,7 @@ use crate::{
         record::{Change, Fate, OrderRecord, SubjectStage, TenantRecord, WipeRecord, WipeStage},
         step::{HostFailure, MemoryWipe, Performed, Step, StepProgress, VolumeWipe, WipeFacts},
     },
+    host::{disk, memory, overwrite::Clocks},
 };
 
 /// One released wipe while it is carried out.
@@ -170,7 +174,11 @@ impl WorkLane {
             }
             Err(failure) => {
                 tracing::error!(order = %act.order.id, ?subject, code = failure.code, "{failure}");
-                Ok(attested(Vec::new()))
+                let facts = unmeasured(subject, failure);
+                Ok(serde_json::to_vec(&facts).map_or_else(
+                    |_| attested(Vec::new()),
+                    |facts| SubjectStage::Measured { facts },
+                ))
             }
         }
     }
@@ -310,5 +318,42 @@ impl WorkLane {
             subject.stage = stage;
         }
         desk.commit(vec![Change::Wipe(wipe)])
+    }
+}
+
+/// The facts of a step that failed before it could tell any: a statement says at least that.
+fn unmeasured(subject: WipeSubject, failure: HostFailure) -> WipeFacts {
+    let clocks = Clocks { now: clock::now, monotonic: clock::monotonic };
+    let ending = Ending::Aborted;
+    let reason = failure.sentence;
+    let missed = |what: &str| NotMeasured { what: what.to_owned(), reason: reason.clone() };
+    match subject {
+        WipeSubject::Volume { .. } => {
+            let media = disk::unmeasured(ending, clocks);
+            let key_file = KeyCopy {
+                place: KeyPlace::KeyFile,
+                destroyed: false,
+                detail: "not known: the wipe failed before it could tell".to_owned(),
+            };
+            let key = KeyErasureMeasured {
+                ending,
+                span: media.span,
+                encryption: "unknown".to_owned(),
+                encrypted_from_first_byte: false,
+                copies: vec![key_file],
+                header: None,
+                escrow: Escrow::Unknown,
+            };
+            WipeFacts::Volume {
+                media: Box::new(media),
+                key,
+                device_reported: Vec::new(),
+                not_measured: vec![missed("the volume's blocks"), missed("the volume's key")],
+            }
+        }
+        WipeSubject::Memory { .. } => WipeFacts::Memory {
+            memory: memory::unmeasured(ending, clocks),
+            not_measured: vec![missed("the instance's memory")],
+        },
     }
 }

@@ -90,11 +90,9 @@ impl fmt::Debug for Passphrase {
 /// What became of a volume's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyErasure {
-    /// Copies that this host had when it was asked. 0: the key was gone already, and whoever asks
-    /// must know from its journal that it was this host that destroyed it.
-    pub copies_known: u32,
-    /// Copies that were overwritten in place, read back and removed.
-    pub copies_destroyed: u32,
+    /// Copies that were overwritten in place and read back. 0: the key was gone already, and
+    /// whoever asks must know from its records that it was this host that destroyed it.
+    pub copies: u32,
     /// Bytes that were overwritten.
     pub overwritten_bytes: u64,
 }
@@ -184,24 +182,65 @@ impl KeyStore {
         Ok(key)
     }
 
-    /// Destroys every copy of the volume's key: random bytes and then zeros over its blocks, read
-    /// back, removed, each step durable before the next.
+    /// Destroys every copy of the volume's key: [`Self::overwrite`], then [`Self::unlink`].
     ///
     /// # Errors
     /// See [`KeyFailure`]; the key may then still be there.
     pub fn erase(&self, volume: VolumeId) -> Result<KeyErasure, KeyFailure> {
-        let path = self.path(volume);
-        let mut facts = KeyErasure { copies_known: 0, copies_destroyed: 0, overwritten_bytes: 0 };
-        for path in [path.with_extension("key.partial"), path] {
+        let facts = self.overwrite(volume)?;
+        self.unlink(volume)?;
+        Ok(facts)
+    }
+
+    /// Random bytes and then zeros over the blocks of every copy of the volume's key, each read
+    /// back. The files stay, so that a caller who crashes before it has noted this does it again.
+    ///
+    /// # Errors
+    /// See [`KeyFailure`]; the key may then still be there.
+    pub fn overwrite(&self, volume: VolumeId) -> Result<KeyErasure, KeyFailure> {
+        let mut facts = KeyErasure { copies: 0, overwritten_bytes: 0 };
+        for path in self.copies(volume) {
             if path.try_exists().map_err(on("stat", &path))? {
-                facts.copies_known += 1;
                 facts.overwritten_bytes += overwrite_key(&path)?;
-                remove(&path)?;
-                sync_dir(&self.dir)?;
-                facts.copies_destroyed += 1;
+                facts.copies += 1;
             }
         }
         Ok(facts)
+    }
+
+    /// Removes every copy of the volume's key, and looks that none is left.
+    ///
+    /// # Errors
+    /// See [`KeyFailure`]; a file may then still be there.
+    pub fn unlink(&self, volume: VolumeId) -> Result<(), KeyFailure> {
+        for path in self.copies(volume) {
+            remove(&path)?;
+        }
+        sync_dir(&self.dir)?;
+        if self.is_gone(volume)? {
+            Ok(())
+        } else {
+            Err(KeyFailure::Stays { path: self.path(volume) })
+        }
+    }
+
+    /// Whether no copy of the volume's key has a name here.
+    ///
+    /// # Errors
+    /// It cannot be seen.
+    pub fn is_gone(&self, volume: VolumeId) -> Result<bool, KeyFailure> {
+        for path in self.copies(volume) {
+            if path.try_exists().map_err(on("stat", &path))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Every name that a copy of the volume's key can have.
+    fn copies(&self, volume: VolumeId) -> [PathBuf; 2] {
+        let path = self.path(volume);
+        [path.with_extension("key.partial"), path]
     }
 }
 

@@ -23,6 +23,10 @@ use super::{
 };
 use crate::core::{observed::Observed, ruleset::TapName, step::HostFailure};
 
+/// Most bytes of a guest's console that are kept; a longer one starts again. It lies in `/run`,
+/// which is the host's memory.
+const MAX_CONSOLE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// What this process and its kernel are, for statements.
 ///
 /// # Errors
@@ -133,7 +137,7 @@ pub(super) fn host(
 }
 
 /// The machines: running is what has a guest that runs; anything else, a process that hangs too,
-/// counts as stopped and is ended before it is started again.
+/// counts as stopped and is ended before it is started again. What they print is kept in bounds.
 ///
 /// # Errors
 /// [`HostFailure`] if run directories cannot be read.
@@ -141,6 +145,7 @@ pub(super) fn machines(vmm: &Vmm) -> Result<BTreeMap<InstanceId, Power>, HostFai
     let failed = |error: VmmFailure| HostFailure::of("machines", &error);
     let mut found = BTreeMap::new();
     for one in vmm.list().map_err(failed)? {
+        trim(vmm, one.instance);
         let running = one.alive
             && match vmm.attach(one.instance).map_err(failed)?.map(|machine| machine.status()) {
                 None => false,
@@ -151,4 +156,45 @@ pub(super) fn machines(vmm: &Vmm) -> Result<BTreeMap<InstanceId, Power>, HostFai
         found.insert(one.instance, if running { Power::Running } else { Power::Stopped });
     }
     Ok(found)
+}
+
+/// A console that cannot be trimmed is no reason not to observe.
+fn trim(vmm: &Vmm, instance: InstanceId) {
+    if let Err(error) = vmm.trim_console(instance, MAX_CONSOLE_BYTES) {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(%instance, error, "a console is not trimmed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        core::sample,
+        host::qemu::{AcceleratorSetting, VmmConfig},
+    };
+
+    #[test]
+    fn a_console_beyond_the_limit_starts_again_when_machines_are_looked_at() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().to_owned();
+        let config = VmmConfig {
+            program: "qemu".into(),
+            run_dir: at.clone(),
+            ram_dir: at.clone(),
+            image_dir: at.clone(),
+            uid: 1,
+            gid: 1,
+            accelerator: AcceleratorSetting::Tcg,
+        };
+        let vmm = Vmm::new(config, VolumeStore::new(&at, &at, Path::new("qemu-img"))).expect("fit");
+        for (instance, over, left) in [(1, 0, MAX_CONSOLE_BYTES), (2, 1, 0)] {
+            let console = vmm.console_path(sample::instance(instance));
+            std::fs::create_dir_all(console.parent().expect("a parent")).expect("made");
+            let file = std::fs::File::create(&console).expect("made");
+            file.set_len(MAX_CONSOLE_BYTES + over).expect("grown");
+            machines(&vmm).expect("seen");
+            assert_eq!(file.metadata().expect("seen").len(), left);
+        }
+    }
 }

@@ -44,6 +44,12 @@ impl Shed {
         check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })?;
         // SAFETY: umask takes an integer and cannot fail.
         unsafe { libc::umask(0o077) };
+        if self.record.is_some() && self.identity.is_some() {
+            // A machine's process has all it needs by descriptor: no network, no System V objects
+            // of the host's.
+            // SAFETY: unshare with flags.
+            check(unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC) })?;
+        }
         if let Some((uid, gid, groups)) = &self.identity {
             drop_privileges(*uid, *gid, groups)?;
         }

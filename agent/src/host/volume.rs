@@ -40,6 +40,16 @@ const LUKS1_MAGIC: &[u8; 8] = b"LUKS\xba\xbe\x00\x01";
 /// Where the header says at which 512-byte sector the payload begins (u32, big endian).
 const LUKS1_PAYLOAD_OFFSET_AT: usize = 104;
 
+/// Where the cipher's name and mode lie, each 32 bytes, ended by a zero.
+const LUKS1_CIPHER_AT: usize = 8;
+const LUKS1_MODE_AT: usize = 40;
+
+/// Where the header says how many bytes the volume's key has (u32, big endian).
+const LUKS1_KEY_BYTES_AT: usize = 108;
+
+/// As much of the header as is looked at.
+const LUKS1_HEAD_BYTES: usize = 112;
+
 /// What went wrong with a volume or its key.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeFailure {
@@ -104,6 +114,8 @@ pub struct VolumeFile {
     pub header_bytes: u64,
     /// Size that the guest sees, bytes.
     pub size_bytes: u64,
+    /// What the header says of the cipher, such as `luks1/aes-256-xts-plain64`.
+    pub encryption: String,
 }
 
 /// The volumes of a host.
@@ -202,34 +214,30 @@ impl VolumeStore {
         }
     }
 
-    /// What a complete volume is, by its header.
+    /// What a complete volume is, by its header. Overwriting header and key slots makes it
+    /// unopenable, key or not.
     ///
     /// # Errors
-    /// It does not exist, or has no header.
+    /// It does not exist, or has no header any more.
     pub fn describe(&self, volume: VolumeId) -> Result<VolumeFile, VolumeFailure> {
         let path = self.path(volume);
         let mut file = File::open(&path).map_err(on("open", &path))?;
         let length = file.metadata().map_err(on("stat", &path))?.len();
-        let mut head = [0; LUKS1_PAYLOAD_OFFSET_AT + 4];
+        let mut head = [0; LUKS1_HEAD_BYTES];
         let header_bytes = match file.read_exact(&mut head) {
             Ok(()) => payload_offset(&head).filter(|offset| *offset <= length),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) => return Err(on("read", &path)(error)),
         };
         match header_bytes {
-            Some(header_bytes) => {
-                Ok(VolumeFile { path, header_bytes, size_bytes: length - header_bytes })
-            }
+            Some(header_bytes) => Ok(VolumeFile {
+                path,
+                header_bytes,
+                size_bytes: length - header_bytes,
+                encryption: encryption(&head),
+            }),
             None => Err(VolumeFailure::NoHeader { path }),
         }
-    }
-
-    /// Bytes of header and key slots: overwriting them makes the volume unopenable, key or not.
-    ///
-    /// # Errors
-    /// It does not exist, or has no header any more.
-    pub fn header_bytes(&self, volume: VolumeId) -> Result<u64, VolumeFailure> {
-        self.describe(volume).map(|found| found.header_bytes)
     }
 
     /// Opens a complete volume for QEMU: readable, writable, past the page cache.
@@ -257,6 +265,12 @@ impl VolumeStore {
     /// The key may then still be there.
     pub fn erase_key(&self, volume: VolumeId) -> Result<KeyErasure, VolumeFailure> {
         Ok(self.keys.erase(volume)?)
+    }
+
+    /// The directory of keys, to destroy one step by step.
+    #[must_use]
+    pub const fn keys(&self) -> &KeyStore {
+        &self.keys
     }
 
     /// Whether `key` opens the volume, by QEMU's own code: a wiped one opens with no key.
@@ -315,12 +329,28 @@ impl VolumeStore {
 /// How `qemu-img` gets a passphrase: never in argv.
 const SECRET_FROM_STDIN: &str = "secret,id=key,format=raw,file=/proc/self/fd/0";
 
-fn payload_offset(head: &[u8; LUKS1_PAYLOAD_OFFSET_AT + 4]) -> Option<u64> {
+fn payload_offset(head: &[u8; LUKS1_HEAD_BYTES]) -> Option<u64> {
     if !head.starts_with(LUKS1_MAGIC) {
         return None;
     }
-    let sectors = head.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))?;
-    Some(u64::from(sectors) * 512)
+    Some(u64::from(number(head, LUKS1_PAYLOAD_OFFSET_AT)) * 512)
+}
+
+/// The cipher as it is usually written: of XTS, half the key's bits count.
+fn encryption(head: &[u8; LUKS1_HEAD_BYTES]) -> String {
+    let text = |at: usize| {
+        let field = &head[at..at + 32];
+        let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+        String::from_utf8_lossy(&field[..end]).into_owned()
+    };
+    let (cipher, mode) = (text(LUKS1_CIPHER_AT), text(LUKS1_MODE_AT));
+    let bits = u64::from(number(head, LUKS1_KEY_BYTES_AT)) * 8;
+    let bits = if mode.starts_with("xts") { bits / 2 } else { bits };
+    format!("luks1/{cipher}-{bits}-{mode}")
+}
+
+fn number(head: &[u8; LUKS1_HEAD_BYTES], at: usize) -> u32 {
+    head[at..].first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
 fn on<'a>(act: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VolumeFailure + 'a {

@@ -111,11 +111,11 @@ fn what_overwriting_in_place_cannot_reach_is_refused_and_left_as_it_was() -> any
     let copy = ground.path("copy");
     let (from, to) = (path.to_str().context("UTF-8")?, copy.to_str().context("UTF-8")?);
     run(&["cp", "--reflink=always", from, to])?;
-    assert_eq!(code(&path), "shared_extent");
+    assert_eq!(code(&path), "shared-extent");
     fs::remove_file(&copy)?;
 
     fs::hard_link(&path, &copy)?;
-    assert_eq!(code(&path), "hard_links");
+    assert_eq!(code(&path), "hard-links");
     fs::remove_file(&copy)?;
 
     let reader = File::open(&path)?;
@@ -130,12 +130,12 @@ fn what_overwriting_in_place_cannot_reach_is_refused_and_left_as_it_was() -> any
     assert_eq!(refused, "held", "a loop device over it");
 
     std::os::unix::fs::symlink(&path, &copy)?;
-    assert_eq!(code(&copy), "not_a_file");
-    assert_eq!(code(&ground.disk.mount), "not_a_file");
+    assert_eq!(code(&copy), "not-a-file");
+    assert_eq!(code(&ground.disk.mount), "not-a-file");
     assert_eq!(code(&ground.path("nothing")), "absent");
     let alive = DiskWipe { vmm_dead: false, ..request(&path) };
     let refused = disk::wipe(&alive, &mut |_| ControlFlow::Continue(()));
-    assert_eq!(refused.expect_err("alive").code(), "vmm_alive");
+    assert_eq!(refused.expect_err("alive").code(), "vmm-alive");
     assert_eq!(ground.marks()?, 2 * 256, "nothing was written");
     assert_eq!(code(&path), "wiped");
     assert_eq!(ground.marks()?, 0);
@@ -167,23 +167,23 @@ fn a_mapping_alone_keeps_a_file_from_being_wiped() -> anyhow::Result<()> {
 fn other_file_systems_and_journalled_content_are_refused() -> anyhow::Result<()> {
     let shm = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/dev/shm")?;
     fs::write(shm.path().join("volume"), "content")?;
-    assert_eq!(code(&shm.path().join("volume")), "file_system");
+    assert_eq!(code(&shm.path().join("volume")), "file-system");
 
     if let Some(ground) = Ground::new("btrfs", 128, &["mkfs.btrfs", "-q", "-f"])? {
         let path = ground.volume(1)?;
-        assert_eq!(code(&path), "file_system");
+        assert_eq!(code(&path), "file-system");
     }
     if let Some(ground) = Ground::new("journal", 32, EXT4)? {
         let path = ground.volume(1)?;
         match run(&["chattr", "+j", path.to_str().context("UTF-8")?]) {
-            Ok(_) => assert_eq!(code(&path), "journalled_content"),
+            Ok(_) => assert_eq!(code(&path), "journalled-content"),
             Err(error) => eprintln!("SKIPPED: chattr +j needs CAP_SYS_RESOURCE: {error}"),
         }
     }
     let by_default = ["sh", "-c", "mkfs.ext4 -q -F $0 && tune2fs -o journal_data $0"];
     if let Some(ground) = Ground::new("journal", 32, &by_default)? {
         let path = ground.volume(1)?;
-        assert_eq!(code(&path), "journalled_content");
+        assert_eq!(code(&path), "journalled-content");
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use tenure_protocol::evidence::predicate::{
     wipe::DeviceReported,
 };
 
-use self::subject::{Step, Subject, list};
+use self::subject::{Step, Subject};
 pub use self::{
     refusal::DiskRefusal,
     topology::{Topology, resolve},
@@ -182,23 +182,15 @@ pub fn wipe(
             measurement
         }
     };
-    // A file that is not clean stays: another attempt must find it.
-    if matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)) {
+    // A file without a full pass stays: another attempt must find it.
+    let mut gone = measurement.measured.clone();
+    gone.unlinked = true;
+    if !matches!(Verdict::of(&gone), Verdict::Pass(_)) {
         return Ok(measurement);
     }
     step.io("unlink", subject.identity.unlink(&request.path))?;
     measurement.measured.unlinked = step.io("look at", subject.file.metadata())?.nlink() == 0;
     Ok(measurement)
-}
-
-/// What a file's wipe would overwrite: for the intent, before anything is written.
-///
-/// # Errors
-/// As [`wipe`]; all its checks are made.
-pub fn inspect(request: &DiskWipe) -> Result<(ExtentList, Topology), DiskFailure> {
-    let subject = Subject::open(request)?;
-    let list = list(&subject.map);
-    Ok((list, subject.topology))
 }
 
 /// The facts of a wipe that did not come to a measurement, for its statement: none.

@@ -55,21 +55,51 @@ impl DiskRefusal {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::VmmAlive => "vmm_alive",
-            Self::NotAFile => "not_a_file",
-            Self::HardLinks => "hard_links",
+            Self::VmmAlive => "vmm-alive",
+            Self::NotAFile => "not-a-file",
+            Self::HardLinks => "hard-links",
             Self::Held => "held",
-            Self::FileSystem => "file_system",
-            Self::JournalledContent => "journalled_content",
-            Self::OtherDevice => "other_device",
-            Self::SharedExtent => "shared_extent",
-            Self::EncodedExtent => "encoded_extent",
-            Self::InlineExtent => "inline_extent",
-            Self::TailExtent => "tail_extent",
-            Self::DelallocExtent => "delalloc_extent",
-            Self::UnalignedExtent => "unaligned_extent",
-            Self::UnknownExtent => "unknown_extent",
-            Self::RedirectingDevice => "redirecting_device",
+            Self::FileSystem => "file-system",
+            Self::JournalledContent => "journalled-content",
+            Self::OtherDevice => "other-device",
+            Self::SharedExtent => "shared-extent",
+            Self::EncodedExtent => "encoded-extent",
+            Self::InlineExtent => "inline-extent",
+            Self::TailExtent => "tail-extent",
+            Self::DelallocExtent => "delalloc-extent",
+            Self::UnalignedExtent => "unaligned-extent",
+            Self::UnknownExtent => "unknown-extent",
+            Self::RedirectingDevice => "redirecting-device",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DiskRefusal;
+
+    #[test]
+    fn codes_are_kebab_case_and_all_different() {
+        let all = [
+            DiskRefusal::VmmAlive,
+            DiskRefusal::NotAFile,
+            DiskRefusal::HardLinks,
+            DiskRefusal::Held,
+            DiskRefusal::FileSystem,
+            DiskRefusal::JournalledContent,
+            DiskRefusal::OtherDevice,
+            DiskRefusal::SharedExtent,
+            DiskRefusal::EncodedExtent,
+            DiskRefusal::InlineExtent,
+            DiskRefusal::TailExtent,
+            DiskRefusal::DelallocExtent,
+            DiskRefusal::UnalignedExtent,
+            DiskRefusal::UnknownExtent,
+            DiskRefusal::RedirectingDevice,
+        ];
+        let codes: std::collections::BTreeSet<_> = all.iter().map(|one| one.code()).collect();
+        assert_eq!(codes.len(), all.len());
+        let kebab = |code: &str| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        assert!(codes.iter().all(|code| kebab(code)), "{codes:?}");
     }
 }

@@ -253,7 +253,7 @@ impl Step<'_> {
 }
 
 /// The map as statements have it.
-pub(super) fn list(map: &ExtentMap) -> ExtentList {
+fn list(map: &ExtentMap) -> ExtentList {
     let extents: Vec<_> =
         map.extents().iter().map(|at| (at.logical, at.physical, at.length)).collect();
     ExtentList::of(&extents, 0)

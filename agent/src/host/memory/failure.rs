@@ -27,11 +27,11 @@ impl MemoryRefusal {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::VmmAlive => "vmm_alive",
-            Self::NotAFile => "not_a_file",
-            Self::HardLinks => "hard_links",
+            Self::VmmAlive => "vmm-alive",
+            Self::NotAFile => "not-a-file",
+            Self::HardLinks => "hard-links",
             Self::Held => "held",
-            Self::FileSystem => "file_system",
+            Self::FileSystem => "file-system",
         }
     }
 }
@@ -91,5 +91,25 @@ impl MemoryFailure {
             Self::Stopped { .. } => "stopped",
             Self::Io { .. } => "io",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MemoryRefusal;
+
+    #[test]
+    fn codes_are_kebab_case_and_all_different() {
+        let all = [
+            MemoryRefusal::VmmAlive,
+            MemoryRefusal::NotAFile,
+            MemoryRefusal::HardLinks,
+            MemoryRefusal::Held,
+            MemoryRefusal::FileSystem,
+        ];
+        let codes: std::collections::BTreeSet<_> = all.iter().map(|one| one.code()).collect();
+        assert_eq!(codes.len(), all.len());
+        let kebab = |code: &str| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        assert!(codes.iter().all(|code| kebab(code)), "{codes:?}");
     }
 }

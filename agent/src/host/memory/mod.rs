@@ -116,8 +116,10 @@ pub fn wipe(
             measurement
         }
     };
-    // A file that is not clean stays: another attempt must find it.
-    if matches!(Verdict::of(&measurement.measured), Verdict::Failed(_)) {
+    // A file without a full pass stays: another attempt must find it.
+    let mut gone = measurement.measured.clone();
+    gone.unlinked = true;
+    if !matches!(Verdict::of(&gone), Verdict::Pass(_)) {
         return Ok(measurement);
     }
     subject.io("unlink", subject.identity.unlink(path))?;

@@ -1,7 +1,7 @@
 //! The wipe of a volume: its key first, since that is quick and makes the rest unreadable; then its
 //! blocks.
 
-use std::ops::ControlFlow;
+use std::{io::ErrorKind, ops::ControlFlow, path::Path};
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -10,6 +10,7 @@ use tenure_protocol::{
         key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
         wipe::{Pattern, ReadBack},
     },
+    id::VolumeId,
     time::Timestamp,
 };
 
@@ -21,29 +22,45 @@ use crate::{
         wipe::{Course, Seed, Stage},
     },
     file,
-    host::disk::{self, DiskFailure, DiskProgress, DiskWipe},
+    host::{
+        disk::{self, DiskFailure, DiskProgress, DiskWipe},
+        volume::VolumeFile,
+    },
 };
+
+/// Most bytes of a key's record.
+const MAX_RECORD_BYTES: u64 = 64 * 1024;
+
+/// Of a volume whose header nobody could read.
+const UNKNOWN: &str = "unknown";
 
 /// What the wipe of a volume keeps between two runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Note {
-    /// The key is being destroyed: if it is gone after a crash, this wipe destroyed it.
-    erasing: bool,
-    /// What is known of the key and the header.
-    key: Option<ErasedKey>,
     /// How far the blocks are.
     disk: Option<DiskProgress>,
 }
 
-/// A destroyed key, remembered for a later attempt at the blocks, until the volume is removed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct ErasedKey {
+/// What is known of a volume's header and key. Kept in the state directory from before the first
+/// write until the volume is removed, so that every attempt states what really was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeyRecord {
     started_at: Timestamp,
-    erased_at: Timestamp,
+    ended_at: Timestamp,
     took_ns: u64,
-    header_bytes: u64,
-    destroyed: bool,
-    detail: String,
+    /// The encryption header, if it was there.
+    header: Option<Header>,
+    /// Bytes of key files that were overwritten and read back; 0: none was found yet.
+    overwritten_bytes: u64,
+    /// Key files were overwritten, then unlinked, and then no copy had a name any more.
+    gone: bool,
+}
+
+/// What the volume began with before its wipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Header {
+    bytes: u64,
+    encryption: String,
 }
 
 impl RealHost {
@@ -58,7 +75,7 @@ impl RealHost {
             .and_then(|bytes| serde_json::from_slice(bytes).ok())
             .unwrap_or_default();
         let vmm_dead = self.is_dead(wipe.instance)?;
-        let key = self.erase_key(wipe, vmm_dead, &mut note, watch);
+        let key = self.erase_key(wipe.volume, vmm_dead);
         let request = DiskWipe {
             path: self.volumes.path(wipe.volume),
             seed: Seed::new(&wipe.nonce, wipe.volume.as_uuid().as_bytes()),
@@ -66,11 +83,9 @@ impl RealHost {
             resume: note.disk.take(),
             clocks: CLOCKS,
         };
-        let erased = note.key.clone();
         let measured = disk::wipe(&request, &mut |progress| {
             let (done_bytes, total_bytes) = far(progress.course());
-            let disk = Some(progress.clone());
-            let note = Note { erasing: true, key: erased.clone(), disk };
+            let note = Note { disk: Some(progress.clone()) };
             watch(StepProgress { done_bytes, total_bytes, resume: bytes(&note) });
             ControlFlow::Continue(())
         });
@@ -96,103 +111,138 @@ impl RealHost {
             tracing::error!(volume = %wipe.volume, code = failure.code, "{reason}");
             not_measured.push(NotMeasured { what, reason });
         }
-        let key = measured_key(key.ok(), vmm_dead, &media);
+        let key = measured_key(key, vmm_dead, &media);
         let media = Box::new(media);
         let facts = WipeFacts::Volume { media, key, device_reported, not_measured };
         Ok(Performed::Wiped(Box::new(facts)))
     }
 
-    /// Destroys the key, once: what was found is noted here and in the state directory.
-    fn erase_key(
-        &self,
-        wipe: &VolumeWipe,
-        vmm_dead: bool,
-        note: &mut Note,
-        watch: &mut dyn FnMut(StepProgress),
-    ) -> Result<ErasedKey, HostFailure> {
-        let remembered = self.erased_path(wipe.volume);
-        if note.key.is_none() {
-            let read = std::fs::read(&remembered).ok();
-            note.key = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        }
-        if let Some(key) = &note.key {
-            return Ok(key.clone());
-        }
+    /// Destroys the key, once. Each step is noted durably before the next: the header is read,
+    /// key files are overwritten, and only then unlinked. So a file that is gone after a crash was
+    /// overwritten by this host if and only if the record says so.
+    fn erase_key(&self, volume: VolumeId, vmm_dead: bool) -> Result<KeyRecord, HostFailure> {
+        let failed = |error: &(dyn std::error::Error + 'static)| HostFailure::of("key", error);
+        let path = self.erased_path(volume);
+        let keys = self.volumes.keys();
+        let mut record = match read_record(&path)? {
+            Some(record) if record.gone && keys.is_gone(volume).map_err(|e| failed(&e))? => {
+                return Ok(record);
+            }
+            Some(record) => record,
+            None => KeyRecord::begin(self.volumes.describe(volume).ok()),
+        };
         if !vmm_dead {
             let sentence = "the instance's process is not proven dead".to_owned();
             return Err(HostFailure { code: "vmm-alive", sentence });
         }
-        let failed = |error| HostFailure::of("key", &error);
-        let header_bytes = self.volumes.header_bytes(wipe.volume).unwrap_or(0);
-        let begun_before = note.erasing;
-        note.erasing = true;
-        watch(StepProgress { done_bytes: 0, total_bytes: 0, resume: bytes(note) });
-        let (started_at, began) = (clock::now(), clock::monotonic());
-        let facts = self.volumes.erase_key(wipe.volume).map_err(failed)?;
-        let took = clock::monotonic().saturating_sub(began).as_nanos();
-        let detail = if facts.copies_known > 0 {
-            format!("{} bytes overwritten in place, read back, unlinked", facts.overwritten_bytes)
-        } else if begun_before {
-            "overwritten and unlinked by this wipe before it was interrupted".to_owned()
-        } else {
-            "no key file was found, and none was destroyed by this host's record".to_owned()
+        let began = clock::monotonic();
+        let before_ns = record.took_ns;
+        let keep = |record: &mut KeyRecord| {
+            let took = clock::monotonic().saturating_sub(began).as_nanos();
+            record.took_ns = before_ns.saturating_add(u64::try_from(took).unwrap_or(u64::MAX));
+            record.ended_at = clock::now();
+            file::replace(&path, &bytes(record), None).map_err(|error| failed(&error))
         };
-        let destroyed = if facts.copies_known > 0 {
-            facts.copies_known == facts.copies_destroyed
-        } else {
-            begun_before
-        };
-        let key = ErasedKey {
-            started_at,
-            erased_at: clock::now(),
-            took_ns: u64::try_from(took).unwrap_or(u64::MAX),
-            header_bytes,
-            destroyed,
-            detail,
-        };
-        file::replace(&remembered, &bytes(&key), None)
-            .map_err(|error| HostFailure::of("key", &error))?;
-        note.key = Some(key.clone());
-        watch(StepProgress { done_bytes: 0, total_bytes: 0, resume: bytes(note) });
-        Ok(key)
+        keep(&mut record)?;
+        let found = keys.overwrite(volume).map_err(|error| failed(&error))?;
+        if found.copies > 0 {
+            record.overwritten_bytes = found.overwritten_bytes;
+            keep(&mut record)?;
+        }
+        keys.unlink(volume).map_err(|error| failed(&error))?;
+        record.gone = record.overwritten_bytes > 0;
+        keep(&mut record)?;
+        Ok(record)
     }
+}
+
+impl KeyRecord {
+    fn begin(found: Option<VolumeFile>) -> Self {
+        let now = clock::now();
+        let header =
+            found.map(|file| Header { bytes: file.header_bytes, encryption: file.encryption });
+        let (took_ns, overwritten_bytes) = (0, 0);
+        Self { started_at: now, ended_at: now, took_ns, header, overwritten_bytes, gone: false }
+    }
+
+    fn key_file(&self) -> KeyCopy {
+        let detail = if self.gone {
+            format!(
+                "{} bytes overwritten in place, read back, unlinked; this build has no way by \
+                 which a key leaves its host",
+                self.overwritten_bytes
+            )
+        } else {
+            "no key file was found, and by its records this host destroyed none".to_owned()
+        };
+        KeyCopy { place: KeyPlace::KeyFile, destroyed: self.gone, detail }
+    }
+}
+
+fn read_record(path: &Path) -> Result<Option<KeyRecord>, HostFailure> {
+    let unreadable = |why: &str| HostFailure {
+        code: "key",
+        sentence: format!("cannot read the record {}: {why}", path.display()),
+    };
+    match file::read_limited(path, MAX_RECORD_BYTES) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|why| unreadable(&why.to_string()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&error.to_string())),
+    }
+}
+
+fn process_memory(vmm_dead: bool) -> KeyCopy {
+    let detail = if vmm_dead {
+        "the kernel has no process of the instance any more"
+    } else {
+        "the instance's process is not proven dead"
+    };
+    let detail = detail.to_owned();
+    KeyCopy { place: KeyPlace::ProcessMemory, destroyed: vmm_dead, detail }
 }
 
 /// The header is a part of the volume: what was read back of the whole holds for it as well.
 fn measured_key(
-    key: Option<ErasedKey>,
+    key: Result<KeyRecord, HostFailure>,
     vmm_dead: bool,
     media: &MediaWipeMeasured,
 ) -> KeyErasureMeasured {
+    let record = match key {
+        Ok(record) => record,
+        Err(failure) => {
+            let key_file =
+                KeyCopy { place: KeyPlace::KeyFile, destroyed: false, detail: failure.sentence };
+            return KeyErasureMeasured {
+                ending: Ending::Aborted,
+                span: media.span,
+                encryption: UNKNOWN.to_owned(),
+                encrypted_from_first_byte: false,
+                copies: vec![key_file, process_memory(vmm_dead)],
+                header: None,
+                escrow: Escrow::Unknown,
+            };
+        }
+    };
     let zeros = media.read_backs.iter().rev().find(|read| read.pattern == Pattern::Zeros);
     let whole = zeros.filter(|read| read.is_clean() && read.bytes == media.extents_before.bytes);
-    let header = key.as_ref().zip(whole).map(|(key, read)| HeaderErasure {
-        bytes: key.header_bytes,
-        read_back: ReadBack { bytes: key.header_bytes, ..*read },
+    let header = record.header.as_ref().zip(whole).map(|(header, read)| HeaderErasure {
+        bytes: header.bytes,
+        read_back: ReadBack { bytes: header.bytes, ..*read },
     });
-    let span = key.as_ref().map_or(media.span, |key| Span {
-        started_at: key.started_at,
-        ended_at: key.erased_at,
-        took_ns: key.took_ns,
-    });
-    let copies = key.map_or_else(Vec::new, |key| {
-        vec![
-            KeyCopy { place: KeyPlace::KeyFile, destroyed: key.destroyed, detail: key.detail },
-            KeyCopy {
-                place: KeyPlace::ProcessMemory,
-                destroyed: vmm_dead,
-                detail: "the instance's process is dead".to_owned(),
-            },
-        ]
-    });
+    let (started_at, ended_at, took_ns) = (record.started_at, record.ended_at, record.took_ns);
+    let encryption = record.header.as_ref().map_or(UNKNOWN, |header| &header.encryption);
     KeyErasureMeasured {
-        ending: if copies.is_empty() { Ending::Aborted } else { Ending::Completed },
-        span,
-        encryption: "luks1/aes-256-xts-plain64".to_owned(),
-        encrypted_from_first_byte: true,
-        copies,
+        ending: Ending::Completed,
+        span: Span { started_at, ended_at, took_ns },
+        encryption: encryption.to_owned(),
+        // A container: with its header at the first byte, all that a guest wrote is payload.
+        encrypted_from_first_byte: record.header.is_some(),
+        copies: vec![record.key_file(), process_memory(vmm_dead)],
         header,
-        escrow: Escrow::None,
+        // Where this host had the key, nobody else has one: no code here gives a key away.
+        escrow: if record.gone { Escrow::None } else { Escrow::Unknown },
     }
 }
 
@@ -212,4 +262,33 @@ pub(super) fn far(course: &Course) -> (u64, u64) {
 
 fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(gone: bool, header: Option<Header>) -> KeyRecord {
+        let now = clock::now();
+        let overwritten_bytes = if gone { 4096 } else { 0 };
+        KeyRecord { started_at: now, ended_at: now, took_ns: 1, header, overwritten_bytes, gone }
+    }
+
+    #[test]
+    fn nothing_is_stated_that_was_not_seen() {
+        let media = disk::unmeasured(Ending::Aborted, CLOCKS);
+        let header = Header { bytes: 4096, encryption: "luks1/aes-256-xts-plain64".to_owned() };
+        let seen = measured_key(Ok(record(true, Some(header))), true, &media);
+        assert!(seen.encrypted_from_first_byte && seen.copies.iter().all(|copy| copy.destroyed));
+        assert_eq!((seen.escrow, seen.header), (Escrow::None, None));
+        let unseen = measured_key(Ok(record(false, None)), false, &media);
+        assert!(!unseen.encrypted_from_first_byte);
+        assert!(unseen.copies.iter().all(|copy| !copy.destroyed));
+        assert!(unseen.copies[1].detail.contains("not proven dead"));
+        assert_eq!((unseen.escrow, unseen.encryption.as_str()), (Escrow::Unknown, UNKNOWN));
+        let failure = HostFailure { code: "key", sentence: "the key stays".to_owned() };
+        let failed = measured_key(Err(failure), true, &media);
+        assert_eq!((failed.ending, failed.copies[0].destroyed), (Ending::Aborted, false));
+        assert_eq!(failed.copies[0].detail, "the key stays");
+    }
 }
