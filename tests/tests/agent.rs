@@ -56,7 +56,7 @@ fn config(dir: &Path) -> HostdConfig {
 
 /// A joined host with the engine of tenure-hostd on a host in memory, and its socket.
 struct Base {
-    dir: TempDir,
+    _dir: TempDir,
     config: HostdConfig,
     engine: Engine,
 }
@@ -107,7 +107,7 @@ fn base(token: &str, allowed: u32) -> Base {
     });
     let listener = socket::listen(&config.socket(), config.agent_gid).expect("listens");
     thread::spawn(move || socket::serve(&listener, &[allowed], &desk));
-    Base { dir, config, engine }
+    Base { _dir: dir, config, engine }
 }
 
 impl Base {
