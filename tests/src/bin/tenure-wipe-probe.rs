@@ -1,7 +1,8 @@
 //! A wipe in a process of its own, for tests that kill it: `tenure-wipe-probe FILE PROGRESS PLACE`.
 //!
-//! Goes on from PROGRESS if that is there, keeps it durable, and says on each save where it is. At
-//! PLACE it saves nothing more and waits, with its writes under way, until it is killed.
+//! Goes on from PROGRESS if that is there, and keeps it durable. At PLACE (a stage and the least
+//! offset in it, or `-` for none) it says `parked`, saves nothing more and waits, with its writes
+//! under way, until it is killed.
 
 #![allow(
     clippy::disallowed_methods,
@@ -56,12 +57,13 @@ fn save(path: &Path, progress: &DiskProgress, place: &str) -> anyhow::Result<()>
     file.write_all(&postcard::to_stdvec(progress)?)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    let here = format!("{:?} {}", progress.course().stage(), progress.course().offset());
-    println!("{here}");
-    std::io::stdout().flush()?;
-    if here != place {
+    let (stage, least) = place.rsplit_once(' ').unwrap_or((place, "0"));
+    let course = progress.course();
+    if format!("{:?}", course.stage()) != stage || course.offset() < least.parse()? {
         return Ok(());
     }
+    println!("parked at {}", course.offset());
+    std::io::stdout().flush()?;
     loop {
         std::thread::park();
     }

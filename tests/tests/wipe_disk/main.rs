@@ -323,7 +323,7 @@ fn a_wipe_that_is_killed_goes_on_in_a_fresh_process() -> anyhow::Result<()> {
             .spawn()?;
         for line in BufReader::new(probe.stdout.take().context("no output")?).lines() {
             last = line?;
-            if last == place {
+            if last.starts_with("parked") {
                 probe.kill()?;
                 break;
             }
