@@ -1,6 +1,8 @@
 //! The agent's own doors: joining, the socket between its processes, the link, and what it asks of
 //! a host before it starts.
 
+#![allow(clippy::disallowed_methods, reason = "tests write the files that an operator would write")]
+
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -30,6 +32,7 @@ use tenure_protocol::wire::{
     v1::{Hello, HostFacts, Lane},
 };
 use tenure_tests::lab::{
+    daemon::wait_for,
     in_process::{InProcess, application},
     storage::RamDisk,
 };
@@ -132,14 +135,8 @@ fn a_host_enrols_comes_up_and_carries_out_an_order() -> anyhow::Result<()> {
     let session = site.runtime().spawn(async move { link.once().await });
     let customer = site.token("li", "customer", Some("Bureau"))?;
     let reviewer = site.token("zhao", "reviewer", None)?;
-    let within = |what: &str, holds: &dyn Fn() -> anyhow::Result<bool>| -> anyhow::Result<()> {
-        for _ in 0..200 {
-            if holds()? {
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        anyhow::bail!("{what}: not within 20 s")
+    let within = |what: &str, holds: &dyn Fn() -> anyhow::Result<bool>| {
+        wait_for(what, Duration::from_secs(20), || Ok(holds()?.then_some(())))
     };
     within("up", &|| {
         let hosts = site.get(&site.admin, "/v1/hosts")?.json.to_string();

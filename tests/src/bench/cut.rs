@@ -16,7 +16,7 @@ use tenure_agent::{
 };
 use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
 
-use super::{Goal, Row};
+use super::{Goal, Row, cut_api};
 use crate::lab::{
     daemon::{self, output},
     frames::{self, Station, Wire, station},
@@ -75,6 +75,7 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
         )
         .beside(name, worst(&peer))
         .aiming(Goal::AtMost(0.0)),
+        cut_api::run()?,
     ])
 }
 

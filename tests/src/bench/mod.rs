@@ -4,6 +4,7 @@
 //! `tests/src/bin/tenure-bench.rs` runs them, prints the table and writes the report.
 
 pub mod cut;
+pub mod cut_api;
 pub mod wipe;
 
 use serde::Serialize;

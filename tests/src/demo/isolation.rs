@@ -50,10 +50,7 @@ pub fn cut(
     )?;
     world.cut_asked_at = SystemTime::now() - asked.elapsed();
     world.cut = Some((asked, string(&answer, "/cut")?));
-    wait_for("the cut to be reported", Duration::from_secs(20), || {
-        let view = people.admin.call(&["tenant", "show", &tenant.id])?;
-        Ok((isolation(&view) == "cut").then_some(()))
-    })?;
+    wait_for_state(people, tenant, "cut")?;
     let before: Vec<usize> = streams.iter().map(StreamReader::count).collect();
     watch(&[theirs], WATCH)?;
     let after: Vec<usize> = streams.iter().map(StreamReader::count).collect();
@@ -70,6 +67,17 @@ pub fn cut(
         (),
         format!("the last byte came {last_ms:.0} ms after the request; the neighbour's went on"),
     ))
+}
+
+/// Waits until every host has reported the tenant's isolation to be `state`.
+///
+/// # Errors
+/// If that does not come.
+pub fn wait_for_state(people: &People, tenant: &Tenant, state: &str) -> anyhow::Result<()> {
+    wait_for(&format!("isolation {state}"), Duration::from_secs(20), || {
+        let view = people.admin.call(&["tenant", "show", &tenant.id])?;
+        Ok((isolation(&view) == state).then_some(()))
+    })
 }
 
 /// Whether any guest of the tenant takes a connection.

@@ -26,7 +26,7 @@ use super::{
     net::{Netns, Switch},
     probe,
     storage::{LoopDisk, RamDisk},
-    undo::RunDir,
+    undo::{self, RunDir},
 };
 
 /// User of the agent's network side, and of the guests, in the lab: numbers that no account has.
@@ -251,6 +251,21 @@ impl Site {
             daemon.alive()?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Site {
+    /// Ends all processes before namespaces, mounts and devices go: what is held cannot go.
+    fn drop(&mut self) {
+        self.controller = None;
+        for host in &mut self.hosts {
+            host.agent = None;
+            host.hostd = None;
+        }
+        let dirs = self.hosts.iter().map(|host| &host.dir).chain([&self.dir]);
+        for error in dirs.filter_map(|dir| undo::end_processes(dir).err()) {
+            eprintln!("cleaning up: {error:#}");
+        }
     }
 }
 

@@ -102,6 +102,7 @@ pub fn sweep(kept: bool) -> anyhow::Result<Vec<PathBuf>> {
 fn remove(pid: u32) -> Vec<anyhow::Error> {
     let dir = Path::new(PARENT).join(format!("{PREFIX}{pid}"));
     let mut errors = Vec::new();
+    errors.extend(end_processes(&dir).err());
     for netns in namespaces(&format!("tnl{pid}-")) {
         errors.extend(remove_namespace(&netns).err());
     }
@@ -111,6 +112,39 @@ fn remove(pid: u32) -> Vec<anyhow::Error> {
         errors.extend(fs::remove_dir_all(&dir).with_context(|| format!("{}", dir.display())).err());
     }
     errors
+}
+
+/// Kills every process but this one that has a file below `dir` open: guests, which outlive their
+/// agents and live in namespaces without names.
+///
+/// # Errors
+/// If one of them does not die.
+pub fn end_processes(dir: &Path) -> anyhow::Result<()> {
+    let prefix = format!("{}/", dir.display());
+    wait_for(&format!("processes of {} to end", dir.display()), Duration::from_secs(20), || {
+        let pids = holders(&prefix)?;
+        for pid in &pids {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        Ok(pids.is_empty().then_some(()))
+    })
+}
+
+fn holders(prefix: &str) -> anyhow::Result<Vec<Pid>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Ok(pid) = name.parse::<i32>() else { continue };
+        // A process that is ending has no readable list.
+        let Ok(files) = fs::read_dir(path.join("fd")) else { continue };
+        let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+        let own = pid == Pid::this().as_raw();
+        if !own && targets.any(|target| target.to_string_lossy().starts_with(prefix)) {
+            pids.push(Pid::from_raw(pid));
+        }
+    }
+    Ok(pids)
 }
 
 fn namespaces(prefix: &str) -> Vec<String> {
