@@ -1,5 +1,6 @@
-//! How long a tenant's guest is still heard after a cut is asked for: through the API (two fsyncs, a
-//! signed order over QUIC, two processes) beside an operator who runs `nft add element` on the host.
+//! How long a tenant's guest is still heard after a cut is asked for: through the API (two fsyncs,
+//! a signed order over QUIC, two processes) beside an operator who runs `nft add element` on the
+//! host.
 
 use std::time::{Duration, Instant};
 
