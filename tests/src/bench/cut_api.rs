@@ -34,6 +34,7 @@ const PEER_TABLE: &str = "peer_cut";
 /// # Errors
 /// If the site cannot be set up, or a cut leaks.
 pub fn run() -> anyhow::Result<Row> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut show = Show::new();
     let bin = std::env::current_exe()?.parent().context("no directory")?.to_owned();
     let guest = crate::lab::guest::image()?.dir.canonicalize()?;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tenure_protocol::time::Timestamp;
 
 use super::{
     ctl::string,
@@ -57,7 +58,13 @@ pub fn cut(
     ensure!(before == after, "streams went on after the cut: {before:?}, then {after:?}");
     let last = streams.iter().filter_map(StreamReader::last).max().context("no stream")?;
     let last_ms = last.saturating_duration_since(asked).as_secs_f64() * 1000.0;
-    show.figure("API request to the last byte of a stream", last_ms, "ms");
+    show.figure("API request to the last byte of a stream (a line each 10 ms)", last_ms, "ms");
+    let view = people.admin.call(&["tenant", "show", &tenant.id])?;
+    let t0: Timestamp = string(&view, "/cuts/0/t0/latest")?.parse()?;
+    let asked_at = world.cut_asked_at.duration_since(SystemTime::UNIX_EPOCH)?;
+    let asked_at = Timestamp::from_unix_ms(i64::try_from(asked_at.as_millis())?);
+    let commit_ms = f64::from(i32::try_from(t0.ms_since(asked_at))?);
+    show.figure("API request to the first host's kernel commit (t0)", commit_ms, "ms");
     let gap = theirs.longest_gap(asked);
     ensure!(gap < NEIGHBOUR_GAP, "the neighbour's stream paused for {} ms", gap.as_millis());
     show.figure("longest pause of the neighbour's stream", gap.as_secs_f64() * 1000.0, "ms");
