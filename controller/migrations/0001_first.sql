@@ -38,8 +38,8 @@ CREATE TABLE orders (
   lane TEXT NOT NULL,
   state TEXT NOT NULL,
   record TEXT NOT NULL,
-  signed_order BLOB NOT NULL,
-  signature BLOB NOT NULL
+  signed_order BYTEA NOT NULL,
+  signature BYTEA NOT NULL
 );
 CREATE INDEX orders_open ON orders (host, lane, state);
 CREATE INDEX orders_tenant ON orders (tenant);
@@ -59,7 +59,7 @@ CREATE TABLE journal (
   tenant_seq BIGINT NOT NULL,
   record TEXT NOT NULL,
   digest TEXT NOT NULL,
-  entry BLOB NOT NULL,
+  entry BYTEA NOT NULL,
   ledger_index BIGINT UNIQUE,
   UNIQUE (tenant, tenant_seq)
 );
@@ -71,11 +71,11 @@ CREATE TABLE evidence (
   order_id TEXT,
   kind TEXT NOT NULL,
   at BIGINT NOT NULL,
-  envelope BLOB NOT NULL
+  envelope BYTEA NOT NULL
 );
 CREATE INDEX evidence_tenant ON evidence (tenant);
 CREATE INDEX evidence_order ON evidence (order_id);
 CREATE TABLE bundles (
   tenant TEXT PRIMARY KEY REFERENCES tenants (id),
-  tar BLOB NOT NULL
+  tar BYTEA NOT NULL
 );
