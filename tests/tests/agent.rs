@@ -247,3 +247,55 @@ fn a_host_that_does_not_fit_is_refused_with_what_to_do_and_nothing_is_made() -> 
     assert!(!ram.mount.join("volumes").exists());
     Ok(())
 }
+
+#[test]
+fn a_host_without_nft_or_qemu_is_told_what_to_install() -> anyhow::Result<()> {
+    if uid() != 0 {
+        eprintln!("SKIPPED: tenure-hostd and a tmpfs of its own need root");
+        return Ok(());
+    }
+    let binary = std::env::current_exe()?;
+    let hostd = binary.ancestors().nth(2).map(|bin| bin.join("tenure-hostd"));
+    let hostd = hostd.filter(|hostd| hostd.exists()).expect("cargo build --workspace --bins first");
+    let dir = tempfile::tempdir_in("/var/tmp")?;
+    let ram = RamDisk::create(dir.path().join("ram"), 16)?;
+    for name in ["volumes", "keys", "images"] {
+        fs::create_dir(dir.path().join(name))?;
+    }
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let text = format!(
+        "state_dir = {:?}\nrun_dir = {:?}\nram_dir = {:?}\nvolume_dir = {:?}\nkey_dir = {:?}\n\
+         image_dir = {:?}\nagent_state_dir = {:?}\nagent_uid = 64701\nagent_gid = 64701\n\
+         vmm_uid = 64702\nvmm_gid = 64702\n",
+        at("state"),
+        at("run"),
+        ram.mount.display().to_string(),
+        at("volumes"),
+        at("keys"),
+        at("images"),
+        at("agent"),
+    );
+    let (whole, without_qemu) = (dir.path().join("a.toml"), dir.path().join("b.toml"));
+    fs::write(&whole, &text)?;
+    fs::write(&without_qemu, format!("qemu = \"/nonexistent/qemu\"\n{text}"))?;
+    // tenure-hostd has a search path of its own, so nft is hidden in a mount namespace of its own.
+    let empty = at("empty");
+    fs::create_dir(&empty)?;
+    let hide = format!("mount --bind {empty} /usr/sbin && exec \"$@\"");
+    let cases =
+        [(&whole, hide.as_str(), "nftables"), (&without_qemu, "exec \"$@\"", "qemu-system")];
+    for (config, script, package) in cases {
+        let output = std::process::Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+            .arg(&hostd)
+            .arg("--config")
+            .arg(config)
+            .arg("check")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(package), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+    }
+    Ok(())
+}

@@ -1,9 +1,9 @@
 //! What the controller keeps: one SQL database. Every transition is one transaction, and what was
 //! committed survives the loss of power (`synchronous = FULL`).
 //!
-//! It is SQLite. Schema and statements keep to what PostgreSQL takes too (BYTEA is a type there, and
-//! any name is one here); only `BEGIN IMMEDIATE` and the pragmas at the start are SQLite's own. Rows
-//! hold their record as JSON, and beside it the columns that are searched by.
+//! It is SQLite. Schema and statements keep to what PostgreSQL takes too (BYTEA is a type there,
+//! and any name is one here); only `BEGIN IMMEDIATE` and the pragmas at the start are SQLite's own.
+//! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod hosts;
 mod journal;
