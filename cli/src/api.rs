@@ -2,7 +2,7 @@
 //! profile and no other, goes straight to the controller (no proxy, no redirect), and only by
 //! HTTPS, because every request carries the token.
 
-use std::{fmt, io::Read, time::Duration};
+use std::{fmt, fs::File, io::Read, time::Duration};
 
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -23,6 +23,7 @@ const MAX_BUNDLE_BYTES: u64 = 1024 * 1024 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const BUNDLE_LIMIT: Duration = Duration::from_secs(600);
+const UPLOAD_LIMIT: Duration = Duration::from_secs(960);
 
 /// The API of one controller, for one token.
 pub(crate) struct Api {
@@ -79,6 +80,19 @@ impl Api {
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         let request = self.agent.post(self.url(path)).header("authorization", &*self.authorization);
         self.json(request.send_json(body))
+    }
+
+    /// POSTs a file as a stream, answers JSON.
+    pub(crate) fn upload(&self, path: &str, media: &str, file: File) -> Result<Value, Failure> {
+        let request = self
+            .agent
+            .post(self.url(path))
+            .header("authorization", &*self.authorization)
+            .header("content-type", media)
+            .config()
+            .timeout_global(Some(UPLOAD_LIMIT))
+            .build();
+        self.json(request.send(file))
     }
 
     /// GETs bytes of any size up to the bundle's limit, as a stream.

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     application::ApplicationVerb,
+    attachment::AttachmentVerb,
     bundle::BundleVerb,
     clock::ClockVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
@@ -103,6 +104,11 @@ pub(crate) enum Noun {
     Report {
         #[command(subcommand)]
         verb: ReportVerb,
+    },
+    /// Upload, list and fetch the files that acts and records refer to
+    Attachment {
+        #[command(subcommand)]
+        verb: AttachmentVerb,
     },
     /// Cut all of a tenant's traffic at once, in an emergency (operator)
     Cut(CutArgs),

@@ -15,6 +15,7 @@ fn the_command_line_is_consistent() {
 
 #[test]
 fn every_verb_of_the_way_parses() {
+    let digest = format!(" {}", "0".repeat(64));
     for line in [
         "application submit -",
         "application resubmit T -",
@@ -34,6 +35,9 @@ fn every_verb_of_the_way_parses() {
         "report submit T --test-report a --security-report b",
         "report pass T --opinion ok",
         "report fail T --opinion no",
+        "attachment upload T a.pdf --media-type application/pdf",
+        "attachment list platform",
+        "attachment get T D -o a.pdf",
         "cut T --reason attack --wait",
         "restore T --reason mended",
         "offboarding request T --stop-day 2026-10-20 --reason merged",
@@ -53,7 +57,7 @@ fn every_verb_of_the_way_parses() {
         "clock show",
         "clock advance 30",
     ] {
-        let line = line.replace(" T", &format!(" {TENANT}"));
+        let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
         if let Err(error) = parse(&line) {
             panic!("{line}: {error}");
         }

@@ -7,6 +7,7 @@
 mod api;
 mod application;
 mod args;
+mod attachment;
 mod bundle;
 mod clock;
 mod deployment;
@@ -81,6 +82,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),

@@ -17,12 +17,14 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
     clock::Clock,
-    config::{Config, ConfigError},
+    config::{Attachments, Config, ConfigError},
     core::{
         fleet::Image,
+        form::{FormError, Forms},
         lifecycle::{Actor, Role},
     },
     engine::{Engine, EngineError, Parts},
+    files::{Files, FilesError},
     http::{self, App, Joining, Site},
     ledger::{Ledger, LedgerError},
     link::{
@@ -43,6 +45,8 @@ use crate::{
 
 /// The ledger, in the state directory.
 const LEDGER: &str = "ledger";
+/// The bytes of attachments, in the state directory unless they are kept elsewhere.
+const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
 /// How long open requests may take when the controller stops.
@@ -69,6 +73,12 @@ pub enum StartError {
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
+    /// The store of attachments.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The shipped application form.
+    #[error("the shipped application form is not usable")]
+    Form(#[from] FormError),
     /// The engine.
     #[error("cannot start the engine")]
     Engine(#[from] EngineError),
@@ -114,7 +124,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), clock).await?;
+    let (engine, _lock) = engine(state, Vec::new(), None, Forms::new(None)?, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init, name, Role::Administrator, None).await?;
@@ -132,11 +142,28 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
+    attachments: Option<&Attachments>,
+    forms: Forms,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine = Engine::open(Parts { store, ledger, keys: state.keys, clock, images }).await?;
+    let files = match attachments {
+        None => Files::local(&state.path.join(ATTACHMENTS))?,
+        Some(Attachments { s3 }) => {
+            let files = Files::s3(s3)?;
+            let (swept, now) = (files.clone(), clock.now());
+            tokio::spawn(async move {
+                if let Err(error) = swept.sweep(now).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "uploads of before that broke off are still there");
+                }
+            });
+            files
+        }
+    };
+    let parts = Parts { store, ledger, files, keys: state.keys, clock, images, forms };
+    let engine = Engine::open(parts).await?;
     Ok((engine, state.lock))
 }
 
@@ -169,7 +196,9 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), clock.clone()).await?;
+        let (attachments, forms) = (config.attachments.as_ref(), config.application.forms()?);
+        let (engine, lock) =
+            engine(state, config.images.clone(), attachments, forms, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

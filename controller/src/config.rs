@@ -13,7 +13,8 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
 
 use crate::{
-    core::{destination::DestinationPolicy, fleet::Image, notice::Grade},
+    core::{destination::DestinationPolicy, fleet::Image, form::Forms, notice::Grade},
+    files::remote::S3,
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
@@ -68,9 +69,14 @@ pub struct Config {
     /// Webhooks.
     #[serde(default)]
     pub webhook: Webhook,
+    /// Where the bytes of attachments are kept; in the state directory if not given.
+    pub attachments: Option<Attachments>,
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// The application form.
+    #[serde(default)]
+    pub application: Application,
     /// Logs.
     #[serde(default)]
     pub log: Log,
@@ -144,6 +150,22 @@ pub struct Webhook {
     pub plain_http: bool,
     /// PEM file of authorities to trust instead of the public ones.
     pub authorities: Option<PathBuf>,
+}
+
+/// The application form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Application {
+    /// JSON schema of the site's own form, instead of the shipped one.
+    pub form: Option<PathBuf>,
+}
+
+/// Where the bytes of attachments are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachments {
+    /// In an S3-compatible object store.
+    pub s3: S3,
 }
 
 /// Logs.
@@ -240,6 +262,23 @@ impl Config {
             .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
             .collect();
         Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
+    }
+}
+
+impl Application {
+    /// The forms of the site.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn forms(&self) -> Result<Forms, ConfigError> {
+        let file = self.form.clone().unwrap_or_default();
+        let wrong =
+            |reason| ConfigError::Value { path: file.clone(), key: "application.form", reason };
+        let own = match &self.form {
+            Some(path) => Some(fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?),
+            None => None,
+        };
+        Forms::new(own.as_deref()).map_err(|error| wrong(error.to_string()))
     }
 }
 

@@ -3,10 +3,11 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts and people, [`attachments`] files what people hand
+//! in, [`drain`] brings the journal into the ledger, [`exit`] makes exit bundles.
 
 mod act;
+mod attachments;
 mod drain;
 mod error;
 mod exit;
@@ -28,23 +29,28 @@ use tenure_protocol::{
 };
 use tokio::sync::watch;
 
-pub use self::{error::EngineError, hosts::JoinGrant};
-pub use crate::store::record;
+pub use self::{attachments::Filed, error::EngineError, hosts::JoinGrant};
 use crate::{
     clock::Clock,
     core::{
         calendar::Calendar,
         fleet::Image,
+        form::Forms,
         lifecycle::{Actor, Event, Role},
         notice::Notice,
         tenant::{Phase, Tenant},
     },
+    files::Files,
     keys::Keys,
     ledger::{Ledger, LedgerError},
     store::{
         self, Store,
         record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
     },
+};
+pub use crate::{
+    files::{FilesError, UPLOAD_LIMIT},
+    store::record,
 };
 
 /// Name of the demo clock's offset among the settings.
@@ -68,12 +74,16 @@ pub struct Parts {
     pub store: Store,
     /// The transparency log.
     pub ledger: Ledger,
+    /// The bytes of attachments.
+    pub files: Files,
     /// The signing keys.
     pub keys: Keys,
     /// Both clocks.
     pub clock: Clock,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// The application forms.
+    pub forms: Forms,
 }
 
 /// The engine. Clones share everything.
@@ -86,10 +96,12 @@ pub struct Engine {
 struct Inner {
     store: Store,
     ledger: Mutex<Ledger>,
+    files: Files,
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
     images: Vec<Image>,
+    forms: Forms,
     calendar: Calendar,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
@@ -104,7 +116,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images } = parts;
+        let Parts { store, ledger, files, keys, clock, images, forms } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
@@ -129,10 +141,12 @@ impl Engine {
         let inner = Inner {
             store,
             ledger: Mutex::new(ledger),
+            files,
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
             images,
+            forms,
             calendar,
             person_salt,
             notices_wake: watch::Sender::new(0),
@@ -160,6 +174,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// The application forms.
+    #[must_use]
+    pub fn forms(&self) -> &Forms {
+        &self.inner.forms
     }
 
     /// The key that the ledger's checkpoints are checked with.

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::{
         Arc, OnceLock,
         mpsc::{Receiver, sync_channel},
@@ -12,7 +13,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
@@ -23,12 +26,15 @@ use tenure_agent::{
 use tenure_controller::{
     clock::Clock,
     core::{
+        attachment::Label,
         fleet::Image,
-        lifecycle::{Actor, Role},
+        form::Forms,
+        lifecycle::{Actor, Document, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
-        tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
+        tenant::{Application, Contact, Designated, InstanceRequest, Secret, System, Webhook},
     },
-    engine::{Engine, Parts},
+    engine::{Engine, Filed, Parts},
+    files::Files,
     keys::Keys,
     ledger::Ledger,
     store::Store,
@@ -36,7 +42,7 @@ use tenure_controller::{
 use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
-    id::{HostId, OrderId},
+    id::{HostId, OrderId, TenantId},
     wire::v1::{Hello, HostFacts, Lane, Report},
 };
 
@@ -87,7 +93,10 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
-        let parts = Parts { store, ledger, keys, clock: Clock::staged(), images: vec![image] };
+        let files = Files::local(&dir.path().join("attachments"))?;
+        let (clock, images) = (Clock::staged(), vec![image]);
+        let forms = Forms::new(None)?;
+        let parts = Parts { store, ledger, files, keys, clock, images, forms };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members: BTreeMap::new(), dir })
     }
@@ -109,7 +118,9 @@ impl Fleet {
         };
         let clock = Clock::staged();
         clock.set_legal(now);
-        let parts = Parts { store, ledger, keys, clock, images: Vec::new() };
+        let files = Files::local(&dir.path().join("attachments"))?;
+        let (images, forms) = (Vec::new(), Forms::new(None)?);
+        let parts = Parts { store, ledger, files, keys, clock, images, forms };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, dir })
     }
@@ -207,6 +218,24 @@ impl Fleet {
         Ok(notices)
     }
 
+    /// Uploads a file whose bytes are its name, and returns the document that refers to it.
+    ///
+    /// # Errors
+    /// If the controller refuses.
+    pub async fn file(
+        &self,
+        actor: &Actor,
+        owner: Option<TenantId>,
+        name: &str,
+    ) -> anyhow::Result<Document> {
+        let label = Label { name: name.to_owned(), media_type: "text/plain".to_owned() };
+        let part = Ok::<_, Infallible>(Bytes::copy_from_slice(name.as_bytes()));
+        let stream = futures_util::stream::iter([part]);
+        let filed = self.controller.attach(actor, owner, label, None, stream).await?;
+        let (Filed::New(known) | Filed::Before(known)) = filed;
+        Ok(Document { title: name.to_owned(), sha256: known.sha256 })
+    }
+
     /// What a security team is given to verify with.
     #[must_use]
     pub fn anchors(&self) -> Anchors {
@@ -281,7 +310,8 @@ pub fn customer(name: &str) -> Actor {
     Actor { name: name.to_owned(), role: Role::Customer, customer: Some("data bureau".to_owned()) }
 }
 
-/// An application for two small web servers, with a mail address and a webhook to be notified at.
+/// An application for two small web servers, with a mail address and a webhook to be notified at,
+/// each of a contact of its own; the rest of the form is that of the example.
 #[must_use]
 pub fn application() -> Application {
     Application {
@@ -292,14 +322,21 @@ pub fn application() -> Application {
             major: false,
             internet_facing: true,
         },
-        contacts: vec![Contact {
-            name: "duty desk".to_owned(),
-            email: Some("duty@data.example".to_owned()),
-            webhook: Some(Webhook {
-                url: "https://data.example/hook".to_owned(),
-                secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-            }),
-        }],
+        contacts: vec![
+            Contact {
+                email: Some("duty@data.example".to_owned()),
+                designated: vec![Designated::Email],
+                ..contact("duty desk")
+            },
+            Contact {
+                webhook: Some(Webhook {
+                    url: "https://data.example/hook".to_owned(),
+                    secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                }),
+                designated: vec![Designated::Webhook],
+                ..contact("operations")
+            },
+        ],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
             count: 2,
@@ -310,5 +347,22 @@ pub fn application() -> Application {
             volumes_mib: vec![64],
             ingress: Vec::new(),
         }],
+        form: example()["form"].take(),
     }
+}
+
+fn contact(name: &str) -> Contact {
+    Contact {
+        name: name.to_owned(),
+        mobile: Some("13800000001".to_owned()),
+        available: Some("24x7".to_owned()),
+        ..Contact::default()
+    }
+}
+
+/// The application that `tenurectl application example` prints.
+#[must_use]
+pub fn example() -> Value {
+    let text = include_str!("../../cli/src/application.example.json");
+    serde_json::from_str(text).unwrap_or_default()
 }

@@ -13,7 +13,9 @@ mod leaving;
 mod passing;
 mod step;
 
-use tenure_protocol::time::Timestamp;
+use std::collections::BTreeSet;
+
+use tenure_protocol::{digest::Digest, time::Timestamp};
 
 pub use event::{
     Actor, CutKind, Decision, Document, Effect, Event, Finding, FindingResult, OrderDraft,
@@ -41,6 +43,8 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
+    /// Those of the event's documents that are attachments of the tenant.
+    pub filed: &'a BTreeSet<Digest>,
 }
 
 /// Takes an application in: a new tenant in `Submitted`.
@@ -68,6 +72,7 @@ pub fn apply(
 ) -> Result<Transition, Refusal> {
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
+    admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     match event {
         Event::Submit { application } => joining::submit_again(&mut step, application)?,

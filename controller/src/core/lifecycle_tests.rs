@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use proptest::prelude::*;
 use tenure_protocol::{
@@ -22,6 +25,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 struct World {
     calendar: Calendar,
     fleet: Fleet,
+    filed: BTreeSet<Digest>,
     now: Timestamp,
     turn: u8,
 }
@@ -48,7 +52,8 @@ impl World {
         let fleet =
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
-        Self { calendar, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let filed = BTreeSet::from([document().sha256]);
+        Self { calendar, fleet, filed, now: START.parse().expect("an instant"), turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -59,6 +64,7 @@ impl World {
             seed: [self.turn; 32],
             calendar: &self.calendar,
             fleet: &self.fleet,
+            filed: &self.filed,
         }
     }
 
@@ -117,7 +123,7 @@ fn application() -> Application {
         contacts: vec![Contact {
             name: "desk".to_owned(),
             email: Some("desk@bureau.example".to_owned()),
-            webhook: None,
+            ..Contact::default()
         }],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
@@ -129,6 +135,7 @@ fn application() -> Application {
             volumes_mib: vec![16],
             ingress: vec![],
         }],
+        form: serde_json::Value::Null,
     }
 }
 

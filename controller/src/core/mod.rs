@@ -6,12 +6,14 @@
 //! may go), [`fleet`] and [`placement`] (where instances go).
 
 pub mod admission;
+pub mod attachment;
 pub mod attestation;
 pub mod calendar;
 pub mod destination;
 pub mod dispatch;
 pub mod draw;
 pub mod fleet;
+pub mod form;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;

@@ -46,6 +46,12 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// No such attachment was filed for this tenant.
+    UnknownAttachment,
+    /// An attachment has more bytes than one may have.
+    AttachmentTooLarge,
+    /// No more attachments may be filed.
+    AttachmentsFull,
 }
 
 impl Code {
@@ -68,6 +74,9 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::UnknownAttachment => "unknown-attachment",
+            Self::AttachmentTooLarge => "attachment-too-large",
+            Self::AttachmentsFull => "attachments-full",
         }
     }
 }

@@ -36,7 +36,7 @@ use tenure_protocol::{
 };
 
 pub use application::{
-    Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook,
+    Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System, Webhook,
 };
 
 pub use phase::Phase;

@@ -1,5 +1,7 @@
 //! One event, one transaction.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tenure_protocol::{
     digest::Digest,
@@ -66,9 +68,11 @@ impl Engine {
         actor: Actor,
         application: Application,
     ) -> Result<Tenant, EngineError> {
+        self.inner.forms.check(&application)?;
         let mut tx = self.inner.store.write().await?;
         let fleet = self.fleet(&mut tx).await?;
-        let context = self.context(&fleet)?;
+        let filed = BTreeSet::new();
+        let context = self.context(&fleet, &filed)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let event = Event::Submit { application };
@@ -114,6 +118,9 @@ impl Engine {
         event: &Event,
         beside: &Beside,
     ) -> Result<Tenant, EngineError> {
+        if let Event::Submit { application } = event {
+            self.inner.forms.check(application)?;
+        }
         for _ in 0..TRIES {
             let mut tx = self.inner.store.write().await?;
             let before =
@@ -125,7 +132,8 @@ impl Engine {
                 Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
                 _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
             };
-            let context = self.context(&fleet)?;
+            let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
+            let context = self.context(&fleet, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
@@ -154,15 +162,19 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut tx = self.inner.store.write().await?;
         let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
-        let fleet = Fleet::default();
-        let context = self.context(&fleet)?;
+        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
+        let context = self.context(&fleet, &filed)?;
         self.record_beside(&mut tx, &tenant, beside, &context).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         Ok(())
     }
 
-    fn context<'a>(&'a self, fleet: &'a Fleet) -> Result<Context<'a>, EngineError> {
+    fn context<'a>(
+        &'a self,
+        fleet: &'a Fleet,
+        filed: &'a BTreeSet<Digest>,
+    ) -> Result<Context<'a>, EngineError> {
         let real_now = self.inner.clock.now();
         Ok(Context {
             now: self.inner.clock.legal(real_now),
@@ -170,6 +182,7 @@ impl Engine {
             seed: fresh_seed()?,
             calendar: &self.inner.calendar,
             fleet,
+            filed,
         })
     }
 
@@ -225,13 +238,13 @@ impl Engine {
         context: &Context<'_>,
     ) -> Result<Wakes, EngineError> {
         let entry = NewEntry {
-            tenant: transition.tenant.id,
+            tenant: Some(transition.tenant.id),
             kind: event.name(),
             at: context.now,
             actor,
             actor_keyid: self.keyid_of(actor),
             body: body(event),
-            phase: transition.tenant.phase,
+            phase: Some(transition.tenant.phase),
             object: transition.object,
         };
         store::append_journal(tx, entry).await?;
@@ -325,13 +338,13 @@ impl Engine {
             }
             let actor = Actor::controller();
             let entry = NewEntry {
-                tenant: tenant.id,
+                tenant: Some(tenant.id),
                 kind: new.kind,
                 at: context.now,
                 actor: &actor,
                 actor_keyid: new.keyid,
                 body: serde_json::json!({"host": new.host, "order": new.order}),
-                phase: tenant.phase,
+                phase: Some(tenant.phase),
                 object: Some(digest),
             };
             let seq = store::append_journal(tx, entry).await?;
@@ -341,7 +354,7 @@ impl Engine {
     }
 
     /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
-    fn keyid_of(&self, actor: &Actor) -> Digest {
+    pub(super) fn keyid_of(&self, actor: &Actor) -> Digest {
         match actor.role {
             Role::Controller => self.attestation_key().id(),
             Role::Customer

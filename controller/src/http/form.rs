@@ -17,6 +17,9 @@ pub struct ApplicationForm {
     /// What it needs, at least one.
     #[schema(min_items = 1)]
     pub instances: Vec<InstanceForm>,
+    /// The rest of the form: see `/v1/application-forms/{version}`.
+    #[schema(value_type = Object)]
+    pub form: serde_json::Value,
 }
 
 /// The application system.
@@ -46,6 +49,13 @@ pub struct ContactForm {
     pub email: Option<String>,
     /// Webhook.
     pub webhook: Option<WebhookForm>,
+    /// Mobile telephone, for people to call.
+    pub mobile: Option<String>,
+    /// When it can be reached: `24x7`.
+    pub available: Option<String>,
+    /// Which of `email` and `webhook` are the systems that it designates.
+    #[schema(required = false)]
+    pub designated: Vec<String>,
 }
 
 /// A webhook of the Standard Webhooks kind.
@@ -98,12 +108,12 @@ pub struct IngressForm {
     pub port: u16,
 }
 
-/// A document that stands outside, by its digest.
+/// A document: an attachment of the tenant, by its digest.
 #[derive(Debug, ToSchema)]
 #[schema(as = Document)]
 pub struct DocumentForm {
     /// Its title or number.
     pub title: String,
-    /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the attachment, 64 lower-case hexadecimal digits: upload the file first.
     pub sha256: String,
 }

@@ -3,6 +3,7 @@
 //! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
 
 pub mod acts;
+pub mod attachments;
 pub mod extract;
 pub mod form;
 pub mod openapi;
@@ -27,7 +28,7 @@ use axum::{
 use self::{extract::MAX_BODY_BYTES, problem::Problem};
 use crate::{
     core::destination::DestinationPolicy,
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, UPLOAD_LIMIT},
 };
 
 /// How long a request may take, from its head to the answer's.
@@ -78,6 +79,8 @@ pub fn router(app: App) -> Router {
         .route("/notices", get(tenants::notices))
         .route("/evidence", get(tenants::evidence))
         .route("/bundle", get(tenants::bundle))
+        .route("/attachments", get(attachments::list).post(attachments::upload))
+        .route("/attachments/{digest}", get(attachments::read))
         .route("/application", post(acts::resubmit))
         .route("/review", post(acts::review))
         .route("/configuration/retry", post(acts::retry))
@@ -96,8 +99,14 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
+        .route("/v1/application-forms/{version}", get(platform::application_form))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
+        .route(
+            "/v1/platform/attachments",
+            get(attachments::list_platform).post(attachments::upload_platform),
+        )
+        .route("/v1/platform/attachments/{digest}", get(attachments::read_platform))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
@@ -120,7 +129,12 @@ pub fn router(app: App) -> Router {
 }
 
 async fn limit_time(request: Request, next: Next) -> Result<Response, Problem> {
-    tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await.map_err(|_| {
+    let limit = if request.uri().path().ends_with("/attachments") {
+        UPLOAD_LIMIT + REQUEST_LIMIT
+    } else {
+        REQUEST_LIMIT
+    };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         let detail = "the request took too long to arrive or to answer: send it again";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
     })

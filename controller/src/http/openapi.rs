@@ -10,7 +10,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, form, platform, problem, record, tenants, view};
+use super::{acts, attachments, form, platform, problem, record, tenants, view};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -24,8 +24,11 @@ use super::{acts, form, platform, problem, record, tenants, view};
     modifiers(&Bearer),
     paths(
         platform::health, platform::hosts, platform::join_token, platform::token,
-        platform::images, platform::anchors, platform::clock, platform::advance,
+        platform::images, platform::application_form,
+        platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
+        attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
+        attachments::list_platform, attachments::read_platform,
         tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
         tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,

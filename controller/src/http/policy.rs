@@ -61,6 +61,15 @@ const PROVIDER: Who = Who::Roles(&[
     Role::Auditor,
     Role::Administrator,
 ]);
+const FILING: Who = Who::Roles(&[
+    Role::Customer,
+    Role::Reviewer,
+    Role::Operator,
+    Role::Security,
+    Role::Administrator,
+]);
+const FILING_PLATFORM: Who =
+    Who::Roles(&[Role::Reviewer, Role::Operator, Role::Security, Role::Administrator]);
 const ALL: Who = Who::Roles(&[
     Role::Customer,
     Role::Reviewer,
@@ -83,6 +92,7 @@ pub const TABLE: &[Rule] = &[
     get("/healthz", Who::Anyone),
     get("/openapi.json", Who::Anyone),
     post("/v1/applications", CUSTOMER),
+    get("/v1/application-forms/{version}", ALL),
     get("/v1/tenants", ALL),
     get("/v1/tenants/{id}", ALL),
     get("/v1/tenants/{id}/journal", ALL),
@@ -91,6 +101,12 @@ pub const TABLE: &[Rule] = &[
     get("/v1/tenants/{id}/notices", ALL),
     get("/v1/tenants/{id}/evidence", ALL),
     get("/v1/tenants/{id}/bundle", ALL),
+    get("/v1/tenants/{id}/attachments", ALL),
+    post("/v1/tenants/{id}/attachments", FILING),
+    get("/v1/tenants/{id}/attachments/{digest}", ALL),
+    get("/v1/platform/attachments", PROVIDER),
+    post("/v1/platform/attachments", FILING_PLATFORM),
+    get("/v1/platform/attachments/{digest}", PROVIDER),
     post("/v1/tenants/{id}/application", CUSTOMER),
     post("/v1/tenants/{id}/review", REVIEWER),
     post("/v1/tenants/{id}/configuration/retry", OPERATOR),

@@ -27,8 +27,8 @@ const TABLE: &str = "journal";
 /// A row to be appended.
 #[derive(Debug, Clone)]
 pub struct NewEntry<'a> {
-    /// About whom.
-    pub tenant: TenantId,
+    /// About whom; nobody if it is about the platform.
+    pub tenant: Option<TenantId>,
     /// An event's name, or an attestation's kind.
     pub kind: &'a str,
     /// Legal time.
@@ -39,8 +39,8 @@ pub struct NewEntry<'a> {
     pub actor_keyid: Digest,
     /// The event without secrets.
     pub body: Value,
-    /// The phase after it.
-    pub phase: Phase,
+    /// The tenant's phase after it.
+    pub phase: Option<Phase>,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
 }
@@ -87,9 +87,12 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         }
         None => (1, Digest([0; 32])),
     };
-    let (tenant_seq, prev_tenant_event) = match last_entry(conn, new.tenant).await? {
-        Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
-        None => (1, None),
+    let (tenant_seq, prev_tenant_event) = match new.tenant {
+        Some(tenant) => match last_entry(conn, tenant).await? {
+            Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
+            None => (1, None),
+        },
+        None => (0, None),
     };
     let mut salt = [0_u8; 32];
     getrandom::fill(&mut salt).map_err(StoreError::Random)?;
@@ -104,7 +107,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     let entry = Entry {
         v: 1,
         seq,
-        tenant: Some(new.tenant),
+        tenant: new.tenant,
         tenant_seq,
         prev_tenant_event,
         kind: new.kind.to_owned(),
@@ -131,7 +134,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(to_i64(seq))
-    .bind(new.tenant.to_string())
+    .bind(new.tenant.map(|tenant| tenant.to_string()))
     .bind(to_i64(tenant_seq))
     .bind(to_json(TABLE, &record)?)
     .bind(digest.to_string())

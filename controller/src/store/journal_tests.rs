@@ -17,13 +17,13 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
         .expect("a tenant");
     let actor = Actor { name: "wang.fang".to_owned(), role: Role::Operator, customer: None };
     let new = NewEntry {
-        tenant,
+        tenant: Some(tenant),
         kind: "cut",
         at: Timestamp::from_unix_ms(0),
         actor: &actor,
         actor_keyid: Digest::of(b"salted elsewhere"),
         body: json!({"reason": "under attack"}),
-        phase: Phase::Online,
+        phase: Some(Phase::Online),
         object: None,
     };
     append_journal(&mut tx, new.clone()).await.expect("appended");

@@ -79,9 +79,9 @@ pub struct OrderRecord {
 pub struct JournalRecord {
     /// Number of the row in the whole journal, from 1.
     pub seq: u64,
-    /// About whom.
-    pub tenant: TenantId,
-    /// Number of the row among the tenant's, from 1.
+    /// About whom; nobody if it is about the platform.
+    pub tenant: Option<TenantId>,
+    /// Number of the row among the tenant's, from 1; 0 if it is about the platform.
     pub tenant_seq: u64,
     /// What: an event's name, or `attestation`.
     pub kind: String,
@@ -91,8 +91,8 @@ pub struct JournalRecord {
     pub actor: Actor,
     /// The event itself, without secrets.
     pub body: serde_json::Value,
-    /// The phase after it.
-    pub phase: Phase,
+    /// The tenant's phase after it.
+    pub phase: Option<Phase>,
     /// Digest that the ledger entry refers to.
     pub object: Digest,
     /// Digest of the row before it, of all rows.

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "hex",
     "http",
     "jiff",
+    "jsonschema",
     "postcard",
     "serde",
     "serde_json",
@@ -94,6 +95,7 @@ const SHELLS: &[(&str, &str)] = &[
     ("controller/src/", "http"),
     ("controller/src/", "notify"),
     ("controller/src/", "ledger"),
+    ("controller/src/", "files"),
 ];
 
 /// What joins a host's shells: it may import them all.

@@ -1,6 +1,10 @@
 //! Which events a phase admits, and who may cause them.
 
-use super::event::{Actor, Event, Role};
+use std::collections::BTreeSet;
+
+use tenure_protocol::digest::Digest;
+
+use super::event::{Actor, Document, Event, Role};
 use crate::core::{
     refusal::{Code, Refusal},
     tenant::{Phase, Tenant},
@@ -72,6 +76,23 @@ pub fn phase(phase: Phase, event: &Event) -> Result<(), Refusal> {
             admitting.join(", ")
         ),
     ))
+}
+
+/// Checks that every document has been filed as an attachment.
+///
+/// # Errors
+/// `unknown-attachment`.
+pub fn attached(documents: &[Document], filed: &BTreeSet<Digest>) -> Result<(), Refusal> {
+    match documents.iter().find(|document| !filed.contains(&document.sha256)) {
+        None => Ok(()),
+        Some(Document { title, sha256 }) => Err(Refusal::new(
+            Code::UnknownAttachment,
+            format!(
+                "no attachment with SHA-256 {sha256} is filed here for {title:?}: upload the file \
+                 first (POST …/attachments, `tenurectl attachment upload`)"
+            ),
+        )),
+    }
 }
 
 /// Checks the role, the customer, and that nobody judges what they asked for.

@@ -197,6 +197,35 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The documents that it refers to: each has to be an attachment of the tenant.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Document> {
+        match self {
+            Self::SubmitReports { test_report, security_report } => {
+                vec![test_report.clone(), security_report.clone()]
+            }
+            Self::FileAssessment { document } | Self::FileIcp { document } => {
+                vec![document.clone()]
+            }
+            Self::Submit { .. }
+            | Self::Review { .. }
+            | Self::RetryConfiguration
+            | Self::DeclareDeployment
+            | Self::ReviewReports { .. }
+            | Self::Cut { .. }
+            | Self::Restore { .. }
+            | Self::RequestOffboarding { .. }
+            | Self::ReviewOffboarding { .. }
+            | Self::ConfirmOffboarding { .. }
+            | Self::ApproveWipe
+            | Self::OrderReported { .. }
+            | Self::NoticeDelivered { .. }
+            | Self::Tick => Vec::new(),
+        }
+    }
+}
+
 /// An opinion's outcome. It closes the clock, whichever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -227,13 +256,13 @@ pub enum CutKind {
     Emergency,
 }
 
-/// A document that stands outside, by its digest.
+/// A document: an attachment of the tenant, by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// Its title or number.
     pub title: String,
-    /// Digest of the file.
+    /// SHA-256 of the file, which has been filed as an attachment.
     pub sha256: Digest,
 }
 

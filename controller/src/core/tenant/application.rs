@@ -1,9 +1,11 @@
-//! What the customer asks for: the application form as far as this version reads it. The form of
-//! DB36/T 980 appendix A is not reproduced, and no conformity with it is claimed.
+//! What the customer asks for: the part of an application that Tenure acts on, and with it the rest
+//! of the form as it was submitted. The whole has to satisfy the site's form,
+//! [`super::super::form`].
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenure_protocol::wire::v1::{IngressRule, Transport};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -19,6 +21,9 @@ pub struct Application {
     pub contacts: Vec<Contact>,
     /// What it needs, at least one.
     pub instances: Vec<InstanceRequest>,
+    /// The rest of the form, as submitted; nothing in applications of before there was one.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub form: Value,
 }
 
 /// The application system.
@@ -38,7 +43,7 @@ pub struct System {
 }
 
 /// A person or desk to notify, over every channel given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// Who.
@@ -49,6 +54,25 @@ pub struct Contact {
     /// Webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
+    /// Mobile telephone, for people to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile: Option<String>,
+    /// When it can be reached: `24x7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<String>,
+    /// Which of the channels are the systems that it designates (Civil Code, article 137).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub designated: Vec<Designated>,
+}
+
+/// A channel, as a contact designates it for notices to arrive in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Designated {
+    /// The mail system behind its address.
+    Email,
+    /// The system behind its webhook.
+    Webhook,
 }
 
 /// A webhook of the Standard Webhooks kind.
