@@ -15,6 +15,7 @@ use crate::{
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
+    record::{AccessVerb, InspectionVerb, RecordVerb},
     report::ReportVerb,
     review::ReviewVerb,
     screen::Format,
@@ -104,6 +105,21 @@ pub(crate) enum Noun {
     Report {
         #[command(subcommand)]
         verb: ReportVerb,
+    },
+    /// Add, list and confirm records of a tenant, or of the platform
+    Record {
+        #[command(subcommand)]
+        verb: RecordVerb,
+    },
+    /// Record a monthly security check (operator, security)
+    Inspection {
+        #[command(subcommand)]
+        verb: InspectionVerb,
+    },
+    /// Lawful access to a customer's data: request, two approvals, what was shown
+    Access {
+        #[command(subcommand)]
+        verb: AccessVerb,
     },
     /// Upload, list and fetch the files that acts and records refer to
     Attachment {

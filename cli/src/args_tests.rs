@@ -36,6 +36,15 @@ fn every_verb_of_the_way_parses() {
         "report pass T --opinion ok",
         "report fail T --opinion no",
         "attachment upload T a.pdf --media-type application/pdf",
+        "record add T support.json --document scan.pdf --effective 2026-09-01T01:00:00Z",
+        "record add platform - --document report.pdf",
+        "record list T",
+        "record confirm T R --opinion seen --answer reject",
+        "record example support",
+        "inspection add T --checked ports --finding low a b --finding high c d --report r.pdf",
+        "access request T --authority a --document-no 1 --scope logs --sealed --document d.pdf",
+        "access approve T R --opinion seen",
+        "access shown T R --shown logs --officer 036012",
         "attachment list platform",
         "attachment get T D -o a.pdf",
         "cut T --reason attack --wait",
@@ -58,6 +67,7 @@ fn every_verb_of_the_way_parses() {
         "clock advance 30",
     ] {
         let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
+        let line = line.replace(" R", &format!(" {TENANT}"));
         if let Err(error) = parse(&line) {
             panic!("{line}: {error}");
         }

@@ -19,6 +19,7 @@ mod order;
 mod pause;
 mod platform;
 mod profile;
+mod record;
 mod report;
 mod review;
 mod screen;
@@ -82,6 +83,9 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Record { verb } => record::run(verb, api, screen),
+        Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
+        Noun::Access { verb } => record::access(verb, &api()?, screen),
         Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),

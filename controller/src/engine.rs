@@ -3,8 +3,8 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`attachments`] files what people hand
-//! in, [`drain`] brings the journal into the ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts and people, [`attachments`] and [`records`] keep what
+//! people hand in, [`drain`] brings the journal into the ledger, [`exit`] makes exit bundles.
 
 mod act;
 mod attachments;
@@ -13,6 +13,7 @@ mod error;
 mod exit;
 mod hosts;
 mod outbox;
+mod records;
 mod report;
 
 use std::{

@@ -284,6 +284,7 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutReminder,
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
+        NoticeKind::Inspection,
         NoticeKind::Closed,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {

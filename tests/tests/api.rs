@@ -68,7 +68,8 @@ fn every_route_admits_its_roles_and_no_other() {
             .replace("{id}", NOBODY)
             .replace("{*path}", "0/000")
             .replace("{digest}", &digest)
-            .replace("{version}", "1");
+            .replace("{version}", "1")
+            .replace("{record}", NOBODY);
         let verb = match rule.verb {
             Verb::Get => "GET",
             Verb::Post => "POST",

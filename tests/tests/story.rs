@@ -2,6 +2,9 @@
 //! and the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails
 //! there.
 
+#[path = "story/paper.rs"]
+mod paper;
+
 use anyhow::{Context as _, bail, ensure};
 use jiff::{
     civil::DateTime,
@@ -9,8 +12,9 @@ use jiff::{
 };
 use tenure_controller::{
     core::{
-        lifecycle::{CutKind, Decision, Document, Event, ReportsDecision, Role},
+        lifecycle::{Actor, CutKind, Decision, Document, Event, ReportsDecision, Role},
         obligation::{Due, Obligation, ObligationState},
+        record::Record,
         tenant::{Isolation, Tenant},
     },
     engine::EngineError,
@@ -33,13 +37,40 @@ async fn hosts_that_fail_are_tried_again_and_nothing_is_claimed_for_them() {
     tell("failing-hosts.txt", include_str!("../scripts/failing-hosts.txt")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_puts_its_responsibility_on_paper_and_late_papers_need_a_second_person() {
+    tell("responsibility.txt", include_str!("../scripts/responsibility.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_sees_data_on_its_document_and_two_approvals_alone() {
+    tell("lawful-access.txt", include_str!("../scripts/lawful-access.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platforms_controls_and_assessments_are_on_paper() {
+    tell("platform-papers.txt", include_str!("../scripts/platform-papers.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_system_is_checked_each_month_and_a_missed_month_stays_missed() {
+    tell("monthly-inspection.txt", include_str!("../scripts/monthly-inspection.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_and_rectification_are_on_paper() {
+    tell("support.txt", include_str!("../scripts/support.txt")).await;
+}
+
 struct Story {
     fleet: Fleet,
     tenant: Option<TenantId>,
+    record: Option<Record>,
 }
 
 async fn tell(name: &str, script: &str) {
-    let mut story = Story { fleet: Fleet::start().await.expect("a fleet"), tenant: None };
+    let fleet = Fleet::start().await.expect("a fleet");
+    let mut story = Story { fleet, tenant: None, record: None };
     for (number, line) in (1..).zip(script.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -101,19 +132,22 @@ impl Story {
                 self.tenant = Some(tenant.id);
                 Ok(())
             }
+            [role, name, "records", kind, how @ ..] => {
+                self.put_down(&person(role, name)?, kind, how).await
+            }
+            [role, name, "confirms", "the", "record"] => {
+                self.confirm(&person(role, name)?, true).await
+            }
+            [role, name, "rejects", "the", "record"] => {
+                self.confirm(&person(role, name)?, false).await
+            }
             [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
             _ => bail!("not understood"),
         }
     }
 
     async fn act(&self, role: &str, name: &str, what: &str) -> anyhow::Result<()> {
-        let actor = match role {
-            "customer" => customer(name),
-            "reviewer" => provider(name, Role::Reviewer),
-            "operator" => provider(name, Role::Operator),
-            "security" => provider(name, Role::Security),
-            _ => bail!("no role is called {role:?}"),
-        };
+        let actor = person(role, name)?;
         let tenant = self.tenant.context("nobody has applied yet")?;
         let event = event(what)?;
         let documents =
@@ -130,6 +164,9 @@ impl Story {
     }
 
     async fn expect(&self, what: &str) -> anyhow::Result<()> {
+        if let Some(standing) = what.strip_prefix("the record ") {
+            return self.expect_record(standing);
+        }
         let id = self.tenant.context("nobody has applied yet")?;
         let tenant = self.fleet.controller.tenant(id).await?;
         let words: Vec<&str> = what.split_whitespace().collect();
@@ -146,6 +183,15 @@ impl Story {
                 let notices = self.fleet.controller.notices(id).await?;
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
+            }
+            [role, name, "sees", count, "records"] => {
+                self.expect_seen(&person(role, name)?, count).await
+            }
+            ["the", "journal", "says", "nothing", "of", word] => self.expect_silence(word).await,
+            ["breached", id, count] => {
+                let breached =
+                    |owed: &&Obligation| owed.id.as_str() == *id && state_name(owed) == "breached";
+                same(&tenant.obligations.iter().filter(breached).count().to_string(), count)
             }
             ["the", "bundle", "verifies"] => self.verify(id).await,
             [id, state] => same(state_name(last(&tenant, id)?), state),
@@ -165,6 +211,18 @@ impl Story {
         ensure!(!verdict.ok, "a flipped byte is not seen");
         Ok(())
     }
+}
+
+fn person(role: &str, name: &str) -> anyhow::Result<Actor> {
+    Ok(match role {
+        "customer" => customer(name),
+        "stranger" => Actor { customer: Some("another bureau".to_owned()), ..customer(name) },
+        "reviewer" => provider(name, Role::Reviewer),
+        "operator" => provider(name, Role::Operator),
+        "security" => provider(name, Role::Security),
+        "auditor" => provider(name, Role::Auditor),
+        _ => bail!("no role is called {role:?}"),
+    })
 }
 
 fn event(what: &str) -> anyhow::Result<Event> {

@@ -1,7 +1,10 @@
 //! The words of the notices: Chinese first, then English, and the same facts as JSON for webhooks.
 //! Times are given in Asia/Shanghai with their offset.
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::{
+    civil::Date,
+    tz::{Offset, TimeZone},
+};
 use serde_json::{Value, json};
 use tenure_protocol::{id::NoticeId, time::Timestamp};
 
@@ -33,6 +36,13 @@ pub enum Letter {
     RestoreDone,
     /// The trial ended without reports.
     TrialExpired,
+    /// A monthly security check is done, and its report there.
+    Inspection {
+        /// The first day of its month.
+        month: Date,
+        /// How many findings it has.
+        findings: usize,
+    },
     /// Everything is destroyed and proven so.
     Closed,
 }
@@ -54,7 +64,10 @@ pub fn render(
         | NoticeKind::CutCorrection
         | NoticeKind::CutReminder
         | NoticeKind::Restored => tenant.last_cut().map(|cut| cut.id),
-        NoticeKind::Handover | NoticeKind::TrialExpired | NoticeKind::Closed => None,
+        NoticeKind::Handover
+        | NoticeKind::TrialExpired
+        | NoticeKind::Inspection
+        | NoticeKind::Closed => None,
     };
     let mut notices = Vec::new();
     for contact in &tenant.application.contacts {
@@ -154,6 +167,21 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                       are kept. Please hand in the reports."
                 .to_owned(),
         },
+        Letter::Inspection { month, findings } => {
+            let month = month.strftime("%Y-%m");
+            Words {
+                subject: format!("安全检查报告 Security check {month}: {system}"),
+                chinese: format!(
+                    "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议\
+                     已归档，请在“记录”和“附件”中查看并下载。"
+                ),
+                english: format!(
+                    "the security check of your system for {month} is done, with {findings} \
+                     finding(s). Its report and advice are filed: read them among your records and \
+                     attachments."
+                ),
+            }
+        }
         Letter::Closed => Words {
             subject: format!("下线完成 Off-boarding complete: {system}"),
             chinese: format!(
@@ -210,7 +238,11 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
                 format!("the network of your system was restored at {at}."),
             )
         }
-        Letter::CutOrdered | Letter::Handover | Letter::TrialExpired | Letter::Closed => (
+        Letter::CutOrdered
+        | Letter::Handover
+        | Letter::TrialExpired
+        | Letter::Inspection { .. }
+        | Letter::Closed => (
             "紧急断网通知 Emergency network cut",
             format!(
                 "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"

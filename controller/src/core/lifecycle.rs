@@ -2,7 +2,8 @@
 //! The diagram stands in [`super::tenant`]; this module is the only writer of a tenant's phase.
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
-//! [`leaving`] hold the three parts of the way, [`passing`] what time alone does. Time alone never
+//! [`leaving`] hold the three parts of the way, [`paperwork`] what records owe and discharge,
+//! [`passing`] what time alone does. Time alone never
 //! destroys: no wipe starts from a [`Event::Tick`].
 
 pub mod admit;
@@ -10,6 +11,7 @@ mod cutting;
 pub mod event;
 mod joining;
 mod leaving;
+mod paperwork;
 mod passing;
 mod step;
 
@@ -19,7 +21,7 @@ use tenure_protocol::{digest::Digest, time::Timestamp};
 
 pub use event::{
     Actor, CutKind, Decision, Document, Effect, Event, Finding, FindingResult, OrderDraft,
-    Reported, ReportsDecision, Role, Transition,
+    RecordFact, Reported, ReportsDecision, Role, Transition,
 };
 
 use self::step::Step;
@@ -106,8 +108,10 @@ pub fn apply(
             if grade.discharges() {
                 cutting::notified(&mut step, *notice, *at);
                 joining::handed_over(&mut step, *notice);
+                paperwork::delivered(&mut step, *notice);
             }
         }
+        Event::RecordCounts { fact } => paperwork::counts(&mut step, fact),
         Event::Tick => passing::tick(&mut step),
     }
     Ok(step.finish())

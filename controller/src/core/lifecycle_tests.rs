@@ -178,6 +178,14 @@ fn events(now: Timestamp) -> Vec<Event> {
             grade: Grade::E2,
             at: now,
         },
+        Event::RecordCounts {
+            fact: RecordFact {
+                record: tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(11)),
+                kind: crate::core::record::Kind::Inspection,
+                effective_at: now,
+                findings: 1,
+            },
+        },
         Event::Tick,
     ]
 }

@@ -19,5 +19,6 @@ pub mod lifecycle;
 pub mod notice;
 pub mod obligation;
 pub mod placement;
+pub mod record;
 pub mod refusal;
 pub mod tenant;

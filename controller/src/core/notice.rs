@@ -58,6 +58,8 @@ pub enum NoticeKind {
     Restored,
     /// The trial ended without reports.
     TrialExpired,
+    /// The report of a monthly security check is there.
+    Inspection,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
 }
@@ -73,6 +75,7 @@ impl NoticeKind {
             Self::CutReminder => "cut-reminder",
             Self::Restored => "restored",
             Self::TrialExpired => "trial-expired",
+            Self::Inspection => "inspection",
             Self::Closed => "closed",
         }
     }

@@ -59,6 +59,10 @@ pub enum ObligationId {
     O12b,
     /// Traffic restored: a cut is temporary.
     O12c,
+    /// Letter of responsibility, and administrators of the customer's own.
+    O13,
+    /// A security check in each calendar month, with its report delivered.
+    O17,
 }
 
 /// Who owes it.
@@ -117,6 +121,8 @@ pub enum Rule {
     Months(u32),
     /// So many seconds after the event.
     Seconds(u32),
+    /// Once within the calendar month that begins after day 0.
+    EachMonth,
     /// Before this day begins.
     Before(Date),
     /// No number.
@@ -166,6 +172,8 @@ impl ObligationId {
             Self::O11b => "O11b",
             Self::O12b => "O12b",
             Self::O12c => "O12c",
+            Self::O13 => "O13",
+            Self::O17 => "O17",
         }
     }
 
@@ -183,6 +191,8 @@ impl ObligationId {
             Self::O10 => "6.1",
             Self::O11a | Self::O11b => "6.2",
             Self::O12b | Self::O12c => "6.3",
+            Self::O13 => "7.1",
+            Self::O17 => "8.3",
         }
     }
 
@@ -218,6 +228,13 @@ impl ObligationId {
             }
             Self::O12b => "紧急情况下可先断开网络连接并在5分钟内通知云服务客户。",
             Self::O12c => "云服务方有权临时断开应用系统的网络连接",
+            Self::O13 => {
+                "云服务客户是申请部署业务系统的安全责任人，自行管理租用的云资源……和应用系统安全策略。"
+            }
+            Self::O17 => {
+                "云服务方应定期（每月不少于1次）对云服务客户部署的应用系统进行安全检查，并提供检查报告\
+                 和优化建议。"
+            }
         }
     }
 
@@ -232,8 +249,9 @@ impl ObligationId {
             | Self::O11a
             | Self::O11b
             | Self::O12b
-            | Self::O12c => Party::Provider,
-            Self::O5 | Self::O7a | Self::O8 | Self::O9 | Self::O10 => Party::Customer,
+            | Self::O12c
+            | Self::O17 => Party::Provider,
+            Self::O5 | Self::O7a | Self::O8 | Self::O9 | Self::O10 | Self::O13 => Party::Customer,
         }
     }
 }
@@ -346,6 +364,7 @@ impl Obligation {
             }
             Rule::Months(months) => format!("{months} months, moved to a working day, after"),
             Rule::Seconds(seconds) => format!("{seconds} s, exclusive, after the event on"),
+            Rule::EachMonth => "once in the calendar month after".to_owned(),
             Rule::Before(day) => format!("before {day} begins; applied for on"),
             Rule::None => "no number in the standard; since".to_owned(),
         };

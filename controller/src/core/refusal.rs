@@ -52,6 +52,14 @@ pub enum Code {
     AttachmentTooLarge,
     /// No more attachments may be filed.
     AttachmentsFull,
+    /// What is recorded needs its document, or a scan.
+    DocumentMissing,
+    /// The record that is referred to is not there, or of another kind.
+    UnknownRecord,
+    /// Nobody waits for this any more.
+    AlreadyDecided,
+    /// Two persons have not approved this access, or not before it happened.
+    AccessNotApproved,
 }
 
 impl Code {
@@ -77,6 +85,10 @@ impl Code {
             Self::UnknownAttachment => "unknown-attachment",
             Self::AttachmentTooLarge => "attachment-too-large",
             Self::AttachmentsFull => "attachments-full",
+            Self::DocumentMissing => "document-missing",
+            Self::UnknownRecord => "unknown-record",
+            Self::AlreadyDecided => "already-decided",
+            Self::AccessNotApproved => "access-not-approved",
         }
     }
 }

@@ -50,6 +50,14 @@ struct Wakes {
     exit: bool,
 }
 
+/// What followed within another transaction.
+#[derive(Debug)]
+pub(super) struct Followed {
+    tenant: Tenant,
+    event: Event,
+    wakes: Wakes,
+}
+
 /// 32 random bytes.
 pub(super) fn fresh_seed() -> Result<[u8; 32], EngineError> {
     let mut seed = [0; 32];
@@ -151,6 +159,35 @@ impl Engine {
             return Ok(transition.tenant);
         }
         Err(EngineError::Conflict)
+    }
+
+    /// Lets something follow for a tenant within a transaction that is not committed yet.
+    pub(super) async fn follow(
+        &self,
+        tx: &mut Tx,
+        before: &Tenant,
+        event: Event,
+    ) -> Result<Followed, EngineError> {
+        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
+        let context = self.context(&fleet, &filed)?;
+        let actor = Actor::controller();
+        let transition = lifecycle::apply(before, &event, &actor, &context)?;
+        if transition.tenant != *before
+            && !store::save_tenant(tx, &transition.tenant, before.version).await?
+        {
+            return Err(EngineError::Conflict);
+        }
+        let wakes = if transition.changed {
+            self.record(tx, &actor, &event, &transition, &context).await?
+        } else {
+            Wakes::default()
+        };
+        Ok(Followed { tenant: transition.tenant, event, wakes })
+    }
+
+    /// Wakes who waits for what followed, once it is committed.
+    pub(super) async fn after_follow(&self, followed: Followed) {
+        self.after(&followed.tenant, &followed.event, followed.wakes).await;
     }
 
     /// Records what came with an event that the domain did not accept: the facts stand, the tenant

@@ -90,6 +90,7 @@ impl Engine {
             | NoticeKind::CutReminder
             | NoticeKind::Restored
             | NoticeKind::TrialExpired
+            | NoticeKind::Inspection
             | NoticeKind::Closed => None,
         };
         let predicate = Notification {

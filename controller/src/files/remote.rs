@@ -89,6 +89,7 @@ impl Files {
             .with_access_key_id(name.as_str())
             .with_secret_access_key(secret.as_str())
             .with_client_options(options)
+            .with_disable_bulk_delete(true)
             .with_retry(retry)
             .build()
             .map_err(FilesError::Open)?;
@@ -132,3 +133,7 @@ fn key(path: &Path) -> Result<(Zeroizing<String>, Zeroizing<String>)> {
         _ => Err(wrong("give the key's name on its first line and the secret on its second")),
     }
 }
+
+#[cfg(test)]
+#[path = "remote_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod record;
+pub mod records;
 pub mod tenants;
 pub mod view;
 
@@ -81,6 +82,8 @@ pub fn router(app: App) -> Router {
         .route("/bundle", get(tenants::bundle))
         .route("/attachments", get(attachments::list).post(attachments::upload))
         .route("/attachments/{digest}", get(attachments::read))
+        .route("/records", get(records::list).post(records::add))
+        .route("/records/{record}/confirmations", post(records::confirm))
         .route("/application", post(acts::resubmit))
         .route("/review", post(acts::review))
         .route("/configuration/retry", post(acts::retry))
@@ -107,6 +110,8 @@ pub fn router(app: App) -> Router {
             get(attachments::list_platform).post(attachments::upload_platform),
         )
         .route("/v1/platform/attachments/{digest}", get(attachments::read_platform))
+        .route("/v1/platform/records", get(records::list_platform).post(records::add_platform))
+        .route("/v1/platform/records/{record}/confirmations", post(records::confirm_platform))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))

@@ -10,7 +10,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, attachments, form, platform, problem, record, tenants, view};
+use super::{acts, attachments, form, platform, problem, record, records, tenants, view};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -29,6 +29,8 @@ use super::{acts, attachments, form, platform, problem, record, tenants, view};
         platform::checkpoint, platform::tile, document,
         attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
         attachments::list_platform, attachments::read_platform,
+        records::add, records::list, records::confirm, records::add_platform,
+        records::list_platform, records::confirm_platform,
         tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
         tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,

@@ -70,6 +70,9 @@ const FILING: Who = Who::Roles(&[
 ]);
 const FILING_PLATFORM: Who =
     Who::Roles(&[Role::Reviewer, Role::Operator, Role::Security, Role::Administrator]);
+const RECORDING: Who =
+    Who::Roles(&[Role::Customer, Role::Reviewer, Role::Operator, Role::Security]);
+const RECORDING_PLATFORM: Who = Who::Roles(&[Role::Operator, Role::Security]);
 const ALL: Who = Who::Roles(&[
     Role::Customer,
     Role::Reviewer,
@@ -104,6 +107,12 @@ pub const TABLE: &[Rule] = &[
     get("/v1/tenants/{id}/attachments", ALL),
     post("/v1/tenants/{id}/attachments", FILING),
     get("/v1/tenants/{id}/attachments/{digest}", ALL),
+    get("/v1/tenants/{id}/records", ALL),
+    post("/v1/tenants/{id}/records", RECORDING),
+    post("/v1/tenants/{id}/records/{record}/confirmations", FILING_PLATFORM),
+    get("/v1/platform/records", PROVIDER),
+    post("/v1/platform/records", RECORDING_PLATFORM),
+    post("/v1/platform/records/{record}/confirmations", FILING_PLATFORM),
     get("/v1/platform/attachments", PROVIDER),
     post("/v1/platform/attachments", FILING_PLATFORM),
     get("/v1/platform/attachments/{digest}", PROVIDER),

@@ -122,7 +122,9 @@ impl From<refusal::Refusal> for Problem {
             | Code::InvalidInput
             | Code::UnknownImage
             | Code::StopDayTooEarly
-            | Code::UnknownAttachment => StatusCode::UNPROCESSABLE_ENTITY,
+            | Code::UnknownAttachment
+            | Code::DocumentMissing
+            | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::WrongPhase
@@ -130,6 +132,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NoCapacity
             | Code::NoNetwork
             | Code::NotMigrated
+            | Code::AlreadyDecided
+            | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice => StatusCode::CONFLICT,

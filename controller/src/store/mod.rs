@@ -11,6 +11,7 @@ mod journal;
 mod notices;
 mod orders;
 pub mod record;
+mod records;
 mod tenants;
 
 use std::{path::Path, time::Duration};
@@ -22,7 +23,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::{attachments::*, hosts::*, journal::*, notices::*, orders::*, tenants::*};
+pub use self::{
+    attachments::*, hosts::*, journal::*, notices::*, orders::*, records::*, tenants::*,
+};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -30,10 +33,11 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 3] = [
+const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
+    (7, include_str!("../../migrations/0007_records.sql")),
 ];
 
 /// The database.

@@ -31,7 +31,7 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
         Event::OrderReported { .. } => phase.holds_resources(),
-        Event::NoticeDelivered { .. } | Event::Tick => true,
+        Event::NoticeDelivered { .. } | Event::RecordCounts { .. } | Event::Tick => true,
     }
 }
 
@@ -51,9 +51,10 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         }
         Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
-        Event::OrderReported { .. } | Event::NoticeDelivered { .. } | Event::Tick => {
-            &[Role::Controller]
-        }
+        Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
+        | Event::Tick => &[Role::Controller],
     }
 }
 
@@ -133,6 +134,7 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             | Event::ConfirmOffboarding { .. }
             | Event::OrderReported { .. }
             | Event::NoticeDelivered { .. }
+            | Event::RecordCounts { .. }
             | Event::Tick => Ok(()),
         },
         Role::Auditor | Role::Administrator | Role::Controller => Ok(()),
@@ -160,7 +162,11 @@ pub fn customer_of(customer: &str, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
+/// Checks that the actor never acted for the tenant's customer.
+///
+/// # Errors
+/// `separation-of-duties`.
+pub fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
     if tenant.applicants.contains(&actor.name) || actor.customer.is_some() {
         return Err(Refusal::new(
             Code::SeparationOfDuties,

@@ -4,13 +4,14 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
-    id::{HostId, InstanceId, NoticeId, OrderId},
+    id::{HostId, InstanceId, NoticeId, OrderId, RecordId},
     time::Timestamp,
     wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
 use crate::core::{
     notice::{Grade, Notice},
+    record::Kind,
     tenant::{Application, Tenant},
 };
 
@@ -167,8 +168,26 @@ pub enum Event {
         /// When; real clock.
         at: Timestamp,
     },
+    /// A record of the tenant counts.
+    RecordCounts {
+        /// What of it matters to the lifecycle.
+        fact: RecordFact,
+    },
     /// Time has passed.
     Tick,
+}
+
+/// What of a record matters to the lifecycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFact {
+    /// Which record.
+    pub record: RecordId,
+    /// Of which kind.
+    pub kind: Kind,
+    /// When it took effect; legal time.
+    pub effective_at: Timestamp,
+    /// How many findings it has, if it is a check.
+    pub findings: usize,
 }
 
 impl Event {
@@ -192,6 +211,7 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::RecordCounts { .. } => "record-counts",
             Self::Tick => "tick",
         }
     }
@@ -221,6 +241,7 @@ impl Event {
             | Self::ApproveWipe
             | Self::OrderReported { .. }
             | Self::NoticeDelivered { .. }
+            | Self::RecordCounts { .. }
             | Self::Tick => Vec::new(),
         }
     }

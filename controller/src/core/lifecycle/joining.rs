@@ -10,6 +10,7 @@ use tenure_protocol::{
 use super::{
     Context,
     event::{Actor, Decision, Document, ReportsDecision, Transition},
+    paperwork,
     step::Step,
 };
 use crate::core::{
@@ -22,7 +23,8 @@ use crate::core::{
     placement,
     refusal::{Code, Refusal},
     tenant::{
-        Application, Isolation, Opinion, OrderFate, OrderKind, Phase, Reports, Tenant, Trial,
+        Application, Isolation, Opinion, OrderFate, OrderKind, Papers, Phase, Reports, Tenant,
+        Trial,
     },
 };
 
@@ -65,6 +67,7 @@ pub(super) fn submit_first(
         handover: Vec::new(),
         trial: None,
         reports: None,
+        papers: Papers::default(),
         offboarding: None,
         cuts: Vec::new(),
         wipe: None,
@@ -111,6 +114,7 @@ pub(super) fn review(
     };
     if decision == Decision::Approve {
         step.owe(ObligationId::O4, O4_CONFIGURE, false);
+        paperwork::approved(step);
         step.order_all(OrderKind::Configure);
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::{
     event::Effect,
-    leaving,
+    leaving, paperwork,
     step::{REMINDER_MS, Step},
 };
 use crate::core::{
@@ -21,6 +21,7 @@ pub(super) fn tick(step: &mut Step<'_>) {
     declare_breaches(step);
     order_again(step);
     begin_stop(step);
+    paperwork::monthly(step);
     remind(step);
     close(step);
 }

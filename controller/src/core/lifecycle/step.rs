@@ -81,7 +81,7 @@ impl<'a> Step<'a> {
             Rule::Seconds(seconds) => {
                 Due::Instant { due_at: self.context.real_now.plus_ms(i64::from(seconds) * 1000) }
             }
-            Rule::None => Due::Never,
+            Rule::EachMonth | Rule::None => Due::Never,
         };
         self.owe_until(id, due, Counted { rule, policy, day_zero });
     }
@@ -212,6 +212,7 @@ impl<'a> Step<'a> {
             }
             Isolation::Connected | Isolation::Restoring { .. } => None,
         };
-        deadlines.chain(again).chain(stop).chain(reminder).min()
+        let check = super::paperwork::next_month(tenant).map(start_of_day);
+        deadlines.chain(again).chain(stop).chain(reminder).chain(check).min()
     }
 }

@@ -1,0 +1,114 @@
+//! Records and what others said to them: two tables, to which rows are only added.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use tenure_protocol::id::{RecordId, TenantId};
+
+use super::{Result, failed, from_json, to_i64, to_json};
+use crate::core::record::{Confirmation, Record};
+
+const TABLE: &str = "records";
+
+/// One record with its confirmations.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn record(conn: &mut SqliteConnection, id: RecordId) -> Result<Option<Record>> {
+    let row = sqlx::query("SELECT record FROM records WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("read a record"))?;
+    let Some(row) = row else { return Ok(None) };
+    let mut record = read(&row)?;
+    record.confirmations = confirmations(conn, id).await?;
+    Ok(Some(record))
+}
+
+/// All records about a tenant, or about the platform alone, oldest first, with their
+/// confirmations.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> Result<Vec<Record>> {
+    let rows = match tenant {
+        Some(tenant) => {
+            sqlx::query("SELECT record FROM records WHERE tenant = $1 ORDER BY seq")
+                .bind(tenant.to_string())
+                .fetch_all(&mut *conn)
+                .await
+        }
+        None => {
+            sqlx::query("SELECT record FROM records WHERE tenant IS NULL ORDER BY seq")
+                .fetch_all(&mut *conn)
+                .await
+        }
+    };
+    let mut records = Vec::new();
+    for row in rows.map_err(failed("list records"))? {
+        let mut record = read(&row)?;
+        record.confirmations = confirmations(conn, record.id).await?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Keeps a record, entered as journal row `seq`.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_record(conn: &mut SqliteConnection, seq: u64, new: &Record) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO records (id, seq, tenant, kind, sealed, record) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(new.id.to_string())
+    .bind(to_i64(seq))
+    .bind(new.tenant.map(|tenant| tenant.to_string()))
+    .bind(new.content.kind().as_str())
+    .bind(i64::from(new.sealed))
+    .bind(to_json(TABLE, new)?)
+    .execute(conn)
+    .await
+    .map_err(failed("keep a record"))?;
+    Ok(())
+}
+
+/// Keeps what somebody said to a record, entered as journal row `seq`.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_confirmation(
+    conn: &mut SqliteConnection,
+    seq: u64,
+    record: RecordId,
+    new: &Confirmation,
+) -> Result<()> {
+    sqlx::query("INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)")
+        .bind(record.to_string())
+        .bind(to_i64(seq))
+        .bind(to_json("confirmations", new)?)
+        .execute(conn)
+        .await
+        .map_err(failed("keep a confirmation"))?;
+    Ok(())
+}
+
+async fn confirmations(conn: &mut SqliteConnection, id: RecordId) -> Result<Vec<Confirmation>> {
+    let operation = "read confirmations";
+    let rows = sqlx::query("SELECT confirmation FROM confirmations WHERE record = $1 ORDER BY seq")
+        .bind(id.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    rows.iter()
+        .map(|row| {
+            let text: String = row.try_get("confirmation").map_err(failed(operation))?;
+            from_json("confirmations", &text)
+        })
+        .collect()
+}
+
+fn read(row: &SqliteRow) -> Result<Record> {
+    let text: String = row.try_get("record").map_err(failed("read a record"))?;
+    from_json(TABLE, &text)
+}
