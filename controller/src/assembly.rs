@@ -21,6 +21,7 @@ use crate::{
     core::{
         fleet::Image,
         lifecycle::{Actor, Role},
+        rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
     http::{self, App, Joining, Site},
@@ -63,6 +64,9 @@ pub enum StartError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The rules of this build.
+    #[error("the rules of this build")]
+    Rules(#[from] RulesError),
     /// The ledger.
     #[error("cannot open the ledger")]
     Ledger(#[from] LedgerError),
@@ -114,7 +118,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), clock).await?;
+    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init, name, Role::Administrator, None).await?;
@@ -132,11 +136,13 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
+    rules: Rules,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine = Engine::open(Parts { store, ledger, keys: state.keys, clock, images }).await?;
+    let engine =
+        Engine::open(Parts { store, ledger, keys: state.keys, clock, images, rules }).await?;
     Ok((engine, state.lock))
 }
 
@@ -148,6 +154,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
+        let rules = config.rules()?;
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -169,7 +176,7 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), clock.clone()).await?;
+        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -191,7 +198,7 @@ impl Controller {
             "the wake-up of deadlines"
         });
         let addresses = [&command, &enrolment].map(|port| port.local_addr().ok());
-        tracing::info!(%api, ?addresses, "the controller is up");
+        tracing::info!(%api, ?addresses, rules = engine.rules().edition(), "the controller is up");
         Ok(Self { engine, api, http, command, enrolment, stop, tasks, _lock: lock })
     }
 

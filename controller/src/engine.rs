@@ -37,6 +37,7 @@ use crate::{
         fleet::Image,
         lifecycle::{Actor, Event, Role},
         notice::Notice,
+        rules::Rules,
         tenant::{Phase, Tenant},
     },
     keys::Keys,
@@ -74,6 +75,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// The legal rules.
+    pub rules: Rules,
 }
 
 /// The engine. Clones share everything.
@@ -91,6 +94,7 @@ struct Inner {
     clock: Clock,
     images: Vec<Image>,
     calendar: Calendar,
+    rules: Rules,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
@@ -104,7 +108,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images } = parts;
+        let Parts { store, ledger, keys, clock, images, rules } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
@@ -134,6 +138,7 @@ impl Engine {
             clock,
             images,
             calendar,
+            rules,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
@@ -160,6 +165,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// The legal rules.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     /// The key that the ledger's checkpoints are checked with.

@@ -26,6 +26,7 @@ use tenure_controller::{
         fleet::Image,
         lifecycle::{Actor, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        rules::Rules,
         tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
     },
     engine::{Engine, Parts},
@@ -87,7 +88,14 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
-        let parts = Parts { store, ledger, keys, clock: Clock::staged(), images: vec![image] };
+        let parts = Parts {
+            store,
+            ledger,
+            keys,
+            clock: Clock::staged(),
+            images: vec![image],
+            rules: Rules::shipped()?,
+        };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members: BTreeMap::new(), dir })
     }
@@ -109,7 +117,8 @@ impl Fleet {
         };
         let clock = Clock::staged();
         clock.set_legal(now);
-        let parts = Parts { store, ledger, keys, clock, images: Vec::new() };
+        let parts =
+            Parts { store, ledger, keys, clock, images: Vec::new(), rules: Rules::shipped()? };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, dir })
     }

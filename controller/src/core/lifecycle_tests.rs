@@ -21,6 +21,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 
 struct World {
     calendar: Calendar,
+    rules: Rules,
     fleet: Fleet,
     now: Timestamp,
     turn: u8,
@@ -48,7 +49,8 @@ impl World {
         let fleet =
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
-        Self { calendar, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let rules = Rules::shipped().expect("rules");
+        Self { calendar, rules, fleet, now: START.parse().expect("an instant"), turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -58,6 +60,7 @@ impl World {
             real_now: self.now,
             seed: [self.turn; 32],
             calendar: &self.calendar,
+            rules: &self.rules,
             fleet: &self.fleet,
         }
     }

@@ -169,6 +169,7 @@ impl Engine {
             real_now,
             seed: fresh_seed()?,
             calendar: &self.inner.calendar,
+            rules: &self.inner.rules,
             fleet,
         })
     }
