@@ -31,6 +31,7 @@ use tokio::sync::watch;
 pub use self::{error::EngineError, hosts::JoinGrant};
 pub use crate::store::record;
 use crate::{
+    chance::Chance,
     clock::Clock,
     core::{
         calendar::Calendar,
@@ -72,6 +73,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Both clocks.
     pub clock: Clock,
+    /// Where ids, nonces, salts and secrets come from.
+    pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
 }
@@ -89,6 +92,7 @@ struct Inner {
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
+    chance: Chance,
     images: Vec<Image>,
     calendar: Calendar,
     person_salt: String,
@@ -104,14 +108,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images } = parts;
+        let Parts { store, ledger, keys, clock, chance, images } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
             None => {
-                let salt = Digest(act::fresh_seed()?).to_string();
+                let salt = Digest(chance.draw()?).to_string();
                 store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
                 salt
             }
@@ -132,6 +136,7 @@ impl Engine {
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
+            chance,
             images,
             calendar,
             person_salt,

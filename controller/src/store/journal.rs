@@ -16,7 +16,7 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, StoreError, failed, from_json, parse,
+    Result, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
     sql::{self, query},
     to_i64, to_json, to_u64,
@@ -44,6 +44,8 @@ pub struct NewEntry<'a> {
     pub phase: Phase,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
+    /// Fresh for each row.
+    pub salt: [u8; 32],
 }
 
 /// An envelope to be kept.
@@ -89,10 +91,8 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
         None => (1, None),
     };
-    let mut salt = [0_u8; 32];
-    getrandom::fill(&mut salt).map_err(StoreError::Random)?;
     let chained = serde_json::json!({
-        "salt": hex::encode(salt),
+        "salt": hex::encode(new.salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
@@ -131,7 +131,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         .bind(to_json(TABLE, &record)?)
         .bind(digest.to_string())
         .bind(entry.to_bytes())
-        .bind(salt.as_slice())
+        .bind(new.salt.as_slice())
         .execute(conn)
         .await
         .map_err(failed(operation))?;

@@ -72,9 +72,6 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random(#[source] getrandom::Error),
     /// A row does not read back.
     #[error("a row of {table} cannot be read: {reason}")]
     Row {
