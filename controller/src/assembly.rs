@@ -16,6 +16,7 @@ use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
+    chance::Chance,
     clock::Clock,
     config::{Config, ConfigError},
     core::{
@@ -141,8 +142,16 @@ async fn engine(
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine =
-        Engine::open(Parts { store, ledger, keys: state.keys, clock, images, rules }).await?;
+    let engine = Engine::open(Parts {
+        store,
+        ledger,
+        keys: state.keys,
+        clock,
+        chance: Chance::default(),
+        images,
+        rules,
+    })
+    .await?;
     Ok((engine, state.lock))
 }
 

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 pub use self::{error::EngineError, hosts::JoinGrant};
 pub use crate::store::record;
 use crate::{
+    chance::Chance,
     clock::Clock,
     core::{
         calendar::Calendar,
@@ -73,6 +74,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Both clocks.
     pub clock: Clock,
+    /// Where ids, nonces, salts and secrets come from.
+    pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
     /// The legal rules.
@@ -92,6 +95,7 @@ struct Inner {
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
+    chance: Chance,
     images: Vec<Image>,
     calendar: Calendar,
     rules: Rules,
@@ -108,14 +112,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images, rules } = parts;
+        let Parts { store, ledger, keys, clock, chance, images, rules } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
             None => {
-                let salt = Digest(act::fresh_seed()?).to_string();
+                let salt = Digest(chance.draw()?).to_string();
                 store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
                 salt
             }
@@ -136,6 +140,7 @@ impl Engine {
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
+            chance,
             images,
             calendar,
             rules,

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use tenure_agent::{
-    clock,
+    clock::{self, Clock},
     config::{self, HostdConfig},
     engine::{Engine, EngineFailure, Identity, Parts},
     host::{observe, preflight, real::RealHost},
@@ -95,6 +95,7 @@ fn run(config: &HostdConfig) -> Result<()> {
         cut_journal,
         work_journal,
         identity: Arc::clone(&identity),
+        clock: Clock::default(),
     };
     let engine = Engine::start_after(parts, || preflight::machines(config))?;
     let accelerator = host.accelerator()?;

@@ -134,7 +134,7 @@ impl CutLane {
         interval: CommitInterval,
         read_back: Option<bool>,
     ) -> OrderState {
-        let origin = self.identity.origin(order, record.digest);
+        let origin = self.identity.origin(order, record.digest, self.desk.clock().quality());
         let statement = attest::network_cut(origin, &cut, direction, interval, read_back);
         let envelopes = match self.identity.key.seal(&statement) {
             Ok(envelope) => vec![envelope],

@@ -77,12 +77,12 @@ impl Bench {
         let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
         let host: Arc<dyn Host> = self.host.clone();
         let mut cut = CutLane {
-            desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence)),
+            desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence), Clock::default()),
             host: Arc::clone(&host),
             identity: Arc::clone(&self.identity),
         };
         cut.begin()?;
-        let desk = Desk::new(work, Lane::Work, sequence);
+        let desk = Desk::new(work, Lane::Work, sequence, Clock::default());
         let work = WorkLane::new(desk, host, Arc::clone(&self.identity));
         work.converge()?;
         cut.take(Input::Connected(outlet.clone()))?;
@@ -95,7 +95,7 @@ impl Bench {
     }
 
     fn signed(&self, id: u128, n: u128, generation: u64, action: Action) -> SignedOrder {
-        let order = sample::order(id, n, generation, clock::now(), action);
+        let order = sample::order(id, n, generation, Clock::default().now(), action);
         SignedOrder::sign(&order, &self.order_key).expect("signed")
     }
 
@@ -125,7 +125,7 @@ impl Bench {
             tenant_seq: 1,
             prev_tenant_event: None,
             kind: Kind::WipeIntent.name().to_owned(),
-            at: clock::now(),
+            at: Clock::default().now(),
             actor_keyid: Digest::of(b"host"),
             object_digest,
         }
@@ -211,7 +211,7 @@ fn a_tenant_is_configured_once_however_often_it_is_ordered() {
 fn an_order_that_the_pinned_key_did_not_sign_does_nothing() {
     let bench = Bench::new();
     let mut lanes = bench.sound();
-    let order = sample::order(1, 1, 1, clock::now(), Action::Cut(sample::cut(1)));
+    let order = sample::order(1, 1, 1, Clock::default().now(), Action::Cut(sample::cut(1)));
     let forged = SignedOrder::sign(&order, &SigningKey::from_bytes(&[9; 32])).expect("signed");
     lanes.cut.take(Input::Order(forged.clone())).expect("passed over");
     lanes.work.take(Input::Order(forged)).expect("passed over");
@@ -389,6 +389,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
         cut_journal: bench.journal("cut.redb"),
         work_journal: bench.journal("work.redb"),
         identity: Arc::clone(&bench.identity),
+        clock: Clock::default(),
     })
     .expect("started");
     let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);

@@ -48,14 +48,6 @@ struct Wakes {
     exit: bool,
 }
 
-/// 32 random bytes.
-pub(super) fn fresh_seed() -> Result<[u8; 32], EngineError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| EngineError::Invalid(format!("no random bytes: {error}")))?;
-    Ok(seed)
-}
-
 impl Engine {
     /// Takes an application in.
     ///
@@ -167,7 +159,7 @@ impl Engine {
         Ok(Context {
             now: self.inner.clock.legal(real_now),
             real_now,
-            seed: fresh_seed()?,
+            seed: self.inner.chance.draw()?,
             calendar: &self.inner.calendar,
             rules: &self.inner.rules,
             fleet,
@@ -234,6 +226,7 @@ impl Engine {
             body: body(event),
             phase: transition.tenant.phase,
             object: transition.object,
+            salt: self.inner.chance.draw()?,
         };
         store::append_journal(tx, entry).await?;
         let mut wakes = Wakes::default();
@@ -334,6 +327,7 @@ impl Engine {
                 body: serde_json::json!({"host": new.host, "order": new.order}),
                 phase: tenant.phase,
                 object: Some(digest),
+                salt: self.inner.chance.draw()?,
             };
             let seq = store::append_journal(tx, entry).await?;
             store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;

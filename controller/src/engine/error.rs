@@ -29,4 +29,7 @@ pub enum EngineError {
     /// The ledger failed.
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    /// The system gave no random bytes; nothing changed.
+    #[error("the system gave no random bytes")]
+    Chance(#[from] getrandom::Error),
 }

@@ -85,7 +85,7 @@ impl From<EngineError> for Problem {
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
-            EngineError::Store(_) | EngineError::Ledger(_) => {
+            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Chance(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
