@@ -13,7 +13,7 @@ use tenure_agent::{
     clock::{self, Clock},
     config::{self, HostdConfig},
     engine::{Engine, EngineFailure, Identity, Parts},
-    host::{observe, preflight, real::RealHost},
+    host::{nft, observe, preflight, real::RealHost},
     join,
     journal::Journal,
     sign::HostKey,
@@ -68,6 +68,9 @@ fn start() -> Result<()> {
         Some(Command::Check) => {
             preflight::check(&config)?;
             println!("this host fits");
+            if let Err(error) = nft::probe_seal() {
+                println!("but cuts have no second stage on it: {:#}", anyhow::Error::from(error));
+            }
             Ok(())
         }
         None => run(&config),

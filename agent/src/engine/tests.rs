@@ -9,7 +9,7 @@ use tenure_protocol::{
         key::PublicKey,
         merkle,
         note::Checkpoint,
-        predicate::{Kind, Predicate, WipeResult},
+        predicate::{Kind, NetworkCut, Predicate, WipeResult},
     },
     wire::v1::{Action, OrderState, Outcome, Power},
 };
@@ -376,6 +376,55 @@ fn cuts_are_asserted_at_start_and_on_every_tick_and_end_with_a_restore_alone() {
     lanes.cut.take(Input::Order(late)).expect("taken");
     assert!(bench.host.state().cut.is_empty());
     assert_eq!(code(&lanes.reports()), "stale-generation");
+}
+
+#[test]
+fn a_cut_whose_taps_cannot_be_sealed_is_done_and_its_statement_says_so() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let mut lanes = bench.sound();
+    lanes.reports();
+    let key = PublicKey::from(bench.identity.key.public());
+    let told = |lanes: &mut Lanes, n, generation, action| {
+        lanes.cut.take(Input::Order(bench.signed(n, 1, generation, action))).expect("taken");
+        let reports = lanes.reports();
+        let Some(OrderState::Done { envelopes, .. }) = reports.last().map(|last| &last.state)
+        else {
+            panic!("not done: {reports:?}")
+        };
+        let statement = dsse::open_statement(&envelopes[0], &key).expect("signed");
+        let Predicate::NetworkCut(cut) = statement.predicate() else { panic!("another kind") };
+        cut.clone()
+    };
+    let sealed = |cut: &NetworkCut| {
+        cut.measured.seal.as_ref().map(|seal| (seal.taps, seal.sealed_read_back))
+    };
+    for failing in ["no-seal", "packet-filter"] {
+        bench.host.fail("seal", failing);
+        let generation = if failing == "no-seal" { 1 } else { 3 };
+        let id = u128::from(generation) + 9;
+        let cut = told(&mut lanes, id, generation, Action::Cut(sample::cut(1)));
+        assert!(cut.in_force(), "the first stage stands");
+        assert_eq!(sealed(&cut), None);
+        let unmeasured = &cut.not_measured;
+        assert!(unmeasured.iter().any(|one| one.what.contains("second stage")), "{unmeasured:?}");
+        bench.host.heal("seal");
+        bench.host.tamper(|there| there.cut.clear());
+        lanes.cut.take(Input::Tick).expect("taken");
+        let log = bench.host.log();
+        let mark = sample::cut(1).mark;
+        let last: Vec<&Step> = log.iter().rev().take(3).collect();
+        assert_eq!(last, [&Step::Seal { mark }, &Step::Cut { mark }, &Step::Guard], "on a tick");
+        let restore = Action::Restore(sample::cut(1));
+        let restored = told(&mut lanes, id + 1, generation + 1, restore);
+        assert_eq!(sealed(&restored).map(|(_, sealed)| sealed), Some(0));
+    }
+    let cut = told(&mut lanes, 20, 9, Action::Cut(sample::cut(1)));
+    let (taps, read_back) = sealed(&cut).expect("measured");
+    assert!(taps > 0 && taps == read_back && cut.in_force());
+    assert!(cut.not_measured.iter().all(|one| !one.what.contains("second stage")));
 }
 
 #[test]

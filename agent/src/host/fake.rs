@@ -14,11 +14,12 @@ use tenure_protocol::{
         key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
         media_wipe::{ExtentList, FileSystem, FileSystemKind, Layer, LayerKind},
         memory_wipe::{MemoryFileSystem, Residue, ResiduePlace, ResidueState},
+        network_cut::SealMeasured,
         wipe::{Pass, Pattern, ReadBack, ReadLayer, ReadMode, Writers},
     },
     id::InstanceId,
     time::Timestamp,
-    wire::v1::{CommitInterval, Power},
+    wire::v1::{CommitInterval, Mark, Power},
 };
 
 use crate::{
@@ -156,6 +157,7 @@ impl Inner {
                 there.cut.remove(mark);
                 return isolated(false, now);
             }
+            Step::Seal { mark } => return sealed(there, *mark, now),
             Step::Guard => {}
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
@@ -215,6 +217,13 @@ impl Inner {
 fn isolated(cut: bool, now: Timestamp) -> Performed {
     let interval = CommitInterval { earliest: now, latest: now, took_ns: 1 };
     Performed::Isolated { interval, read_back: Some(cut) }
+}
+
+fn sealed(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
+    let taps = there.enlisted.values().filter(|of| **of == mark).count();
+    let taps = u32::try_from(taps).unwrap_or(u32::MAX);
+    let sealed_read_back = if there.cut.contains(&mark) { taps } else { 0 };
+    Performed::Sealed(SealMeasured { at: now, taps, sealed_read_back })
 }
 
 const fn span(now: Timestamp) -> Span {
