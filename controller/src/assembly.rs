@@ -16,12 +16,14 @@ use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
+    chance::Chance,
     clock::Clock,
     config::{Attachments, Config, ConfigError},
     core::{
         fleet::Image,
         form::{FormError, Forms},
         lifecycle::{Actor, Role},
+        rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
     files::{Files, FilesError},
@@ -67,6 +69,9 @@ pub enum StartError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The rules of this build.
+    #[error("the rules of this build")]
+    Rules(#[from] RulesError),
     /// The ledger.
     #[error("cannot open the ledger")]
     Ledger(#[from] LedgerError),
@@ -124,7 +129,8 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), None, Forms::new(None)?, clock).await?;
+    let (rules, forms) = (Rules::shipped()?, Forms::new(None)?);
+    let (engine, _lock) = engine(state, Vec::new(), None, (rules, forms), clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init, name, Role::Administrator, None).await?;
@@ -143,7 +149,7 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     attachments: Option<&Attachments>,
-    forms: Forms,
+    (rules, forms): (Rules, Forms),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
@@ -162,8 +168,18 @@ async fn engine(
             files
         }
     };
-    let parts = Parts { store, ledger, files, keys: state.keys, clock, images, forms };
-    let engine = Engine::open(parts).await?;
+    let engine = Engine::open(Parts {
+        store,
+        ledger,
+        files,
+        keys: state.keys,
+        clock,
+        chance: Chance::default(),
+        images,
+        rules,
+        forms,
+    })
+    .await?;
     Ok((engine, state.lock))
 }
 
@@ -175,6 +191,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
+        let rules = config.rules()?;
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -196,9 +213,10 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (attachments, forms) = (config.attachments.as_ref(), config.application.forms()?);
+        let (attachments, texts) =
+            (config.attachments.as_ref(), (rules, config.application.forms()?));
         let (engine, lock) =
-            engine(state, config.images.clone(), attachments, forms, clock.clone()).await?;
+            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -220,7 +238,7 @@ impl Controller {
             "the wake-up of deadlines"
         });
         let addresses = [&command, &enrolment].map(|port| port.local_addr().ok());
-        tracing::info!(%api, ?addresses, "the controller is up");
+        tracing::info!(%api, ?addresses, rules = engine.rules().edition(), "the controller is up");
         Ok(Self { engine, api, http, command, enrolment, stop, tasks, _lock: lock })
     }
 

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 pub use self::{attachments::Filed, error::EngineError, hosts::JoinGrant};
 use crate::{
+    chance::Chance,
     clock::Clock,
     core::{
         calendar::Calendar,
@@ -39,6 +40,7 @@ use crate::{
         form::Forms,
         lifecycle::{Actor, Event, Role},
         notice::Notice,
+        rules::Rules,
         tenant::{Phase, Tenant},
     },
     files::Files,
@@ -81,10 +83,14 @@ pub struct Parts {
     pub keys: Keys,
     /// Both clocks.
     pub clock: Clock,
+    /// Where ids, nonces, salts and secrets come from.
+    pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
     /// The application forms.
     pub forms: Forms,
+    /// The legal rules.
+    pub rules: Rules,
 }
 
 /// The engine. Clones share everything.
@@ -101,9 +107,11 @@ struct Inner {
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
+    chance: Chance,
     images: Vec<Image>,
     forms: Forms,
     calendar: Calendar,
+    rules: Rules,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
@@ -117,14 +125,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, files, keys, clock, images, forms } = parts;
+        let Parts { store, ledger, files, keys, clock, chance, images, rules, forms } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
             None => {
-                let salt = Digest(act::fresh_seed()?).to_string();
+                let salt = Digest(chance.draw()?).to_string();
                 store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
                 salt
             }
@@ -146,9 +154,11 @@ impl Engine {
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
+            chance,
             images,
             forms,
             calendar,
+            rules,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
@@ -181,6 +191,12 @@ impl Engine {
     #[must_use]
     pub fn forms(&self) -> &Forms {
         &self.inner.forms
+    }
+
+    /// The legal rules.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     /// The key that the ledger's checkpoints are checked with.

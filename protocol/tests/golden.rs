@@ -23,7 +23,7 @@ use tenure_protocol::{
         predicate::{
             Configuration, NetworkCut, Notification, Predicate, Wipe,
             configuration::{ConfigurationMeasured, InstanceMeasured},
-            network_cut::{Direction, NetworkCutMeasured},
+            network_cut::{Direction, NetworkCutMeasured, SealMeasured},
             notification::{NoticeOutcome, NoticeTry},
         },
         statement::Statement,
@@ -286,9 +286,36 @@ fn network_cut(direction: Direction, cut: bool) -> Predicate {
         latest: at(2),
         took_ns: 123_456,
         cut_read_back: Some(cut),
+        seal: None,
     };
     let id = CutId::from_uuid(uuid(9));
     Predicate::NetworkCut(NetworkCut::new(origin(), id, direction, measured, Vec::new()))
+}
+
+fn sealed(direction: Direction, cut: bool, seal: Option<(u32, u32)>) -> NetworkCut {
+    let Predicate::NetworkCut(mut one) = network_cut(direction, cut) else { unreachable!() };
+    let seal =
+        seal.map(|(taps, sealed)| SealMeasured { at: at(3), taps, sealed_read_back: sealed });
+    one.measured.seal = seal;
+    let NetworkCut { origin, cut, measured, not_measured, .. } = one;
+    NetworkCut::new(origin, cut, direction, measured, not_measured)
+}
+
+#[test]
+fn a_cut_is_in_force_by_its_first_stage_and_ended_when_neither_is_left() {
+    let in_force = |direction, cut, seal| sealed(direction, cut, seal).in_force();
+    for (direction, cut, seal, expected) in [
+        (Direction::Cut, true, Some((2, 2)), true),
+        (Direction::Cut, true, Some((2, 1)), true),
+        (Direction::Cut, true, None, true),
+        (Direction::Cut, true, Some((2, 3)), false),
+        (Direction::Cut, false, Some((2, 2)), false),
+        (Direction::Restore, false, Some((2, 0)), true),
+        (Direction::Restore, false, None, true),
+        (Direction::Restore, false, Some((2, 1)), false),
+    ] {
+        assert_eq!(in_force(direction, cut, seal), expected, "{direction:?} {cut} {seal:?}");
+    }
 }
 
 #[test]
@@ -333,6 +360,7 @@ fn statements_keep_their_bytes() {
         ("key-erasure", Predicate::KeyErasure(erasure)),
         ("network-cut", network_cut(Direction::Cut, true)),
         ("network-restore", network_cut(Direction::Restore, false)),
+        ("network-cut-sealed", Predicate::NetworkCut(sealed(Direction::Cut, true, Some((2, 2))))),
         ("notification", Predicate::Notification(notification)),
         ("configuration", Predicate::Configuration(configuration)),
     ] {

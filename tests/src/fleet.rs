@@ -1,6 +1,6 @@
 //! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
 //! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
-//! link, legal time is set by the story, and nothing sleeps.
+//! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing sleeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,12 +18,15 @@ use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
+    clock::Clock as AgentClock,
+    core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
     host::fake::FakeHost,
     journal::Journal,
     sign::HostKey,
 };
 use tenure_controller::{
+    chance::Chance,
     clock::Clock,
     core::{
         attachment::Label,
@@ -31,6 +34,7 @@ use tenure_controller::{
         form::Forms,
         lifecycle::{Actor, Document, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        rules::Rules,
         tenant::{Application, Contact, Designated, InstanceRequest, Secret, System, Webhook},
     },
     engine::{Engine, Filed, Parts},
@@ -43,10 +47,14 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
+    time::Timestamp,
     wire::v1::{Hello, HostFacts, Lane, Report},
 };
 
-/// How long a fake host may take for an answer; reaching it is a failure.
+/// When a fleet starts, if no story says otherwise.
+const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
+
+/// How long a fake host may take for an answer, really; reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One host with its agent.
@@ -70,6 +78,10 @@ pub struct Fleet {
     pub controller: Engine,
     /// The hosts, by name.
     pub members: BTreeMap<String, Member>,
+    /// All agents' clock; the controller's goes with it.
+    time: AgentClock,
+    /// The same draws in every run, so that a story replays with the same ids and digests.
+    chance: Chance,
     dir: TempDir,
 }
 
@@ -94,11 +106,22 @@ impl Fleet {
             cmdline: "console=ttyS0".to_owned(),
         };
         let files = Files::local(&dir.path().join("attachments"))?;
-        let (clock, images) = (Clock::staged(), vec![image]);
-        let forms = Forms::new(None)?;
-        let parts = Parts { store, ledger, files, keys, clock, images, forms };
+        let clock = Clock::simulated(START);
+        let chance = Chance::replayed();
+        let parts = Parts {
+            store,
+            ledger,
+            files,
+            keys,
+            clock,
+            chance: chance.clone(),
+            images: vec![image],
+            rules: Rules::shipped()?,
+            forms: Forms::new(None)?,
+        };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members: BTreeMap::new(), dir })
+        let time = AgentClock::simulated(START);
+        Ok(Self { controller, members: BTreeMap::new(), time, chance, dir })
     }
 
     /// Stops the controller as a crash would, and starts it on the same files.
@@ -106,8 +129,7 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be read.
     pub async fn restart_controller(self) -> anyhow::Result<Self> {
-        let Self { controller, members, dir } = self;
-        let now = controller.clock().legal(controller.clock().now());
+        let Self { controller, members, time, chance, dir } = self;
         drop(controller);
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -116,13 +138,31 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
-        let clock = Clock::staged();
-        clock.set_legal(now);
         let files = Files::local(&dir.path().join("attachments"))?;
-        let (images, forms) = (Vec::new(), Forms::new(None)?);
-        let parts = Parts { store, ledger, files, keys, clock, images, forms };
+        let clock = Clock::simulated(time.now());
+        let parts = Parts {
+            store,
+            ledger,
+            files,
+            keys,
+            clock,
+            chance: chance.clone(),
+            images: Vec::new(),
+            rules: Rules::shipped()?,
+            forms: Forms::new(None)?,
+        };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members, dir })
+        Ok(Self { controller, members, time, chance, dir })
+    }
+
+    /// Makes it so late, for the controller and for every agent.
+    ///
+    /// # Errors
+    /// If what falls due with it fails.
+    pub async fn set_time(&self, at: Timestamp) -> anyhow::Result<()> {
+        self.time.set(at);
+        self.controller.clock().set(at);
+        Ok(self.controller.tick().await?)
     }
 
     /// Takes a host in, as enrolment does, and starts its agent.
@@ -147,12 +187,13 @@ impl Fleet {
                 kernel: "6".to_owned(),
             },
         };
-        let host = Arc::new(FakeHost::default());
+        let host = Arc::new(FakeHost::at(self.time.clone()));
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             identity: Arc::new(identity),
+            clock: self.time.clone(),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;
@@ -234,6 +275,28 @@ impl Fleet {
         let filed = self.controller.attach(actor, owner, label, None, stream).await?;
         let (Filed::New(known) | Filed::Before(known)) = filed;
         Ok(Document { title: name.to_owned(), sha256: known.sha256 })
+    }
+
+    /// All that became of a tenant: its journal, orders and notices, a line each, with their times.
+    ///
+    /// # Errors
+    /// If the database does not read.
+    pub async fn events(&self, tenant: TenantId) -> anyhow::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for row in self.controller.journal(tenant).await? {
+            lines.push(serde_json::to_string(&row)?);
+        }
+        for order in self.controller.orders(tenant).await? {
+            lines.push(serde_json::to_string(&order)?);
+        }
+        for notice in self.controller.notices(tenant).await? {
+            lines.push(serde_json::to_string(&notice)?);
+        }
+        for (name, member) in &self.members {
+            let steps: Vec<_> = member.host.log().iter().map(Step::name).collect();
+            lines.push(format!("{name}: {}", steps.join(", ")));
+        }
+        Ok(lines)
     }
 
     /// What a security team is given to verify with.

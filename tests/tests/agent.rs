@@ -88,6 +88,7 @@ fn base(token: &str, allowed: u32) -> Base {
         cut_journal: journal("cut.redb"),
         work_journal: journal("work.redb"),
         identity: Arc::clone(&identity),
+        clock: clock::Clock::default(),
     })
     .expect("started");
     let gib = 1 << 30;

@@ -119,7 +119,7 @@ impl Host {
         let opened = self.netns.within(|| {
             let bridge = bridge_name(MARK);
             ensure_bridge(&bridge).expect("bridge");
-            ensure_tap(&tap_name(instance()), &bridge).expect("tap")
+            ensure_tap(&tap_name(instance()), &bridge, || ()).expect("tap")
         });
         let gateway = format!("{}/24", Ipv4Addr::from(NETWORK.gateway));
         let bridge = bridge_name(MARK);

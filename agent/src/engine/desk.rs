@@ -13,7 +13,7 @@ use tenure_protocol::{
 
 use super::{EngineFailure, Identity, Outlet, Sequence};
 use crate::{
-    clock,
+    clock::Clock,
     core::{
         accept::{self, Admission, Refusal, Standing},
         record::{Change, OrderRecord, OrderStage, Records, WipeStage},
@@ -39,11 +39,21 @@ pub(super) struct Desk {
     lane: Lane,
     sequence: Arc<Sequence>,
     outlet: Option<Outlet>,
+    clock: Clock,
 }
 
 impl Desk {
-    pub(super) const fn new(journal: Journal, lane: Lane, sequence: Arc<Sequence>) -> Self {
-        Self { journal, lane, sequence, outlet: None }
+    pub(super) const fn new(
+        journal: Journal,
+        lane: Lane,
+        sequence: Arc<Sequence>,
+        clock: Clock,
+    ) -> Self {
+        Self { journal, lane, sequence, outlet: None, clock }
+    }
+
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) const fn records(&self) -> &Records {
@@ -56,7 +66,7 @@ impl Desk {
 
     /// A new report, numbered.
     pub(super) fn report(&self, order: OrderId, state: OrderState) -> Report {
-        Report { order, sequence: self.sequence.next(), at: clock::now(), state }
+        Report { order, sequence: self.sequence.next(), at: self.clock.now(), state }
     }
 
     /// Says something that may be lost.
@@ -100,7 +110,7 @@ impl Desk {
             return Ok(None);
         }
         let digest = signed.digest();
-        let now = clock::now();
+        let now = self.clock.now();
         let standing = Standing { host: *host, now, records: self.records() };
         let record = OrderRecord {
             id: order.id,
@@ -194,7 +204,7 @@ impl Desk {
 
     /// On each tick: says again what is without a receipt for long, and forgets what is over.
     pub(super) fn tick(&mut self) -> Result<(), EngineFailure> {
-        let now = clock::now();
+        let now = self.clock.now();
         self.resend(Some(now.plus_ms(-RESEND_AFTER_MS)));
         let over: Vec<Change> = self
             .records()

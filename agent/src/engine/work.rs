@@ -23,7 +23,7 @@ use super::{
     lock,
 };
 use crate::{
-    clock,
+    clock::Clock,
     core::{
         accept,
         record::{
@@ -41,12 +41,14 @@ pub(super) struct WorkLane {
     stopped: AtomicBool,
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
+    pub(super) clock: Clock,
 }
 
 impl WorkLane {
     pub(super) fn new(desk: Desk, host: Arc<dyn Host>, identity: Arc<Identity>) -> Self {
         let (wake, stopped) = (Condvar::new(), AtomicBool::new(false));
-        Self { desk: Mutex::new(desk), wake, stopped, host, identity }
+        let clock = desk.clock().clone();
+        Self { desk: Mutex::new(desk), wake, stopped, host, identity, clock }
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -149,7 +151,8 @@ impl WorkLane {
             }
         }
         tracing::info!(order = %receipt.order, index = receipt.index, "wipe released");
-        let stage = WipeStage::Released { intent, ledger_index: receipt.index, at: clock::now() };
+        let stage =
+            WipeStage::Released { intent, ledger_index: receipt.index, at: self.clock.now() };
         desk.commit(vec![
             Change::Wipe(WipeRecord { stage, ..wipe }),
             Change::Tenant(TenantRecord {

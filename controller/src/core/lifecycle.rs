@@ -29,6 +29,7 @@ use super::{
     calendar::Calendar,
     fleet::Fleet,
     refusal::{Code, Refusal},
+    rules::Rules,
     tenant::{Application, OrderFate, OrderKind, Tenant},
 };
 
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     pub seed: [u8; 32],
     /// The working-day calendar.
     pub calendar: &'a Calendar,
+    /// The legal rules: numbers, and what a breach does.
+    pub rules: &'a Rules,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
     /// Those of the event's documents that are attachments of the tenant.

@@ -24,6 +24,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 
 struct World {
     calendar: Calendar,
+    rules: Rules,
     fleet: Fleet,
     filed: BTreeSet<Digest>,
     now: Timestamp,
@@ -52,8 +53,9 @@ impl World {
         let fleet =
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
+        let rules = Rules::shipped().expect("rules");
         let filed = BTreeSet::from([document().sha256]);
-        Self { calendar, fleet, filed, now: START.parse().expect("an instant"), turn: 0 }
+        Self { calendar, rules, fleet, filed, now: START.parse().expect("an instant"), turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -63,6 +65,7 @@ impl World {
             real_now: self.now,
             seed: [self.turn; 32],
             calendar: &self.calendar,
+            rules: &self.rules,
             fleet: &self.fleet,
             filed: &self.filed,
         }

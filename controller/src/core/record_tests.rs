@@ -24,12 +24,14 @@ fn tenant() -> Tenant {
         cmdline: String::new(),
     }];
     let calendar = crate::core::calendar::Calendar::shipped().expect("a calendar");
+    let rules = crate::core::rules::Rules::shipped().expect("rules");
     let fleet = crate::core::fleet::Fleet { images: images.to_vec(), ..Default::default() };
     let context = crate::core::lifecycle::Context {
         now: NOW,
         real_now: NOW,
         seed: [1; 32],
         calendar: &calendar,
+        rules: &rules,
         fleet: &fleet,
         filed: &BTreeSet::new(),
     };

@@ -58,14 +58,6 @@ pub(super) struct Followed {
     wakes: Wakes,
 }
 
-/// 32 random bytes.
-pub(super) fn fresh_seed() -> Result<[u8; 32], EngineError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| EngineError::Invalid(format!("no random bytes: {error}")))?;
-    Ok(seed)
-}
-
 impl Engine {
     /// Takes an application in.
     ///
@@ -216,8 +208,9 @@ impl Engine {
         Ok(Context {
             now: self.inner.clock.legal(real_now),
             real_now,
-            seed: fresh_seed()?,
+            seed: self.inner.chance.draw()?,
             calendar: &self.inner.calendar,
+            rules: &self.inner.rules,
             fleet,
             filed,
         })
@@ -283,6 +276,7 @@ impl Engine {
             body: body(event),
             phase: Some(transition.tenant.phase),
             object: transition.object,
+            salt: self.inner.chance.draw()?,
         };
         store::append_journal(tx, entry).await?;
         let mut wakes = Wakes::default();
@@ -383,6 +377,7 @@ impl Engine {
                 body: serde_json::json!({"host": new.host, "order": new.order}),
                 phase: Some(tenant.phase),
                 object: Some(digest),
+                salt: self.inner.chance.draw()?,
             };
             let seq = store::append_journal(tx, entry).await?;
             store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;

@@ -6,7 +6,7 @@ use futures_util::Stream;
 use tenure_protocol::{digest::Digest, id::TenantId};
 use uuid::Uuid;
 
-use super::{Engine, EngineError, act::fresh_seed};
+use super::{Engine, EngineError};
 use crate::{
     core::{
         attachment::{self, Attachment, Held, Label},
@@ -142,6 +142,7 @@ impl Engine {
             body: serde_json::to_value(&new).unwrap_or_default(),
             phase,
             object: None,
+            salt: self.inner.chance.draw()?,
         };
         let seq = store::append_journal(&mut tx, entry).await?;
         store::add_attachment(&mut tx, owner, seq, &new).await?;
@@ -152,6 +153,6 @@ impl Engine {
     }
 
     fn fresh_id(&self) -> Result<Uuid, EngineError> {
-        Ok(Draw::new(fresh_seed()?, self.inner.clock.now()).uuid())
+        Ok(Draw::new(self.inner.chance.draw()?, self.inner.clock.now()).uuid())
     }
 }

@@ -32,4 +32,7 @@ pub enum EngineError {
     /// The store of attachments failed, or did not get what it was to keep.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The system gave no random bytes; nothing changed.
+    #[error("the system gave no random bytes")]
+    Chance(#[from] getrandom::Error),
 }

@@ -10,7 +10,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError, act::fresh_seed};
+use super::{Engine, EngineError};
 use crate::{
     core::{
         draw::Draw,
@@ -87,7 +87,7 @@ impl Engine {
             (_, Some(_)) => return invalid("only a customer's token names a customer"),
             (_, None) => {}
         }
-        let secret = format!("tnr_{}", Digest(fresh_seed()?));
+        let secret = format!("tnr_{}", Digest(self.inner.chance.draw()?));
         let actor = Actor { name, role, customer };
         let mut tx = self.inner.store.write().await?;
         let digest = Digest::of(secret.as_bytes());
@@ -129,7 +129,7 @@ impl Engine {
             let sentence = format!("a host named {host_name} has joined already: choose another");
             return Err(EngineError::Invalid(sentence));
         }
-        let secret = fresh_seed()?;
+        let secret = self.inner.chance.draw()?;
         let expires_at = self.inner.clock.now().plus_ms(JOIN_MS);
         let token = JoinToken { digest: Digest::of(&secret), host_name, expires_at, host: None };
         store::save_join_token(&mut tx, &token).await?;
@@ -178,7 +178,7 @@ impl Engine {
         if store::hosts(&mut tx).await?.iter().any(|host| host.name == host_name) {
             return invalid(format!("a host named {host_name} has joined already"));
         }
-        let id = HostId::from_uuid(Draw::new(fresh_seed()?, now).uuid());
+        let id = HostId::from_uuid(Draw::new(self.inner.chance.draw()?, now).uuid());
         let host = HostRecord {
             id,
             name: host_name,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tenure_protocol::id::{RecordId, TenantId};
 
-use super::{Engine, EngineError, act::fresh_seed};
+use super::{Engine, EngineError};
 use crate::{
     core::{
         draw::Draw,
@@ -30,7 +30,7 @@ impl Engine {
         new: NewRecord,
     ) -> Result<Record, EngineError> {
         let real_now = self.inner.clock.now();
-        let id = RecordId::from_uuid(Draw::new(fresh_seed()?, real_now).uuid());
+        let id = RecordId::from_uuid(Draw::new(self.inner.chance.draw()?, real_now).uuid());
         let mut tx = self.inner.store.write().await?;
         let about = tenant_of(&mut tx, tenant).await?;
         let related = match new.content.refers_to() {
@@ -47,7 +47,7 @@ impl Engine {
         };
         let record = new.add(id, actor, &ground)?;
         let body = serde_json::to_value(&record).unwrap_or_default();
-        let entry = self.entry_of(&record, about.as_ref(), "record-added", actor, ground.now);
+        let entry = self.entry_of(&record, about.as_ref(), "record-added", actor, ground.now)?;
         let seq = store::append_journal(&mut tx, NewEntry { body, ..entry }).await?;
         store::add_record(&mut tx, seq, &record).await?;
         self.commit_record(tx, record, about).await
@@ -78,7 +78,7 @@ impl Engine {
         let said: Confirmation = record.confirm(actor, agreed, opinion, &ground)?;
         let kind = if agreed { "record-confirmed" } else { "record-rejected" };
         let body = json!({"record": id, "agreed": agreed, "opinion": opinion});
-        let entry = self.entry_of(&record, about.as_ref(), kind, actor, ground.now);
+        let entry = self.entry_of(&record, about.as_ref(), kind, actor, ground.now)?;
         let seq = store::append_journal(&mut tx, NewEntry { body, ..entry }).await?;
         store::add_confirmation(&mut tx, seq, id, &said).await?;
         record.confirmations.push(said);
@@ -106,9 +106,9 @@ impl Engine {
         kind: &'a str,
         actor: &'a Actor,
         at: tenure_protocol::time::Timestamp,
-    ) -> NewEntry<'a> {
+    ) -> Result<NewEntry<'a>, EngineError> {
         let owner = record.owner();
-        NewEntry {
+        Ok(NewEntry {
             tenant: owner,
             kind,
             at,
@@ -117,7 +117,8 @@ impl Engine {
             body: serde_json::Value::Null,
             phase: about.filter(|_| owner.is_some()).map(|tenant| tenant.phase),
             object: None,
-        }
+            salt: self.inner.chance.draw()?,
+        })
     }
 
     async fn commit_record(

@@ -118,7 +118,7 @@ async fn act(
 }
 
 async fn shown(app: &App, tenant: &Tenant) -> Result<Shown, Problem> {
-    Ok(Shown(StatusCode::OK, TenantView::of(tenant, &host_names(app).await?)))
+    Ok(Shown(StatusCode::OK, TenantView::of(tenant, &host_names(app).await?, app.engine.rules())))
 }
 
 fn accepted(tenant: &Tenant, kind: OrderKind) -> (StatusCode, Json<Accepted>) {
@@ -156,7 +156,7 @@ pub async fn submit(
     let engine = app.engine.clone();
     let tenant = whole(async move { engine.submit(actor, application).await }).await?;
     let location = [(header::LOCATION, format!("/v1/tenants/{}", tenant.id))];
-    let view = TenantView::of(&tenant, &host_names(&app).await?);
+    let view = TenantView::of(&tenant, &host_names(&app).await?, app.engine.rules());
     Ok((location, Shown(StatusCode::CREATED, view)).into_response())
 }
 

@@ -101,7 +101,10 @@ impl From<EngineError> for Problem {
                 let detail = format!("{error}, or upload the same file again");
                 Self::new(status, "attachment-damaged", detail)
             }
-            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Files(_) => {
+            EngineError::Store(_)
+            | EngineError::Ledger(_)
+            | EngineError::Chance(_)
+            | EngineError::Files(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \

@@ -98,7 +98,8 @@ pub async fn list(
     let hosts = host_names(&app).await?;
     let tenants = app.engine.tenants(phase).await?;
     let seen = tenants.iter().filter(|tenant| is_visible(&actor, tenant));
-    Ok(Json(seen.map(|tenant| TenantView::of(tenant, &hosts)).collect()))
+    let view = |tenant| TenantView::of(tenant, &hosts, app.engine.rules());
+    Ok(Json(seen.map(view).collect()))
 }
 
 /// One tenant
@@ -111,7 +112,7 @@ pub async fn show(
     Id(id): Id<TenantId>,
 ) -> Result<Shown, Problem> {
     let tenant = visible(&app, &actor, id).await?;
-    Ok(Shown(StatusCode::OK, TenantView::of(&tenant, &host_names(&app).await?)))
+    Ok(Shown(StatusCode::OK, TenantView::of(&tenant, &host_names(&app).await?, app.engine.rules())))
 }
 
 /// What happened to a tenant, oldest first
@@ -137,7 +138,7 @@ pub async fn deadlines(
     Id(id): Id<TenantId>,
 ) -> Result<Json<Vec<DeadlineView>>, Problem> {
     let tenant = visible(&app, &actor, id).await?;
-    Ok(Json(tenant.obligations.iter().map(DeadlineView::of).collect()))
+    Ok(Json(DeadlineView::all(&tenant, app.engine.rules())))
 }
 
 /// A tenant's orders to hosts, oldest first

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{digest::Digest, id::TenantId};
 
-use super::{Result, failed, from_json, to_i64, to_json, to_u64};
+use super::{
+    Result, failed, from_json,
+    sql::{self, query},
+    to_i64, to_json, to_u64,
+};
 use crate::core::{
     attachment::{Attachment, Held, owner_name},
     lifecycle::Document,
@@ -22,7 +26,7 @@ pub async fn attachment(
     owner: Option<TenantId>,
     sha256: Digest,
 ) -> Result<Option<Attachment>> {
-    let row = sqlx::query("SELECT record FROM attachments WHERE owner = $1 AND sha256 = $2")
+    let row = query(sql::ATTACHMENT)
         .bind(owner_name(owner))
         .bind(sha256.to_string())
         .fetch_optional(conn)
@@ -41,7 +45,7 @@ pub async fn attachments(
     conn: &mut SqliteConnection,
     owner: Option<TenantId>,
 ) -> Result<Vec<Attachment>> {
-    let rows = sqlx::query("SELECT record FROM attachments WHERE owner = $1 ORDER BY seq")
+    let rows = query(sql::ATTACHMENTS)
         .bind(owner_name(owner))
         .fetch_all(conn)
         .await
@@ -78,10 +82,7 @@ pub async fn filed(
 /// [`super::StoreError`].
 pub async fn held(conn: &mut SqliteConnection, owner: Option<TenantId>) -> Result<Held> {
     let operation = "count attachments";
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS files, COALESCE(SUM(bytes), 0) AS bytes FROM attachments \
-         WHERE owner = $1",
-    )
+    let row = query(sql::HELD)
     .bind(owner_name(owner))
     .fetch_one(conn)
     .await
@@ -101,9 +102,7 @@ pub async fn add_attachment(
     seq: u64,
     new: &Attachment,
 ) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO attachments (owner, sha256, seq, bytes, record) VALUES ($1, $2, $3, $4, $5)",
-    )
+    query(sql::ADD_ATTACHMENT)
     .bind(owner_name(owner))
     .bind(new.sha256.to_string())
     .bind(to_i64(seq))

@@ -16,8 +16,9 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, StoreError, failed, from_json, parse,
+    Result, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
+    sql::{self, query},
     to_i64, to_json, to_u64,
 };
 use crate::core::{lifecycle::Actor, tenant::Phase};
@@ -43,6 +44,8 @@ pub struct NewEntry<'a> {
     pub phase: Option<Phase>,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
+    /// Fresh for each row.
+    pub salt: [u8; 32],
 }
 
 /// An envelope to be kept.
@@ -75,10 +78,7 @@ pub struct Pending {
 /// [`super::StoreError`].
 pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> Result<u64> {
     let operation = "append to the journal";
-    let last = sqlx::query("SELECT seq, digest FROM journal ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed(operation))?;
+    let last = query(sql::LAST_ROW).fetch_optional(&mut *conn).await.map_err(failed(operation))?;
     let (seq, previous) = match last {
         Some(row) => {
             let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
@@ -94,10 +94,8 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         },
         None => (0, None),
     };
-    let mut salt = [0_u8; 32];
-    getrandom::fill(&mut salt).map_err(StoreError::Random)?;
     let chained = serde_json::json!({
-        "salt": hex::encode(salt),
+        "salt": hex::encode(new.salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
@@ -129,20 +127,17 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         digest,
         ledger_index: None,
     };
-    sqlx::query(
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(to_i64(seq))
-    .bind(new.tenant.map(|tenant| tenant.to_string()))
-    .bind(to_i64(tenant_seq))
-    .bind(to_json(TABLE, &record)?)
-    .bind(digest.to_string())
-    .bind(entry.to_bytes())
-    .bind(salt.as_slice())
-    .execute(conn)
-    .await
-    .map_err(failed(operation))?;
+    query(sql::APPEND_JOURNAL)
+        .bind(to_i64(seq))
+        .bind(new.tenant.map(|tenant| tenant.to_string()))
+        .bind(to_i64(tenant_seq))
+        .bind(to_json(TABLE, &record)?)
+        .bind(digest.to_string())
+        .bind(entry.to_bytes())
+        .bind(new.salt.as_slice())
+        .execute(conn)
+        .await
+        .map_err(failed(operation))?;
     Ok(seq)
 }
 
@@ -155,13 +150,11 @@ pub async fn last_entry(
     tenant: TenantId,
 ) -> Result<Option<(u64, Vec<u8>)>> {
     let operation = "read a tenant's last entry";
-    let row = sqlx::query(
-        "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT 1",
-    )
-    .bind(tenant.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::LAST_ENTRY)
+        .bind(tenant.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let tenant_seq: i64 = row.try_get("tenant_seq").map_err(failed(operation))?;
     let entry = row.try_get("entry").map_err(failed(operation))?;
@@ -177,13 +170,11 @@ pub async fn journal_of(
     tenant: TenantId,
 ) -> Result<Vec<JournalRecord>> {
     let operation = "read the journal";
-    let rows = sqlx::query(
-        "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::JOURNAL_OF)
+        .bind(tenant.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
     rows.iter()
         .map(|row| {
             let text: String = row.try_get("record").map_err(failed(operation))?;
@@ -204,13 +195,11 @@ pub async fn entries_of(
     tenant: TenantId,
 ) -> Result<Vec<(Option<u64>, Vec<u8>)>> {
     let operation = "read a tenant's entries";
-    let rows = sqlx::query(
-        "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::ENTRIES_OF)
+        .bind(tenant.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
     rows.iter()
         .map(|row| {
             let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
@@ -226,13 +215,11 @@ pub async fn entries_of(
 /// [`super::StoreError`].
 pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pending>> {
     let operation = "read what the ledger lacks";
-    let rows = sqlx::query(
-        "SELECT seq, entry FROM journal WHERE ledger_index IS NULL ORDER BY seq LIMIT $1",
-    )
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::PENDING)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
     rows.iter()
         .map(|row| {
             let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
@@ -247,7 +234,7 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
 /// # Errors
 /// [`super::StoreError`].
 pub async fn set_ledger_index(conn: &mut SqliteConnection, seq: u64, index: u64) -> Result<()> {
-    sqlx::query("UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL")
+    query(sql::SET_LEDGER_INDEX)
         .bind(to_i64(index))
         .bind(to_i64(seq))
         .execute(conn)
@@ -267,21 +254,18 @@ pub async fn add_evidence(
     at: Timestamp,
     new: &NewEvidence,
 ) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(Digest::of(&new.envelope).to_string())
-    .bind(to_i64(seq))
-    .bind(tenant.to_string())
-    .bind(new.host.map(|host| host.to_string()))
-    .bind(new.order.map(|order| order.to_string()))
-    .bind(new.kind)
-    .bind(at.unix_ms())
-    .bind(&new.envelope)
-    .execute(conn)
-    .await
-    .map_err(failed("keep an envelope"))?;
+    query(sql::ADD_EVIDENCE)
+        .bind(Digest::of(&new.envelope).to_string())
+        .bind(to_i64(seq))
+        .bind(tenant.to_string())
+        .bind(new.host.map(|host| host.to_string()))
+        .bind(new.order.map(|order| order.to_string()))
+        .bind(new.kind)
+        .bind(at.unix_ms())
+        .bind(&new.envelope)
+        .execute(conn)
+        .await
+        .map_err(failed("keep an envelope"))?;
     Ok(())
 }
 
@@ -293,14 +277,11 @@ pub async fn evidence_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
 ) -> Result<Vec<EvidenceRecord>> {
-    let rows = sqlx::query(
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index \
-         FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 ORDER BY e.seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed("list evidence"))?;
+    let rows = query(sql::EVIDENCE_OF)
+        .bind(tenant.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list evidence"))?;
     rows.iter().map(read_evidence).collect()
 }
 
@@ -313,14 +294,11 @@ pub async fn evidence(
     digest: Digest,
 ) -> Result<Option<(EvidenceRecord, Vec<u8>)>> {
     let operation = "read an envelope";
-    let row = sqlx::query(
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index, \
-         j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest = $1",
-    )
-    .bind(digest.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::EVIDENCE)
+        .bind(digest.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let entry = row.try_get("entry").map_err(failed(operation))?;
     Ok(Some((read_evidence(&row)?, entry)))
@@ -353,7 +331,7 @@ fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {
 /// # Errors
 /// [`super::StoreError`].
 pub async fn bundle(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Option<Vec<u8>>> {
-    sqlx::query("SELECT tar FROM bundles WHERE tenant = $1")
+    query(sql::BUNDLE)
         .bind(tenant.to_string())
         .fetch_optional(conn)
         .await
@@ -366,7 +344,7 @@ pub async fn bundle(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Opt
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_bundle(conn: &mut SqliteConnection, tenant: TenantId, tar: &[u8]) -> Result<()> {
-    sqlx::query("INSERT INTO bundles (tenant, tar) VALUES ($1, $2)")
+    query(sql::ADD_BUNDLE)
         .bind(tenant.to_string())
         .bind(tar)
         .execute(conn)

@@ -1,8 +1,9 @@
 //! What the controller keeps: one SQL database. Every transition is one transaction, and what was
 //! committed survives the loss of power (`synchronous = FULL`).
 //!
-//! It is SQLite. Schema and statements keep to what PostgreSQL takes too (BYTEA is a type there,
-//! and any name is one here); only `BEGIN IMMEDIATE` and the pragmas at the start are SQLite's own.
+//! It is SQLite. Schema and statements ([`sql`]) keep to what PostgreSQL takes too (BYTEA is a type
+//! there, and any name is one here), which a test lets PostgreSQL say; only `BEGIN IMMEDIATE` and the
+//! pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod attachments;
@@ -12,6 +13,7 @@ mod notices;
 mod orders;
 pub mod record;
 mod records;
+pub mod sql;
 mod tenants;
 
 use std::{path::Path, time::Duration};
@@ -23,6 +25,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use self::sql::query;
 pub use self::{
     attachments::*, hosts::*, journal::*, notices::*, orders::*, records::*, tenants::*,
 };
@@ -33,7 +36,7 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 4] = [
+pub const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
@@ -75,9 +78,6 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random(#[source] getrandom::Error),
     /// A row does not read back.
     #[error("a row of {table} cannot be read: {reason}")]
     Row {
@@ -140,23 +140,19 @@ impl Store {
     async fn migrate(&self) -> Result<()> {
         let operation = "bring the schema up to date";
         let mut tx = self.write().await?;
-        sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
-            .execute(&mut *tx)
+        query(sql::CREATE_SCHEMA_VERSION).execute(&mut *tx).await.map_err(failed(operation))?;
+        let found: i64 = query(sql::SCHEMA_VERSION)
+            .fetch_one(&mut *tx)
             .await
+            .and_then(|row| row.try_get("version"))
             .map_err(failed(operation))?;
-        let found: i64 =
-            sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM schema_version")
-                .fetch_one(&mut *tx)
-                .await
-                .and_then(|row| row.try_get("version"))
-                .map_err(failed(operation))?;
         let known = MIGRATIONS.iter().map(|(version, _)| *version).max().unwrap_or(0);
         if found > known {
             return Err(StoreError::Newer { found, known });
         }
         for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
             sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(failed(operation))?;
-            sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+            query(sql::ADD_SCHEMA_VERSION)
                 .bind(version)
                 .execute(&mut *tx)
                 .await
@@ -179,7 +175,7 @@ pub async fn commit(tx: Tx) -> Result<()> {
 /// # Errors
 /// [`StoreError::Statement`].
 pub async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Option<String>> {
-    sqlx::query("SELECT value FROM meta WHERE name = $1")
+    query(sql::META)
         .bind(name)
         .fetch_optional(conn)
         .await
@@ -192,15 +188,12 @@ pub async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Option<Stri
 /// # Errors
 /// [`StoreError::Statement`].
 pub async fn set_meta(conn: &mut SqliteConnection, name: &str, value: &str) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(name)
-    .bind(value)
-    .execute(conn)
-    .await
-    .map_err(failed("keep a setting"))?;
+    query(sql::SET_META)
+        .bind(name)
+        .bind(value)
+        .execute(conn)
+        .await
+        .map_err(failed("keep a setting"))?;
     Ok(())
 }
 

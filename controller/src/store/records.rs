@@ -3,7 +3,11 @@
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::id::{RecordId, TenantId};
 
-use super::{Result, failed, from_json, to_i64, to_json};
+use super::{
+    Result, failed, from_json,
+    sql::{self, query},
+    to_i64, to_json,
+};
 use crate::core::record::{Confirmation, Record};
 
 const TABLE: &str = "records";
@@ -13,7 +17,7 @@ const TABLE: &str = "records";
 /// # Errors
 /// [`super::StoreError`].
 pub async fn record(conn: &mut SqliteConnection, id: RecordId) -> Result<Option<Record>> {
-    let row = sqlx::query("SELECT record FROM records WHERE id = $1")
+    let row = query(sql::RECORD)
         .bind(id.to_string())
         .fetch_optional(&mut *conn)
         .await
@@ -32,13 +36,13 @@ pub async fn record(conn: &mut SqliteConnection, id: RecordId) -> Result<Option<
 pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> Result<Vec<Record>> {
     let rows = match tenant {
         Some(tenant) => {
-            sqlx::query("SELECT record FROM records WHERE tenant = $1 ORDER BY seq")
+            query(sql::RECORDS_OF)
                 .bind(tenant.to_string())
                 .fetch_all(&mut *conn)
                 .await
         }
         None => {
-            sqlx::query("SELECT record FROM records WHERE tenant IS NULL ORDER BY seq")
+            query(sql::RECORDS_OF_PLATFORM)
                 .fetch_all(&mut *conn)
                 .await
         }
@@ -57,10 +61,7 @@ pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> R
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_record(conn: &mut SqliteConnection, seq: u64, new: &Record) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO records (id, seq, tenant, kind, sealed, record) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-    )
+    query(sql::ADD_RECORD)
     .bind(new.id.to_string())
     .bind(to_i64(seq))
     .bind(new.tenant.map(|tenant| tenant.to_string()))
@@ -83,7 +84,7 @@ pub async fn add_confirmation(
     record: RecordId,
     new: &Confirmation,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)")
+    query(sql::ADD_CONFIRMATION)
         .bind(record.to_string())
         .bind(to_i64(seq))
         .bind(to_json("confirmations", new)?)
@@ -95,7 +96,7 @@ pub async fn add_confirmation(
 
 async fn confirmations(conn: &mut SqliteConnection, id: RecordId) -> Result<Vec<Confirmation>> {
     let operation = "read confirmations";
-    let rows = sqlx::query("SELECT confirmation FROM confirmations WHERE record = $1 ORDER BY seq")
+    let rows = query(sql::CONFIRMATIONS_OF)
         .bind(id.to_string())
         .fetch_all(conn)
         .await

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
 
-use super::{Result, failed, from_json, parse, to_i64, to_json, to_u64};
+use super::{
+    Result, failed, from_json, parse,
+    sql::{self, query},
+    to_i64, to_json, to_u64,
+};
 use crate::core::tenant::{Phase, Tenant};
 
 const TABLE: &str = "tenants";
@@ -15,7 +19,7 @@ const TABLE: &str = "tenants";
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT state FROM tenants WHERE id = $1")
+    let row = query(sql::TENANT)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -31,13 +35,8 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
 /// [`super::StoreError`].
 pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Result<Vec<Tenant>> {
     let rows = match phase {
-        Some(phase) => {
-            sqlx::query("SELECT state FROM tenants WHERE phase = $1 ORDER BY id")
-                .bind(phase.as_str())
-                .fetch_all(conn)
-                .await
-        }
-        None => sqlx::query("SELECT state FROM tenants ORDER BY id").fetch_all(conn).await,
+        Some(phase) => query(sql::TENANTS_IN_PHASE).bind(phase.as_str()).fetch_all(conn).await,
+        None => query(sql::TENANTS).fetch_all(conn).await,
     };
     let rows = rows.map_err(failed("list tenants"))?;
     rows.iter()
@@ -53,20 +52,17 @@ pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Resul
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(tenant.id.to_string())
-    .bind(to_i64(tenant.version))
-    .bind(tenant.phase.as_str())
-    .bind(mark(tenant))
-    .bind(network(tenant))
-    .bind(tenant.wake_at.map(Timestamp::unix_ms))
-    .bind(to_json(TABLE, tenant)?)
-    .execute(conn)
-    .await
-    .map_err(failed("add a tenant"))?;
+    query(sql::ADD_TENANT)
+        .bind(tenant.id.to_string())
+        .bind(to_i64(tenant.version))
+        .bind(tenant.phase.as_str())
+        .bind(mark(tenant))
+        .bind(network(tenant))
+        .bind(tenant.wake_at.map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, tenant)?)
+        .execute(conn)
+        .await
+        .map_err(failed("add a tenant"))?;
     Ok(())
 }
 
@@ -79,21 +75,18 @@ pub async fn save_tenant(
     tenant: &Tenant,
     decided_on: u64,
 ) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6 WHERE id = $7 AND version = $8",
-    )
-    .bind(to_i64(tenant.version))
-    .bind(tenant.phase.as_str())
-    .bind(mark(tenant))
-    .bind(network(tenant))
-    .bind(tenant.wake_at.map(Timestamp::unix_ms))
-    .bind(to_json(TABLE, tenant)?)
-    .bind(tenant.id.to_string())
-    .bind(to_i64(decided_on))
-    .execute(conn)
-    .await
-    .map_err(failed("save a tenant"))?;
+    let done = query(sql::SAVE_TENANT)
+        .bind(to_i64(tenant.version))
+        .bind(tenant.phase.as_str())
+        .bind(mark(tenant))
+        .bind(network(tenant))
+        .bind(tenant.wake_at.map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, tenant)?)
+        .bind(tenant.id.to_string())
+        .bind(to_i64(decided_on))
+        .execute(conn)
+        .await
+        .map_err(failed("save a tenant"))?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -102,7 +95,7 @@ pub async fn save_tenant(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<TenantId>> {
-    let rows = sqlx::query("SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at")
+    let rows = query(sql::TENANTS_TO_WAKE)
         .bind(now.unix_ms())
         .fetch_all(conn)
         .await
@@ -120,10 +113,8 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
 /// # Errors
 /// [`super::StoreError`].
 pub async fn next_wake(conn: &mut SqliteConnection) -> Result<Option<Timestamp>> {
-    let row = sqlx::query("SELECT MIN(wake_at) AS wake_at FROM tenants")
-        .fetch_one(conn)
-        .await
-        .map_err(failed("read the next wake-up"))?;
+    let row =
+        query(sql::NEXT_WAKE).fetch_one(conn).await.map_err(failed("read the next wake-up"))?;
     let at: Option<i64> = row.try_get("wake_at").map_err(failed("read the next wake-up"))?;
     Ok(at.map(Timestamp::from_unix_ms))
 }
@@ -133,10 +124,7 @@ pub async fn next_wake(conn: &mut SqliteConnection) -> Result<Option<Timestamp>>
 /// # Errors
 /// [`super::StoreError`].
 pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
-    let rows = sqlx::query("SELECT mark FROM tenants WHERE mark IS NOT NULL")
-        .fetch_all(conn)
-        .await
-        .map_err(failed("list marks"))?;
+    let rows = query(sql::MARKS).fetch_all(conn).await.map_err(failed("list marks"))?;
     rows.iter()
         .map(|row| {
             let mark: i64 = row.try_get("mark").map_err(failed("list marks"))?;

@@ -14,14 +14,15 @@ use tenure_protocol::{
     wire::v1::CommitInterval,
 };
 
-use super::{event::Effect, step::Step};
+use super::{Context, event::Effect, step::Step};
 use crate::core::{
     admission,
     calendar::legal_day,
     letter::Letter,
     notice::{ARMED_MS, NoticeKind, NoticeState},
-    obligation::{Counted, Due, O12B_SECONDS, Obligation, ObligationId, Rule},
+    obligation::{Due, Obligation, ObligationId},
     refusal::{Code, Refusal},
+    rules::Start,
     tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
 };
 
@@ -113,9 +114,9 @@ pub(super) fn committed(
 
 /// O12b and O12c of this cut; an earlier commit moves an open O12b, never a breach.
 fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
-    let due = Due::Instant { due_at: t0.plus_ms(i64::from(O12B_SECONDS) * 1000) };
-    let rule = Rule::Seconds(O12B_SECONDS);
-    let counted = Counted { rule, policy: false, day_zero: legal_day(t0) };
+    let start = Start { day_zero: legal_day(t0), real: t0 };
+    let Context { rules, calendar, .. } = step.context;
+    let (due, counted) = rules.count(ObligationId::O12b, start, calendar);
     let known = step
         .tenant
         .obligations
@@ -128,7 +129,7 @@ fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
         return;
     }
     step.tenant.obligations.push(Obligation::open(ObligationId::O12b, number, due, counted));
-    let counted = Counted { rule: Rule::None, ..counted };
+    let counted = rules.counted(ObligationId::O12c, start.day_zero);
     step.tenant.obligations.push(Obligation::open(ObligationId::O12c, number, Due::Never, counted));
 }
 

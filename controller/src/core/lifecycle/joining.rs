@@ -19,7 +19,7 @@ use crate::core::{
     draw::Draw,
     letter::Letter,
     notice::NoticeKind,
-    obligation::{Counted, Due, ObligationId, Rule},
+    obligation::ObligationId,
     placement,
     refusal::{Code, Refusal},
     tenant::{
@@ -27,21 +27,6 @@ use crate::core::{
         Trial,
     },
 };
-
-/// Clause 4.2: an opinion within five working days.
-const O3_OPINION: Rule = Rule::WorkingDays(5);
-/// Clause 5.1: resources within two working days of approval.
-const O4_CONFIGURE: Rule = Rule::WorkingDays(2);
-/// Clause 5.2: deployment begins within ten working days.
-const O5_DEPLOY: Rule = Rule::WorkingDays(10);
-/// Clause 5.3: thirty calendar days of trial.
-const TRIAL_DAYS: u32 = 30;
-/// Clause 5.4 names no number; the provider's policy.
-const O7B_REVIEW: Rule = Rule::WorkingDays(5);
-/// Clause 5.5.
-const O8_ASSESSMENT: Rule = Rule::Months(6);
-/// Clause 5.6.
-const O9_ICP: Rule = Rule::Months(1);
 
 pub(super) fn submit_first(
     application: &Application,
@@ -74,7 +59,7 @@ pub(super) fn submit_first(
         wake_at: None,
     };
     let mut step = Step::first(tenant, actor, context);
-    step.owe(ObligationId::O3, O3_OPINION, false);
+    step.owe(ObligationId::O3);
     Ok(step.finish())
 }
 
@@ -90,7 +75,7 @@ pub(super) fn submit_again(step: &mut Step<'_>, application: &Application) -> Re
     step.tenant.application = application.clone();
     step.tenant.submitted_at = step.now();
     step.tenant.phase = Phase::Submitted;
-    step.owe(ObligationId::O3, O3_OPINION, false);
+    step.owe(ObligationId::O3);
     Ok(())
 }
 
@@ -113,7 +98,7 @@ pub(super) fn review(
         Decision::Return => Phase::CorrectionRequested,
     };
     if decision == Decision::Approve {
-        step.owe(ObligationId::O4, O4_CONFIGURE, false);
+        step.owe(ObligationId::O4);
         paperwork::approved(step);
         step.order_all(OrderKind::Configure);
     }
@@ -162,7 +147,10 @@ pub(super) fn configured(
     if step.tenant.phase == Phase::Configuring && step.all_done(OrderKind::Configure) {
         // Opening day waits for the hand-over notice's delivery (R8).
         let due = step.due();
-        step.tenant.handover = step.arm(NoticeKind::Handover, &Letter::Handover, &due);
+        let period = |id| step.context.rules.rule(id).period;
+        let (trial, deploy) = (period(ObligationId::O6a), period(ObligationId::O5));
+        let letter = Letter::Handover { trial, deploy };
+        step.tenant.handover = step.arm(NoticeKind::Handover, &letter, &due);
     }
 }
 
@@ -204,21 +192,17 @@ pub(super) fn handed_over(step: &mut Step<'_>, notice: NoticeId) {
         return;
     }
     let opening_day = step.today();
-    let span = step.context.calendar.calendar_days(opening_day, TRIAL_DAYS);
-    let counted =
-        Counted { rule: Rule::CalendarDays(TRIAL_DAYS), policy: false, day_zero: opening_day };
     step.tenant.phase = Phase::Trial;
     step.tenant.opened_at = Some(step.now());
-    step.tenant.trial = Some(Trial {
-        opening_day,
-        raw_end: plus_days(opening_day, 30),
-        end: span.earliest,
-        expired: false,
-    });
     step.meet(ObligationId::O4);
-    step.owe(ObligationId::O5, O5_DEPLOY, false);
-    step.owe_until(ObligationId::O6a, Due::end_of(span), counted);
-    step.owe_until(ObligationId::O7a, Due::end_of(span), counted);
+    step.owe(ObligationId::O5);
+    step.owe(ObligationId::O6a);
+    step.owe(ObligationId::O7a);
+    let days = i32::try_from(step.context.rules.number(ObligationId::O6a)).unwrap_or(0);
+    let raw_end = plus_days(opening_day, days);
+    let end = step.owed(ObligationId::O6a).next().and_then(|owed| owed.due.last_day());
+    let end = end.unwrap_or(raw_end);
+    step.tenant.trial = Some(Trial { opening_day, raw_end, end, expired: false });
 }
 
 pub(super) fn declare_deployment(step: &mut Step<'_>) {
@@ -243,7 +227,8 @@ pub(super) fn submit_reports(
     step.tenant.phase = Phase::UnderReview;
     step.meet(ObligationId::O5);
     step.meet(ObligationId::O7a);
-    step.owe(ObligationId::O7b, O7B_REVIEW, true);
+    step.meet(ObligationId::O7c);
+    step.owe(ObligationId::O7b);
     Ok(())
 }
 
@@ -263,10 +248,7 @@ pub(super) fn review_reports(
         ReportsDecision::Fail => {
             step.tenant.phase = Phase::Rectifying;
             // Rectifying has no number of its own: it runs against the end of the trial (5.4).
-            let first = step.tenant.obligations.iter().find(|owed| owed.id == ObligationId::O7a);
-            if let Some((due, counted)) = first.map(|owed| (owed.due, owed.counted)) {
-                step.owe_until(ObligationId::O7a, due, counted);
-            }
+            step.owe(ObligationId::O7c);
         }
         ReportsDecision::Pass => go_online(step),
     }
@@ -276,9 +258,9 @@ pub(super) fn review_reports(
 fn go_online(step: &mut Step<'_>) {
     step.tenant.phase = Phase::Online;
     step.meet(ObligationId::O6a);
-    step.owe(ObligationId::O8, O8_ASSESSMENT, false);
+    step.owe(ObligationId::O8);
     if step.tenant.application.system.internet_facing {
-        step.owe(ObligationId::O9, O9_ICP, false);
+        step.owe(ObligationId::O9);
     }
     if let Some(trial) = step.tenant.trial.as_mut().filter(|trial| trial.expired) {
         trial.expired = false;

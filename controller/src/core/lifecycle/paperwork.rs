@@ -10,14 +10,14 @@ use crate::core::{
     calendar::{Span, legal_day, plus_days},
     letter::Letter,
     notice::NoticeKind,
-    obligation::{Counted, Due, Obligation, ObligationId, Rule},
+    obligation::{Due, Obligation, ObligationId},
     record::Kind,
     tenant::{Inspected, Phase, Tenant},
 };
 
 /// The application is approved: from now on the customer answers for its system.
 pub(super) fn approved(step: &mut Step<'_>) {
-    step.owe(ObligationId::O13, Rule::None, false);
+    step.owe(ObligationId::O13);
     settle_responsibility(step);
 }
 
@@ -58,8 +58,7 @@ pub(super) fn monthly(step: &mut Step<'_>) {
     while let Some(month) = next_month(&step.tenant).filter(|month| *month <= today) {
         let last = month.last_of_month();
         let due = Due::end_of(Span { earliest: last, latest: last });
-        let day_zero = plus_days(month, -1);
-        let counted = Counted { rule: Rule::EachMonth, policy: false, day_zero };
+        let counted = step.context.rules.counted(ObligationId::O17, plus_days(month, -1));
         step.owe_until(ObligationId::O17, due, counted);
     }
 }

@@ -1,0 +1,130 @@
+//! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
+//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database, and
+//! a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+
+use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
+
+/// One statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statement {
+    /// Its name in this file.
+    pub name: &'static str,
+    /// What is sent; parameters are `$1`, `$2`, …
+    pub text: &'static str,
+}
+
+/// A statement, to bind its parameters and to run it.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that makes queries")]
+pub(super) fn query(statement: Statement) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(statement.text)
+}
+
+macro_rules! statements {
+    ($($name:ident: $text:literal;)*) => {
+        $(#[doc = concat!("`", $text, "`")]
+        pub const $name: Statement =
+            Statement { name: stringify!($name), text: $text };)*
+
+        /// All of them, in the order of this file.
+        pub const ALL: &[Statement] = &[$($name),*];
+    };
+}
+
+statements! {
+    CREATE_SCHEMA_VERSION: "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
+    SCHEMA_VERSION: "SELECT COALESCE(MAX(version), 0) AS version FROM schema_version";
+    ADD_SCHEMA_VERSION: "INSERT INTO schema_version (version) VALUES ($1)";
+    META: "SELECT value FROM meta WHERE name = $1";
+    SET_META:
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = \
+         excluded.value";
+
+    TENANT: "SELECT state FROM tenants WHERE id = $1";
+    TENANTS_IN_PHASE: "SELECT state FROM tenants WHERE phase = $1 ORDER BY id";
+    TENANTS: "SELECT state FROM tenants ORDER BY id";
+    ADD_TENANT:
+        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state) VALUES ($1, $2, \
+         $3, $4, $5, $6, $7)";
+    SAVE_TENANT:
+        "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
+         state = $6 WHERE id = $7 AND version = $8";
+    TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
+    NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
+    MARKS: "SELECT mark FROM tenants WHERE mark IS NOT NULL";
+
+    HOST: "SELECT state FROM hosts WHERE id = $1";
+    HOSTS: "SELECT state FROM hosts ORDER BY name";
+    SAVE_HOST:
+        "INSERT INTO hosts (id, name, up, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO \
+         UPDATE SET up = excluded.up, state = excluded.state";
+    ADD_TOKEN: "INSERT INTO tokens (digest, actor, created_at) VALUES ($1, $2, $3)";
+    ACTOR_OF: "SELECT actor FROM tokens WHERE digest = $1";
+    SAVE_JOIN_TOKEN:
+        "INSERT INTO join_tokens (digest, host_name, expires_at, host) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
+    JOIN_TOKEN: "SELECT host_name, expires_at, host FROM join_tokens WHERE digest = $1";
+
+    ADD_ORDER:
+        "INSERT INTO orders (id, seq, tenant, host, lane, state, record, signed_order, \
+         signature) SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM orders";
+    SAVE_ORDER: "UPDATE orders SET state = $1, record = $2 WHERE id = $3";
+    ORDER: "SELECT record, signed_order, signature FROM orders WHERE id = $1";
+    ORDERS_OF: "SELECT record FROM orders WHERE tenant = $1 ORDER BY seq";
+    OPEN_ORDERS:
+        "SELECT signed_order, signature FROM orders WHERE host = $1 AND lane = $2 AND state IN \
+         ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+
+    ADD_NOTICE:
+        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) SELECT $1, \
+         COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices";
+    SAVE_NOTICE: "UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3";
+    NOTICE: "SELECT state, leased_until FROM notices WHERE id = $1";
+    NOTICES_OF: "SELECT state, leased_until FROM notices WHERE tenant = $1 ORDER BY seq";
+    NOTICES_TO_LEASE:
+        "SELECT state, leased_until FROM notices WHERE next_at <= $1 AND (leased_until IS NULL \
+         OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
+    LEASE_NOTICE: "UPDATE notices SET leased_until = $1 WHERE id = $2";
+    NEXT_NOTICE_AT:
+        "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
+         FROM notices WHERE next_at IS NOT NULL";
+
+    LAST_ROW: "SELECT seq, digest FROM journal ORDER BY seq DESC LIMIT 1";
+    APPEND_JOURNAL:
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7)";
+    LAST_ENTRY:
+        "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
+         1";
+    JOURNAL_OF: "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
+    ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
+    PENDING: "SELECT seq, entry FROM journal WHERE ledger_index IS NULL ORDER BY seq LIMIT $1";
+    SET_LEDGER_INDEX:
+        "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+    ADD_EVIDENCE:
+        "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8)";
+    EVIDENCE_OF:
+        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index \
+         FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 ORDER BY e.seq";
+    EVIDENCE:
+        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
+         j.ledger_index, j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest \
+         = $1";
+    ATTACHMENT: "SELECT record FROM attachments WHERE owner = $1 AND sha256 = $2";
+    ATTACHMENTS: "SELECT record FROM attachments WHERE owner = $1 ORDER BY seq";
+    HELD:
+        "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM \
+         attachments WHERE owner = $1";
+    ADD_ATTACHMENT:
+        "INSERT INTO attachments (owner, sha256, seq, bytes, record) VALUES ($1, $2, $3, $4, $5)";
+    RECORD: "SELECT record FROM records WHERE id = $1";
+    RECORDS_OF: "SELECT record FROM records WHERE tenant = $1 ORDER BY seq";
+    RECORDS_OF_PLATFORM: "SELECT record FROM records WHERE tenant IS NULL ORDER BY seq";
+    ADD_RECORD:
+        "INSERT INTO records (id, seq, tenant, kind, sealed, record) VALUES ($1, $2, $3, $4, $5, \
+         $6)";
+    CONFIRMATIONS_OF: "SELECT confirmation FROM confirmations WHERE record = $1 ORDER BY seq";
+    ADD_CONFIRMATION: "INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)";
+    BUNDLE: "SELECT tar FROM bundles WHERE tenant = $1";
+    ADD_BUNDLE: "INSERT INTO bundles (tenant, tar) VALUES ($1, $2)";
+}
