@@ -3,8 +3,9 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records what
+//! happens to the platform, [`drain`] brings the journal into the ledger, [`exit`] makes exit
+//! bundles.
 
 mod act;
 mod drain;
@@ -12,6 +13,7 @@ mod error;
 mod exit;
 mod hosts;
 mod outbox;
+mod platform;
 mod report;
 
 use std::{

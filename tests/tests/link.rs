@@ -2,6 +2,8 @@
 
 #[path = "link/attested.rs"]
 mod attested;
+#[path = "link/blocked.rs"]
+mod blocked;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -254,7 +256,7 @@ fn a_second_use_of_a_token_by_another_blocks_the_host_and_ends_its_session() {
         let again = request_enrolment(&member.join, &host_key(9), &thief, |_| {}).await;
         assert!(refused(again).contains("used already"));
         // At once, whether the host says anything more or not.
-        assert_eq!(closed(&session.connection).await, 1, "this host is not known here");
+        assert_eq!(closed(&session.connection).await, 8, "this host is blocked");
     });
 }
 

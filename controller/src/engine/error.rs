@@ -17,9 +17,9 @@ pub enum EngineError {
     /// The caller looked at another version of the tenant; nothing changed.
     #[error("the tenant is at version {0}: look at it again")]
     Version(u64),
-    /// The host may not take part any more, nor may its session go on.
-    #[error("this host is blocked: its join token was used twice")]
-    Blocked,
+    /// The host may not take part any more, nor may its session go on; why.
+    #[error("this host is blocked ({0}): an administrator or security may unblock it")]
+    Blocked(String),
     /// What a host or a caller handed in is not what it has to be.
     #[error("{0}")]
     Invalid(String),

@@ -18,16 +18,13 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError, Reply, act::Beside};
+use super::{Engine, EngineError, Reply, act::Beside, platform};
 use crate::{
     core::{
         attestation::{self, About, Attested},
         lifecycle::{Actor, Event, Reported},
     },
-    store::{
-        self, NewEvidence,
-        record::{Admission, OrderRecord},
-    },
+    store::{self, NewEvidence, record::OrderRecord},
 };
 
 /// Longest word of a host that is kept, characters.
@@ -122,10 +119,7 @@ impl Engine {
             let sentence = format!("order {} is not this host's", record.id);
             return Err(EngineError::Invalid(sentence));
         }
-        let host = store::host(&mut conn, host).await?.ok_or(EngineError::NotFound("host"))?;
-        if host.admission == Admission::Blocked {
-            return Err(EngineError::Blocked);
-        }
+        let host = platform::admitted(&mut conn, host).await?;
         let key = PublicKey::from_bytes(&host.host_key)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         Ok(Known { record, signed, key })

@@ -79,7 +79,7 @@ impl From<EngineError> for Problem {
                 let status = StatusCode::PRECONDITION_FAILED;
                 Self::new(status, "version-mismatch", error.to_string())
             }
-            EngineError::Blocked => {
+            EngineError::Blocked(_) => {
                 Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
             }
             EngineError::Invalid(detail) => {
@@ -114,7 +114,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::UnknownOrder
             | Code::ReportMismatch
-            | Code::UnknownNotice => StatusCode::CONFLICT,
+            | Code::UnknownNotice
+            | Code::WrongAdmission => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code.as_str(), refusal.sentence)
     }

@@ -1,10 +1,11 @@
 //! A session: one connection of one host.
 //!
 //! ```text
-//! handshake ─Hello→ known? ─Welcome→ up ─┬─ the peer closed, fell silent, or broke the protocol
-//!     │               │                  ├─ replaced by a newer session of the same host
-//!     └─ no host's    └─ unknown,        ├─ its certificate ended, and was not renewed
-//!        certificate     or denied       └─ the controller stops
+//! handshake ─admitted→ Hello ─Welcome→ up ─┬─ the peer closed, fell silent, or broke the protocol
+//!     │                  │                 ├─ replaced by a newer session of the same host
+//!     └─ no host's       └─ over a limit   ├─ its host was blocked, or sent more than it may
+//!        certificate,                      ├─ its certificate ended, and was not renewed
+//!        unknown, blocked                  └─ the controller stops
 //! ```
 //! The host is the one that the certificate names, never one that a message names. The streams:
 //! control (opened by the agent), then the cut lane and the work lane (opened by the controller). A
@@ -38,10 +39,7 @@ use super::{
     sessions::Closing,
     stream::{self, StreamError},
 };
-use crate::{
-    clock::Clock,
-    engine::{EngineError, record::Admission},
-};
+use crate::{clock::Clock, engine::EngineError};
 
 /// How long a new connection may take until its Hello is there.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -60,9 +58,6 @@ pub(super) enum SessionError {
     /// The certificate is none of a host.
     #[error("the certificate names no host")]
     NoHost,
-    /// The host was blocked while its session stood.
-    #[error("the host is blocked")]
-    Blocked,
     /// No Hello in time.
     #[error("no Hello within {} s", HELLO_LIMIT.as_secs())]
     Silent,
@@ -92,13 +87,10 @@ pub(super) enum SessionError {
 impl SessionError {
     const fn closing(&self) -> Closing {
         match self {
+            Self::Engine(EngineError::Blocked(_)) => Closing::Blocked,
             Self::NoHost
-            | Self::Blocked
             | Self::Engine(
-                EngineError::NotFound(_)
-                | EngineError::Refused(_)
-                | EngineError::Invalid(_)
-                | EngineError::Blocked,
+                EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
             ) => Closing::UnknownHost,
             Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
                 Closing::Protocol
@@ -156,12 +148,13 @@ fn identify(connection: &Connection) -> Result<HostIdentity, SessionError> {
     HostIdentity::of_certificate(leaf).map_err(|_| SessionError::NoHost)
 }
 
-/// Takes the Hello and answers it; the host is up from then on.
+/// Takes the Hello of a host that may come in, and answers it; the host is up from then on.
 async fn greet(
     link: &Link,
     connection: &Connection,
     host: HostId,
 ) -> Result<(SendStream, RecvStream), SessionError> {
+    link.engine.admitted_host(host).await?;
     let first = async {
         let (send, mut recv) = connection.accept_bi().await?;
         let hello: Hello = stream::read(&mut recv).await?.decode(Kind::Hello)?;
@@ -197,7 +190,18 @@ async fn up(
         end = control.run(control_send, control_recv) => end,
         end = lane(link, host, Lane::Cut, cut_send, cut_recv) => end,
         end = lane(link, host, Lane::Work, work_send, work_recv) => end,
+        end = admitted(link, host) => end,
         () = expired(&link.clock, until) => Err(SessionError::Expired),
+    }
+}
+
+/// Ends when the host is blocked: at once, whatever its streams are stuck in.
+async fn admitted(link: &Link, host: HostId) -> Result<(), SessionError> {
+    let mut wake = link.engine.wake_of(host);
+    loop {
+        wake.borrow_and_update();
+        link.engine.admitted_host(host).await?;
+        wake.changed().await.map_err(|_| SessionError::Stopping)?;
     }
 }
 
@@ -248,10 +252,8 @@ impl Control<'_> {
         if let Some(observation) = alive.observation {
             self.link.engine.observed(self.host, observation).await?;
         }
-        // A live connection is never verified again by TLS.
-        if self.link.engine.host(self.host).await?.admission == Admission::Blocked {
-            return Err(SessionError::Blocked);
-        }
+        // Another controller on this database may have blocked it, and wakes nobody here.
+        self.link.engine.admitted_host(self.host).await?;
         let answer = KeepAlive {
             sent_at: self.link.clock.now(),
             answers: Some(alive.sent_at),
@@ -263,7 +265,7 @@ impl Control<'_> {
     /// The next certificate, for a request that the host key has signed in this very session.
     async fn renew(&self, request: &RenewRequest) -> Result<RenewAnswer, SessionError> {
         let refused = |message: &str| RenewAnswer::Refused { message: message.to_owned() };
-        let key = self.link.engine.host(self.host).await?.host_key;
+        let key = self.link.engine.admitted_host(self.host).await?.host_key;
         if !signed(self.connection, &key, &request.csr, &request.signature) {
             return Ok(refused("the request is not signed by this host's key in this session"));
         }

@@ -17,6 +17,8 @@ pub struct JoinToken {
     pub expires_at: Timestamp,
     /// The host that used it.
     pub host: Option<HostId>,
+    /// Who issued it.
+    pub issuer: Actor,
 }
 
 /// One host.
@@ -111,13 +113,14 @@ pub async fn actor_of(conn: &mut SqliteConnection, digest: Digest) -> Result<Opt
 /// [`super::StoreError`].
 pub async fn save_join_token(conn: &mut SqliteConnection, token: &JoinToken) -> Result<()> {
     sqlx::query(
-        "INSERT INTO join_tokens (digest, host_name, expires_at, host) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (digest) DO UPDATE SET host = excluded.host",
+        "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host",
     )
     .bind(token.digest.to_string())
     .bind(&token.host_name)
     .bind(token.expires_at.unix_ms())
     .bind(token.host.map(|host| host.to_string()))
+    .bind(to_json("join_tokens", &token.issuer)?)
     .execute(conn)
     .await
     .map_err(failed("save a join token"))?;
@@ -130,18 +133,23 @@ pub async fn save_join_token(conn: &mut SqliteConnection, token: &JoinToken) -> 
 /// [`super::StoreError`].
 pub async fn join_token(conn: &mut SqliteConnection, digest: Digest) -> Result<Option<JoinToken>> {
     let operation = "read a join token";
-    let row = sqlx::query("SELECT host_name, expires_at, host FROM join_tokens WHERE digest = $1")
-        .bind(digest.to_string())
-        .fetch_optional(conn)
-        .await
-        .map_err(failed(operation))?;
+    let row = sqlx::query(
+        "SELECT host_name, expires_at, host, issuer FROM join_tokens WHERE digest = $1",
+    )
+    .bind(digest.to_string())
+    .fetch_optional(conn)
+    .await
+    .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let expires_at: i64 = row.try_get("expires_at").map_err(failed(operation))?;
     let host: Option<String> = row.try_get("host").map_err(failed(operation))?;
+    let issuer: Option<String> = row.try_get("issuer").map_err(failed(operation))?;
+    let issuer = issuer.map(|issuer| from_json("join_tokens", &issuer)).transpose()?;
     Ok(Some(JoinToken {
         digest,
         host_name: row.try_get("host_name").map_err(failed(operation))?,
         expires_at: Timestamp::from_unix_ms(expires_at),
         host: host.map(|host| parse("join_tokens", &host)).transpose()?,
+        issuer: issuer.unwrap_or_else(Actor::controller),
     }))
 }

@@ -1,6 +1,7 @@
 //! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
 //! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
-//! that row `seq` is entry `seq - 1`.
+//! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a table
+//! of their own, and in the same sequence and chain.
 //!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,
@@ -75,18 +76,7 @@ pub struct Pending {
 /// [`super::StoreError`].
 pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> Result<u64> {
     let operation = "append to the journal";
-    let last = sqlx::query("SELECT seq, digest FROM journal ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed(operation))?;
-    let (seq, previous) = match last {
-        Some(row) => {
-            let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-            let digest: String = row.try_get("digest").map_err(failed(operation))?;
-            (to_u64(seq) + 1, parse(TABLE, &digest)?)
-        }
-        None => (1, Digest([0; 32])),
-    };
+    let (seq, previous) = next(conn).await?;
     let (tenant_seq, prev_tenant_event) = match last_entry(conn, new.tenant).await? {
         Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
         None => (1, None),
@@ -141,6 +131,25 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     .await
     .map_err(failed(operation))?;
     Ok(seq)
+}
+
+/// The number of the next row, be it a tenant's or the platform's, and the digest of the last one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn next(conn: &mut SqliteConnection) -> Result<(u64, Digest)> {
+    let operation = "read the journal's end";
+    let last = sqlx::query(
+        "SELECT seq, digest FROM (SELECT seq, digest FROM journal \
+         UNION ALL SELECT seq, digest FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1",
+    )
+    .fetch_optional(conn)
+    .await
+    .map_err(failed(operation))?;
+    let Some(row) = last else { return Ok((1, Digest([0; 32]))) };
+    let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    Ok((to_u64(seq) + 1, parse(TABLE, &digest)?))
 }
 
 /// Number and ledger entry of a tenant's last row.
@@ -224,7 +233,9 @@ pub async fn entries_of(
 pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pending>> {
     let operation = "read what the ledger lacks";
     let rows = sqlx::query(
-        "SELECT seq, entry FROM journal WHERE ledger_index IS NULL ORDER BY seq LIMIT $1",
+        "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE ledger_index IS NULL \
+         UNION ALL SELECT seq, entry FROM platform_acts WHERE ledger_index IS NULL) AS rows \
+         ORDER BY seq LIMIT $1",
     )
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(conn)
@@ -244,12 +255,18 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
 /// # Errors
 /// [`super::StoreError`].
 pub async fn set_ledger_index(conn: &mut SqliteConnection, seq: u64, index: u64) -> Result<()> {
-    sqlx::query("UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL")
-        .bind(to_i64(index))
-        .bind(to_i64(seq))
-        .execute(conn)
-        .await
-        .map_err(failed("keep a place in the ledger"))?;
+    // The row is in one of the two.
+    for statement in [
+        "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL",
+        "UPDATE platform_acts SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL",
+    ] {
+        sqlx::query(statement)
+            .bind(to_i64(index))
+            .bind(to_i64(seq))
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("keep a place in the ledger"))?;
+    }
     Ok(())
 }
 
