@@ -25,13 +25,7 @@ use crate::{
     engine::{Engine, EngineError, Parts},
     http::{self, App, Joining, Site},
     ledger::{Ledger, LedgerError},
-    link::{
-        self, Link,
-        authority::Authority,
-        listener,
-        sessions::{Closing, Sessions},
-        tls,
-    },
+    link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
     notify::{
         drain::{Drain, TRY_LIMIT},
         mail::{MailChannel, MailError},
@@ -174,7 +168,7 @@ impl Controller {
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
-        let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
+        let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
             served.await;

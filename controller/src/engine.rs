@@ -3,8 +3,8 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records what
-//! happens to the platform, [`drain`] brings the journal into the ledger, [`exit`] makes exit
+//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
+//! what happens to the platform, [`drain`] brings the journal into the ledger, [`exit`] makes exit
 //! bundles.
 
 mod act;

@@ -4,6 +4,8 @@
 mod attested;
 #[path = "link/blocked.rs"]
 mod blocked;
+#[path = "link/rejoin.rs"]
+mod rejoin;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

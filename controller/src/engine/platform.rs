@@ -4,8 +4,8 @@
 //! admitted ─block (a person's reason; a join token used twice)→ blocked ─unblock→ admitted
 //! ```
 //! A blocked host has no session, gets no orders, and is believed in nothing. Its orders wait: a
-//! tenant on it is not cut by the controller, but by whoever stands at the host. Every act is in the
-//! journal and in the ledger, in the transaction in which it takes effect.
+//! tenant on it is not cut by the controller, but by whoever stands at the host. Every act is in
+//! the journal in the transaction in which it takes effect, and in the ledger after it.
 
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;

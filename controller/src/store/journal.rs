@@ -1,7 +1,7 @@
 //! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
 //! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
-//! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a table
-//! of their own, and in the same sequence and chain.
+//! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a
+//! table of their own, and in the same sequence and chain.
 //!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn admission(site: &Arc<InProcess>, host: HostId, act: &'static str) {
+pub(super) async fn admission(site: &Arc<InProcess>, host: HostId, act: &'static str) {
     api(site, move |site| {
         let token = site.token("sun.li", "security", None)?;
         let path = format!("/v1/hosts/{host}/{act}");
