@@ -1,5 +1,8 @@
 //! The HTTP API from outside, over TLS: who may do what, and what happens to bad input.
 
+#[path = "api/edge.rs"]
+mod edge;
+
 use serde_json::{Value, json};
 use tenure_controller::{
     clock::Clock,

@@ -1,8 +1,10 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`platform`]
-//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads, [`acts`]
+//! what the lifecycle decides on, [`platform`] the rest; [`view`] and [`record`] are what is shown;
+//! every error is a [`problem`].
 
 pub mod acts;
+pub mod edge;
 pub mod extract;
 pub mod form;
 pub mod openapi;

@@ -79,7 +79,7 @@ impl From<EngineError> for Problem {
                 let status = StatusCode::PRECONDITION_FAILED;
                 Self::new(status, "version-mismatch", error.to_string())
             }
-            EngineError::Blocked(_) => {
+            EngineError::Blocked => {
                 Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
             }
             EngineError::Invalid(detail) => {

@@ -84,6 +84,12 @@ impl InProcess {
         Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
     }
 
+    /// Where the API listens.
+    #[must_use]
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
     /// The controller's runtime, for a client of the link.
     #[must_use]
     pub const fn runtime(&self) -> &Runtime {
