@@ -26,7 +26,7 @@ use tenure_protocol::{
     evidence::{key::PublicKey, note::LedgerKey},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{IntentReceipt, ReportReceipt},
+    wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
 use tokio::sync::watch;
 
@@ -61,6 +61,8 @@ pub struct Reply {
     pub receipt: Option<ReportReceipt>,
     /// The wipe's intent is in the ledger: destruction may begin.
     pub intent: Option<IntentReceipt>,
+    /// The wipe's intent is not taken: nothing is to be destroyed.
+    pub refusal: Option<IntentRefusal>,
 }
 
 /// What an engine is made of.

@@ -2,10 +2,10 @@
 //! for tenure-hostd.
 //!
 //! ```text
-//!        ┌► enrol (no certificate yet) ─┐
-//! start ─┼► rejoin (it has expired) ────┼► dial ─► Hello ─Welcome→ up ─┐
-//!  ▲     └► (it is good) ───────────────┘                              │ any end: of the connection,
-//!  └──────────────── jittered back-off ◄───────────────────────────────┘ a lane, or tenure-hostd
+//!        ┌► enrol (no certificate) ──┐
+//! start ─┼► rejoin (it has expired) ─┼► dial ─► Hello ─Welcome→ up ─┐
+//!  ▲     └► (it is good) ────────────┘                              │ any end: of the connection,
+//!  └──────────────── jittered back-off ◄────────────────────────────┘ a lane, or tenure-hostd
 //! ```
 //!
 //! [`tls`] has the configurations, [`identity`] the key and certificate, [`local`] the way to

@@ -32,10 +32,7 @@ const MAX_ACTS: u32 = 1_000;
 
 /// Refuses a host that is blocked.
 pub(super) fn check(host: &HostRecord) -> Result<(), EngineError> {
-    match host.block() {
-        None => Ok(()),
-        Some(block) => Err(EngineError::Blocked(block.reason.clone())),
-    }
+    if host.block().is_some() { Err(EngineError::Blocked) } else { Ok(()) }
 }
 
 /// A host that is known and not blocked.

@@ -156,11 +156,10 @@ async fn rejoin(
         let message = "the request is not signed by this host's key in this session";
         return Ok(refused("bad-signature", message));
     }
-    let now = link.clock.now();
-    if let Some(block) = host.block() {
-        let blocked = EngineError::Blocked(block.reason.clone());
-        return Ok(refused("host-blocked", &blocked.to_string()));
+    if host.block().is_some() {
+        return Ok(refused("host-blocked", &EngineError::Blocked.to_string()));
     }
+    let now = link.clock.now();
     if !link.gate.rejoins.take(host.id, now) {
         let message = "this host re-joins too often: mend its clock or its state directory";
         return Ok(refused("too-many-requests", message));

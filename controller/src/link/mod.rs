@@ -3,11 +3,12 @@
 //!
 //! [`authority`] is the private certificate authority and [`tls`] every port's configuration;
 //! [`listener`] opens the two ports, [`enrolment`] takes hosts in, [`session`] serves a host that
-//! is known, [`sessions`] knows who is up, [`pace`] holds back who comes too often, and [`stream`]
-//! has the frames.
+//! is known, [`sessions`] knows who is up, [`pace`] and [`limits`] hold back who sends too much,
+//! and [`stream`] has the frames.
 
 pub mod authority;
 mod enrolment;
+mod limits;
 pub mod listener;
 mod pace;
 mod session;
@@ -28,6 +29,7 @@ pub struct Link {
     authority: Arc<authority::Authority>,
     sessions: sessions::Sessions,
     gate: enrolment::Gate,
+    limits: limits::Limits,
     clock: Clock,
 }
 
@@ -36,7 +38,7 @@ impl Link {
     #[must_use]
     pub fn new(engine: Engine, authority: Arc<authority::Authority>, clock: Clock) -> Self {
         let (sessions, gate) = (sessions::Sessions::default(), enrolment::Gate::default());
-        Self { engine, authority, sessions, gate, clock }
+        Self { engine, authority, sessions, gate, limits: limits::Limits::default(), clock }
     }
 }
 

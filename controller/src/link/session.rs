@@ -36,6 +36,7 @@ use tokio::{
 use super::{
     Link,
     authority::{HOST_LIFE, HostIdentity, HostRequest},
+    limits::{self, OverLimit},
     sessions::Closing,
     stream::{self, StreamError},
 };
@@ -73,6 +74,9 @@ pub(super) enum SessionError {
     /// Too much that is not understood.
     #[error("more than {MAX_NACKS} frames that this build does not understand")]
     TooManyNacks,
+    /// More than one host may send.
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
     /// The certificate ended.
     #[error("the certificate has expired")]
     Expired,
@@ -87,7 +91,8 @@ pub(super) enum SessionError {
 impl SessionError {
     const fn closing(&self) -> Closing {
         match self {
-            Self::Engine(EngineError::Blocked(_)) => Closing::Blocked,
+            Self::Engine(EngineError::Blocked) => Closing::Blocked,
+            Self::OverLimit(_) => Closing::OverLimit,
             Self::NoHost
             | Self::Engine(
                 EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
@@ -98,6 +103,14 @@ impl SessionError {
             Self::Expired => Closing::Expired,
             Self::Engine(_) => Closing::Failure,
             Self::Connection(_) | Self::Stopping => Closing::Stopping,
+        }
+    }
+
+    /// Ends the connection, and says why.
+    fn close(&self, connection: &Connection) {
+        match self {
+            Self::OverLimit(over) => self.closing().close_saying(connection, &over.to_string()),
+            _ => self.closing().close(connection),
         }
     }
 }
@@ -119,7 +132,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
         Err(error) => {
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(%host, %remote, error = cause, "refused a host");
-            error.closing().close(&connection);
+            error.close(&connection);
             return;
         }
     };
@@ -128,7 +141,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
     tracing::info!(%host, %remote, "host is up");
     let end = up(link, &connection, identity, control).await;
     if let Err(error) = &end {
-        error.closing().close(&connection);
+        error.close(&connection);
         tracing::info!(%host, error = error as &dyn std::error::Error, "session ended");
     }
     // A newer session of the same host keeps it up.
@@ -155,6 +168,7 @@ async fn greet(
     host: HostId,
 ) -> Result<(SendStream, RecvStream), SessionError> {
     link.engine.admitted_host(host).await?;
+    link.limits.session(host, link.clock.now())?;
     let first = async {
         let (send, mut recv) = connection.accept_bi().await?;
         let hello: Hello = stream::read(&mut recv).await?.decode(Kind::Hello)?;
@@ -162,6 +176,7 @@ async fn greet(
     };
     let (mut send, recv, hello) =
         timeout(HELLO_LIMIT, first).await.map_err(|_| SessionError::Silent)??;
+    limits::hello(&hello)?;
     link.engine.host_up(host, hello).await?;
     let welcome = Welcome {
         host,
@@ -230,6 +245,7 @@ impl Control<'_> {
         let mut nacks = 0;
         loop {
             let frame = stream::read(&mut recv).await?;
+            self.link.limits.control(self.host, self.link.clock.now())?;
             match self.answer(&frame).await {
                 Ok(answer) => {
                     send.write_all(&answer.to_bytes()).await.map_err(StreamError::from)?
@@ -250,6 +266,7 @@ impl Control<'_> {
         }
         let alive: KeepAlive = frame.decode(Kind::KeepAlive)?;
         if let Some(observation) = alive.observation {
+            limits::observation(&observation)?;
             self.link.engine.observed(self.host, observation).await?;
         }
         // Another controller on this database may have blocked it, and wakes nobody here.
@@ -363,8 +380,12 @@ async fn read_lane(
     let mut nacks = 0;
     loop {
         let frame = stream::read(&mut recv).await?;
+        link.limits.report(host, link.clock.now())?;
         let replies = match frame.decode::<Report>(Kind::Report) {
-            Ok(report) => taken(link, host, report).await?,
+            Ok(report) => {
+                limits::report(&report)?;
+                taken(link, host, report).await?
+            }
             Err(error) => {
                 nack(&mut nacks)?;
                 vec![Frame::new(Kind::Nack, &nack_of(&frame, &error))?]
@@ -400,6 +421,9 @@ async fn taken(link: &Link, host: HostId, report: Report) -> Result<Vec<Frame>, 
     }
     if let Some(intent) = &reply.intent {
         frames.push(Frame::new(Kind::IntentReceipt, intent)?);
+    }
+    if let Some(refusal) = &reply.refusal {
+        frames.push(Frame::new(Kind::IntentRefusal, refusal)?);
     }
     Ok(frames)
 }

@@ -44,14 +44,18 @@ impl Closing {
             Self::Stopping => (6, "the controller stops: connect again"),
             Self::Enrolled => (7, "the enrolment is over"),
             Self::Blocked => (8, "this host is blocked: an administrator may unblock it"),
-            Self::OverLimit => (9, "more than one host may send: see the controller's log"),
+            Self::OverLimit => (9, "over the limit of what one host may send"),
         }
     }
 
     /// Closes a connection for this reason.
     pub fn close(self, connection: &Connection) {
-        let (code, reason) = self.wire();
-        connection.close(VarInt::from_u32(code), reason.as_bytes());
+        self.close_saying(connection, self.wire().1);
+    }
+
+    /// Closes a connection for this reason, in other words.
+    pub fn close_saying(self, connection: &Connection, reason: &str) {
+        connection.close(VarInt::from_u32(self.wire().0), reason.as_bytes());
     }
 }
 

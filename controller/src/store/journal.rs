@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
     digest::Digest,
-    evidence::entry::Entry,
+    evidence::{entry::Entry, predicate::Kind},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
 };
@@ -338,6 +338,23 @@ pub async fn evidence(
     let Some(row) = row else { return Ok(None) };
     let entry = row.try_get("entry").map_err(failed(operation))?;
     Ok(Some((read_evidence(&row)?, entry)))
+}
+
+/// Digest of the intent that an order has, if it has one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn intent_of(conn: &mut SqliteConnection, order: OrderId) -> Result<Option<Digest>> {
+    let operation = "read an order's intent";
+    let row = sqlx::query("SELECT digest FROM evidence WHERE order_id = $1 AND kind = $2")
+        .bind(order.to_string())
+        .bind(Kind::WipeIntent.name())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
+    let Some(row) = row else { return Ok(None) };
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    parse("evidence", &digest).map(Some)
 }
 
 fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {

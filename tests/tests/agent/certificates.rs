@@ -52,7 +52,7 @@ fn a_host_that_was_off_past_its_certificates_end_comes_back_and_carries_out_an_o
 }
 
 #[test]
-fn a_blocked_host_does_not_come_back_and_its_log_says_why() -> anyhow::Result<()> {
+fn a_blocked_host_does_not_come_back_and_its_log_says_so() -> anyhow::Result<()> {
     let site = InProcess::start(Clock::staged())?;
     let (base, link, old) = aged(&site, 25)?;
     let path = format!("/v1/hosts/{}/block", old.host);
@@ -60,7 +60,7 @@ fn a_blocked_host_does_not_come_back_and_its_log_says_why() -> anyhow::Result<()
     assert_eq!(blocked.status, 200, "{blocked:?}");
     let failure = once(&site, &link);
     assert!(matches!(&failure, LinkFailure::Refused { code, .. } if code == "host-blocked"));
-    assert!(failure.to_string().contains("stolen"), "{failure}");
+    assert!(failure.to_string().contains("this host is blocked"), "{failure}");
     assert_eq!(stored(&base)?, old);
     base.engine.stop();
     Ok(())

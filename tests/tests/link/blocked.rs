@@ -67,3 +67,16 @@ fn a_block_needs_a_reason_and_is_refused_twice() {
         .await;
     });
 }
+
+#[test]
+fn a_second_use_of_a_token_by_another_blocks_the_host_and_ends_its_session() {
+    with_site(|site| async move {
+        let member = enrol(join(&site, "h1").await, 1).await;
+        let session = connect(&member).await;
+        let thief = rcgen::KeyPair::generate().expect("a key");
+        let again = request_enrolment(&member.join, &host_key(9), &thief, |_| {}).await;
+        assert!(refused(again).contains("used already"));
+        // At once, whether the host says anything more or not.
+        assert_eq!(closed(&session.connection).await, 8, "this host is blocked");
+    });
+}
