@@ -298,6 +298,9 @@ impl Member {
         if let Some(intent) = reply.intent {
             self.agent.deliver(lane, Input::IntentReceipt(intent))?;
         }
+        if let Some(refusal) = reply.refusal {
+            self.agent.deliver(lane, Input::IntentRefusal(refusal))?;
+        }
         if let Some(receipt) = reply.receipt {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;
         }

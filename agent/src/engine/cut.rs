@@ -69,7 +69,7 @@ impl CutLane {
                 self.assert_cuts();
                 self.desk.tick()
             }
-            Input::IntentReceipt(_) | Input::Stop => Ok(()),
+            Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
     }
 

@@ -46,6 +46,8 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// The host is blocked already, or not blocked.
+    WrongAdmission,
 }
 
 impl Code {
@@ -68,6 +70,7 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::WrongAdmission => "wrong-admission",
         }
     }
 }

@@ -336,7 +336,7 @@ impl Engine {
     }
 
     /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
-    fn keyid_of(&self, actor: &Actor) -> Digest {
+    pub(super) fn keyid_of(&self, actor: &Actor) -> Digest {
         match actor.role {
             Role::Controller => self.attestation_key().id(),
             Role::Customer

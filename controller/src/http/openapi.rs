@@ -23,7 +23,8 @@ use super::{acts, form, platform, problem, record, tenants, view};
     ),
     modifiers(&Bearer),
     paths(
-        platform::health, platform::hosts, platform::join_token, platform::token,
+        platform::health, platform::hosts, platform::join_token, platform::block,
+        platform::unblock, platform::journal, platform::token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
         tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,

@@ -114,7 +114,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::UnknownOrder
             | Code::ReportMismatch
-            | Code::UnknownNotice => StatusCode::CONFLICT,
+            | Code::UnknownNotice
+            | Code::WrongAdmission => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code.as_str(), refusal.sentence)
     }

@@ -10,6 +10,7 @@ mod hosts;
 mod journal;
 mod notices;
 mod orders;
+mod platform;
 pub mod record;
 pub mod sql;
 mod tenants;
@@ -24,7 +25,7 @@ use sqlx::{
 };
 
 use self::sql::query;
-pub use self::{hosts::*, journal::*, notices::*, orders::*, tenants::*};
+pub use self::{hosts::*, journal::*, notices::*, orders::*, platform::*, tenants::*};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -32,9 +33,10 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 2] = [
+pub const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
+    (3, include_str!("../../migrations/0003_platform.sql")),
 ];
 
 /// The database.
