@@ -18,6 +18,8 @@ const PURE: &[&str] = &[
     "hex",
     "http",
     "jiff",
+    // Its types; `helper`, which runs nft, is among what a core never touches.
+    "nftables",
     "postcard",
     "serde",
     "serde_json",
@@ -63,6 +65,7 @@ const IMPURE: &[(&str, &str)] = &[
     ("File", "::"),
     ("Command", "::new"),
     ("fs", "::"),
+    ("helper", "::"),
     ("tokio", ""),
     ("async", ""),
     ("await", ""),
