@@ -131,6 +131,7 @@ impl Store {
         self.pool.close().await;
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the schema, all of which is `MIGRATIONS`")]
     async fn migrate(&self) -> Result<()> {
         let operation = "bring the schema up to date";
         let mut tx = self.write().await?;
