@@ -2,8 +2,8 @@
 //! committed survives the loss of power (`synchronous = FULL`).
 //!
 //! It is SQLite. Schema and statements ([`sql`]) keep to what PostgreSQL takes too (BYTEA is a type
-//! there, and any name is one here), which a test lets PostgreSQL say; only `BEGIN IMMEDIATE` and the
-//! pragmas at the start are SQLite's own.
+//! there, and any name is one here), which a test lets PostgreSQL say; only `BEGIN IMMEDIATE` and
+//! the pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod hosts;
@@ -133,6 +133,7 @@ impl Store {
         self.pool.close().await;
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the schema, all of which is `MIGRATIONS`")]
     async fn migrate(&self) -> Result<()> {
         let operation = "bring the schema up to date";
         let mut tx = self.write().await?;

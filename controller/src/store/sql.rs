@@ -1,6 +1,6 @@
 //! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
-//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database, and
-//! a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database,
+//! and a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
 
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
