@@ -1,6 +1,6 @@
-//! The only file that reads a clock. The engine is given its [`Clock`] as a value, so that a fleet in
-//! one process can live in a time of its own; what works on a real host's devices, or waits for a real
-//! network, reads the system's.
+//! The only file that reads a clock. The engine is given its [`Clock`] as a value, so that a fleet
+//! in one process can live in a time of its own; what works on a real host's devices, or waits for
+//! a real network, reads the system's.
 #![allow(unsafe_code, reason = "adjtimex has no safe wrapper here")]
 
 use std::{

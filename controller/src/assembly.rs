@@ -29,13 +29,7 @@ use crate::{
     files::{Files, FilesError},
     http::{self, App, Joining, Site},
     ledger::{Ledger, LedgerError},
-    link::{
-        self, Link,
-        authority::Authority,
-        listener,
-        sessions::{Closing, Sessions},
-        tls,
-    },
+    link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
     notify::{
         drain::{Drain, TRY_LIMIT},
         mail::{MailChannel, MailError},
@@ -57,8 +51,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 const TICK_MAX_MS: i64 = 1_000;
 /// And at most.
 const TICK_MIN_MS: i64 = 50;
-/// How long a new connection of the API may take until its TLS stands.
-const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the controller does not start.
 #[derive(Debug, thiserror::Error)]
@@ -220,8 +212,8 @@ impl Controller {
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
-        let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site);
+        let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
             served.await;
@@ -308,25 +300,17 @@ fn serve_api(
     tls: RustlsConfig,
     engine: &Engine,
     site: Site,
-) -> Result<Handle<SocketAddr>, StartError> {
-    let address = socket.local_addr();
+) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(socket, tls).map_err(|source| StartError::Api {
-        address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
-        source,
-    })?;
     let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
-    let serving = server
-        .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
-        .handle(handle.clone())
-        .serve(router.into_make_service());
+    let serving = http::edge::serve(socket, tls, router, handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");
         }
         "the API"
     });
-    Ok(handle)
+    handle
 }
 
 fn joining(

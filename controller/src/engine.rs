@@ -3,8 +3,9 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`attachments`] and [`records`] keep what
-//! people hand in, [`drain`] brings the journal into the ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
+//! what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
+//! [`drain`] brings the journal into the ledger, [`exit`] makes exit bundles.
 
 mod act;
 mod attachments;
@@ -13,6 +14,7 @@ mod error;
 mod exit;
 mod hosts;
 mod outbox;
+mod platform;
 mod records;
 mod report;
 
@@ -26,7 +28,7 @@ use tenure_protocol::{
     evidence::{key::PublicKey, note::LedgerKey},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{IntentReceipt, ReportReceipt},
+    wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
 use tokio::sync::watch;
 
@@ -68,6 +70,8 @@ pub struct Reply {
     pub receipt: Option<ReportReceipt>,
     /// The wipe's intent is in the ledger: destruction may begin.
     pub intent: Option<IntentReceipt>,
+    /// The wipe's intent is not taken: nothing is to be destroyed.
+    pub refusal: Option<IntentRefusal>,
 }
 
 /// What an engine is made of.

@@ -36,10 +36,10 @@ use tenure_protocol::{
         order::SignedOrder,
         v1::{
             Action, Boot, CommitInterval, CutOrder, EnrolAnswer, EnrolRequest, Hello, HostFacts,
-            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, KeepAlive, Lane,
-            LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome, Power,
-            Progress, RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Transport,
-            VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive,
+            Lane, LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome,
+            Power, Progress, RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt,
+            TenantWanted, Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
         },
     },
 };
@@ -221,6 +221,13 @@ fn session_messages_keep_their_bytes() {
         checkpoint: "ledger.test\n".to_owned(),
     };
     assert_wire("intent-receipt", &receipt);
+    let refusal = IntentRefusal {
+        order: order_id(),
+        sequence: 70_000,
+        code: "evidence-bad".to_owned(),
+        message: "why".to_owned(),
+    };
+    assert_wire("intent-refusal", &refusal);
     assert_wire("nack", &Nack { kind: 99, message: "unknown kind".to_owned() });
 }
 
@@ -241,6 +248,8 @@ fn enrolment_messages_keep_their_bytes() {
     assert_wire("renew-request", &RenewRequest { csr: vec![0x30, 0], signature: vec![3; 64] });
     assert_wire("renew-accepted", &RenewAnswer::Accepted { chain });
     assert_wire("renew-refused", &RenewAnswer::Refused { message: "blocked".to_owned() });
+    let rejoin = RejoinRequest { host: host(), csr: vec![0x30], signature: vec![9; 64] };
+    assert_wire("rejoin-request", &rejoin);
     let token = JoinToken {
         secret: [1; 32],
         host_name: "h1".to_owned(),
@@ -273,6 +282,8 @@ fn a_frame_of_each_kind_keeps_its_bytes() {
         Kind::LaneOpen,
         Kind::RenewRequest,
         Kind::RenewAnswer,
+        Kind::RejoinRequest,
+        Kind::IntentRefusal,
     ];
     let nack = Nack { kind: 99, message: "unknown kind".to_owned() };
     let frames = kinds.map(|kind| Frame::new(kind, &nack).expect("fits").to_bytes());

@@ -1,6 +1,7 @@
 //! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
 //! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
-//! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing sleeps.
+//! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
+//! sleeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -327,6 +328,9 @@ impl Member {
         let reply = controller.report(self.id, report).await?;
         if let Some(intent) = reply.intent {
             self.agent.deliver(lane, Input::IntentReceipt(intent))?;
+        }
+        if let Some(refusal) = reply.refusal {
+            self.agent.deliver(lane, Input::IntentRefusal(refusal))?;
         }
         if let Some(receipt) = reply.receipt {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;

@@ -1,7 +1,7 @@
 //! Judges that we did not write, for an exit bundle and the trust anchors: GNU tar unpacks it;
 //! OpenSSL checks every signature; securesystemslib, in-toto-attestation and Python's hashlib check
-//! the envelopes, the statements and the ledger's proofs. Nothing of ours is asked, neither for how a
-//! signature is laid out nor for who signed.
+//! the envelopes, the statements and the ledger's proofs. Nothing of ours is asked, neither for how
+//! a signature is laid out nor for who signed.
 
 use std::{
     collections::BTreeMap,
@@ -56,8 +56,8 @@ impl Unpacked {
         self.0.path().join("bundle").join(name)
     }
 
-    /// OpenSSL's word on all that is signed: the manifest and the ledger's checkpoint by the anchors,
-    /// every statement by the keys that the manifest names. How many signatures that are.
+    /// OpenSSL's word on all that is signed: the manifest and the ledger's checkpoint by the
+    /// anchors, every statement by the keys that the manifest names. How many signatures that are.
     ///
     /// # Errors
     /// If it refuses one, or accepts one after a flipped byte.

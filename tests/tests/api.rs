@@ -1,5 +1,8 @@
 //! The HTTP API from outside, over TLS: who may do what, and what happens to bad input.
 
+#[path = "api/edge.rs"]
+mod edge;
+
 use serde_json::{Value, json};
 use tenure_controller::{
     clock::Clock,
@@ -247,7 +250,8 @@ fn a_customer_reads_the_ledgers_hashes_and_no_entries() {
     let auditor = site.token("sun.li", "auditor", None).expect("a token");
     let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
     assert_eq!(made.status, 201, "{made:?}");
-    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/1");
+    // Four tokens and an application.
+    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/5");
     for spelling in ["entries", "tile/entries", "%65ntries", "tile/%65ntries", "tile%2fentries"] {
         let answer = site.get(&theirs, &at(spelling)).expect("an answer");
         problem(&answer, 403, "wrong-role");

@@ -1,5 +1,5 @@
 //! PostgreSQL before our SQL: it takes the schema, and prepares every statement of the store. The
-//! server is one of the test's own: its files in a temporary directory, a Unix socket its only door.
+//! server is the test's own: its files in a temporary directory, a Unix socket its only door.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,8 +1,10 @@
 //! The seal: the second stage of a cut, a table of each cut tenant's own at its taps themselves.
 //!
 //! ```text
-//!   guest ──► tap ──► rx_tap-…: count, drop      tc, packet sockets ──► tx_tap-…: count, drop ──► tap
-//!             (netdev ingress, −500)             (netdev egress, −500)
+//!   guest ─► tap ─► rx_tap-…: count, drop
+//!                  (netdev ingress, −500)
+//!   bridge, packet sockets ─► tx_tap-…: count, drop ─► tap ─► guest
+//!                             (netdev egress, −500)
 //! ```
 //!
 //! A bridge's packet filter never sees a frame that the bridge keeps to itself (LLDP,

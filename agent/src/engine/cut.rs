@@ -1,8 +1,8 @@
 //! The cut lane: cuts and restores, and nothing else.
 //!
 //! ```text
-//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► read back, report
-//!   start, tick ─► the table guarded ─► every cut again ─► every seal again, and none too many
+//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► report
+//!   start, tick ─► the table guarded ─► every cut again ─► every seal again, none too many
 //! ```
 //!
 //! A seal never undoes or fails a cut: where it is missing, the log and the statement say so.
@@ -69,7 +69,7 @@ impl CutLane {
                 self.assert_cuts();
                 self.desk.tick()
             }
-            Input::IntentReceipt(_) | Input::Stop => Ok(()),
+            Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
     }
 

@@ -1,5 +1,14 @@
 //! A lane's desk: its journal, its numbers and its way out. Everything is saved here before it is
 //! said.
+//!
+//! Receipts of reports are not signed. They come over a session in which both sides are
+//! authenticated, through the network side, and who breaks into that can forge them. He gains a
+//! delay by it and no more: a receipt ends the repetition of a report, but the order's record
+//! stays, with its last state and envelopes, and is said again when the controller sends the order
+//! again, which it does in each new session until it has the end itself. A record that attests a
+//! wipe stays for ever, any other until a day after the order's time to live; until then the
+//! controller shows the order as open, which people see. A wipe is released by the ledger's proof
+//! alone, never by a receipt. A refused intent stops a wipe, as withholding its receipt does.
 
 use std::sync::{Arc, mpsc::TrySendError};
 

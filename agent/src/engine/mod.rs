@@ -38,7 +38,10 @@ use tenure_protocol::{
     id::HostId,
     wire::{
         order::SignedOrder,
-        v1::{InstanceObserved, IntentReceipt, Lane, Observation, Order, Report, ReportReceipt},
+        v1::{
+            InstanceObserved, IntentReceipt, IntentRefusal, Lane, Observation, Order, Report,
+            ReportReceipt,
+        },
     },
 };
 
@@ -125,6 +128,8 @@ pub enum Input {
     ReportReceipt(ReportReceipt),
     /// A wipe's intent is in the ledger.
     IntentReceipt(IntentReceipt),
+    /// A wipe's intent is not taken, and will not be.
+    IntentRefusal(IntentRefusal),
     /// The link is up: reports go here from now on, those without a receipt first.
     Connected(Outlet),
     /// Time has passed.

@@ -295,6 +295,35 @@ fn a_wipe_waits_for_a_proof_that_its_intent_is_logged_and_believes_no_other() {
 }
 
 #[test]
+fn a_wipe_whose_intent_is_not_taken_fails_destroys_nothing_and_leaves_the_way_free() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    let reports = lanes.order(bench.wipe(2, 2));
+    let announced = reports.last().expect("intent").clone();
+    let refusal = |sequence| {
+        let (code, message) = ("evidence-bad".to_owned(), "another key".to_owned());
+        Input::IntentRefusal(IntentRefusal { order: announced.order, sequence, code, message })
+    };
+    lanes.work.take(refusal(announced.sequence + 1)).expect("passed over");
+    assert_eq!(lanes.reports(), vec![], "that is no refusal of this intent");
+    lanes.work.take(refusal(announced.sequence)).expect("taken");
+    lanes.run_work().expect("nothing to do");
+    let reports = lanes.reports();
+    assert_eq!(code(&reports), "intent-refused");
+    assert!(!bench.destroyed_anything());
+    // A receipt that comes too late releases nothing, and the intent is said no more.
+    let receipt = bench.receipt(announced.order, &intent(std::slice::from_ref(&announced)));
+    lanes.work.take(Input::IntentReceipt(receipt)).expect("passed over");
+    lanes.run_work().expect("nothing to do");
+    assert!(!bench.destroyed_anything());
+    drop(lanes);
+    let lanes = bench.sound();
+    assert_eq!(states(&lanes.reports()), ["done", "failed"], "said again");
+    assert_eq!(states(&lanes.order(bench.wipe(3, 3))), ["journalled", "intent"], "a new attempt");
+}
+
+#[test]
 fn what_is_not_found_or_cannot_be_wiped_is_a_failure_and_stays_on_the_inventory() {
     let bench = Bench::new();
     let lanes = bench.sound();

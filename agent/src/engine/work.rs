@@ -14,7 +14,7 @@ use tenure_protocol::{
     digest::Digest,
     evidence::entry::verify_intent_receipt,
     id::{InstanceId, OrderId, TenantId},
-    wire::v1::{Action, IntentReceipt, OrderState, TenantWanted, WipeOrder},
+    wire::v1::{Action, IntentReceipt, IntentRefusal, OrderState, TenantWanted, WipeOrder},
 };
 
 use super::{
@@ -33,6 +33,9 @@ use crate::{
         step::Host,
     },
 };
+
+/// Longest word of the controller on an intent that is kept, characters.
+const MAX_REFUSAL_CHARS: usize = 2_000;
 
 #[derive(Debug)]
 pub(super) struct WorkLane {
@@ -96,6 +99,7 @@ impl WorkLane {
             }
             Input::ReportReceipt(receipt) => desk.receipted(receipt)?,
             Input::IntentReceipt(receipt) => self.release(&mut desk, &receipt)?,
+            Input::IntentRefusal(refusal) => self.abandon(&mut desk, &refusal)?,
             Input::Connected(outlet) => desk.connected(outlet),
             Input::Tick => desk.tick()?,
             Input::Stop => {}
@@ -162,6 +166,22 @@ impl WorkLane {
             }),
             Change::Dequeue(sequence),
         ])
+    }
+
+    /// An intent that the controller will not enter ends its order, and destroys nothing. Nobody
+    /// has to prove a refusal: who can forge one could as well keep the receipt back for ever.
+    fn abandon(&self, desk: &mut Desk, refusal: &IntentRefusal) -> Result<(), EngineFailure> {
+        let IntentRefusal { order, sequence, code, message } = refusal;
+        let stage = desk.records().wipes.get(order).map(|wipe| &wipe.stage);
+        match stage {
+            Some(WipeStage::Announced { sequence: announced, .. }) if announced == sequence => {}
+            Some(_) | None => return Ok(()),
+        }
+        let Some(record) = desk.records().orders.get(order).cloned() else { return Ok(()) };
+        let text = format!("the controller does not take the intent ({code}): {message}");
+        let text = text.chars().take(MAX_REFUSAL_CHARS).collect();
+        let changes = vec![Change::ForgetWipe(*order), Change::Dequeue(*sequence)];
+        self.fail(desk, record, "intent-refused", text, Vec::new(), changes)
     }
 
     /// The performer thread: first what the host should run already, then orders, oldest first.

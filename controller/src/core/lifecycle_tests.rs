@@ -282,8 +282,21 @@ fn a_cut_that_every_host_failed_is_void_and_taken_back_on_each() {
         matches!(effect, Effect::Order(draft) if matches!(draft.action, v1::Action::Restore(_)))
     });
     assert_eq!(restores.count(), tenant.hosts().len());
+    let restores = tenant.orders.iter().filter(|order| order.kind == OrderKind::Restore);
+    let (host, order) = restores.map(|order| (order.host, order.id)).next().expect("a restore");
+    let (code, message) = ("nft-failed".to_owned(), "busy".to_owned());
+    let report = Reported::Failed { code, message, findings: Vec::new() };
+    let failed = Event::OrderReported { host, order, report };
+    world.apply(&mut tenant, &failed).expect("a report");
+    assert_eq!(tenant.wake_at, Some(world.now.plus_ms(5_000)), "and again until it has");
+    world.now = world.now.plus_ms(5_000);
+    let again = world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let [Effect::Order(draft)] = again.as_slice() else { panic!("{again:?}") };
+    assert!(matches!(draft.action, v1::Action::Restore(_)) && draft.host == host, "{draft:?}");
     world.obey(&mut tenant);
     assert!(matches!(tenant.isolation, Isolation::Connected));
+    world.now = world.now.plus_ms(5_000);
+    assert!(world.apply(&mut tenant, &Event::Tick).expect("a tick").is_empty(), "then it is over");
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub enum Code {
     AlreadyDecided,
     /// Two persons have not approved this access, or not before it happened.
     AccessNotApproved,
+    /// The host is blocked already, or not blocked.
+    WrongAdmission,
 }
 
 impl Code {
@@ -89,6 +91,7 @@ impl Code {
             Self::UnknownRecord => "unknown-record",
             Self::AlreadyDecided => "already-decided",
             Self::AccessNotApproved => "access-not-approved",
+            Self::WrongAdmission => "wrong-admission",
         }
     }
 }

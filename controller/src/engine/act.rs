@@ -268,13 +268,13 @@ impl Engine {
         context: &Context<'_>,
     ) -> Result<Wakes, EngineError> {
         let entry = NewEntry {
-            tenant: Some(transition.tenant.id),
+            tenant: transition.tenant.id,
             kind: event.name(),
             at: context.now,
             actor,
             actor_keyid: self.keyid_of(actor),
             body: body(event),
-            phase: Some(transition.tenant.phase),
+            phase: transition.tenant.phase,
             object: transition.object,
             salt: self.inner.chance.draw()?,
         };
@@ -369,13 +369,13 @@ impl Engine {
             }
             let actor = Actor::controller();
             let entry = NewEntry {
-                tenant: Some(tenant.id),
+                tenant: tenant.id,
                 kind: new.kind,
                 at: context.now,
                 actor: &actor,
                 actor_keyid: new.keyid,
                 body: serde_json::json!({"host": new.host, "order": new.order}),
-                phase: Some(tenant.phase),
+                phase: tenant.phase,
                 object: Some(digest),
                 salt: self.inner.chance.draw()?,
             };

@@ -6,7 +6,7 @@ use futures_util::Stream;
 use tenure_protocol::{digest::Digest, id::TenantId};
 use uuid::Uuid;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, records::Act};
 use crate::{
     core::{
         attachment::{self, Attachment, Held, Label},
@@ -14,7 +14,7 @@ use crate::{
         lifecycle::Actor,
     },
     files::{Content, FilesError, Received},
-    store::{self, NewEntry},
+    store,
 };
 
 /// What became of an upload.
@@ -119,8 +119,8 @@ impl Engine {
             return Ok(Filed::Before(known));
         }
         store::held(&mut tx, owner).await?.admit(received.bytes)?;
-        let phase = match owner {
-            Some(id) => store::tenant(&mut tx, id).await?.map(|tenant| tenant.phase),
+        let tenant = match owner {
+            Some(id) => store::tenant(&mut tx, id).await?,
             None => None,
         };
         let at = self.inner.clock.legal(self.inner.clock.now());
@@ -133,18 +133,9 @@ impl Engine {
             filed_by: actor.name.clone(),
             filed_at: at,
         };
-        let entry = NewEntry {
-            tenant: owner,
-            kind: "attachment-filed",
-            at,
-            actor,
-            actor_keyid: self.keyid_of(actor),
-            body: serde_json::to_value(&new).unwrap_or_default(),
-            phase,
-            object: None,
-            salt: self.inner.chance.draw()?,
-        };
-        let seq = store::append_journal(&mut tx, entry).await?;
+        let body = serde_json::to_value(&new).unwrap_or_default();
+        let act = Act { kind: "attachment-filed", actor, body };
+        let seq = self.enter(&mut tx, tenant.as_ref(), act).await?;
         store::add_attachment(&mut tx, owner, seq, &new).await?;
         store::commit(tx).await?;
         tracing::info!(owner = attachment::owner_name(owner), sha256 = %new.sha256,

@@ -17,8 +17,10 @@ pub enum EngineError {
     /// The caller looked at another version of the tenant; nothing changed.
     #[error("the tenant is at version {0}: look at it again")]
     Version(u64),
-    /// The host may not take part any more, nor may its session go on.
-    #[error("this host is blocked: its join token was used twice")]
+    /// The host may not take part any more, nor may its session go on. Why is not for its ears.
+    #[error(
+        "this host is blocked: ask the provider's administrators, whose list of hosts says why"
+    )]
     Blocked,
     /// What a host or a caller handed in is not what it has to be.
     #[error("{0}")]

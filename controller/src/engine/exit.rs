@@ -1,5 +1,7 @@
 //! The exit bundle of a tenant that has left.
 
+use std::collections::BTreeMap;
+
 use tenure_protocol::{
     evidence::{
         bundle::{self, BundleParts, ProvenEntry},
@@ -52,12 +54,13 @@ impl Engine {
         let mut tx = self.inner.store.write().await?;
         let entries = store::entries_of(&mut tx, tenant.id).await?;
         let evidence = store::evidence_of(&mut tx, tenant.id).await?;
-        let mut hosts = Vec::new();
+        let (mut hosts, mut joined) = (Vec::new(), Vec::new());
         for id in tenant.hosts() {
             let host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;
             let key = PublicKey::from_bytes(&host.host_key)
                 .map_err(|error| EngineError::Invalid(error.to_string()))?;
             hosts.push(HostKey::new(id, key));
+            joined.push((id, store::joining_of(&mut tx, id).await?));
         }
         // Nothing is appended while the transaction is held: one checkpoint holds for all proofs.
         let ledger = self.ledger();
@@ -66,13 +69,31 @@ impl Engine {
             let index = index.ok_or(EngineError::Conflict)?;
             proven.push(ProvenEntry::new(index, &entry, ledger.proof(index)?.proof));
         }
+        let (mut joinings, mut gaps) = (BTreeMap::new(), Vec::new());
+        for (host, joining) in joined {
+            let Some((index, entry)) = joining else {
+                gaps.push(Gap {
+                    what: format!("the key of host {host}"),
+                    reason: "the host joined before joinings were entered into the ledger"
+                        .to_owned(),
+                });
+                continue;
+            };
+            let index = index.ok_or(EngineError::Conflict)?;
+            let proof = ledger.proof(index)?.proof;
+            joinings.insert(host, ProvenEntry::new(index, &entry, proof));
+        }
         let checkpoint = ledger.checkpoint().to_owned();
         drop(ledger);
         let inventory = tenant.hosts().into_iter().flat_map(|host| {
             let subjects = tenant.subjects(host).into_iter();
             subjects.map(move |subject| InventoryItem { host, target: subject.into() })
         });
-        let gaps = tenant.hosts().into_iter().flat_map(|host| tenant.unproven(host));
+        let unproven = tenant.hosts().into_iter().flat_map(|host| tenant.unproven(host));
+        gaps.extend(unproven.map(|subject| Gap {
+            what: format!("{subject:?}"),
+            reason: "no attestation proves it destroyed".to_owned(),
+        }));
         let clock = &self.inner.clock;
         Ok(BundleParts {
             tenant: tenant.id,
@@ -80,16 +101,12 @@ impl Engine {
             controller_version: env!("CARGO_PKG_VERSION").to_owned(),
             demo_offset_ms: clock.is_demo().then(|| clock.offset_ms()),
             hosts,
+            joinings,
             inventory: inventory.collect(),
             envelopes: envelopes(evidence)?,
             entries: proven,
             checkpoint,
-            gaps: gaps
-                .map(|subject| Gap {
-                    what: format!("{subject:?}"),
-                    reason: "no attestation proves it destroyed".to_owned(),
-                })
-                .collect(),
+            gaps,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use tenure_protocol::{
     digest::Digest,
+    evidence::{entry, key::PublicKey},
     id::HostId,
     time::Timestamp,
     wire::{
@@ -10,7 +11,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, platform};
 use crate::{
     core::{
         draw::Draw,
@@ -18,7 +19,7 @@ use crate::{
         refusal::{Code, Refusal},
     },
     store::{
-        self, JoinToken,
+        self, JoinToken, NewAct,
         record::{Admission, HostRecord},
     },
 };
@@ -92,7 +93,10 @@ impl Engine {
         let mut tx = self.inner.store.write().await?;
         let digest = Digest::of(secret.as_bytes());
         store::add_token(&mut tx, digest, &actor, self.inner.clock.now()).await?;
+        let body = serde_json::json!({ "for": actor });
+        self.note_act(&mut tx, "token-issued", None, &by, body).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(name = actor.name, role = actor.role.as_str(), "token made");
         Ok(secret)
     }
@@ -131,9 +135,13 @@ impl Engine {
         }
         let secret = self.inner.chance.draw()?;
         let expires_at = self.inner.clock.now().plus_ms(JOIN_MS);
-        let token = JoinToken { digest: Digest::of(&secret), host_name, expires_at, host: None };
+        let digest = Digest::of(&secret);
+        let body = serde_json::json!({ "host_name": host_name, "expires_at": expires_at });
+        self.note_act(&mut tx, "join-token-issued", None, &by, body).await?;
+        let token = JoinToken { digest, host_name, expires_at, host: None, issuer: by };
         store::save_join_token(&mut tx, &token).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         Ok(JoinGrant { secret, host_name: token.host_name, expires_at })
     }
 
@@ -150,6 +158,9 @@ impl Engine {
     ) -> Result<HostId, EngineError> {
         let invalid = |sentence: String| Err(EngineError::Invalid(sentence));
         let now = self.inner.clock.now();
+        let keyid = PublicKey::from_bytes(&host_key)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?
+            .id();
         let mut tx = self.inner.store.write().await?;
         let Some(mut token) = store::join_token(&mut tx, Digest::of(&secret)).await? else {
             return invalid("this join token is not known: ask for a new one".to_owned());
@@ -160,12 +171,12 @@ impl Engine {
             if host.host_key == host_key && host.admission == Admission::Admitted {
                 return Ok(id);
             }
-            host.admission = Admission::Blocked;
-            host.up = false;
-            store::save_host(&mut tx, &host).await?;
-            store::commit(tx).await?;
-            // Its session looks for orders then, and ends.
-            self.host_wake(id, |wake| wake.send_modify(|count| *count = count.wrapping_add(1)));
+            if host.block().is_none() {
+                let reason = "its join token was used twice: nobody knows which one is the host";
+                self.block(&mut tx, &mut host, &Actor::controller(), reason).await?;
+                store::commit(tx).await?;
+                self.blocked(id).await;
+            }
             tracing::error!(host = %id, "ALARM: a join token was used twice; the host is blocked");
             return invalid("this join token was used already; its host is now blocked".to_owned());
         }
@@ -194,7 +205,23 @@ impl Engine {
         store::save_host(&mut tx, &host).await?;
         token.host = Some(id);
         store::save_join_token(&mut tx, &token).await?;
+        let object = entry::host_joined(id, &keyid);
+        store::append_act(
+            &mut tx,
+            NewAct {
+                kind: entry::HOST_JOINED,
+                host: Some(id),
+                at: now,
+                actor_keyid: self.keyid_of(&token.issuer),
+                actor: &token.issuer,
+                body: serde_json::json!({ "name": host.name, "keyid": keyid }),
+                object: Some(object),
+                salt: self.inner.chance.draw()?,
+            },
+        )
+        .await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(host = %id, name = host.name, "host joined");
         Ok(id)
     }
@@ -202,13 +229,11 @@ impl Engine {
     /// A host's session stands.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Blocked`].
+    /// [`EngineError::NotFound`], [`EngineError::Blocked`], [`EngineError::Store`].
     pub async fn host_up(&self, host: HostId, hello: Hello) -> Result<(), EngineError> {
         let now = self.inner.clock.now();
         self.change_host(host, move |record| {
-            if record.admission == Admission::Blocked {
-                return Err(EngineError::Blocked);
-            }
+            platform::check(record)?;
             record.up = true;
             record.seen_at = Some(now);
             record.agent_version = Some(hello.agent_version);
@@ -234,7 +259,7 @@ impl Engine {
     /// What a host sees.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    /// [`EngineError::NotFound`], [`EngineError::Blocked`], [`EngineError::Store`].
     pub async fn observed(
         &self,
         host: HostId,
@@ -242,6 +267,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let now = self.inner.clock.now();
         self.change_host(host, move |record| {
+            platform::check(record)?;
             record.seen_at = Some(now);
             record.observation = Some(observation);
             Ok(())
@@ -271,10 +297,7 @@ impl Engine {
         lane: Lane,
     ) -> Result<Vec<SignedOrder>, EngineError> {
         let mut conn = self.inner.store.read().await?;
-        let known = store::host(&mut conn, host).await?.ok_or(EngineError::NotFound("host"))?;
-        if known.admission == Admission::Blocked {
-            return Err(EngineError::Blocked);
-        }
+        platform::admitted(&mut conn, host).await?;
         Ok(store::open_orders(&mut conn, host, lane).await?)
     }
 }

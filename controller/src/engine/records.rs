@@ -15,8 +15,15 @@ use crate::{
         record::{Confirmation, Ground, NewRecord, Record},
         tenant::Tenant,
     },
-    store::{self, NewEntry, Tx},
+    store::{self, NewAct, NewEntry, Tx},
 };
+
+/// What somebody did that is entered, and changes no phase.
+pub(super) struct Act<'a> {
+    pub(super) kind: &'a str,
+    pub(super) actor: &'a Actor,
+    pub(super) body: serde_json::Value,
+}
 
 impl Engine {
     /// Records something about a tenant, or about the platform.
@@ -47,8 +54,9 @@ impl Engine {
         };
         let record = new.add(id, actor, &ground)?;
         let body = serde_json::to_value(&record).unwrap_or_default();
-        let entry = self.entry_of(&record, about.as_ref(), "record-added", actor, ground.now)?;
-        let seq = store::append_journal(&mut tx, NewEntry { body, ..entry }).await?;
+        let owner = about.as_ref().filter(|_| !record.sealed);
+        let act = Act { kind: "record-added", actor, body };
+        let seq = self.enter(&mut tx, owner, act).await?;
         store::add_record(&mut tx, seq, &record).await?;
         self.commit_record(tx, record, about).await
     }
@@ -78,8 +86,8 @@ impl Engine {
         let said: Confirmation = record.confirm(actor, agreed, opinion, &ground)?;
         let kind = if agreed { "record-confirmed" } else { "record-rejected" };
         let body = json!({"record": id, "agreed": agreed, "opinion": opinion});
-        let entry = self.entry_of(&record, about.as_ref(), kind, actor, ground.now)?;
-        let seq = store::append_journal(&mut tx, NewEntry { body, ..entry }).await?;
+        let owner = about.as_ref().filter(|_| !record.sealed);
+        let seq = self.enter(&mut tx, owner, Act { kind, actor, body }).await?;
         store::add_confirmation(&mut tx, seq, id, &said).await?;
         record.confirmations.push(said);
         self.commit_record(tx, record, about).await
@@ -99,26 +107,33 @@ impl Engine {
         Ok(records)
     }
 
-    fn entry_of<'a>(
+    /// Enters what somebody did into the tenant's journal, or among the platform's acts; returns
+    /// the row's number.
+    pub(super) async fn enter(
         &self,
-        record: &Record,
-        about: Option<&Tenant>,
-        kind: &'a str,
-        actor: &'a Actor,
-        at: tenure_protocol::time::Timestamp,
-    ) -> Result<NewEntry<'a>, EngineError> {
-        let owner = record.owner();
-        Ok(NewEntry {
-            tenant: owner,
-            kind,
-            at,
-            actor,
-            actor_keyid: self.keyid_of(actor),
-            body: serde_json::Value::Null,
-            phase: about.filter(|_| owner.is_some()).map(|tenant| tenant.phase),
-            object: None,
-            salt: self.inner.chance.draw()?,
-        })
+        tx: &mut Tx,
+        owner: Option<&Tenant>,
+        act: Act<'_>,
+    ) -> Result<u64, EngineError> {
+        let Act { kind, actor, body } = act;
+        let real_now = self.inner.clock.now();
+        let (actor_keyid, salt) = (self.keyid_of(actor), self.inner.chance.draw()?);
+        let seq = match owner {
+            Some(tenant) => {
+                let at = self.inner.clock.legal(real_now);
+                let (phase, tenant) = (tenant.phase, tenant.id);
+                let object = None;
+                let entry =
+                    NewEntry { tenant, kind, at, actor, actor_keyid, body, phase, object, salt };
+                store::append_journal(tx, entry).await?
+            }
+            None => {
+                let (host, object, at) = (None, None, real_now);
+                let entry = NewAct { kind, host, at, actor, actor_keyid, body, object, salt };
+                store::append_act(tx, entry).await?
+            }
+        };
+        Ok(seq)
     }
 
     async fn commit_record(

@@ -1,9 +1,11 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`platform`]
-//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads, [`acts`]
+//! what the lifecycle decides on, [`platform`] the rest; [`view`] and [`record`] are what is shown;
+//! every error is a [`problem`].
 
 pub mod acts;
 pub mod attachments;
+pub mod edge;
 pub mod extract;
 pub mod form;
 pub mod openapi;
@@ -115,6 +117,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
+        .route("/v1/hosts/{id}/block", post(platform::block))
+        .route("/v1/hosts/{id}/unblock", post(platform::unblock))
+        .route("/v1/platform/journal", get(platform::journal))
         .route("/v1/tokens", post(platform::token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))

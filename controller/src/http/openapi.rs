@@ -23,7 +23,8 @@ use super::{acts, attachments, form, platform, problem, record, records, tenants
     ),
     modifiers(&Bearer),
     paths(
-        platform::health, platform::hosts, platform::join_token, platform::token,
+        platform::health, platform::hosts, platform::join_token, platform::block,
+        platform::unblock, platform::journal, platform::token,
         platform::images, platform::application_form,
         platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,

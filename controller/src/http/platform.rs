@@ -8,17 +8,20 @@ use axum::{
 };
 use jiff::{civil::Date, tz};
 use serde::{Deserialize, Serialize};
-use tenure_protocol::{digest::Digest, time::Timestamp, wire::join::JoinToken};
+use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp, wire::join::JoinToken};
 use utoipa::ToSchema;
 
 use super::{
     App,
-    extract::{Body, Caller},
+    extract::{Body, Caller, Id},
     problem::Problem,
     record::HostView,
     whole,
 };
-use crate::core::{fleet::Image, lifecycle::Role};
+use crate::{
+    core::{fleet::Image, lifecycle::Role},
+    engine::record::PlatformRecord,
+};
 
 /// Which host is to join.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +29,14 @@ use crate::core::{fleet::Image, lifecycle::Role};
 pub struct JoinRequest {
     /// The host's name.
     host_name: String,
+}
+
+/// Why a host is blocked, or let in again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// Why: it stands in the journal, and beside the host.
+    reason: String,
 }
 
 /// A join token: a secret that works once.
@@ -122,6 +133,43 @@ pub async fn health() -> &'static str {
     responses((status = 200, body = [HostView]), (status = "4XX", body = Problem)))]
 pub async fn hosts(State(app): State<App>) -> Result<Json<Vec<HostView>>, Problem> {
     Ok(Json(app.engine.hosts().await?.into_iter().map(HostView::from).collect()))
+}
+
+/// Block a host: its session ends at once, it gets no orders, and nothing that it says is believed
+#[utoipa::path(post, path = "/v1/hosts/{id}/block", tag = "platform", request_body = BlockRequest,
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, body = HostView), (status = "4XX", body = Problem)))]
+pub async fn block(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(host): Id<HostId>,
+    Body(BlockRequest { reason }): Body<BlockRequest>,
+) -> Result<Json<HostView>, Problem> {
+    let engine = app.engine.clone();
+    let host = whole(async move { engine.block_host(actor, host, reason).await }).await?;
+    Ok(Json(HostView::from(host)))
+}
+
+/// Let a blocked host in again
+#[utoipa::path(post, path = "/v1/hosts/{id}/unblock", tag = "platform",
+    request_body = BlockRequest, params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, body = HostView), (status = "4XX", body = Problem)))]
+pub async fn unblock(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(host): Id<HostId>,
+    Body(BlockRequest { reason }): Body<BlockRequest>,
+) -> Result<Json<HostView>, Problem> {
+    let engine = app.engine.clone();
+    let host = whole(async move { engine.unblock_host(actor, host, reason).await }).await?;
+    Ok(Json(HostView::from(host)))
+}
+
+/// What happened to the platform itself: joins, blocks, tokens; the newest first
+#[utoipa::path(get, path = "/v1/platform/journal", tag = "platform",
+    responses((status = 200, body = [Object]), (status = "4XX", body = Problem)))]
+pub async fn journal(State(app): State<App>) -> Result<Json<Vec<PlatformRecord>>, Problem> {
+    Ok(Json(app.engine.platform_acts().await?))
 }
 
 /// Make a join token for a new host

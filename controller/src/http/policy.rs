@@ -53,6 +53,8 @@ const REVIEWER: Who = Who::Roles(&[Role::Reviewer]);
 const OPERATOR: Who = Who::Roles(&[Role::Operator]);
 const ADMINISTRATOR: Who = Who::Roles(&[Role::Administrator]);
 const WIPE: Who = Who::Roles(&[Role::Operator, Role::Security]);
+const GUARD: Who = Who::Roles(&[Role::Security, Role::Administrator]);
+const WATCH: Who = Who::Roles(&[Role::Security, Role::Auditor, Role::Administrator]);
 const CLOCK: Who = Who::Roles(&[Role::Operator, Role::Administrator]);
 const PROVIDER: Who = Who::Roles(&[
     Role::Reviewer,
@@ -133,6 +135,9 @@ pub const TABLE: &[Rule] = &[
     get("/v1/orders/{id}", ALL),
     get("/v1/hosts", PROVIDER),
     post("/v1/hosts/tokens", ADMINISTRATOR),
+    post("/v1/hosts/{id}/block", GUARD),
+    post("/v1/hosts/{id}/unblock", GUARD),
+    get("/v1/platform/journal", WATCH),
     post("/v1/tokens", ADMINISTRATOR),
     get("/v1/images", ALL),
     get("/v1/anchors", ALL),

@@ -139,7 +139,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch
-            | Code::UnknownNotice => StatusCode::CONFLICT,
+            | Code::UnknownNotice
+            | Code::WrongAdmission => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code.as_str(), refusal.sentence)
     }

@@ -22,6 +22,8 @@ pub struct JoinToken {
     pub expires_at: Timestamp,
     /// The host that used it.
     pub host: Option<HostId>,
+    /// Who issued it.
+    pub issuer: Actor,
 }
 
 /// One host.
@@ -114,6 +116,7 @@ pub async fn save_join_token(conn: &mut SqliteConnection, token: &JoinToken) -> 
         .bind(&token.host_name)
         .bind(token.expires_at.unix_ms())
         .bind(token.host.map(|host| host.to_string()))
+        .bind(to_json("join_tokens", &token.issuer)?)
         .execute(conn)
         .await
         .map_err(failed("save a join token"))?;
@@ -134,10 +137,13 @@ pub async fn join_token(conn: &mut SqliteConnection, digest: Digest) -> Result<O
     let Some(row) = row else { return Ok(None) };
     let expires_at: i64 = row.try_get("expires_at").map_err(failed(operation))?;
     let host: Option<String> = row.try_get("host").map_err(failed(operation))?;
+    let issuer: Option<String> = row.try_get("issuer").map_err(failed(operation))?;
+    let issuer = issuer.map(|issuer| from_json("join_tokens", &issuer)).transpose()?;
     Ok(Some(JoinToken {
         digest,
         host_name: row.try_get("host_name").map_err(failed(operation))?,
         expires_at: Timestamp::from_unix_ms(expires_at),
         host: host.map(|host| parse("join_tokens", &host)).transpose()?,
+        issuer: issuer.unwrap_or_else(Actor::controller),
     }))
 }

@@ -1,6 +1,7 @@
 //! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
 //! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
-//! that row `seq` is entry `seq - 1`.
+//! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a
+//! table of their own, and in the same sequence and chain.
 //!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,
@@ -10,7 +11,7 @@ use serde_json::Value;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
     digest::Digest,
-    evidence::entry::Entry,
+    evidence::{entry::Entry, predicate::Kind},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
 };
@@ -28,8 +29,8 @@ const TABLE: &str = "journal";
 /// A row to be appended.
 #[derive(Debug, Clone)]
 pub struct NewEntry<'a> {
-    /// About whom; nobody if it is about the platform.
-    pub tenant: Option<TenantId>,
+    /// About whom.
+    pub tenant: TenantId,
     /// An event's name, or an attestation's kind.
     pub kind: &'a str,
     /// Legal time.
@@ -40,8 +41,8 @@ pub struct NewEntry<'a> {
     pub actor_keyid: Digest,
     /// The event without secrets.
     pub body: Value,
-    /// The tenant's phase after it.
-    pub phase: Option<Phase>,
+    /// The phase after it.
+    pub phase: Phase,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
     /// Fresh for each row.
@@ -78,21 +79,10 @@ pub struct Pending {
 /// [`super::StoreError`].
 pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> Result<u64> {
     let operation = "append to the journal";
-    let last = query(sql::LAST_ROW).fetch_optional(&mut *conn).await.map_err(failed(operation))?;
-    let (seq, previous) = match last {
-        Some(row) => {
-            let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-            let digest: String = row.try_get("digest").map_err(failed(operation))?;
-            (to_u64(seq) + 1, parse(TABLE, &digest)?)
-        }
-        None => (1, Digest([0; 32])),
-    };
-    let (tenant_seq, prev_tenant_event) = match new.tenant {
-        Some(tenant) => match last_entry(conn, tenant).await? {
-            Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
-            None => (1, None),
-        },
-        None => (0, None),
+    let (seq, previous) = next(conn).await?;
+    let (tenant_seq, prev_tenant_event) = match last_entry(conn, new.tenant).await? {
+        Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
+        None => (1, None),
     };
     let chained = serde_json::json!({
         "salt": hex::encode(new.salt),
@@ -105,7 +95,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     let entry = Entry {
         v: 1,
         seq,
-        tenant: new.tenant,
+        tenant: Some(new.tenant),
         tenant_seq,
         prev_tenant_event,
         kind: new.kind.to_owned(),
@@ -129,7 +119,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     };
     query(sql::APPEND_JOURNAL)
         .bind(to_i64(seq))
-        .bind(new.tenant.map(|tenant| tenant.to_string()))
+        .bind(new.tenant.to_string())
         .bind(to_i64(tenant_seq))
         .bind(to_json(TABLE, &record)?)
         .bind(digest.to_string())
@@ -139,6 +129,19 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         .await
         .map_err(failed(operation))?;
     Ok(seq)
+}
+
+/// The number of the next row, be it a tenant's or the platform's, and the digest of the last one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn next(conn: &mut SqliteConnection) -> Result<(u64, Digest)> {
+    let operation = "read the journal's end";
+    let last = query(sql::LAST_ROW).fetch_optional(conn).await.map_err(failed(operation))?;
+    let Some(row) = last else { return Ok((1, Digest([0; 32]))) };
+    let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    Ok((to_u64(seq) + 1, parse(TABLE, &digest)?))
 }
 
 /// Number and ledger entry of a tenant's last row.
@@ -234,12 +237,15 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
 /// # Errors
 /// [`super::StoreError`].
 pub async fn set_ledger_index(conn: &mut SqliteConnection, seq: u64, index: u64) -> Result<()> {
-    query(sql::SET_LEDGER_INDEX)
-        .bind(to_i64(index))
-        .bind(to_i64(seq))
-        .execute(conn)
-        .await
-        .map_err(failed("keep a place in the ledger"))?;
+    // The row is in one of the two.
+    for statement in [sql::SET_LEDGER_INDEX, sql::SET_ACT_LEDGER_INDEX] {
+        query(statement)
+            .bind(to_i64(index))
+            .bind(to_i64(seq))
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("keep a place in the ledger"))?;
+    }
     Ok(())
 }
 
@@ -302,6 +308,23 @@ pub async fn evidence(
     let Some(row) = row else { return Ok(None) };
     let entry = row.try_get("entry").map_err(failed(operation))?;
     Ok(Some((read_evidence(&row)?, entry)))
+}
+
+/// Digest of the intent that an order has, if it has one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn intent_of(conn: &mut SqliteConnection, order: OrderId) -> Result<Option<Digest>> {
+    let operation = "read an order's intent";
+    let row = query(sql::INTENT_OF)
+        .bind(order.to_string())
+        .bind(Kind::WipeIntent.name())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
+    let Some(row) = row else { return Ok(None) };
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    parse("evidence", &digest).map(Some)
 }
 
 fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {

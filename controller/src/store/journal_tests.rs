@@ -18,13 +18,13 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
         .expect("a tenant");
     let actor = Actor { name: "wang.fang".to_owned(), role: Role::Operator, customer: None };
     let new = NewEntry {
-        tenant: Some(tenant),
+        tenant,
         kind: "cut",
         at: Timestamp::from_unix_ms(0),
         actor: &actor,
         actor_keyid: Digest::of(b"salted elsewhere"),
         body: json!({"reason": "under attack"}),
-        phase: Some(Phase::Online),
+        phase: Phase::Online,
         object: None,
         salt: [7; 32],
     };

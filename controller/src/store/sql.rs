@@ -1,6 +1,6 @@
 //! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
-//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database, and
-//! a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database,
+//! and a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
 
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
@@ -60,9 +60,9 @@ statements! {
     ADD_TOKEN: "INSERT INTO tokens (digest, actor, created_at) VALUES ($1, $2, $3)";
     ACTOR_OF: "SELECT actor FROM tokens WHERE digest = $1";
     SAVE_JOIN_TOKEN:
-        "INSERT INTO join_tokens (digest, host_name, expires_at, host) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
-    JOIN_TOKEN: "SELECT host_name, expires_at, host FROM join_tokens WHERE digest = $1";
+        "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) VALUES ($1, $2, \
+         $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
+    JOIN_TOKEN: "SELECT host_name, expires_at, host, issuer FROM join_tokens WHERE digest = $1";
 
     ADD_ORDER:
         "INSERT INTO orders (id, seq, tenant, host, lane, state, record, signed_order, \
@@ -88,7 +88,9 @@ statements! {
         "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
          FROM notices WHERE next_at IS NOT NULL";
 
-    LAST_ROW: "SELECT seq, digest FROM journal ORDER BY seq DESC LIMIT 1";
+    LAST_ROW:
+        "SELECT seq, digest FROM (SELECT seq, digest FROM journal UNION ALL SELECT seq, digest \
+         FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1";
     APPEND_JOURNAL:
         "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) VALUES ($1, \
          $2, $3, $4, $5, $6, $7)";
@@ -97,7 +99,10 @@ statements! {
          1";
     JOURNAL_OF: "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
     ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
-    PENDING: "SELECT seq, entry FROM journal WHERE ledger_index IS NULL ORDER BY seq LIMIT $1";
+    PENDING:
+        "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE ledger_index IS NULL \
+         UNION ALL SELECT seq, entry FROM platform_acts WHERE ledger_index IS NULL) AS rows \
+         ORDER BY seq LIMIT $1";
     SET_LEDGER_INDEX:
         "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
     ADD_EVIDENCE:
@@ -127,4 +132,14 @@ statements! {
     ADD_CONFIRMATION: "INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)";
     BUNDLE: "SELECT tar FROM bundles WHERE tenant = $1";
     ADD_BUNDLE: "INSERT INTO bundles (tenant, tar) VALUES ($1, $2)";
+    SET_ACT_LEDGER_INDEX:
+        "UPDATE platform_acts SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+    INTENT_OF: "SELECT digest FROM evidence WHERE order_id = $1 AND kind = $2";
+    APPEND_ACT:
+        "INSERT INTO platform_acts (seq, kind, host, record, digest, entry, salt) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7)";
+    ACTS: "SELECT record, ledger_index FROM platform_acts ORDER BY seq DESC LIMIT $1";
+    JOINING_OF:
+        "SELECT entry, ledger_index FROM platform_acts WHERE host = $1 AND kind = $2 ORDER BY \
+         seq LIMIT 1";
 }

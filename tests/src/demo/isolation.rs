@@ -120,7 +120,7 @@ fn watch(streams: &[&StreamReader], long: Duration) -> anyhow::Result<()> {
 fn show_tables(world: &World, show: &mut Show, tenant: &Tenant) -> anyhow::Result<()> {
     let host = &tenant.instances.first().context("no instance")?.host;
     let netns = world.host_netns(host)?;
-    let mut list = |table: [&str; 2], words: &[&str]| {
+    let list = |table: [&str; 2], words: &[&str]| {
         let text = run_in(&netns, &["nft", "list", "table", table[0], table[1]])?;
         show.say(&format!("{host}# nft list table {} {}", table[0], table[1]));
         let lines = text.lines().filter(|line| words.iter().any(|word| line.contains(word)));

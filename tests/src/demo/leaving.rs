@@ -205,13 +205,8 @@ pub fn bundle(world: &World, show: &mut Show, people: &People, tenant: &Tenant) 
     speed(show, &path)?;
     show.figure("exit bundle", f64::from(u32::try_from(bytes.len())?) / 1024.0, "KiB");
     let places = places.len();
-    Ok((
-        (),
-        format!(
-            "accepted; refused with one bit flipped, at {places} places; OpenSSL says the same of all \
-         {signatures} signatures"
-        ),
-    ))
+    let others = format!("OpenSSL accepts and refuses likewise, {signatures} signatures");
+    Ok(((), format!("accepted; refused with one bit flipped, at {places} places; {others}")))
 }
 
 /// How fast the wipe was, by its own signed statements: bytes and time of all passes and

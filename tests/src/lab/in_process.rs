@@ -10,7 +10,9 @@ use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
     config::Config,
+    link::authority::{Authority, HostRequest},
 };
+use tenure_protocol::id::HostId;
 use tokio::runtime::Runtime;
 use ureq::{
     Agent,
@@ -84,6 +86,12 @@ impl InProcess {
         Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
     }
 
+    /// Where the API listens.
+    #[must_use]
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
     /// The controller's runtime, for a client of the link.
     #[must_use]
     pub const fn runtime(&self) -> &Runtime {
@@ -145,6 +153,25 @@ impl InProcess {
         let body = json!({ "name": name, "role": role, "customer": customer });
         let answer = self.post(&self.admin, "/v1/tokens", &body)?;
         answer.json["token"].as_str().map(str::to_owned).with_context(|| format!("{answer:?}"))
+    }
+
+    /// A certificate of this controller's authority for a host, leaf first, as it would have been
+    /// issued so many hours from now: there is no other way to an expired one within a test.
+    ///
+    /// # Errors
+    /// If the authority cannot be read or does not issue.
+    pub fn certificate(
+        &self,
+        host: HostId,
+        csr: &[u8],
+        hours: i64,
+    ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let read = |name: &str| std::fs::read_to_string(self.state.join(name));
+        let (root, key) = (read("ca.pem")?, read("intermediate.key")?);
+        let authority = Authority::load(&root, &read("intermediate.pem")?, &key)?;
+        let at = Clock::system().now().plus_ms(hours * 3_600_000);
+        let chain = authority.issue_host(host, &HostRequest::parse(csr)?, at)?;
+        Ok(chain.into_iter().map(CertificateDer::from).collect())
     }
 
     /// A join token, as text.

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use anyhow::Context as _;
 use tenure_agent::{
     core::ruleset::{self, TapName},
     host::{
         nft::{self, CutTable},
-        tap::{self, DeviceKind, TapFailure},
+        tap::{self, Device, DeviceKind, TapFailure},
     },
 };
 use tenure_protocol::wire::v1::Mark;
@@ -26,7 +27,12 @@ fn bridges_and_taps_can_be_made_and_removed_again_and_again() -> Tested {
         let (name, bridge) = (TapName::parse("tap-01234567")?, ruleset::bridge_name(A));
         tap::ensure_bridge(&bridge)?;
         tap::ensure_bridge(&bridge)?;
-        let open = tap::ensure_tap(&name, &bridge, || ())?;
+        let mut before = None;
+        let open = tap::ensure_tap(&name, &bridge, || before = Some(tap::list()))?;
+        let before = before.context("nobody was asked before it went up")??;
+        let of = |device: &&Device| device.name == name.as_str();
+        let before = before.iter().find(of).context("it was not there yet")?;
+        assert!(!before.up && before.kind == DeviceKind::Tap { bridge: None }, "{before:?}");
         assert!(matches!(tap::ensure_tap(&name, &bridge, || ()), Err(TapFailure::Busy { .. })));
         drop(open);
         // A process that another thread starts right now has a copy of it for a moment.

@@ -163,11 +163,12 @@ fn nobody_else_can_take_a_seal_away_and_nft_lists_it_as_it_is_meant() -> Tested 
         rig.cut.cut(A)?;
         rig.cut.seal(A, &taps)?;
         let listed = run(&["nft", "list", "table", "netdev", "tenure_cut_101"])?;
-        for chain in [
-            "chain rx_tap-a1 {\n\t\ttype filter hook ingress device \"tap-a1\" priority -500; policy drop;",
-            "chain tx_tap-a2 {\n\t\ttype filter hook egress device \"tap-a2\" priority -500; policy drop;",
-        ] {
-            assert!(listed.contains(chain), "{listed}");
+        for (chain, hook, tap) in
+            [("rx_tap-a1", "ingress", "tap-a1"), ("tx_tap-a2", "egress", "tap-a2")]
+        {
+            let body =
+                format!("type filter hook {hook} device \"{tap}\" priority -500; policy drop;");
+            assert!(listed.contains(&format!("chain {chain} {{\n\t\t{body}")), "{listed}");
         }
         let json = run(&["nft", "-j", "list", "table", "netdev", "tenure_cut_101"])?;
         assert!(seal::is_sealed(A, &taps, json.as_bytes())?, "{json}");

@@ -1,4 +1,5 @@
-//! The few nf_tables messages that the cut table needs, and what the seals share with it (`linux/netfilter/nf_tables.h`).
+//! The few nf_tables messages that the cut table needs (`linux/netfilter/nf_tables.h`), and what
+//! the seals share with it.
 //!
 //! nft makes the sets and notes in their user data that keys are in the host's byte order, so that
 //! elements made here are listed by nft as they are meant.

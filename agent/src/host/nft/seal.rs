@@ -1,11 +1,13 @@
 //! The kernel's side of [`core::seal`](crate::core::seal): a cut tenant's table, family netdev.
 //!
 //! ```text
-//!            seal                         seal: a tap's chains come or go
-//!   absent ────────► owned, persistent ◄──────────────────────────────────┐
-//!      ▲               │      │ the agent ends                            │ restore, or no tap left
-//!      │               │      ▼                                           │
-//!      └───────────────┴── orphaned: still in force ── seal: made anew in one transaction
+//!             seal                       seal: chains of taps come and go
+//!   absent ─────────► owned, persistent ◄──┐
+//!      ▲                │    │    ▲        │
+//!      │ restore, or    │    │    └────────┘
+//!      │ no tap left    │    │ the agent ends, however
+//!      └────────────────┤    ▼
+//!                       └─ orphaned: still in force ─► seal: made anew, in one transaction
 //! ```
 //!
 //! Built by netlink, on the socket that owns it: nft cannot touch an owned table, and a restore
@@ -107,14 +109,14 @@ impl CutTable {
         };
         if self.seals_are_owned {
             match self.commit_all(anew(TableFlags::Owner | TableFlags::Persisent)) {
-                // A kernel that cannot keep a table after its owner's end.
-                Err(NftFailure::Kernel { source, .. }) if lacks(&source) => {
-                    self.seals_are_owned = false;
-                }
+                Err(NftFailure::Kernel { source, .. }) if lacks(&source) => {}
                 result => return result,
             }
         }
-        self.commit_all(anew(TableFlags::empty()))
+        // A kernel that cannot keep a table after its owner's end, if it takes this one.
+        let done = self.commit_all(anew(TableFlags::empty()))?;
+        self.seals_are_owned = false;
+        Ok(done)
     }
 
     /// The taps of a tenant that drop everything, as the kernel has it now.

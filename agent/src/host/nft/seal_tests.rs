@@ -1,7 +1,6 @@
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
-use crate::host::tap;
 
 /// Runs a test on a thread in a network namespace of its own.
 fn alone(test: fn()) {
@@ -15,6 +14,11 @@ fn alone(test: fn()) {
     assert!(thread.join().is_ok(), "the test panicked");
 }
 
+fn make(taps: &BTreeSet<TapName>) {
+    let lines: String = taps.iter().map(|tap| format!("tuntap add {tap} mode tap\n")).collect();
+    process::run(&["ip", "-batch", "-"], lines.as_bytes(), &[]).expect("taps");
+}
+
 fn run(nft: &str) {
     process::run(&["nft", nft], &[], &[]).expect("nft");
 }
@@ -25,12 +29,9 @@ fn a_seal_that_others_can_edit_is_made_anew_whatever_they_did_to_it() {
         let (mark, mut cut) = (Mark(0x101), CutTable::open().expect("a cut table"));
         // As on a kernel before 6.9, which cannot keep an owned table after its owner's end.
         cut.seals_are_owned = false;
-        tap::ensure_bridge("tb-101").expect("a bridge");
         let names = ["tap-a1", "tap-a2"].map(|name| TapName::parse(name).expect("a name"));
-        for name in &names {
-            drop(tap::ensure_tap(name, "tb-101", || ()).expect("a tap"));
-        }
         let taps = BTreeSet::from(names.clone());
+        make(&taps);
         let all: BTreeSet<String> = taps.iter().map(|tap| tap.as_str().to_owned()).collect();
         assert!(cut.seal(mark, &taps).expect("sealed").is_some());
         assert_eq!(cut.sealed(mark).expect("seen"), all);
@@ -66,12 +67,9 @@ fn a_seal_that_others_can_edit_is_made_anew_whatever_they_did_to_it() {
 fn many_taps_are_sealed_in_a_few_transactions_and_a_restore_ends_all_in_one() {
     alone(|| {
         let (mark, mut cut) = (Mark(7), CutTable::open().expect("a cut table"));
-        tap::ensure_bridge("tb-7").expect("a bridge");
         let name = |number| TapName::parse(&format!("tap-{number}")).expect("a name");
         let taps: BTreeSet<TapName> = (0..300).map(name).collect();
-        for tap in &taps {
-            drop(tap::ensure_tap(tap, "tb-7", || ()).expect("a tap"));
-        }
+        make(&taps);
         cut.cut(mark).expect("cut");
         cut.seal(mark, &taps).expect("sealed");
         assert_eq!(cut.sealed(mark).expect("seen").len(), 300);

@@ -5,7 +5,8 @@
 //! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
 //!                   │ └──────────────restore──────────────────────↗
 //!                   └─every host failed→ Connected (the cut is void, and so are its notices;
-//!                                        each host is told to restore, lest it cut later)
+//!                                        each host is told to restore, lest it cut later,
+//!                                        again and again until it has)
 //! ```
 
 use tenure_protocol::{
@@ -190,8 +191,12 @@ pub(super) fn restored(step: &mut Step<'_>, order: OrderId, interval: CommitInte
 }
 
 pub(super) fn restore_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
-    let restoring = matches!(step.tenant.isolation, Isolation::Restoring { .. });
-    step.fail(order, code, message, restoring.then_some(AGAIN_MS));
+    // Connected: after a void cut. A host that has journalled it must not put it in force some day.
+    let wanted = match step.tenant.isolation {
+        Isolation::Restoring { .. } | Isolation::Connected => true,
+        Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+    };
+    step.fail(order, code, message, wanted.then_some(AGAIN_MS));
 }
 
 /// The armed notices go out with their new text; where the old one went out, a correction follows.

@@ -92,7 +92,11 @@ fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
         ),
         OrderKind::Stop => step.tenant.phase == Phase::Draining,
         OrderKind::Cut => matches!(step.tenant.isolation, Isolation::Cutting { .. }),
-        OrderKind::Restore => matches!(step.tenant.isolation, Isolation::Restoring { .. }),
+        OrderKind::Restore => match step.tenant.isolation {
+            Isolation::Restoring { .. } => true,
+            Isolation::Connected => step.tenant.phase.holds_resources(),
+            Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+        },
         OrderKind::Wipe => false,
     }
 }
