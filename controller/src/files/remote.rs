@@ -106,6 +106,10 @@ impl Files {
         let mut listed = self.store.list(Some(&incoming));
         while let Some(found) = listed.next().await {
             let found = found.map_err(failed("list leftovers"))?;
+            // A store that lists too much must not cost a file.
+            if !found.location.prefix_matches(&incoming) {
+                continue;
+            }
             let age_ms = now.unix_ms() - found.last_modified.timestamp_millis();
             if age_ms > LEFTOVER_MS {
                 self.store.delete(&found.location).await.map_err(failed("remove a leftover"))?;

@@ -36,6 +36,11 @@ fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn part_number(query: &str) -> u32 {
+    let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
+    number.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 fn xml(body: String) -> Response {
     ([("content-type", "application/xml")], body).into_response()
 }
@@ -66,9 +71,7 @@ async fn answer(
                 .to_owned())
         }
         ("PUT", query) if query.contains("partNumber=") => {
-            let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
-            let number = number.and_then(|text| text.parse().ok()).unwrap_or_default();
-            locked(&double.parts).insert(number, body);
+            locked(&double.parts).insert(part_number(query), body);
             ([("etag", "\"part\"")], "").into_response()
         }
         ("POST", query) if query.contains("uploadId=") => {

@@ -83,10 +83,10 @@ pub async fn filed(
 pub async fn held(conn: &mut SqliteConnection, owner: Option<TenantId>) -> Result<Held> {
     let operation = "count attachments";
     let row = query(sql::HELD)
-    .bind(owner_name(owner))
-    .fetch_one(conn)
-    .await
-    .map_err(failed(operation))?;
+        .bind(owner_name(owner))
+        .fetch_one(conn)
+        .await
+        .map_err(failed(operation))?;
     let files: i64 = row.try_get("files").map_err(failed(operation))?;
     let bytes: i64 = row.try_get("bytes").map_err(failed(operation))?;
     Ok(Held { files: to_u64(files), bytes: to_u64(bytes) })
@@ -103,13 +103,13 @@ pub async fn add_attachment(
     new: &Attachment,
 ) -> Result<()> {
     query(sql::ADD_ATTACHMENT)
-    .bind(owner_name(owner))
-    .bind(new.sha256.to_string())
-    .bind(to_i64(seq))
-    .bind(to_i64(new.bytes))
-    .bind(to_json(TABLE, new)?)
-    .execute(conn)
-    .await
-    .map_err(failed("file an attachment"))?;
+        .bind(owner_name(owner))
+        .bind(new.sha256.to_string())
+        .bind(to_i64(seq))
+        .bind(to_i64(new.bytes))
+        .bind(to_json(TABLE, new)?)
+        .execute(conn)
+        .await
+        .map_err(failed("file an attachment"))?;
     Ok(())
 }

@@ -42,6 +42,8 @@ pub const MIGRATIONS: [(i64, &str); 5] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
+    (6, include_str!("../../migrations/0006_attachments.sql")),
+    (7, include_str!("../../migrations/0007_records.sql")),
 ];
 
 /// The database.

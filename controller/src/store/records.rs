@@ -35,17 +35,8 @@ pub async fn record(conn: &mut SqliteConnection, id: RecordId) -> Result<Option<
 /// [`super::StoreError`].
 pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> Result<Vec<Record>> {
     let rows = match tenant {
-        Some(tenant) => {
-            query(sql::RECORDS_OF)
-                .bind(tenant.to_string())
-                .fetch_all(&mut *conn)
-                .await
-        }
-        None => {
-            query(sql::RECORDS_OF_PLATFORM)
-                .fetch_all(&mut *conn)
-                .await
-        }
+        Some(tenant) => query(sql::RECORDS_OF).bind(tenant.to_string()).fetch_all(&mut *conn).await,
+        None => query(sql::RECORDS_OF_PLATFORM).fetch_all(&mut *conn).await,
     };
     let mut records = Vec::new();
     for row in rows.map_err(failed("list records"))? {
@@ -62,15 +53,15 @@ pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> R
 /// [`super::StoreError`].
 pub async fn add_record(conn: &mut SqliteConnection, seq: u64, new: &Record) -> Result<()> {
     query(sql::ADD_RECORD)
-    .bind(new.id.to_string())
-    .bind(to_i64(seq))
-    .bind(new.tenant.map(|tenant| tenant.to_string()))
-    .bind(new.content.kind().as_str())
-    .bind(i64::from(new.sealed))
-    .bind(to_json(TABLE, new)?)
-    .execute(conn)
-    .await
-    .map_err(failed("keep a record"))?;
+        .bind(new.id.to_string())
+        .bind(to_i64(seq))
+        .bind(new.tenant.map(|tenant| tenant.to_string()))
+        .bind(new.content.kind().as_str())
+        .bind(i64::from(new.sealed))
+        .bind(to_json(TABLE, new)?)
+        .execute(conn)
+        .await
+        .map_err(failed("keep a record"))?;
     Ok(())
 }
 

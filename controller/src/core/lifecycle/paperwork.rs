@@ -1,6 +1,6 @@
-//! What records owe and discharge (clauses 7.1 and 8.3): the customer's letter of responsibility and
-//! administrators, and the provider's monthly security check of each live system, which is done only
-//! when its report has been delivered.
+//! What records owe and discharge (clauses 7.1 and 8.3): the customer's letter of responsibility
+//! and administrators, and the provider's monthly security check of each live system, which is done
+//! only when its report has been delivered.
 
 use jiff::civil::Date;
 use tenure_protocol::id::NoticeId;
