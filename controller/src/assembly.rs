@@ -117,7 +117,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let (engine, _lock) = engine(state, Vec::new(), clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
-    let token = engine.create_token(init, name, Role::Administrator, None).await?;
+    let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
     Ok(())
 }
@@ -173,7 +173,7 @@ impl Controller {
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site, stopping.clone())?;
         let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
@@ -261,6 +261,7 @@ fn serve_api(
     tls: RustlsConfig,
     engine: &Engine,
     site: Site,
+    stop: watch::Receiver<bool>,
 ) -> Result<Handle<SocketAddr>, StartError> {
     let address = socket.local_addr();
     let handle = Handle::new();
@@ -268,7 +269,7 @@ fn serve_api(
         address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
         source,
     })?;
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
+    let router = http::router(App { engine: engine.clone(), site: Arc::new(site), stop });
     let serving = server
         .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
         .handle(handle.clone())

@@ -7,6 +7,7 @@ use tenure_controller::{
         notice::NoticeState,
         tenant::{Isolation, Phase},
     },
+    engine::Page,
     store::record::Admission,
 };
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
@@ -38,10 +39,10 @@ async fn a_restarted_controller_goes_on_where_its_files_say() {
     fleet.settle().await.expect("hosts cut");
     let tenant = fleet.controller.tenant(id).await.expect("kept");
     assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
-    let notices = fleet.controller.notices(id).await.expect("kept");
+    let notices = fleet.controller.notices(id, &Page::default()).await.expect("kept").items;
     let due = notices.iter().filter(|one| matches!(one.state, NoticeState::Due { .. })).count();
     assert_eq!(due, 2, "both channels");
-    let journal = fleet.controller.journal(id).await.expect("kept");
+    let journal = fleet.controller.journal(id, &Page::default()).await.expect("kept").items;
     assert!(journal.iter().all(|row| row.ledger_index == Some(row.seq - 1)));
     assert!(journal.windows(2).all(|pair| pair[1].previous == pair[0].digest));
 }

@@ -13,7 +13,7 @@ use tenure_controller::{
         obligation::{Due, Obligation, ObligationState},
         tenant::{Isolation, Tenant},
     },
-    engine::EngineError,
+    engine::{EngineError, Page},
 };
 use tenure_protocol::{digest::Digest, evidence::verify, id::TenantId, time::Timestamp};
 use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, application, customer, provider};
@@ -138,7 +138,7 @@ impl Story {
             }
             ["notices", kind, count] => {
                 let kind = fleet::notice_kind(kind)?;
-                let notices = self.fleet.controller.notices(id).await?;
+                let notices = self.fleet.controller.notices(id, &Page::default()).await?.items;
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
             }

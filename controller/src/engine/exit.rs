@@ -12,7 +12,7 @@ use tenure_protocol::{
     id::TenantId,
 };
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, Page};
 use crate::{
     core::tenant::{Phase, Tenant},
     store::{self, record::EvidenceRecord},
@@ -51,7 +51,16 @@ impl Engine {
     async fn bundle_parts(&self, tenant: &Tenant) -> Result<BundleParts, EngineError> {
         let mut tx = self.inner.store.write().await?;
         let entries = store::entries_of(&mut tx, tenant.id).await?;
-        let evidence = store::evidence_of(&mut tx, tenant.id).await?;
+        let mut evidence = Vec::new();
+        let mut page = Page::default();
+        loop {
+            let slice = store::evidence_of(&mut tx, tenant.id, &page).await?;
+            evidence.extend(slice.items);
+            page.after = slice.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
         let mut hosts = Vec::new();
         for id in tenant.hosts() {
             let host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;

@@ -10,7 +10,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError, act::fresh_seed};
+use super::{Call, Engine, EngineError, act::fresh_seed};
 use crate::{
     core::{
         draw::Draw,
@@ -68,12 +68,12 @@ impl Engine {
     /// name, a customer's token without a customer, or the controller's own role.
     pub async fn create_token(
         &self,
-        by: Actor,
+        call: Call,
         name: String,
         role: Role,
         customer: Option<String>,
     ) -> Result<String, EngineError> {
-        need(&by, &[Role::Administrator], "making a token")?;
+        need(&call.actor, &[Role::Administrator], "making a token")?;
         let invalid = |sentence: &str| Err(EngineError::Invalid(sentence.to_owned()));
         if name.trim().is_empty() || name.chars().count() > NAME_LIMIT {
             return invalid("the token's name is empty or longer than 63 characters");
@@ -90,8 +90,10 @@ impl Engine {
         let secret = format!("tnr_{}", Digest(fresh_seed()?));
         let actor = Actor { name, role, customer };
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, call.key.as_ref()).await?;
         let digest = Digest::of(secret.as_bytes());
         store::add_token(&mut tx, digest, &actor, self.inner.clock.now()).await?;
+        self.keep::<()>(&mut tx, call.key.as_ref(), None).await?;
         store::commit(tx).await?;
         tracing::info!(name = actor.name, role = actor.role.as_str(), "token made");
         Ok(secret)
@@ -112,10 +114,11 @@ impl Engine {
     /// is no DNS label or a host has it already.
     pub async fn create_join_token(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         host_name: String,
     ) -> Result<JoinGrant, EngineError> {
-        need(&by, &[Role::Administrator], "granting a host to join")?;
+        let call = call.into();
+        need(&call.actor, &[Role::Administrator], "granting a host to join")?;
         let label = (1..=NAME_LIMIT).contains(&host_name.len())
             && host_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !host_name.starts_with('-')
@@ -125,6 +128,7 @@ impl Engine {
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, call.key.as_ref()).await?;
         if store::hosts(&mut tx).await?.iter().any(|host| host.name == host_name) {
             let sentence = format!("a host named {host_name} has joined already: choose another");
             return Err(EngineError::Invalid(sentence));
@@ -133,6 +137,7 @@ impl Engine {
         let expires_at = self.inner.clock.now().plus_ms(JOIN_MS);
         let token = JoinToken { digest: Digest::of(&secret), host_name, expires_at, host: None };
         store::save_join_token(&mut tx, &token).await?;
+        self.keep::<()>(&mut tx, call.key.as_ref(), None).await?;
         store::commit(tx).await?;
         Ok(JoinGrant { secret, host_name: token.host_name, expires_at })
     }

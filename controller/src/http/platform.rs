@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    extract::{Body, Caller},
+    change::Change,
+    listing::{Listing, Paging},
     problem::Problem,
     record::HostView,
-    whole,
 };
 use crate::core::{fleet::Image, lifecycle::Role};
 
@@ -41,7 +41,7 @@ pub struct JoinAnswer {
 }
 
 /// Whose token.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// A person's or script's name: separation of duties goes by it.
@@ -117,23 +117,30 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// All hosts
-#[utoipa::path(get, path = "/v1/hosts", tag = "platform",
-    responses((status = 200, body = [HostView]), (status = "4XX", body = Problem)))]
-pub async fn hosts(State(app): State<App>) -> Result<Json<Vec<HostView>>, Problem> {
-    Ok(Json(app.engine.hosts().await?.into_iter().map(HostView::from).collect()))
+/// All hosts, by name
+#[utoipa::path(get, path = "/v1/hosts", tag = "platform", params(Paging),
+    responses((status = 200, body = [HostView])))]
+pub async fn hosts(
+    State(app): State<App>,
+    listing: Listing<String>,
+) -> Result<Response, Problem> {
+    let slice = app.engine.hosts_page(&listing.page).await?;
+    Ok(listing.answer(slice, HostView::from))
 }
 
 /// Make a join token for a new host
 #[utoipa::path(post, path = "/v1/hosts/tokens", tag = "platform", request_body = JoinRequest,
-    responses((status = 201, body = JoinAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = JoinAnswer)))]
 pub async fn join_token(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(JoinRequest { host_name }): Body<JoinRequest>,
+    change: Change<JoinRequest>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();
-    let grant = whole(async move { engine.create_join_token(actor, host_name).await }).await?;
+    let grant = change
+        .make(|call, JoinRequest { host_name }| async move {
+            engine.create_join_token(call, host_name).await
+        })
+        .await?;
     let joining = &app.site.joining;
     let token = JoinToken {
         secret: grant.secret,
@@ -157,15 +164,18 @@ pub async fn join_token(
 
 /// Make a token of the API
 #[utoipa::path(post, path = "/v1/tokens", tag = "platform", request_body = TokenRequest,
-    responses((status = 201, body = TokenAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = TokenAnswer)))]
 pub async fn token(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(TokenRequest { name, role, customer }): Body<TokenRequest>,
+    change: Change<TokenRequest>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();
-    let (of, whose) = (name.clone(), customer.clone());
-    let token = whole(async move { engine.create_token(actor, of, role, whose).await }).await?;
+    let TokenRequest { name, role, customer } = change.body.clone();
+    let token = change
+        .make(|call, TokenRequest { name, role, customer }| async move {
+            engine.create_token(call, name, role, customer).await
+        })
+        .await?;
     Ok(secret(TokenAnswer { name, role, customer, token }))
 }
 
@@ -176,7 +186,7 @@ fn secret<T: Serialize>(answer: T) -> Response {
 
 /// The image catalogue
 #[utoipa::path(get, path = "/v1/images", tag = "platform",
-    responses((status = 200, body = [ImageView]), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = [ImageView])))]
 pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
     let view = |image: &Image| ImageView {
         name: image.name.clone(),
@@ -189,28 +199,31 @@ pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
 
 /// The public keys that verifiers of evidence need; compare them with a copy from another source
 #[utoipa::path(get, path = "/v1/anchors", tag = "platform",
-    responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Object)))]
 pub async fn anchors(State(app): State<App>) -> Json<serde_json::Value> {
     Json(app.site.anchors.clone())
 }
 
 /// Real and legal time
 #[utoipa::path(get, path = "/v1/clock", tag = "platform",
-    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = ClockView)))]
 pub async fn clock(State(app): State<App>) -> Json<ClockView> {
     Json(clock_view(&app))
 }
 
 /// Move the demo clock forward; only with --demo-clock
 #[utoipa::path(post, path = "/v1/demo/clock", tag = "platform", request_body = Advance,
-    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = ClockView)))]
 pub async fn advance(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(Advance { advance_days }): Body<Advance>,
+    change: Change<Advance>,
 ) -> Result<Json<ClockView>, Problem> {
     let engine = app.engine.clone();
-    whole(async move { engine.advance_clock(actor, advance_days).await }).await?;
+    change
+        .make(|call, Advance { advance_days }| async move {
+            engine.advance_clock(call, advance_days).await
+        })
+        .await?;
     Ok(Json(clock_view(&app)))
 }
 
@@ -235,7 +248,7 @@ fn civil_day(at: Timestamp) -> Date {
 
 /// The ledger's signed checkpoint (C2SP tlog-checkpoint)
 #[utoipa::path(get, path = "/v1/ledger/checkpoint", tag = "ledger",
-    responses((status = 200, body = String), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = String)))]
 pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
     let note = app.engine.ledger_checkpoint().await?;
     let headers =
@@ -246,8 +259,7 @@ pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
 /// A tile of the ledger (C2SP tlog-tiles)
 #[utoipa::path(get, path = "/v1/ledger/tile/{path}", tag = "ledger",
     params(("path" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<Response, Problem> {
     let bytes = app.engine.ledger_tile(path).await?;
     let headers = [

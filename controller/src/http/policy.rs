@@ -84,6 +84,7 @@ pub const TABLE: &[Rule] = &[
     get("/openapi.json", Who::Anyone),
     post("/v1/applications", CUSTOMER),
     get("/v1/tenants", ALL),
+    get("/v1/events", ALL),
     get("/v1/tenants/{id}", ALL),
     get("/v1/tenants/{id}/journal", ALL),
     get("/v1/tenants/{id}/deadlines", ALL),
@@ -178,7 +179,7 @@ fn find(method: &Method, path: &str) -> Result<&'static Rule, Problem> {
         .ok_or_else(method_not_allowed)
 }
 
-/// The answer to a method that a route does not have.
+/// The answer to a method that a route does not have. The router adds `Allow`.
 #[must_use]
 pub fn method_not_allowed() -> Problem {
     let detail = "this path has no such method: see /openapi.json";

@@ -16,7 +16,7 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, StoreError, failed, from_json, parse,
+    Page, Result, Slice, StoreError, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
     to_i64, to_json, to_u64,
 };
@@ -165,31 +165,86 @@ pub async fn last_entry(
     Ok(Some((to_u64(tenant_seq), entry)))
 }
 
-/// A tenant's journal, oldest first.
+/// A tenant's journal, oldest first, by the tenant's own numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn journal_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<JournalRecord>> {
-    let operation = "read the journal";
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
     let rows = sqlx::query(
-        "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq",
+        "SELECT record, ledger_index FROM journal WHERE tenant = $1 AND tenant_seq > $2 \
+         ORDER BY tenant_seq LIMIT $3",
     )
     .bind(tenant.to_string())
+    .bind(page.after_number())
+    .bind(page.rows())
     .fetch_all(conn)
     .await
-    .map_err(failed(operation))?;
-    rows.iter()
-        .map(|row| {
-            let text: String = row.try_get("record").map_err(failed(operation))?;
-            let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
-            let mut record: JournalRecord = from_json(TABLE, &text)?;
-            record.ledger_index = index.map(to_u64);
-            Ok(record)
-        })
-        .collect()
+    .map_err(failed("read the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.tenant_seq, record)))
+}
+
+/// The whole journal, oldest first, by its numbers; of one customer's tenants if given. Numbers are
+/// given under the lock that writers hold until they commit, so that no row appears before one that
+/// was read already.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_after(
+    conn: &mut SqliteConnection,
+    customer: Option<&str>,
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
+    let rows = match customer {
+        Some(customer) => {
+            sqlx::query(
+                "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant \
+                 WHERE t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
+            )
+            .bind(customer)
+            .bind(page.after_number())
+            .bind(page.rows())
+            .fetch_all(conn)
+            .await
+        }
+        None => {
+            sqlx::query(
+                "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2",
+            )
+            .bind(page.after_number())
+            .bind(page.rows())
+            .fetch_all(conn)
+            .await
+        }
+    };
+    let rows = rows.map_err(failed("follow the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.seq, record)))
+}
+
+/// Number of the journal's last row; 0 if it is empty.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_end(conn: &mut SqliteConnection) -> Result<u64> {
+    let operation = "read the journal's end";
+    let seq: i64 = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS seq FROM journal")
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get("seq"))
+        .map_err(failed(operation))?;
+    Ok(to_u64(seq))
+}
+
+fn read_record(row: &SqliteRow) -> Result<JournalRecord> {
+    let operation = "read the journal";
+    let text: String = row.try_get("record").map_err(failed(operation))?;
+    let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
+    let mut record: JournalRecord = from_json(TABLE, &text)?;
+    record.ledger_index = index.map(to_u64);
+    Ok(record)
 }
 
 /// A tenant's ledger entries with their places, oldest first.
@@ -282,23 +337,31 @@ pub async fn add_evidence(
     Ok(())
 }
 
-/// A tenant's envelopes, oldest first.
+/// A tenant's envelopes, oldest first, by their journal rows' numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn evidence_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<EvidenceRecord>> {
+    page: &Page<u64>,
+) -> Result<Slice<u64, EvidenceRecord>> {
+    let operation = "list evidence";
     let rows = sqlx::query(
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index \
-         FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 ORDER BY e.seq",
+        "SELECT e.seq, e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
+         j.ledger_index FROM evidence e JOIN journal j ON j.seq = e.seq \
+         WHERE e.tenant = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3",
     )
     .bind(tenant.to_string())
+    .bind(page.after_number())
+    .bind(page.rows())
     .fetch_all(conn)
     .await
-    .map_err(failed("list evidence"))?;
-    rows.iter().map(read_evidence).collect()
+    .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read_evidence(row)?))
+    })
 }
 
 /// The envelope with this digest, and the ledger entry that it was entered with.

@@ -7,8 +7,10 @@
 
 mod hosts;
 mod journal;
+mod keys;
 mod notices;
 mod orders;
+pub mod page;
 pub mod record;
 mod tenants;
 
@@ -21,7 +23,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::{hosts::*, journal::*, notices::*, orders::*, tenants::*};
+pub use self::{hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, tenants::*};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -29,10 +31,14 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
+    (3, include_str!("../../migrations/0003_search_and_keys.sql")),
 ];
+
+/// The migration that gave tenants the columns that they are searched by.
+const SEARCHED_SINCE: i64 = 3;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -156,6 +162,9 @@ impl Store {
                 .await
                 .map_err(failed(operation))?;
         }
+        if found < SEARCHED_SINCE {
+            tenants::refill(&mut tx).await?;
+        }
         commit(tx).await
     }
 }
@@ -208,6 +217,11 @@ pub async fn ping(conn: &mut SqliteConnection) -> Result<()> {
 
 fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Statement { operation, source }
+}
+
+/// What is said of a row that does not read or write as JSON.
+pub(crate) const fn unreadable(table: &'static str, reason: String) -> StoreError {
+    StoreError::Row { table, reason }
 }
 
 fn to_json<T: Serialize>(table: &'static str, value: &T) -> Result<String> {

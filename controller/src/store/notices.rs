@@ -6,7 +6,7 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::{Result, failed, from_json, to_json};
+use super::{Page, Result, Slice, failed, from_json, to_json, to_u64};
 use crate::core::notice::Notice;
 
 const TABLE: &str = "notices";
@@ -74,14 +74,26 @@ pub async fn notice(conn: &mut SqliteConnection, id: NoticeId) -> Result<Option<
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn notices_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<Notice>> {
-    let rows =
-        sqlx::query("SELECT state, leased_until FROM notices WHERE tenant = $1 ORDER BY seq")
-            .bind(tenant.to_string())
-            .fetch_all(conn)
-            .await
-            .map_err(failed("list notices"))?;
-    rows.iter().map(|row| read(row).map(|row| row.notice)).collect()
+pub async fn notices_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, Notice>> {
+    let operation = "list notices";
+    let rows = sqlx::query(
+        "SELECT seq, state, leased_until FROM notices WHERE tenant = $1 AND seq > $2 \
+         ORDER BY seq LIMIT $3",
+    )
+    .bind(tenant.to_string())
+    .bind(page.after_number())
+    .bind(page.rows())
+    .fetch_all(conn)
+    .await
+    .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read(row)?.notice))
+    })
 }
 
 /// Leases the notices that are due to the caller.

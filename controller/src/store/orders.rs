@@ -6,7 +6,9 @@ use tenure_protocol::{
     wire::{order::SignedOrder, v1::Lane},
 };
 
-use super::{Result, failed, from_json, record::OrderRecord, to_json};
+use super::{
+    Page, Result, Slice, failed, from_json, record::OrderRecord, to_json, to_u64,
+};
 
 const TABLE: &str = "orders";
 
@@ -24,12 +26,9 @@ pub async fn add_order(
     order: &SignedOrder,
 ) -> Result<()> {
     let operation = "add an order";
-    for mut earlier in orders_of(conn, record.tenant).await? {
-        let same = earlier.host == record.host && earlier.lane == record.lane;
-        if same && is_open(&earlier.state) {
-            "superseded".clone_into(&mut earlier.state);
-            save_order(conn, &earlier).await?;
-        }
+    for mut earlier in unfinished(conn, record).await? {
+        "superseded".clone_into(&mut earlier.state);
+        save_order(conn, &earlier).await?;
     }
     sqlx::query(
         "INSERT INTO orders (id, seq, tenant, host, lane, state, record, signed_order, signature) \
@@ -47,6 +46,21 @@ pub async fn add_order(
     .await
     .map_err(failed(operation))?;
     Ok(())
+}
+
+/// The orders that one to the same host for the same tenant on the same lane supersedes.
+async fn unfinished(conn: &mut SqliteConnection, new: &OrderRecord) -> Result<Vec<OrderRecord>> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
+         {OPEN} ORDER BY seq"
+    )))
+    .bind(new.tenant.to_string())
+    .bind(new.host.to_string())
+    .bind(lane(new.lane))
+    .fetch_all(conn)
+    .await
+    .map_err(failed("list unfinished orders"))?;
+    rows.iter().map(self::record).collect()
 }
 
 /// Keeps what became of an order.
@@ -84,13 +98,25 @@ pub async fn order(
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn orders_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<OrderRecord>> {
-    let rows = sqlx::query("SELECT record FROM orders WHERE tenant = $1 ORDER BY seq")
-        .bind(tenant.to_string())
-        .fetch_all(conn)
-        .await
-        .map_err(failed("list orders"))?;
-    rows.iter().map(record).collect()
+pub async fn orders_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, OrderRecord>> {
+    let operation = "list orders";
+    let rows = sqlx::query(
+        "SELECT seq, record FROM orders WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+    )
+    .bind(tenant.to_string())
+    .bind(page.after_number())
+    .bind(page.rows())
+    .fetch_all(conn)
+    .await
+    .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), record(row)?))
+    })
 }
 
 /// The orders that a host has not answered for good, oldest first.

@@ -125,13 +125,17 @@ impl InProcess {
         self.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
     }
 
-    /// POSTs JSON as whoever has this token.
+    /// POSTs JSON as whoever has this token, whichever version it is about.
     ///
     /// # Errors
     /// If there is no answer.
     pub fn post(&self, token: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
         let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("if-match", "*"),
+        ];
         self.send("POST", path, &headers, body.to_string().as_bytes())
     }
 
