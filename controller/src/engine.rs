@@ -34,7 +34,7 @@ use tokio::sync::watch;
 pub use self::{
     call::{Call, Expected, KEY_KEPT_MS},
     error::EngineError,
-    hosts::JoinGrant,
+    hosts::{JoinGrant, NAME_LIMIT},
 };
 pub use crate::store::{
     ChangeKey,

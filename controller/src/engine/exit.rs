@@ -14,7 +14,10 @@ use tenure_protocol::{
 
 use super::{Engine, EngineError, Page};
 use crate::{
-    core::tenant::{Phase, Tenant},
+    core::{
+        refusal::{Code, Refusal},
+        tenant::{Phase, Tenant},
+    },
     store::{self, record::EvidenceRecord},
 };
 
@@ -22,7 +25,7 @@ impl Engine {
     /// A closed tenant's exit bundle: a deterministic tar file, made once and kept.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] before the tenant is closed.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] before the tenant is closed.
     pub async fn bundle(&self, id: TenantId) -> Result<Vec<u8>, EngineError> {
         if let Some(kept) = store::bundle(&mut *self.inner.store.read().await?, id).await? {
             return Ok(kept);
@@ -33,7 +36,7 @@ impl Engine {
                 "the exit bundle is made when the tenant is closed; it is {}",
                 tenant.phase.as_str()
             );
-            return Err(EngineError::Invalid(sentence));
+            return Err(Refusal::new(Code::WrongPhase, sentence).into());
         }
         self.drain().await?;
         let parts = self.bundle_parts(&tenant).await?;

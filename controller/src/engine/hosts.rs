@@ -26,8 +26,8 @@ use crate::{
 /// A grant for a host to join works for this long, ms.
 const JOIN_MS: i64 = 15 * 60 * 1000;
 
-/// Longest name of a host or token.
-const NAME_LIMIT: usize = 63;
+/// Longest name of a host or token, characters.
+pub const NAME_LIMIT: usize = 63;
 
 /// A grant for one host to join.
 #[derive(Clone, PartialEq, Eq)]

@@ -11,13 +11,16 @@ use axum::{
 use jiff::civil::Date;
 use serde::Deserialize;
 use tenure_protocol::id::TenantId;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     App,
     change::Change,
     extract::Id,
-    form::{ApplicationForm, DocumentForm},
+    form::{self, ApplicationForm, DocumentForm},
     problem::Problem,
     tenants::{Shown, host_names, visible},
     view::{Accepted, TenantView},
@@ -32,10 +35,11 @@ use crate::core::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Review {
-    /// `approve`, `reject` or `return`.
-    #[schema(value_type = String)]
+    /// The outcome.
+    #[schema(schema_with = decisions)]
     decision: Decision,
     /// Why.
+    #[schema(schema_with = form::text)]
     opinion: String,
 }
 
@@ -55,10 +59,11 @@ pub struct Reports {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportsReview {
-    /// `pass` or `fail`.
-    #[schema(value_type = String)]
+    /// The outcome.
+    #[schema(schema_with = reports_decisions)]
     decision: ReportsDecision,
     /// Why, or what to rectify.
+    #[schema(schema_with = form::text)]
     opinion: String,
 }
 
@@ -66,10 +71,11 @@ pub struct ReportsReview {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CutRequest {
-    /// `emergency`.
-    #[schema(value_type = String)]
+    /// Which kind.
+    #[schema(schema_with = cut_kinds)]
     kind: CutKind,
     /// Why: the customer reads this in the notice.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -78,6 +84,7 @@ pub struct CutRequest {
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -89,6 +96,7 @@ pub struct Leaving {
     #[schema(value_type = String, format = Date)]
     stop_day: Date,
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -106,6 +114,18 @@ pub struct Confirmation {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+fn decisions() -> RefOr<Schema> {
+    form::words([Decision::Approve, Decision::Reject, Decision::Return])
+}
+
+fn reports_decisions() -> RefOr<Schema> {
+    form::words([ReportsDecision::Pass, ReportsDecision::Fail])
+}
+
+fn cut_kinds() -> RefOr<Schema> {
+    form::words([CutKind::Emergency])
+}
 
 /// Lets a tenant's event happen, if the caller may see the tenant.
 async fn act<T>(
@@ -147,21 +167,15 @@ async fn ordered<T>(
     Ok((StatusCode::ACCEPTED, Json(Accepted::of(&tenant, kind))))
 }
 
-/// Every destination that an application names is checked before it is taken.
+/// Webhooks lead where the site allows, and no other way.
 fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
-    let wrong = |contact: &str, error: destination::DestinationError| {
-        let detail = format!("contact {contact:?}: {error}");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
-    };
-    for contact in &application.contacts {
-        if let Some(address) = &contact.email {
-            destination::mail(address).map_err(|error| wrong(&contact.name, error))?;
-        }
-        if let Some(webhook) = &contact.webhook {
-            destination::webhook(&webhook.url, app.site.destinations)
-                .and_then(|()| destination::webhook_secret(webhook.secret.reveal()))
-                .map_err(|error| wrong(&contact.name, error))?;
-        }
+    for (place, contact) in application.contacts.iter().enumerate() {
+        let Some(webhook) = &contact.webhook else { continue };
+        destination::webhook(&webhook.url, app.site.destinations).map_err(|error| {
+            let detail = format!("contact {:?}: {error}", contact.name);
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
+                .with(format!("/contacts/{place}/webhook/url"), error.to_string())
+        })?;
     }
     Ok(())
 }
@@ -204,7 +218,11 @@ pub async fn review(
     Id(id): Id<TenantId>,
     change: Change<Review>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::Review { decision, opinion }).await
+    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::Review {
+        decision,
+        opinion,
+    })
+    .await
 }
 
 /// Have a failed configuration tried again (clause 5.1)
@@ -240,7 +258,11 @@ pub async fn reports(
     Id(id): Id<TenantId>,
     change: Change<Reports>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change, |Reports { test_report, security_report }| Event::SubmitReports { test_report, security_report }).await
+    done(app, id, change, |Reports { test_report, security_report }| Event::SubmitReports {
+        test_report,
+        security_report,
+    })
+    .await
 }
 
 /// Give an opinion on the reports (clause 5.4)
@@ -252,7 +274,10 @@ pub async fn review_reports(
     Id(id): Id<TenantId>,
     change: Change<ReportsReview>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion }| Event::ReviewReports { decision, opinion }).await
+    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion }| {
+        Event::ReviewReports { decision, opinion }
+    })
+    .await
 }
 
 /// File the MLPS (等保) assessment report (clause 5.5)
@@ -288,7 +313,11 @@ pub async fn cut(
     Id(id): Id<TenantId>,
     change: Change<CutRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    ordered(app, id, change, OrderKind::Cut, |CutRequest { kind, reason }| Event::Cut { kind, reason }).await
+    ordered(app, id, change, OrderKind::Cut, |CutRequest { kind, reason }| Event::Cut {
+        kind,
+        reason,
+    })
+    .await
 }
 
 /// End the cut (clause 6.3)
@@ -300,7 +329,8 @@ pub async fn restore(
     Id(id): Id<TenantId>,
     change: Change<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    ordered(app, id, change, OrderKind::Restore, |Reason { reason }| Event::Restore { reason }).await
+    ordered(app, id, change, OrderKind::Restore, |Reason { reason }| Event::Restore { reason })
+        .await
 }
 
 /// Ask to leave (clause 6.1)
@@ -312,7 +342,11 @@ pub async fn offboarding(
     Id(id): Id<TenantId>,
     change: Change<Leaving>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change, |Leaving { stop_day, reason }| Event::RequestOffboarding { stop_day, reason }).await
+    done(app, id, change, |Leaving { stop_day, reason }| Event::RequestOffboarding {
+        stop_day,
+        reason,
+    })
+    .await
 }
 
 /// Give an opinion on leaving (clause 6.2)
@@ -324,7 +358,11 @@ pub async fn review_offboarding(
     Id(id): Id<TenantId>,
     change: Change<Review>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::ReviewOffboarding { decision, opinion }).await
+    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::ReviewOffboarding {
+        decision,
+        opinion,
+    })
+    .await
 }
 
 /// Confirm migration and backup (clause 6.1)
@@ -336,7 +374,11 @@ pub async fn confirm(
     Id(id): Id<TenantId>,
     change: Change<Confirmation>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change, |Confirmation { migrated, backed_up }| Event::ConfirmOffboarding { migrated, backed_up }).await
+    done(app, id, change, |Confirmation { migrated, backed_up }| Event::ConfirmOffboarding {
+        migrated,
+        backed_up,
+    })
+    .await
 }
 
 /// Approve the wipe as one of two persons; the second approval orders it (clause 6.2)

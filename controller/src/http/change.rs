@@ -31,8 +31,8 @@ use crate::{
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key, characters.
 pub const MAX_KEY_CHARS: usize = 255;
-/// Most versions in one `If-Match`.
-const MAX_TAGS: usize = 16;
+/// Most tags in one `If-Match` or `If-None-Match`.
+pub(super) const MAX_TAGS: usize = 16;
 
 /// A change that is asked for.
 #[derive(Debug)]
@@ -108,7 +108,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Change<T> {
         let Some(name) = name else {
             return Ok(Self { call: Call { actor, expected, key: None }, body, turn: None });
         };
-        let key = ChangeKey { identity: identity(&actor), name, request: request_of(&path, &bytes) };
+        let key =
+            ChangeKey { identity: identity(&actor), name, request: request_of(&path, &bytes) };
         let turn = all.begin(&key)?;
         Ok(Self { call: Call { actor, expected, key: Some(key) }, body, turn: Some(turn) })
     }

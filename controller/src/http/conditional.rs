@@ -10,30 +10,70 @@ use axum::{
 };
 use tenure_protocol::digest::Digest;
 
-use super::change::entity_tags;
+use super::{
+    change::{MAX_TAGS, entity_tags},
+    problem::Problem,
+};
 
 /// Largest answer that gets an ETag of its bytes; larger ones are not held for it.
 const MAX_TAGGED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Answers 304 to those who have the answer.
-pub async fn answer(request: Request, next: Next) -> Response {
+///
+/// # Errors
+/// 400 for an `If-None-Match` that is not well formed.
+pub async fn answer(request: Request, next: Next) -> Result<Response, Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
-    let known: Vec<HeaderValue> = known.cloned().collect();
+    let known = known(request.headers());
     let response = next.run(request).await;
     if !reads || response.status() != StatusCode::OK {
-        return response;
+        return Ok(response);
     }
+    let known = known?;
     let response = tagged(response).await;
-    match response.headers().get(header::ETAG) {
-        Some(tag) if known.iter().any(|known| is_among(tag, known)) => {
-            let (mut head, _) = response.into_parts();
-            head.status = StatusCode::NOT_MODIFIED;
-            drop_content(&mut head.headers);
-            Response::from_parts(head, Body::empty())
-        }
-        Some(_) | None => response,
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    if !tag.is_some_and(|tag| known.has(tag)) {
+        return Ok(response);
     }
+    let (mut head, _) = response.into_parts();
+    head.status = StatusCode::NOT_MODIFIED;
+    head.headers.remove(header::CONTENT_TYPE);
+    head.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(head, Body::empty()))
+}
+
+/// The answers that a caller has, by their tags' opaque parts.
+enum Known {
+    Any,
+    These(Vec<String>),
+}
+
+impl Known {
+    /// Whether this one is among them, by the weak comparison.
+    fn has(&self, tag: &str) -> bool {
+        let opaque = tag.trim_start_matches("W/").trim_matches('"');
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags.iter().any(|tag| tag == opaque),
+        }
+    }
+}
+
+fn known(headers: &HeaderMap) -> Result<Known, Problem> {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    let text: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
+    let parts = text.unwrap_or_else(|| vec!["not text"]);
+    if parts.is_empty() {
+        return Ok(Known::These(Vec::new()));
+    }
+    let text = parts.join(",");
+    if text.trim() == "*" {
+        return Ok(Known::Any);
+    }
+    let tags = entity_tags(&text).filter(|tags| (1..=MAX_TAGS).contains(&tags.len()));
+    let tags = tags.map(|tags| tags.iter().map(|tag| tag.opaque.to_owned()).collect());
+    let detail = "If-None-Match takes ETags of answers that you have, such as \"3\", or *";
+    tags.map(Known::These).ok_or_else(|| Problem::bad_request("invalid-if-none-match", detail))
 }
 
 /// The answer with an ETag, if it is JSON of a known, moderate size.
@@ -55,17 +95,4 @@ async fn tagged(response: Response) -> Response {
         head.headers.insert(header::ETAG, tag);
     }
     Response::from_parts(head, bytes.into())
-}
-
-/// Whether the tag is among those that the caller names, by the weak comparison.
-fn is_among(tag: &HeaderValue, known: &HeaderValue) -> bool {
-    let (Ok(tag), Ok(known)) = (tag.to_str(), known.to_str()) else { return false };
-    let opaque = tag.trim_start_matches("W/").trim_matches('"');
-    known.trim() == "*"
-        || entity_tags(known).is_some_and(|tags| tags.iter().any(|tag| tag.opaque == opaque))
-}
-
-fn drop_content(headers: &mut HeaderMap) {
-    headers.remove(header::CONTENT_TYPE);
-    headers.remove(header::CONTENT_LENGTH);
 }

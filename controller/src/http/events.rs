@@ -14,6 +14,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     convert::Infallible,
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,7 +34,10 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
 };
-use utoipa::IntoParams;
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use super::{
     App,
@@ -67,12 +71,29 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub struct Follow {
     /// Begin after the event of this number; 0 is the beginning. Without it, and without
     /// `Last-Event-ID`, the stream begins with what comes next.
-    #[param(required = false, minimum = 0)]
-    after: Option<u64>,
+    #[param(required = false, schema_with = number)]
+    after: Option<Number>,
     /// `false`: end once everything that was committed has been sent.
     #[param(required = false, default = true)]
     #[serde(default = "yes")]
     follow: bool,
+}
+
+/// The number of an event: what the journal counts with.
+#[derive(Debug, Clone, Copy)]
+struct Number(u64);
+
+/// An event as it is sent; `data` is a row of the tenant's journal.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "the shape of an event for the document; `event` writes it")]
+pub struct JournalEvent {
+    /// Its number in the journal: for `Last-Event-ID`.
+    #[schema(pattern = "^[1-9][0-9]*$")]
+    id: String,
+    /// What happened, as in the journal's `kind`.
+    event: String,
+    /// The row, as JSON.
+    data: String,
 }
 
 /// The streams that are open, by caller.
@@ -98,15 +119,34 @@ struct Tail {
     _place: Place,
 }
 
+impl FromStr for Number {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && i64::try_from(*number).is_ok());
+        number.map(Self).ok_or("an event's id is a number, as this stream gives it")
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn number() -> RefOr<Schema> {
+    let number = ObjectBuilder::new().schema_type(Type::Integer);
+    number.minimum(Some(0)).maximum(Some(i64::MAX)).build().into()
+}
+
 const fn yes() -> bool {
     true
 }
 
 /// What happens to the tenants that the caller may see, as it is committed
 #[utoipa::path(get, path = "/v1/events", tag = "tenants",
-    params(Follow, ("Last-Event-ID" = Option<u64>, Header,
-        description = "The id of the last event that the caller has: it goes on after it")),
-    responses((status = 200, body = String, content_type = "text/event-stream",
+    params(Follow),
+    responses((status = 200, body = JournalEvent, content_type = "text/event-stream",
         description = "Server-sent events: `id` is the number in the journal, `event` the kind, \
                        `data` the journal's row as JSON")))]
 pub async fn events(
@@ -120,7 +160,7 @@ pub async fn events(
     // Before the journal's end is read: what is committed after it wakes the stream.
     let wake = app.engine.events_wake();
     let after = match last_event_id(&headers)?.or(query.after) {
-        Some(after) => after,
+        Some(Number(after)) => after,
         None => app.engine.last_event().await?,
     };
     let tail = Tail {
@@ -147,11 +187,10 @@ fn event(record: &JournalRecord) -> Event {
     Event::default().id(record.seq.to_string()).event(&record.kind).data(data)
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Number>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let detail = "Last-Event-ID takes the id of an event of this stream: a number";
-    number.map(Some).ok_or_else(|| Problem::bad_request("invalid-last-event-id", detail))
+    let number = value.to_str().unwrap_or("not text").trim().parse();
+    number.map(Some).map_err(|wrong| Problem::bad_request("invalid-last-event-id", wrong))
 }
 
 impl Tail {

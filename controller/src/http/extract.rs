@@ -75,9 +75,7 @@ impl<T: DeserializeOwned> Body<T> {
 fn unusable(error: &serde_json::Error, pointer: Option<String>) -> Problem {
     let problem = |code| Problem::bad_request(code, format!("the body is not usable: {error}"));
     match (error.classify(), pointer) {
-        (Category::Data, Some(pointer)) => {
-            problem("invalid-body").with(pointer, error.to_string())
-        }
+        (Category::Data, Some(pointer)) => problem("invalid-body").with(pointer, error.to_string()),
         (Category::Data, None) => problem("invalid-body"),
         (Category::Io | Category::Syntax | Category::Eof, _) => problem("malformed-json"),
     }

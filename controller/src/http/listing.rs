@@ -7,7 +7,7 @@ use std::{fmt::Display, marker::PhantomData, str::FromStr};
 use axum::{
     Json,
     extract::{FromRequestParts, OriginalUri},
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -135,7 +135,8 @@ fn cursor<K: FromStr>(text: Option<&str>) -> Result<Option<K>, Problem> {
         .and_then(|key| key.parse().ok());
     let detail = "after takes what stands in the Link of this list's answer before, and nothing \
                   else: begin again without it";
-    key.map(Some).ok_or_else(|| Problem::bad_request("invalid-cursor", detail))
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    key.map(Some).ok_or_else(|| Problem::new(status, "invalid-cursor", detail))
 }
 
 fn limit_schema() -> RefOr<Schema> {
@@ -148,6 +149,7 @@ fn cursor_schema() -> RefOr<Schema> {
     let cursor: Object = ObjectBuilder::new()
         .schema_type(Type::String)
         .max_length(Some(MAX_CURSOR_BYTES))
+        .pattern(Some("^[A-Za-z0-9_-]*$"))
         .build();
     cursor.into()
 }

@@ -9,6 +9,7 @@
 pub mod acts;
 pub mod change;
 pub mod conditional;
+mod contract;
 pub mod events;
 pub mod extract;
 pub mod form;
@@ -122,8 +123,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
         .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
-        .method_not_allowed_fallback(async || policy::method_not_allowed())
-        .fallback(async || {
+        .method_not_allowed_fallback(async |request: Request| {
+            policy::read_out(request).await;
+            policy::method_not_allowed()
+        })
+        .fallback(async |request: Request| {
+            policy::read_out(request).await;
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
         })

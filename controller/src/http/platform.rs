@@ -9,11 +9,15 @@ use axum::{
 use jiff::{civil::Date, tz};
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, time::Timestamp, wire::join::JoinToken};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     App,
     change::Change,
+    form,
     listing::{Listing, Paging},
     problem::Problem,
     record::HostView,
@@ -25,6 +29,7 @@ use crate::core::{fleet::Image, lifecycle::Role};
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// The host's name.
+    #[schema(schema_with = form::host_name)]
     host_name: String,
 }
 
@@ -45,9 +50,10 @@ pub struct JoinAnswer {
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// A person's or script's name: separation of duties goes by it.
+    #[schema(schema_with = form::token_name)]
     name: String,
     /// The role.
-    #[schema(value_type = String)]
+    #[schema(schema_with = roles)]
     role: Role,
     /// The organisation; customers only.
     #[serde(default)]
@@ -110,6 +116,18 @@ pub struct Advance {
     advance_days: u32,
 }
 
+/// The roles that tokens have.
+fn roles() -> RefOr<Schema> {
+    form::words([
+        Role::Customer,
+        Role::Reviewer,
+        Role::Operator,
+        Role::Security,
+        Role::Auditor,
+        Role::Administrator,
+    ])
+}
+
 /// Whether the controller answers
 #[utoipa::path(get, path = "/healthz", tag = "platform",
     responses((status = 200, body = String)))]
@@ -120,10 +138,7 @@ pub async fn health() -> &'static str {
 /// All hosts, by name
 #[utoipa::path(get, path = "/v1/hosts", tag = "platform", params(Paging),
     responses((status = 200, body = [HostView])))]
-pub async fn hosts(
-    State(app): State<App>,
-    listing: Listing<String>,
-) -> Result<Response, Problem> {
+pub async fn hosts(State(app): State<App>, listing: Listing<String>) -> Result<Response, Problem> {
     let slice = app.engine.hosts_page(&listing.page).await?;
     Ok(listing.answer(slice, HostView::from))
 }

@@ -11,7 +11,7 @@ use tenure_protocol::digest::Digest;
 
 use super::{
     App,
-    extract::{Caller, unauthenticated},
+    extract::{Caller, MAX_BODY_BYTES, unauthenticated},
     problem::Problem,
 };
 use crate::core::lifecycle::{Actor, Role};
@@ -131,9 +131,27 @@ pub async fn enforce(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let rule = find(request.method(), path.as_str())?;
+    match admit(&app, path.as_str(), &mut request).await {
+        Ok(()) => Ok(next.run(request).await),
+        Err(problem) => {
+            read_out(request).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed
+/// over unread bytes loses the answer on its way.
+pub(super) async fn read_out(request: Request) {
+    // Whether it can be read does not matter any more.
+    let _ = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+}
+
+/// Admits a request to its handler, with its caller.
+async fn admit(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
+    let rule = find(request.method(), path)?;
     if let Who::Roles(roles) = rule.who {
-        let actor = authenticate(&app, request.headers()).await?;
+        let actor = authenticate(app, request.headers()).await?;
         if !roles.contains(&actor.role) {
             let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
             let takes = format!("it takes {}", names.join(" or "));
@@ -151,7 +169,7 @@ pub async fn enforce(
         }
         request.extensions_mut().insert(Caller(actor));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn wrong_role(role: Role, sentence: &str) -> Problem {

@@ -143,6 +143,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::ReportMismatch
             | Code::UnknownNotice => StatusCode::CONFLICT,
         };
-        Self::new(status, refusal.code.as_str(), refusal.sentence)
+        let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
+        let faults = refusal.faults.into_iter();
+        faults.fold(problem, |problem, fault| problem.with(fault.pointer, fault.message))
     }
 }

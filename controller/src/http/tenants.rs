@@ -14,12 +14,13 @@ use tenure_protocol::{
 };
 use utoipa::{
     IntoParams,
-    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+    openapi::{RefOr, Schema},
 };
 
 use super::{
     App,
     extract::{Caller, Id},
+    form,
     listing::{Listing, Paging},
     problem::Problem,
     record::{EvidenceView, NoticeView, OrderView},
@@ -72,15 +73,11 @@ impl<'de> Deserialize<'de> for IsolationName {
 }
 
 fn phases() -> RefOr<Schema> {
-    words(Phase::ALL.iter().map(|phase| phase.as_str()))
+    form::words(Phase::ALL)
 }
 
 fn isolations() -> RefOr<Schema> {
-    words(Isolation::TEXTS)
-}
-
-fn words(words: impl IntoIterator<Item = &'static str>) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
+    form::words(Isolation::TEXTS)
 }
 
 /// A tenant's answer: the view, and its version as ETag.

@@ -198,9 +198,9 @@ pub async fn journal_after(
     customer: Option<&str>,
     page: &Page<u64>,
 ) -> Result<Slice<u64, JournalRecord>> {
-    let rows = match customer {
-        Some(customer) => {
-            sqlx::query(
+    let rows =
+        match customer {
+            Some(customer) => sqlx::query(
                 "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant \
                  WHERE t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
             )
@@ -208,18 +208,17 @@ pub async fn journal_after(
             .bind(page.after_number())
             .bind(page.rows())
             .fetch_all(conn)
-            .await
-        }
-        None => {
-            sqlx::query(
-                "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2",
-            )
-            .bind(page.after_number())
-            .bind(page.rows())
-            .fetch_all(conn)
-            .await
-        }
-    };
+            .await,
+            None => {
+                sqlx::query(
+                    "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2",
+                )
+                .bind(page.after_number())
+                .bind(page.rows())
+                .fetch_all(conn)
+                .await
+            }
+        };
     let rows = rows.map_err(failed("follow the journal"))?;
     page.slice(&rows, |row| read_record(row).map(|record| (record.seq, record)))
 }

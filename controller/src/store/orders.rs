@@ -6,9 +6,7 @@ use tenure_protocol::{
     wire::{order::SignedOrder, v1::Lane},
 };
 
-use super::{
-    Page, Result, Slice, failed, from_json, record::OrderRecord, to_json, to_u64,
-};
+use super::{Page, Result, Slice, failed, from_json, record::OrderRecord, to_json, to_u64};
 
 const TABLE: &str = "orders";
 

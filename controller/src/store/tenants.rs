@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
 
-use super::{
-    Page, Result, Slice, TenantFilter, failed, from_json, parse, to_i64, to_json, to_u64,
-};
+use super::{Page, Result, Slice, TenantFilter, failed, from_json, parse, to_i64, to_json, to_u64};
 use crate::core::tenant::Tenant;
 
 const TABLE: &str = "tenants";

@@ -88,6 +88,12 @@ impl InProcess {
         &self.runtime
     }
 
+    /// Where its API is, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.api.port())
+    }
+
     /// Sends a request as it is.
     ///
     /// # Errors
@@ -99,9 +105,7 @@ impl InProcess {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("https://127.0.0.1:{}{path}", self.api.port()));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

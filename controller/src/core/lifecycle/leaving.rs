@@ -16,7 +16,6 @@ use super::{
     step::Step,
 };
 use crate::core::{
-    admission,
     obligation::{ObligationId, Rule},
     refusal::{Code, Refusal},
     tenant::{Approval, Offboarding, OrderFate, OrderKind, Phase, Proven, Wipe},
@@ -32,7 +31,6 @@ const O11A_REVIEW: Rule = Rule::WorkingDays(2);
 const O11B_WIPE: Rule = Rule::WorkingDays(2);
 
 pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let today = step.today();
     let earliest = step.context.calendar.earliest_after(today, NOTICE_WORKING_DAYS);
     if stop_day < earliest {
@@ -70,7 +68,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let phase = match decision {
         Decision::Approve => Phase::OffboardingApproved,
         Decision::Reject => Phase::Online,
