@@ -7,9 +7,10 @@ use tenure_controller::{
         notice::NoticeState,
         tenant::{Isolation, Phase},
     },
-    engine::Page,
+    engine::{Call, ChangeKey, EngineError, Page},
     store::record::Admission,
 };
+use tenure_protocol::digest::Digest;
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
 
 async fn on_trial(fleet: &mut Fleet) -> tenure_protocol::id::TenantId {
@@ -77,4 +78,26 @@ async fn a_join_token_that_two_hosts_use_blocks_both() {
     join(2).await.expect_err("another host");
     assert_eq!(controller.host(id).await.expect("known").admission, Admission::Blocked);
     join(1).await.expect_err("both are blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_was_lost_is_not_made_again_after_a_crash() {
+    let fleet = Fleet::start().await.expect("a fleet");
+    let key = ChangeKey {
+        identity: Digest::of(b"li"),
+        name: "k-1".to_owned(),
+        request: Digest::of(b"the application"),
+    };
+    let call = || Call { key: Some(key.clone()), ..customer("li").into() };
+    // Committed, and the controller is gone before it has answered.
+    let first = fleet.controller.submit(call(), application()).await.expect("submitted");
+    let fleet = fleet.restart_controller().await.expect("restarted");
+    let again = fleet.controller.submit(call(), application()).await.expect("the same outcome");
+    assert_eq!(again, first);
+    let journal = fleet.controller.journal(first.id, &Page::default()).await.expect("kept");
+    assert_eq!(journal.items.len(), 1, "it was made once");
+    let another = ChangeKey { request: Digest::of(b"another application"), ..key.clone() };
+    let call = Call { key: Some(another), ..customer("li").into() };
+    let taken = fleet.controller.submit(call, application()).await.expect_err("taken");
+    assert!(matches!(taken, EngineError::KeyTaken), "{taken}");
 }

@@ -19,6 +19,7 @@ use tenure_protocol::digest::Digest;
 
 use super::{
     extract::{Body, Caller, body_bytes, require_json},
+    policy::read_out,
     problem::Problem,
     whole,
 };
@@ -93,11 +94,14 @@ impl<T> Change<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Change<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if let Err(problem) = require_json(request.headers()) {
+            read_out(request).await;
+            return Err(problem);
+        }
         let (mut parts, body) = request.into_parts();
         let Caller(actor) = Caller::from_request_parts(&mut parts, state).await?;
         let expected = expected(&parts.headers)?;
         let name = key(&parts.headers)?;
-        require_json(&parts.headers)?;
         let path = match parts.extensions.get::<OriginalUri>() {
             Some(OriginalUri(uri)) => uri.to_string(),
             None => parts.uri.to_string(),
@@ -163,7 +167,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// What `If-Match` says. Weak tags match nothing here (RFC 9110, 13.1.1), nor do tags that are no
-/// version.
+/// version; and an empty list, which is one, names none.
 fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     if values.peek().is_none() {
@@ -174,7 +178,7 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     if text.trim() == "*" {
         return Ok(Expected::Any);
     }
-    let tags = entity_tags(&text).filter(|tags| (1..=MAX_TAGS).contains(&tags.len()));
+    let tags = entity_tags(&text).filter(|tags| tags.len() <= MAX_TAGS);
     let Some(tags) = tags else {
         let detail = "If-Match takes ETags of this tenant, such as \"3\", or *";
         return Err(Problem::bad_request("invalid-if-match", detail));
@@ -231,7 +235,8 @@ mod tests {
         assert_eq!(said(&["\"3\""]), Ok(Expected::OneOf(vec![3])));
         assert_eq!(said(&["\"3\", \"4\"", "\"x,y\""]), Ok(Expected::OneOf(vec![3, 4])));
         assert_eq!(said(&["W/\"3\""]), Ok(Expected::OneOf(vec![])), "weak tags match nothing");
-        for wrong in ["3", "", "\"3", "\"3\" \"4\"", "w/\"3\"", "*, \"3\"", "\"a b\""] {
+        assert_eq!(said(&[""]), Ok(Expected::OneOf(vec![])), "an empty list names none");
+        for wrong in ["3", "\"3", "\"3\" \"4\"", "w/\"3\"", "*, \"3\"", "\"a b\""] {
             let problem = said(&[wrong]).expect_err(wrong);
             assert_eq!((problem.status, &*problem.code), (400, "invalid-if-match"), "{wrong}");
         }

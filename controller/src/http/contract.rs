@@ -36,8 +36,8 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 /// Operations that need `If-Match`.
 const ON_A_VERSION: [&str; 3] = ["review", "review_reports", "review_offboarding"];
 
-/// An `If-Match` or `If-None-Match`: `*`, or entity tags.
-const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})$"#;
+/// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})?$"#;
 
 /// Adds it to the document.
 pub(super) fn complete(document: &mut Value) {
@@ -69,8 +69,8 @@ pub(super) fn complete(document: &mut Value) {
     }
 }
 
-/// What derives cannot say: requests have no other members than these, a contact has a channel, and
-/// an instance has volumes in one of two units.
+/// What the derives cannot say: requests have no other members than these, and a contact has a
+/// channel beside its name.
 fn close_requests(document: &mut Value) {
     const REQUESTS: [&str; 7] = [
         "Application",
@@ -83,20 +83,10 @@ fn close_requests(document: &mut Value) {
     ];
     let schemas = &mut document["components"]["schemas"];
     for name in REQUESTS {
+        assert!(schemas[name]["properties"].is_object(), "{name} is in the document");
         schemas[name]["additionalProperties"] = json!(false);
     }
-    schemas["Contact"]["anyOf"] = json!([
-        {"required": ["email"], "properties": {"email": {"type": "string"}}},
-        {"required": ["webhook"], "properties": {"webhook": {"type": "object"}}},
-    ]);
-    let some_of = |given: &str, not: &str| {
-        json!({
-            "required": [given],
-            "properties": {given: {"minItems": 1}, not: {"maxItems": 0}},
-        })
-    };
-    schemas["InstanceRequest"]["oneOf"] =
-        json!([some_of("volumes_gib", "volumes_mib"), some_of("volumes_mib", "volumes_gib")]);
+    schemas["Contact"]["minProperties"] = json!(2);
 }
 
 const fn verb(rule: &Rule) -> &'static str {
@@ -149,7 +139,7 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
             statuses.push(428);
         }
         let key = json!({
-            "maxLength": MAX_KEY_CHARS, "pattern": r"^[!#-\[\]-~]+$"
+            "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": r"^[!#-\[\]-~]+$"
         });
         add_header(operation, "Idempotency-Key", false, IDEMPOTENCY_KEY, &key);
     } else if matches!(rule.who, Who::Roles(_)) && id != "events" {
@@ -184,7 +174,6 @@ const IDEMPOTENCY_KEY: &str = "A key of the caller's own for this request, such 
 fn add_header(operation: &mut Value, name: &str, required: bool, means: &str, rules: &Value) {
     let mut schema = rules.clone();
     schema["type"] = json!("string");
-    schema["minLength"] = json!(1);
     let header = json!({
         "name": name, "in": "header", "required": required, "description": means,
         "schema": schema,

@@ -97,7 +97,7 @@ pub struct InstanceForm {
     /// Name of an image of the catalogue.
     #[schema(schema_with = image)]
     pub image: String,
-    /// Volumes of each, GiB.
+    /// Volumes of each, GiB: at least one, or `volumes_mib`.
     #[schema(required = false, schema_with = volumes_gib)]
     pub volumes_gib: Vec<u32>,
     /// Volumes of each, MiB: instead of `volumes_gib`.

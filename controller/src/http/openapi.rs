@@ -37,7 +37,8 @@ use super::{acts, contract, events, form, platform, problem, record, tenants, vi
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
     ),
     components(schemas(
-        problem::Problem, form::ApplicationForm, form::DocumentForm, view::TenantView,
+        problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
+        form::IngressForm, form::DocumentForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))

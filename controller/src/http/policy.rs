@@ -11,7 +11,7 @@ use tenure_protocol::digest::Digest;
 
 use super::{
     App,
-    extract::{Caller, MAX_BODY_BYTES, unauthenticated},
+    extract::{Caller, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
     problem::Problem,
 };
 use crate::core::lifecycle::{Actor, Role};
@@ -132,12 +132,26 @@ pub async fn enforce(
     next: Next,
 ) -> Result<Response, Problem> {
     match admit(&app, path.as_str(), &mut request).await {
-        Ok(()) => Ok(next.run(request).await),
+        Ok(()) => Ok(next.run(read_in(request).await?).await),
         Err(problem) => {
             read_out(request).await;
             Err(problem)
         }
     }
+}
+
+/// Reads a JSON body before the handler looks at anything: a handler that refuses the request for
+/// its path or its head leaves no unread bytes then.
+async fn read_in(request: Request) -> Result<Request, Problem> {
+    if require_json(request.headers()).is_err() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let mut whole = Request::new(body);
+    // The limit of bodies is among them.
+    whole.extensions_mut().clone_from(&parts.extensions);
+    let bytes = body_bytes(whole, &()).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
 }
 
 /// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed

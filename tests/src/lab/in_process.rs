@@ -47,6 +47,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, if it is JSON.
     pub json: Value,
+    /// The body, if it is text.
+    pub text: String,
 }
 
 impl InProcess {
@@ -118,7 +120,8 @@ impl InProcess {
         let mut bytes = Vec::new();
         body.into_reader().read_to_end(&mut bytes)?;
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json })
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json, text })
     }
 
     /// GETs as whoever has this token.
@@ -127,6 +130,16 @@ impl InProcess {
     /// If there is no answer.
     pub fn get(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
         self.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
+    }
+
+    /// GETs a body that goes on, as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn stream(&self, token: &str, path: &str) -> anyhow::Result<impl std::io::Read + use<>> {
+        let request = Request::get(format!("{}{path}", self.url()))
+            .header("authorization", format!("Bearer {token}"));
+        Ok(self.agent.run(request.body(())?)?.into_body().into_reader())
     }
 
     /// POSTs JSON as whoever has this token, whichever version it is about.
