@@ -10,6 +10,7 @@ mod args;
 mod bundle;
 mod clock;
 mod deployment;
+mod events;
 mod failure;
 mod host;
 mod isolation;
@@ -90,6 +91,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Host { verb } => host::run(verb, &api()?, screen),
         Noun::Token { verb } => token::run(verb, &api()?, screen),
         Noun::Order { verb } => order::run(verb, &api()?, screen),
+        Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),

@@ -114,7 +114,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
-    let token = engine.create_token(init, name, Role::Administrator, None).await?;
+    let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
     Ok(())
 }
@@ -181,7 +181,7 @@ impl Controller {
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site);
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site, stopping.clone());
         let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
@@ -269,9 +269,10 @@ fn serve_api(
     tls: RustlsConfig,
     engine: &Engine,
     site: Site,
+    stop: watch::Receiver<bool>,
 ) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
+    let router = http::router(App { engine: engine.clone(), site: Arc::new(site), stop });
     let serving = http::edge::serve(socket, tls, router, handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {

@@ -33,7 +33,7 @@ use tenure_controller::{
         rules::Rules,
         tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
     },
-    engine::{Engine, Parts},
+    engine::{Engine, Page, Parts},
     keys::Keys,
     ledger::Ledger,
     store::Store,
@@ -254,15 +254,20 @@ impl Fleet {
     /// If the database does not read.
     pub async fn events(&self, tenant: TenantId) -> anyhow::Result<Vec<String>> {
         let mut lines = Vec::new();
-        for row in self.controller.journal(tenant).await? {
-            lines.push(serde_json::to_string(&row)?);
-        }
-        for order in self.controller.orders(tenant).await? {
-            lines.push(serde_json::to_string(&order)?);
-        }
-        for notice in self.controller.notices(tenant).await? {
-            lines.push(serde_json::to_string(&notice)?);
-        }
+        let whole = &Page::default();
+        let journal = self.controller.journal(tenant, whole).await?;
+        let orders = self.controller.orders(tenant, whole).await?;
+        let notices = self.controller.notices(tenant, whole).await?;
+        let more = [journal.next, orders.next, notices.next];
+        anyhow::ensure!(more == [None; 3], "a story has more events than one page of each list");
+        lines.extend(
+            journal.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        lines
+            .extend(orders.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?);
+        lines.extend(
+            notices.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
         for (name, member) in &self.members {
             let steps: Vec<_> = member.host.log().iter().map(Step::name).collect();
             lines.push(format!("{name}: {}", steps.join(", ")));

@@ -66,6 +66,8 @@ fn every_route_admits_its_roles_and_no_other() {
         .collect();
     for rule in TABLE {
         let path = rule.path.replace("{id}", NOBODY).replace("{*path}", "0/000");
+        // A stream that is followed has no end.
+        let path = path.replace("/v1/events", "/v1/events?follow=false");
         let verb = match rule.verb {
             Verb::Get => "GET",
             Verb::Post => "POST",

@@ -351,16 +351,20 @@ fn instances_of_a_role_are_spread_and_a_fleet_without_room_refuses() {
 fn an_application_that_cannot_be_is_refused_with_a_sentence() {
     type Spoil = fn(&mut Application);
     let spoilt: [(Spoil, Code, &str); 8] = [
-        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "vcpus is 0"),
-        (|form| form.instances[0].memory_mib = 63, Code::InvalidApplication, "memory_mib is 63"),
-        (|form| form.instances[0].count = 0, Code::InvalidApplication, "count is 0"),
+        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "/instances/0/vcpus: "),
+        (
+            |form| form.instances[0].memory_mib = 63,
+            Code::InvalidApplication,
+            "/instances/0/memory_mib: ",
+        ),
+        (|form| form.instances[0].count = 0, Code::InvalidApplication, "/instances/0/count: "),
         (|form| form.instances[0].image = "no".to_owned(), Code::UnknownImage, "no image"),
         (|form| form.instances[0].role = "A b".to_owned(), Code::InvalidApplication, "role"),
-        (|form| form.contacts.clear(), Code::InvalidApplication, "0 contacts"),
+        (|form| form.contacts.clear(), Code::InvalidApplication, "/contacts: "),
         (
             |form| form.contacts[0].email = Some("nobody".to_owned()),
             Code::InvalidApplication,
-            "no e-mail address",
+            "/contacts/0/email: ",
         ),
         (
             |form| form.instances.push(form.instances[0].clone()),

@@ -2,11 +2,20 @@
 //! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads, [`acts`]
 //! what the lifecycle decides on, [`platform`] the rest; [`view`] and [`record`] are what is shown;
 //! every error is a [`problem`].
+//!
+//! What every route of a kind has in common stands once: [`change`] is what changes come with
+//! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
+//! those who have the answer, [`events`] the stream of what happens.
 
 pub mod acts;
+pub mod change;
+pub mod conditional;
+mod contract;
 pub mod edge;
+pub mod events;
 pub mod extract;
 pub mod form;
+pub mod listing;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
@@ -18,7 +27,7 @@ pub mod view;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     http::StatusCode,
     middleware::{self, Next},
@@ -26,7 +35,9 @@ use axum::{
     routing::{get, post},
 };
 
-use self::{extract::MAX_BODY_BYTES, problem::Problem};
+use tokio::sync::watch;
+
+use self::{change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem};
 use crate::{
     core::destination::DestinationPolicy,
     engine::{Engine, EngineError},
@@ -42,6 +53,8 @@ pub struct App {
     pub engine: Engine,
     /// What holds for the whole site.
     pub site: Arc<Site>,
+    /// Turns true when the controller stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// What holds for the whole site.
@@ -100,6 +113,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/applications", post(acts::submit))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
+        .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
@@ -114,11 +128,18 @@ pub fn router(app: App) -> Router {
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
         .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
-        .method_not_allowed_fallback(async || policy::method_not_allowed())
-        .fallback(async || {
+        .method_not_allowed_fallback(async |request: Request| {
+            policy::read_out(request).await;
+            policy::method_not_allowed()
+        })
+        .fallback(async |request: Request| {
+            policy::read_out(request).await;
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
         })
+        .layer(Extension(UnderWay::default()))
+        .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn(conditional::answer))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)

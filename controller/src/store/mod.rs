@@ -8,8 +8,10 @@
 
 mod hosts;
 mod journal;
+mod keys;
 mod notices;
 mod orders;
+pub mod page;
 mod platform;
 pub mod record;
 pub mod sql;
@@ -25,7 +27,9 @@ use sqlx::{
 };
 
 use self::sql::query;
-pub use self::{hosts::*, journal::*, notices::*, orders::*, platform::*, tenants::*};
+pub use self::{
+    hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*, tenants::*,
+};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -33,11 +37,15 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 3] = [
+pub const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
+    (4, include_str!("../../migrations/0004_search_and_keys.sql")),
 ];
+
+/// The migration that gave tenants the columns that they are searched by.
+const SEARCHED_SINCE: i64 = 4;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -155,6 +163,9 @@ impl Store {
                 .await
                 .map_err(failed(operation))?;
         }
+        if found < SEARCHED_SINCE {
+            tenants::refill(&mut tx).await?;
+        }
         commit(tx).await
     }
 }
@@ -204,6 +215,11 @@ pub async fn ping(conn: &mut SqliteConnection) -> Result<()> {
 
 fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Statement { operation, source }
+}
+
+/// What is said of a row that does not read or write as JSON.
+pub(crate) const fn unreadable(table: &'static str, reason: String) -> StoreError {
+    StoreError::Row { table, reason }
 }
 
 fn to_json<T: Serialize>(table: &'static str, value: &T) -> Result<String> {
