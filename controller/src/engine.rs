@@ -4,8 +4,8 @@
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change is
-//! asked for.
+//! ledger, [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change
+//! is asked for.
 
 mod act;
 mod call;
