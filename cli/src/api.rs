@@ -1,6 +1,6 @@
 //! The controller's HTTP API: one request, one answer, each with a limit. A change carries a key
-//! under which it is made once, so it is sent again by itself when no answer came. Trusts the CA of the
-//! profile and no other, goes straight to the controller (no proxy, no redirect), and only by
+//! under which it is made once, so it is sent again by itself when no answer came. Trusts the CA of
+//! the profile and no other, goes straight to the controller (no proxy, no redirect), and only by
 //! HTTPS, because every request carries the token.
 
 use std::{fmt, io::Read, time::Duration};

@@ -12,7 +12,7 @@ use super::{
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, InstanceRequest, Secret, Webhook},
+    tenant::{Application, InstanceRequest, Secret},
 };
 
 /// Longest name of a customer, system or contact, characters.
@@ -44,7 +44,11 @@ pub const INGRESS_LIMIT: usize = 64;
 pub const NAME_PATTERN: &str =
     r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 /// What a text may be: as a name, and line ends and tabs.
-pub const TEXT_PATTERN: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+pub const TEXT_PATTERN: &str = concat!(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*",
+    r"[^\s\x00-\x1f\x7f-\x9f]",
+    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+);
 /// What a role may be.
 pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 
@@ -163,12 +167,9 @@ pub(super) fn webhook_secret(value: &Secret, (): &()) -> garde::Result {
 }
 
 /// At least one channel leads to a contact.
-pub(super) fn channel(
-    webhook: Option<&Webhook>,
-) -> impl FnOnce(&Option<String>, &()) -> garde::Result + use<> {
-    let webhook = webhook.is_some();
+pub(super) fn channel(has_webhook: bool) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
     move |email, (): &()| {
-        if email.is_some() || webhook {
+        if email.is_some() || has_webhook {
             return Ok(());
         }
         wrong("this contact has no channel: give an email or a webhook")

@@ -164,8 +164,8 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
 
 const IF_MATCH: &str = "Only if the tenant is at one of these versions: its ETag, or `*`. Weak \
                         tags match nothing";
-const LAST_EVENT_ID: &str = "The id of the last event that the caller has: the stream goes on after \
-                             it. It goes before `after`";
+const LAST_EVENT_ID: &str = "The id of the last event that the caller has: the stream goes on \
+                             after it. It goes before `after`";
 const IF_NONE_MATCH: &str = "ETags of answers that the caller has, or `*`";
 const IDEMPOTENCY_KEY: &str = "A key of the caller's own for this request, such as a UUID. Sent \
                                again within 24 hours it gets the first answer, and nothing is \

@@ -19,8 +19,8 @@ use super::{acts, contract, events, form, platform, problem, record, tenants, vi
         title = "Tenure",
         description = "The life of tenants on a government cloud, from application to attested \
                        erasure. Errors are problem documents (RFC 9457) with a stable `code`. \
-                       Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` under \
-                       which they are made once. Lists come in pages: `limit`, `after`, and in the \
+                       Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` \
+                       under which they are made once. Lists come in pages: `limit`, `after`, and in the \
                        answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
                        `If-None-Match`. What hosts carry out later is answered with 202 and the \
                        ids of its orders; `/v1/events` streams what happens."
@@ -31,8 +31,8 @@ use super::{acts, contract, events, form, platform, problem, record, tenants, vi
         platform::unblock, platform::journal, platform::token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
-        tenants::list, events::events, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
-        tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
+        tenants::list, events::events, tenants::show, tenants::journal, tenants::deadlines,
+        tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,

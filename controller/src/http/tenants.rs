@@ -21,7 +21,7 @@ use super::{
     App,
     extract::{Caller, Id},
     form,
-    listing::{Listing, Paging},
+    listing::{Listing, Paging, invalid_query},
     problem::Problem,
     record::{EvidenceView, NoticeView, OrderView},
     view::{DeadlineView, HostNames, TenantView},
@@ -133,6 +133,9 @@ pub async fn list(
     listing: Listing<TenantId, Filter>,
 ) -> Result<Response, Problem> {
     let Filter { phase, customer, isolation, due_before, overdue } = &listing.filter;
+    if customer.as_deref() == Some("") {
+        return Err(invalid_query("customer takes a name"));
+    }
     let customer = customer.clone();
     let customer = match (actor.role, actor.customer) {
         (Role::Customer, own) => {

@@ -60,7 +60,7 @@ pub struct Contact {
     pub name: String,
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(admission::mail)), custom(admission::channel(self.webhook.as_ref())))]
+    #[garde(inner(custom(admission::mail)), custom(admission::channel(self.webhook.is_some())))]
     pub email: Option<String>,
     /// Webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
