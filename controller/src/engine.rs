@@ -263,7 +263,6 @@ impl Engine {
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
-        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         drop(conn);
         for tenant in tenants {
             // One tenant that cannot be handled must not hold up the others' deadlines.
@@ -272,6 +271,9 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
+        // After the deadlines: nothing waits for it.
+        let mut conn = self.inner.store.read().await?;
+        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 

@@ -20,8 +20,8 @@ use super::{acts, contract, events, form, platform, problem, record, tenants, vi
         description = "The life of tenants on a government cloud, from application to attested \
                        erasure. Errors are problem documents (RFC 9457) with a stable `code`. \
                        Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` \
-                       under which they are made once. Lists come in pages: `limit`, `after`, and in the \
-                       answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
+                       under which they are made once. Lists come in pages: `limit`, `after`, and \
+                       in the answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
                        `If-None-Match`. What hosts carry out later is answered with 202 and the \
                        ids of its orders; `/v1/events` streams what happens."
     ),

@@ -183,3 +183,7 @@ fn network(tenant: &Tenant) -> Option<String> {
         .as_ref()
         .map(|given| std::net::Ipv4Addr::from(given.network.address).to_string())
 }
+
+#[cfg(test)]
+#[path = "tenants_tests.rs"]
+mod tests;
