@@ -8,6 +8,7 @@ use crate::{
         calendar::Calendar,
         fleet::{Fleet, Image},
         lifecycle::{self, Actor, Context, Role},
+        rules::Rules,
     },
     store::{MIGRATIONS, Store},
 };
@@ -26,7 +27,15 @@ fn tenant() -> Tenant {
     let fleet = Fleet { images: vec![image], ..Fleet::default() };
     let calendar = Calendar::shipped().expect("the shipped calendar");
     let now: Timestamp = "2026-08-24T01:00:00Z".parse().expect("an instant");
-    let context = Context { now, real_now: now, seed: [1; 32], calendar: &calendar, fleet: &fleet };
+    let rules = Rules::shipped().expect("the shipped rules");
+    let context = Context {
+        now,
+        real_now: now,
+        seed: [1; 32],
+        calendar: &calendar,
+        rules: &rules,
+        fleet: &fleet,
+    };
     let customer = Some("city-archive".to_owned());
     let actor = Actor { name: "li".to_owned(), role: Role::Customer, customer };
     let opened = lifecycle::open(&application.expect("a form"), &actor, &context);
