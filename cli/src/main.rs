@@ -8,7 +8,9 @@ mod api;
 mod application;
 mod args;
 mod bundle;
+mod calendar;
 mod clock;
+mod deadline;
 mod deployment;
 mod failure;
 mod host;
@@ -92,6 +94,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Order { verb } => order::run(verb, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
+        Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

@@ -45,6 +45,11 @@ impl Screen {
         Self { format }
     }
 
+    /// Whether answers are shown as JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
     /// Shows one thing: its members in two columns.
     pub(crate) fn one(&self, value: &Value) -> Result<(), Failure> {
         match (self.format, value) {

@@ -28,11 +28,6 @@ pub(crate) enum TenantVerb {
         /// The tenant's id
         tenant: TenantId,
     },
-    /// What is due, when, by whom, under which clause
-    Deadlines {
-        /// The tenant's id
-        tenant: TenantId,
-    },
     /// Orders to hosts, and what became of them
     Orders {
         /// The tenant's id
@@ -66,18 +61,6 @@ const JOURNAL: &[Column] = &[
     column("ACTOR", &["/actor/name", "/actor"]),
     column("PHASE AFTER", &["/phase"]),
     column("LEDGER", &["/ledger_index"]),
-];
-
-const DEADLINES: &[Column] = &[
-    column("OBLIGATION", &["/id"]),
-    column("NO", &["/serial"]),
-    column("CLAUSE", &["/clause"]),
-    column("OWED BY", &["/party"]),
-    column("LAST DAY", &["/last_day"]),
-    column("DUE BEFORE", &["/due_at"]),
-    column("STATE", &["/state"]),
-    column("MET", &["/discharged_at"]),
-    column("HOW COUNTED", &["/explanation"]),
 ];
 
 const ORDERS: &[Column] = &[
@@ -118,7 +101,6 @@ pub(crate) fn run(verb: TenantVerb, api: &Api, screen: &Screen) -> Result<(), Fa
         }
         TenantVerb::Show { tenant } => screen.one(&api.get(&format!("/v1/tenants/{tenant}"))?),
         TenantVerb::Journal { tenant } => part(api, screen, tenant, "journal", JOURNAL),
-        TenantVerb::Deadlines { tenant } => part(api, screen, tenant, "deadlines", DEADLINES),
         TenantVerb::Orders { tenant } => part(api, screen, tenant, "orders", ORDERS),
         TenantVerb::Notices { tenant } => part(api, screen, tenant, "notices", NOTICES),
         TenantVerb::Evidence { tenant } => part(api, screen, tenant, "evidence", EVIDENCE),

@@ -20,7 +20,7 @@ use crate::{
     config::{Config, ConfigError},
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
@@ -118,7 +118,8 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
+    let (engine, _lock) =
+        engine(state, Vec::new(), Rules::shipped()?, Provider::default(), clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init, name, Role::Administrator, None).await?;
@@ -137,12 +138,14 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     rules: Rules,
+    provider: Provider,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
     let engine =
-        Engine::open(Parts { store, ledger, keys: state.keys, clock, images, rules }).await?;
+        Engine::open(Parts { store, ledger, keys: state.keys, clock, images, rules, provider })
+            .await?;
     Ok((engine, state.lock))
 }
 
@@ -154,7 +157,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
-        let rules = config.rules()?;
+        let (rules, provider) = (config.rules()?, config.provider()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -176,7 +179,8 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
+        let (engine, lock) =
+            engine(state, config.images.clone(), rules, provider, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -24,7 +24,7 @@ use tenure_controller::{
     clock::Clock,
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
         tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
@@ -95,6 +95,7 @@ impl Fleet {
             clock: Clock::staged(),
             images: vec![image],
             rules: Rules::shipped()?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members: BTreeMap::new(), dir })
@@ -117,8 +118,15 @@ impl Fleet {
         };
         let clock = Clock::staged();
         clock.set_legal(now);
-        let parts =
-            Parts { store, ledger, keys, clock, images: Vec::new(), rules: Rules::shipped()? };
+        let parts = Parts {
+            store,
+            ledger,
+            keys,
+            clock,
+            images: Vec::new(),
+            rules: Rules::shipped()?,
+            provider: Provider::default(),
+        };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, dir })
     }
@@ -265,6 +273,8 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
         NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

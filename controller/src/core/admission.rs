@@ -93,7 +93,11 @@ fn name(field: &str, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
+/// Checks whom to notify: 1 to 16, each with a channel.
+///
+/// # Errors
+/// `invalid-application`, with a sentence.
+pub fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
     if contacts.is_empty() || contacts.len() > CONTACTS_LIMIT {
         return invalid(format!(
             "{} contacts: name 1 to {CONTACTS_LIMIT} whom to notify",

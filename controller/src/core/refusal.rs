@@ -46,6 +46,14 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// The deadline is not what it was when it was counted.
+    DeadlineMoved,
+    /// No earlier deadline waits for a signature.
+    NothingToSign,
+    /// A notice of the State Council is not what it has to be, or does not fit.
+    InvalidNotice,
+    /// The notice is in force already.
+    NoticeInForce,
 }
 
 impl Code {
@@ -68,6 +76,10 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::DeadlineMoved => "deadline-moved",
+            Self::NothingToSign => "nothing-to-sign",
+            Self::InvalidNotice => "invalid-notice",
+            Self::NoticeInForce => "notice-in-force",
         }
     }
 }

@@ -10,7 +10,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, form, platform, problem, record, tenants, view};
+use super::{acts, calendar, deadline, form, platform, problem, record, tenants, view};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -26,7 +26,9 @@ use super::{acts, form, platform, problem, record, tenants, view};
         platform::health, platform::hosts, platform::join_token, platform::token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
-        tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
+        calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
+        deadline::sign,
+        tenants::list, tenants::show, tenants::journal, deadline::deadlines, tenants::orders,
         tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,

@@ -106,6 +106,7 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
+            | Code::InvalidNotice
             | Code::StopDayTooEarly => StatusCode::UNPROCESSABLE_ENTITY,
             Code::WrongPhase
             | Code::WrongIsolation
@@ -114,6 +115,9 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::UnknownOrder
             | Code::ReportMismatch
+            | Code::DeadlineMoved
+            | Code::NothingToSign
+            | Code::NoticeInForce
             | Code::UnknownNotice => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code.as_str(), refusal.sentence)

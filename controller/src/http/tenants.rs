@@ -16,7 +16,7 @@ use super::{
     extract::{Caller, Id, Parameters},
     problem::Problem,
     record::{EvidenceView, NoticeView, OrderView},
-    view::{DeadlineView, HostNames, TenantView},
+    view::{HostNames, TenantView},
 };
 use crate::{
     core::{
@@ -128,19 +128,6 @@ pub async fn journal(
     Ok(Json(app.engine.journal(id).await?))
 }
 
-/// What is owed until when, under which clause
-#[utoipa::path(get, path = "/v1/tenants/{id}/deadlines", tag = "tenants",
-    params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = [DeadlineView]), (status = "4XX", body = Problem)))]
-pub async fn deadlines(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    Id(id): Id<TenantId>,
-) -> Result<Json<Vec<DeadlineView>>, Problem> {
-    let tenant = visible(&app, &actor, id).await?;
-    Ok(Json(DeadlineView::all(&tenant, app.engine.rules())))
-}
-
 /// A tenant's orders to hosts, oldest first
 #[utoipa::path(get, path = "/v1/tenants/{id}/orders", tag = "tenants",
     params(("id" = String, Path, format = "uuid")),
@@ -164,7 +151,9 @@ pub async fn notices(
     Id(id): Id<TenantId>,
 ) -> Result<Json<Vec<NoticeView>>, Problem> {
     visible(&app, &actor, id).await?;
-    Ok(Json(app.engine.notices(id).await?.into_iter().map(NoticeView::from).collect()))
+    let notices = app.engine.notices(id).await?.into_iter();
+    let seen = notices.filter(|one| actor.role != Role::Customer || !one.kind.is_providers());
+    Ok(Json(seen.map(NoticeView::from).collect()))
 }
 
 /// A tenant's signed envelopes, oldest first

@@ -9,8 +9,10 @@ use tenure_protocol::{
     wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
+use super::recount::Change;
 use crate::core::{
     notice::{Grade, Notice},
+    obligation::ObligationId,
     tenant::{Application, Tenant},
 };
 
@@ -167,6 +169,24 @@ pub enum Event {
         /// When; real clock.
         at: Timestamp,
     },
+    /// A new notice counts open deadlines otherwise (R16).
+    Recount {
+        /// The notice's number or title.
+        notice: String,
+        /// Who entered it and who put it in force.
+        reason: String,
+        /// Which, from when to when.
+        changes: Vec<Change>,
+    },
+    /// An administrator signs the earlier deadline that a recount has left waiting.
+    SignRecount {
+        /// Which obligation.
+        id: ObligationId,
+        /// Which of its repetitions.
+        serial: u32,
+        /// Why.
+        reason: String,
+    },
     /// Time has passed.
     Tick,
 }
@@ -192,6 +212,8 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::Recount { .. } => "recount",
+            Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
         }
     }
