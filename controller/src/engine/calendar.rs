@@ -153,7 +153,11 @@ impl Engine {
             proposed_by = record.proposed_by,
             "a notice of the calendar is in force"
         );
-        self.count_anew().await?;
+        // The notice is in force whatever happens now; the next tick goes on.
+        if let Err(error) = self.count_anew().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "deadlines are not all counted by the new notice yet");
+        }
         Ok(record)
     }
 
@@ -173,8 +177,15 @@ impl Engine {
         let records = store::calendar_notices(&mut conn).await?;
         drop(conn);
         let (notice, reason) = why(&calendar, &records);
+        let mut failed = None;
         for tenant in tenants.iter().map(|tenant| tenant.id) {
-            self.count_tenant_anew(tenant, &notice, &reason).await?;
+            // One tenant that cannot be counted must not hold up the others.
+            if let Err(error) = self.count_tenant_anew(tenant, &notice, &reason).await {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let mut tx = self.inner.store.write().await?;
         store::set_meta(&mut tx, COUNTED, &notices).await?;
