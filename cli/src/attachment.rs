@@ -99,7 +99,7 @@ pub(crate) fn run(verb: AttachmentVerb, api: &Api, screen: &Screen) -> Result<()
             screen.say(&words, &view)
         }
         AttachmentVerb::List { owner } => {
-            screen.many(&api.get(&owner.path("attachments"))?, ATTACHMENTS)
+            screen.many(&api.list(&owner.path("attachments"))?, ATTACHMENTS)
         }
         AttachmentVerb::Get { owner, digest, out } => {
             let path = owner.path(&format!("attachments/{digest}"));

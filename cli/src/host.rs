@@ -72,7 +72,7 @@ const ACTS: &[Column] = &[
 /// Runs it.
 pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
     match verb {
-        HostVerb::List => screen.many(&api.get("/v1/hosts")?, HOSTS),
+        HostVerb::List => screen.many(&api.list("/v1/hosts")?, HOSTS),
         HostVerb::Token { host_name, out } => {
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             let answer = api.post("/v1/hosts/tokens", &json!({ "host_name": host_name }))?;

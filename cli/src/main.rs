@@ -9,8 +9,11 @@ mod application;
 mod args;
 mod attachment;
 mod bundle;
+mod calendar;
 mod clock;
+mod deadline;
 mod deployment;
+mod events;
 mod failure;
 mod host;
 mod isolation;
@@ -96,8 +99,11 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Host { verb } => host::run(verb, &api()?, screen),
         Noun::Token { verb } => token::run(verb, &api()?, screen),
         Noun::Order { verb } => order::run(verb, &api()?, screen),
+        Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
+        Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

@@ -182,7 +182,7 @@ pub(crate) fn run(
             let sealed = content.get("sealed").and_then(Value::as_bool).unwrap_or_default();
             add(owner, &content, &Paper { sealed, ..paper }, &api()?, screen)
         }
-        RecordVerb::List { owner } => screen.many(&api()?.get(&owner.path("records"))?, RECORDS),
+        RecordVerb::List { owner } => screen.many(&api()?.list(&owner.path("records"))?, RECORDS),
         RecordVerb::Confirm { owner, said } => confirm(owner, &said, &api()?, screen),
         RecordVerb::Example { kind } => example(kind.as_deref(), screen),
     }

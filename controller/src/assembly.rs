@@ -22,7 +22,7 @@ use crate::{
     core::{
         fleet::Image,
         form::{FormError, Forms},
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
@@ -121,11 +121,11 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (rules, forms) = (Rules::shipped()?, Forms::new(None)?);
-    let (engine, _lock) = engine(state, Vec::new(), None, (rules, forms), clock).await?;
+    let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
+    let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
-    let token = engine.create_token(init, name, Role::Administrator, None).await?;
+    let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
     Ok(())
 }
@@ -141,7 +141,7 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     attachments: Option<&Attachments>,
-    (rules, forms): (Rules, Forms),
+    (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
@@ -170,6 +170,7 @@ async fn engine(
         images,
         rules,
         forms,
+        provider,
     })
     .await?;
     Ok((engine, state.lock))
@@ -183,7 +184,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
-        let rules = config.rules()?;
+        let (rules, provider) = (config.rules()?, config.provider()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -205,14 +206,14 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (attachments, texts) =
-            (config.attachments.as_ref(), (rules, config.application.forms()?));
+        let texts = (rules, config.application.forms()?, provider);
+        let attachments = config.attachments.as_ref();
         let (engine, lock) =
             engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site);
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site, stopping.clone());
         let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
@@ -300,9 +301,10 @@ fn serve_api(
     tls: RustlsConfig,
     engine: &Engine,
     site: Site,
+    stop: watch::Receiver<bool>,
 ) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
+    let router = http::router(App { engine: engine.clone(), site: Arc::new(site), stop });
     let serving = http::edge::serve(socket, tls, router, handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {

@@ -33,12 +33,12 @@ use tenure_controller::{
         attachment::Label,
         fleet::Image,
         form::Forms,
-        lifecycle::{Actor, Document, Role},
+        lifecycle::{Actor, Document, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
         tenant::{Application, Contact, Designated, InstanceRequest, Secret, System, Webhook},
     },
-    engine::{Engine, Filed, Parts},
+    engine::{Engine, Filed, Page, Parts},
     files::Files,
     keys::Keys,
     ledger::Ledger,
@@ -119,6 +119,7 @@ impl Fleet {
             images: vec![image],
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -151,6 +152,7 @@ impl Fleet {
             images: Vec::new(),
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -284,15 +286,20 @@ impl Fleet {
     /// If the database does not read.
     pub async fn events(&self, tenant: TenantId) -> anyhow::Result<Vec<String>> {
         let mut lines = Vec::new();
-        for row in self.controller.journal(tenant).await? {
-            lines.push(serde_json::to_string(&row)?);
-        }
-        for order in self.controller.orders(tenant).await? {
-            lines.push(serde_json::to_string(&order)?);
-        }
-        for notice in self.controller.notices(tenant).await? {
-            lines.push(serde_json::to_string(&notice)?);
-        }
+        let whole = &Page::default();
+        let journal = self.controller.journal(tenant, whole).await?;
+        let orders = self.controller.orders(tenant, whole).await?;
+        let notices = self.controller.notices(tenant, whole).await?;
+        let more = [journal.next, orders.next, notices.next];
+        anyhow::ensure!(more == [None; 3], "a story has more events than one page of each list");
+        lines.extend(
+            journal.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        lines
+            .extend(orders.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?);
+        lines.extend(
+            notices.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
         for (name, member) in &self.members {
             let steps: Vec<_> = member.host.log().iter().map(Step::name).collect();
             lines.push(format!("{name}: {}", steps.join(", ")));
@@ -353,6 +360,8 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::TrialExpired,
         NoticeKind::Inspection,
         NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

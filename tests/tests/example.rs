@@ -17,7 +17,7 @@ fn the_controller_accepts_the_example_that_tenurectl_prints() {
         initrd: Digest::of(b"initrd"),
         cmdline: String::new(),
     };
-    assert_eq!(admission::check(&application, &[image]), Ok(()));
+    assert_eq!(admission::application(&application, &[image]), Ok(()));
     let forms = Forms::new(None).expect("the shipped form");
     assert_eq!(forms.check(&application), Ok(()));
 }

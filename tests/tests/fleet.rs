@@ -8,9 +8,10 @@ use tenure_controller::{
         notice::NoticeState,
         tenant::{Isolation, Phase},
     },
-    engine::EngineError,
+    engine::{Call, ChangeKey, EngineError, Page},
 };
 use tenure_protocol::{
+    digest::Digest,
     time::Timestamp,
     wire::v1::{Hello, HostFacts, Lane, Observation, OrderState, Report},
 };
@@ -43,10 +44,10 @@ async fn a_restarted_controller_goes_on_where_its_files_say() {
     fleet.settle().await.expect("hosts cut");
     let tenant = fleet.controller.tenant(id).await.expect("kept");
     assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
-    let notices = fleet.controller.notices(id).await.expect("kept");
+    let notices = fleet.controller.notices(id, &Page::default()).await.expect("kept").items;
     let due = notices.iter().filter(|one| matches!(one.state, NoticeState::Due { .. })).count();
     assert_eq!(due, 2, "both channels");
-    let journal = fleet.controller.journal(id).await.expect("kept");
+    let journal = fleet.controller.journal(id, &Page::default()).await.expect("kept").items;
     assert!(journal.iter().all(|row| row.ledger_index == Some(row.seq - 1)));
     assert!(journal.windows(2).all(|pair| pair[1].previous == pair[0].digest));
 }
@@ -148,4 +149,26 @@ async fn an_intent_that_does_not_hold_ends_its_order_and_the_host_is_told() {
     let record = controller.order(order).await.expect("kept");
     assert_eq!(record.state, "failed");
     assert!(record.message.is_some_and(|message| message.starts_with("evidence-bad")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_was_lost_is_not_made_again_after_a_crash() {
+    let fleet = Fleet::start().await.expect("a fleet");
+    let key = ChangeKey {
+        identity: Digest::of(b"li"),
+        name: "k-1".to_owned(),
+        request: Digest::of(b"the application"),
+    };
+    let call = || Call { key: Some(key.clone()), ..customer("li").into() };
+    // Committed, and the controller is gone before it has answered.
+    let first = fleet.controller.submit(call(), application()).await.expect("submitted");
+    let fleet = fleet.restart_controller().await.expect("restarted");
+    let again = fleet.controller.submit(call(), application()).await.expect("the same outcome");
+    assert_eq!(again, first);
+    let journal = fleet.controller.journal(first.id, &Page::default()).await.expect("kept");
+    assert_eq!(journal.items.len(), 1, "it was made once");
+    let another = ChangeKey { request: Digest::of(b"another application"), ..key.clone() };
+    let call = Call { key: Some(another), ..customer("li").into() };
+    let taken = fleet.controller.submit(call, application()).await.expect_err("taken");
+    assert!(matches!(taken, EngineError::KeyTaken), "{taken}");
 }

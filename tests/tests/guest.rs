@@ -90,6 +90,7 @@ impl Host {
         }
         let image = guest::image().expect("the test guest is built");
         let lab = RunDir::create().expect("a directory");
+        let image = image.laid(lab.path.join("guest")).expect("copied");
         let dir = |name: &str| -> PathBuf {
             let path = lab.path.join(name);
             fs::DirBuilder::new().mode(0o700).create(&path).expect("directory");

@@ -17,7 +17,7 @@ use tenure_controller::{
         record::Record,
         tenant::{Isolation, Tenant},
     },
-    engine::EngineError,
+    engine::{EngineError, Page},
 };
 use tenure_protocol::{digest::Digest, evidence::verify, id::TenantId, time::Timestamp};
 use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, application, customer, provider};
@@ -74,7 +74,8 @@ async fn a_story_of_months_replays_the_same() {
     for _ in 0..2 {
         let story = tell("whole-way.txt", include_str!("../scripts/whole-way.txt")).await;
         let tenant = story.tenant.expect("a tenant");
-        let journal = story.fleet.controller.journal(tenant).await.expect("a journal");
+        let journal = story.fleet.controller.journal(tenant, &Page::default()).await;
+        let journal = journal.expect("a journal").items;
         let ms = journal.last().expect("a row").at.ms_since(journal[0].at);
         assert!(ms > 79 * 24 * 3_600_000, "the story spans {ms} ms");
         let events = story.fleet.events(tenant).await.expect("events");
@@ -198,7 +199,7 @@ impl Story {
             }
             ["notices", kind, count] => {
                 let kind = fleet::notice_kind(kind)?;
-                let notices = self.fleet.controller.notices(id).await?;
+                let notices = self.fleet.controller.notices(id, &Page::default()).await?.items;
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
             }

@@ -64,6 +64,14 @@ pub struct Held {
     pub bytes: u64,
 }
 
+/// What a file's name may be, for the API's document: more than blanks, no slashes, and no control
+/// characters.
+pub const NAME_PATTERN: &str = concat!(
+    r"^[^/\\\x00-\x1f\x7f-\x9f]*",
+    r"[^\s/\\\x00-\x1f\x7f-\x9f]",
+    r"[^/\\\x00-\x1f\x7f-\x9f]*$"
+);
+
 impl Label {
     /// Checks what is said about a file.
     ///

@@ -3,8 +3,8 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
 //! [`leaving`] hold the three parts of the way, [`paperwork`] what records owe and discharge,
-//! [`passing`] what time alone does. Time alone never
-//! destroys: no wipe starts from a [`Event::Tick`].
+//! [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`] what a new
+//! notice does to deadlines. Time alone never destroys: no wipe starts from a [`Event::Tick`].
 
 pub mod admit;
 mod cutting;
@@ -13,6 +13,8 @@ mod joining;
 mod leaving;
 mod paperwork;
 mod passing;
+pub mod recount;
+mod reminding;
 mod step;
 
 use std::collections::BTreeSet;
@@ -26,11 +28,13 @@ pub use event::{
 
 use self::step::Step;
 use super::{
+    admission,
     calendar::Calendar,
     fleet::Fleet,
+    obligation::ObligationId,
     refusal::{Code, Refusal},
     rules::Rules,
-    tenant::{Application, OrderFate, OrderKind, Tenant},
+    tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
 };
 
 /// What a decision depends on besides the tenant and the event.
@@ -46,10 +50,21 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// The legal rules: numbers, and what a breach does.
     pub rules: &'a Rules,
+    /// Whom the provider has told.
+    pub provider: &'a Provider,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
     /// Those of the event's documents that are attachments of the tenant.
     pub filed: &'a BTreeSet<Digest>,
+}
+
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    /// The duty desk.
+    pub contacts: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second: Vec<Contact>,
 }
 
 /// Takes an application in: a new tenant in `Submitted`.
@@ -61,7 +76,11 @@ pub fn open(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admit::customer_of(&application.customer, actor)?;
+    admit::customer_of(&application.customer, actor).map_err(|refusal| match refusal.code {
+        // There is no tenant yet that could be another's.
+        Code::NotYourTenant => Refusal { code: Code::InvalidApplication, ..refusal },
+        _ => refusal,
+    })?;
     joining::submit_first(application, actor, context)
 }
 
@@ -77,6 +96,7 @@ pub fn apply(
 ) -> Result<Transition, Refusal> {
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
+    admission::event(event)?;
     admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     match event {
@@ -90,8 +110,8 @@ pub fn apply(
         Event::ReviewReports { decision, opinion } => {
             joining::review_reports(&mut step, *decision, opinion)?;
         }
-        Event::FileAssessment { document } => joining::file_assessment(&mut step, document)?,
-        Event::FileIcp { document } => joining::file_icp(&mut step, document)?,
+        Event::FileAssessment { document: _ } => joining::file(&mut step, ObligationId::O8),
+        Event::FileIcp { document: _ } => joining::file(&mut step, ObligationId::O9),
         Event::Cut { kind: CutKind::Emergency, reason } => cutting::cut(&mut step, reason)?,
         Event::Restore { reason } => cutting::restore(&mut step, reason)?,
         Event::RequestOffboarding { stop_day, reason } => {
@@ -115,6 +135,12 @@ pub fn apply(
             }
         }
         Event::RecordCounts { fact } => paperwork::counts(&mut step, fact),
+        Event::Recount { notice, reason, changes } => {
+            recount::recount(&mut step, notice, reason, changes)?;
+        }
+        Event::SignRecount { id, serial, reason } => {
+            recount::sign(&mut step, *id, *serial, reason)?;
+        }
         Event::Tick => passing::tick(&mut step),
     }
     Ok(step.finish())

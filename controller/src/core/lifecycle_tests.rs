@@ -25,6 +25,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 struct World {
     calendar: Calendar,
     rules: Rules,
+    provider: Provider,
     fleet: Fleet,
     filed: BTreeSet<Digest>,
     now: Timestamp,
@@ -55,7 +56,14 @@ impl World {
         let calendar = Calendar::shipped().expect("a calendar");
         let rules = Rules::shipped().expect("rules");
         let filed = BTreeSet::from([document().sha256]);
-        Self { calendar, rules, fleet, filed, now: START.parse().expect("an instant"), turn: 0 }
+        let desk = |name: &str| Contact {
+            name: name.to_owned(),
+            email: Some(format!("{name}@cloud.example")),
+            ..Contact::default()
+        };
+        let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
+        let now = START.parse().expect("an instant");
+        Self { calendar, rules, provider, fleet, filed, now, turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -66,6 +74,7 @@ impl World {
             seed: [self.turn; 32],
             calendar: &self.calendar,
             rules: &self.rules,
+            provider: &self.provider,
             fleet: &self.fleet,
             filed: &self.filed,
         }
@@ -189,6 +198,12 @@ fn events(now: Timestamp) -> Vec<Event> {
                 findings: 1,
             },
         },
+        Event::Recount {
+            notice: "notice".to_owned(),
+            reason: "new".to_owned(),
+            changes: Vec::new(),
+        },
+        Event::SignRecount { id: ObligationId::O3, serial: 1, reason: "sound".to_owned() },
         Event::Tick,
     ]
 }
@@ -366,16 +381,20 @@ fn instances_of_a_role_are_spread_and_a_fleet_without_room_refuses() {
 fn an_application_that_cannot_be_is_refused_with_a_sentence() {
     type Spoil = fn(&mut Application);
     let spoilt: [(Spoil, Code, &str); 8] = [
-        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "vcpus is 0"),
-        (|form| form.instances[0].memory_mib = 63, Code::InvalidApplication, "memory_mib is 63"),
-        (|form| form.instances[0].count = 0, Code::InvalidApplication, "count is 0"),
+        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "/instances/0/vcpus: "),
+        (
+            |form| form.instances[0].memory_mib = 63,
+            Code::InvalidApplication,
+            "/instances/0/memory_mib: ",
+        ),
+        (|form| form.instances[0].count = 0, Code::InvalidApplication, "/instances/0/count: "),
         (|form| form.instances[0].image = "no".to_owned(), Code::UnknownImage, "no image"),
         (|form| form.instances[0].role = "A b".to_owned(), Code::InvalidApplication, "role"),
-        (|form| form.contacts.clear(), Code::InvalidApplication, "0 contacts"),
+        (|form| form.contacts.clear(), Code::InvalidApplication, "/contacts: "),
         (
             |form| form.contacts[0].email = Some("nobody".to_owned()),
             Code::InvalidApplication,
-            "no e-mail address",
+            "/contacts/0/email: ",
         ),
         (
             |form| form.instances.push(form.instances[0].clone()),
@@ -405,7 +424,7 @@ enum Next {
 
 fn next() -> impl Strategy<Value = Next> {
     prop_oneof![
-        6 => (0..17_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
+        6 => (0..19_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
         6 => Just(Next::Obey),
         1 => (0..4_usize).prop_map(Next::Fail),
         3 => Just(Next::Deliver),
@@ -556,3 +575,6 @@ fn the_ladder_is_climbed_as_the_design_says() {
     let seconds: Vec<i64> = rungs.into_values().collect();
     assert_eq!(seconds, [5, 15, 30, 60, 90, 120, 180, 240, 540]);
 }
+
+#[path = "deadline_tests.rs"]
+mod deadlines;

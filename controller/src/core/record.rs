@@ -168,6 +168,20 @@ impl NewRecord {
     }
 }
 
+/// Whether this person may see records of which the customer is not told.
+#[must_use]
+pub const fn sees_sealed(actor: &Actor) -> bool {
+    match actor.role {
+        Role::Customer => false,
+        Role::Reviewer
+        | Role::Operator
+        | Role::Security
+        | Role::Auditor
+        | Role::Administrator
+        | Role::Controller => true,
+    }
+}
+
 impl Record {
     /// What of it matters to the lifecycle.
     #[must_use]
@@ -225,15 +239,7 @@ impl Record {
     /// Whether this person may see it. Whether it may see the tenant is another question.
     #[must_use]
     pub const fn is_visible(&self, actor: &Actor) -> bool {
-        match actor.role {
-            Role::Customer => !self.sealed && self.tenant.is_some(),
-            Role::Reviewer
-            | Role::Operator
-            | Role::Security
-            | Role::Auditor
-            | Role::Administrator
-            | Role::Controller => true,
-        }
+        sees_sealed(actor) || (!self.sealed && self.tenant.is_some())
     }
 
     /// What a second person says to it.
@@ -260,7 +266,7 @@ impl Record {
                 ));
             }
         }
-        admission::text("opinion", opinion)?;
+        admission::text_at("/opinion", opinion)?;
         if !matches!(self.standing(), Standing::Waits { .. }) {
             return Err(Refusal::new(
                 Code::AlreadyDecided,
@@ -293,8 +299,8 @@ impl Record {
                 format!("{} documents: give at most {DOCUMENTS_LIMIT}", self.documents.len()),
             ));
         }
-        for document in &self.documents {
-            admission::text("documents.title", &document.title)?;
+        for (index, document) in self.documents.iter().enumerate() {
+            admission::text_at(&format!("/documents/{index}/title"), &document.title)?;
         }
         let kind = self.content.kind();
         if self.documents.is_empty() && (self.is_late() || kind.needs_document()) {

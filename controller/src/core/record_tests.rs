@@ -32,6 +32,7 @@ fn tenant() -> Tenant {
         seed: [1; 32],
         calendar: &calendar,
         rules: &rules,
+        provider: &crate::core::lifecycle::Provider::default(),
         fleet: &fleet,
         filed: &BTreeSet::new(),
     };

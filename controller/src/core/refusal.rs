@@ -10,6 +10,18 @@ pub struct Refusal {
     pub code: Code,
     /// What is wrong and what to do, for people.
     pub sentence: String,
+    /// Each thing that is wrong with what was handed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with what was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901) into what was handed in.
+    pub pointer: String,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// Stable codes of refusals; their kebab-case text is part of the API.
@@ -62,6 +74,14 @@ pub enum Code {
     AccessNotApproved,
     /// The host is blocked already, or not blocked.
     WrongAdmission,
+    /// The deadline is not what it was when it was counted.
+    DeadlineMoved,
+    /// No earlier deadline waits for a signature.
+    NothingToSign,
+    /// A notice of the State Council is not what it has to be, or does not fit.
+    InvalidNotice,
+    /// The notice is in force already.
+    NoticeInForce,
 }
 
 impl Code {
@@ -92,6 +112,10 @@ impl Code {
             Self::AlreadyDecided => "already-decided",
             Self::AccessNotApproved => "access-not-approved",
             Self::WrongAdmission => "wrong-admission",
+            Self::DeadlineMoved => "deadline-moved",
+            Self::NothingToSign => "nothing-to-sign",
+            Self::InvalidNotice => "invalid-notice",
+            Self::NoticeInForce => "notice-in-force",
         }
     }
 }
@@ -100,6 +124,14 @@ impl Refusal {
     /// A refusal with its sentence.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into() }
+        Self { code, sentence: sentence.into(), faults: Vec::new() }
+    }
+
+    /// A refusal of what was handed in, fault by fault.
+    #[must_use]
+    pub fn faulty(code: Code, faults: Vec<Fault>) -> Self {
+        let words: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+        Self { code, sentence: words.join("; "), faults }
     }
 }

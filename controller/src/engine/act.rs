@@ -12,18 +12,17 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError};
+use super::{Call, Engine, EngineError, Expected};
 use crate::{
     core::{
-        fleet::{Fleet, HostRoom},
+        admission,
+        calendar::Calendar,
+        fleet::Fleet,
         lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
         notice::{Notice, NoticeState},
         tenant::{Application, Tenant},
     },
-    store::{
-        self, NewEntry, NewEvidence, Tx,
-        record::{Admission, OrderRecord},
-    },
+    store::{self, ChangeKey, NewEntry, NewEvidence, Tx, record::OrderRecord},
 };
 
 /// How often a transaction is tried again when somebody else was faster.
@@ -32,8 +31,10 @@ const TRIES: u32 = 8;
 /// What is recorded beside the event itself, and on what condition.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beside {
-    /// The only version of the tenant that the event is meant for; any if there is none.
-    pub(super) expected: Option<u64>,
+    /// The versions of the tenant that the event is meant for.
+    pub(super) expected: Expected,
+    /// The key that it is kept under.
+    pub(super) key: Option<ChangeKey>,
     /// What became of an order.
     pub(super) order: Option<OrderRecord>,
     /// Envelopes that came with it.
@@ -62,52 +63,45 @@ impl Engine {
     /// Takes an application in.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::Store`].
+    /// [`EngineError::Refused`], [`EngineError::Store`]; those of keys.
     pub async fn submit(
         &self,
-        actor: Actor,
+        call: impl Into<Call>,
         application: Application,
     ) -> Result<Tenant, EngineError> {
-        self.inner.forms.check(&application)?;
+        let Call { actor, expected: _, key } = call.into();
+        self.check_form(&application)?;
         let mut tx = self.inner.store.write().await?;
+        if let Some(tenant) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(tenant);
+        }
         let fleet = self.fleet(&mut tx).await?;
-        let filed = BTreeSet::new();
-        let context = self.context(&fleet, &filed)?;
+        let (calendar, filed) = (self.calendar_in(&mut tx).await?, BTreeSet::new());
+        let context = self.context(&fleet, &calendar, &filed)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let event = Event::Submit { application };
         let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&transition.tenant)).await?;
         store::commit(tx).await?;
         self.after(&transition.tenant, &event, wakes).await;
         Ok(transition.tenant)
     }
 
-    /// Lets something happen to a tenant.
+    /// Lets something happen to a tenant, if it is at a version that the call is meant for, and did
+    /// not happen before under the call's key: then the outcome of before comes again.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Conflict`],
-    /// [`EngineError::Store`].
+    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Version`],
+    /// [`EngineError::Conflict`], [`EngineError::Store`]; those of keys.
     pub async fn act(
         &self,
-        actor: Actor,
+        call: impl Into<Call>,
         tenant: TenantId,
         event: Event,
     ) -> Result<Tenant, EngineError> {
-        self.act_if(actor, tenant, None, event).await
-    }
-
-    /// As [`Engine::act`], but only if the tenant is still at this version, if one is given.
-    ///
-    /// # Errors
-    /// As [`Engine::act`], and [`EngineError::Version`]: nothing changed.
-    pub async fn act_if(
-        &self,
-        actor: Actor,
-        tenant: TenantId,
-        expected: Option<u64>,
-        event: Event,
-    ) -> Result<Tenant, EngineError> {
-        let beside = Beside { expected, ..Beside::default() };
+        let Call { actor, expected, key } = call.into();
+        let beside = Beside { expected, key, ..Beside::default() };
         self.act_beside(&actor, tenant, &event, &beside).await
     }
 
@@ -119,21 +113,25 @@ impl Engine {
         beside: &Beside,
     ) -> Result<Tenant, EngineError> {
         if let Event::Submit { application } = event {
-            self.inner.forms.check(application)?;
+            self.check_form(application)?;
         }
         for _ in 0..TRIES {
             let mut tx = self.inner.store.write().await?;
+            if let Some(tenant) = self.recall(&mut tx, beside.key.as_ref()).await? {
+                return Ok(tenant);
+            }
             let before =
                 store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
-            if beside.expected.is_some_and(|expected| expected != before.version) {
+            if !beside.expected.admits(before.version) {
                 return Err(EngineError::Version(before.version));
             }
             let fleet = match event {
                 Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
                 _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
             };
+            let calendar = self.calendar_in(&mut tx).await?;
             let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
-            let context = self.context(&fleet, &filed)?;
+            let context = self.context(&fleet, &calendar, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
@@ -146,6 +144,7 @@ impl Engine {
                 Wakes::default()
             };
             self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
+            self.keep(&mut tx, beside.key.as_ref(), Some(&transition.tenant)).await?;
             store::commit(tx).await?;
             self.after(&transition.tenant, event, wakes).await;
             return Ok(transition.tenant);
@@ -161,7 +160,8 @@ impl Engine {
         event: Event,
     ) -> Result<Followed, EngineError> {
         let (fleet, filed) = (Fleet::default(), BTreeSet::new());
-        let context = self.context(&fleet, &filed)?;
+        let calendar = self.calendar_in(tx).await?;
+        let context = self.context(&fleet, &calendar, &filed)?;
         let actor = Actor::controller();
         let transition = lifecycle::apply(before, &event, &actor, &context)?;
         if transition.tenant != *before
@@ -192,16 +192,26 @@ impl Engine {
         let mut tx = self.inner.store.write().await?;
         let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
         let (fleet, filed) = (Fleet::default(), BTreeSet::new());
-        let context = self.context(&fleet, &filed)?;
+        let calendar = self.calendar_in(&mut tx).await?;
+        let context = self.context(&fleet, &calendar, &filed)?;
         self.record_beside(&mut tx, &tenant, beside, &context).await?;
         store::commit(tx).await?;
+        self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
         self.drain_or_log().await;
         Ok(())
+    }
+
+    /// What is wrong by the rules of every application, each fault by its place, goes before what
+    /// is wrong by the site's form.
+    fn check_form(&self, application: &Application) -> Result<(), EngineError> {
+        admission::form_of(application)?;
+        Ok(self.inner.forms.check(application)?)
     }
 
     fn context<'a>(
         &'a self,
         fleet: &'a Fleet,
+        calendar: &'a Calendar,
         filed: &'a BTreeSet<Digest>,
     ) -> Result<Context<'a>, EngineError> {
         let real_now = self.inner.clock.now();
@@ -209,53 +219,12 @@ impl Engine {
             now: self.inner.clock.legal(real_now),
             real_now,
             seed: self.inner.chance.draw()?,
-            calendar: &self.inner.calendar,
+            calendar,
             rules: &self.inner.rules,
+            provider: &self.inner.provider,
             fleet,
             filed,
         })
-    }
-
-    /// Hosts that are up with what is given away of them, and what marks and networks are taken.
-    async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
-        let tenants = store::tenants(tx, None).await?;
-        let mut fleet = Fleet {
-            hosts: Vec::new(),
-            images: self.inner.images.clone(),
-            marks_taken: store::marks(tx).await?,
-            networks_taken: std::collections::BTreeSet::new(),
-        };
-        let holding = || tenants.iter().filter(|tenant| tenant.phase.holds_resources());
-        for given in holding().filter_map(|tenant| tenant.allotment.as_ref()) {
-            fleet.networks_taken.insert(given.network.address);
-        }
-        for host in store::hosts(tx).await? {
-            let Some(facts) = host.facts.filter(|_| host.up) else { continue };
-            if host.admission != Admission::Admitted {
-                continue;
-            }
-            let mut room = HostRoom {
-                id: host.id,
-                name: host.name,
-                cpus: facts.cpus,
-                memory_bytes: facts.memory_bytes,
-                volume_bytes: facts.volume_bytes,
-                vcpus_taken: 0,
-                memory_taken: 0,
-                volume_taken: 0,
-                instances: 0,
-            };
-            let instances = holding().flat_map(Tenant::instances);
-            for instance in instances.filter(|instance| instance.host == room.id) {
-                room.vcpus_taken += u32::from(instance.vcpus);
-                room.memory_taken += u64::from(instance.memory_mib) << 20;
-                room.volume_taken +=
-                    instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
-                room.instances += 1;
-            }
-            fleet.hosts.push(room);
-        }
-        Ok(fleet)
     }
 
     /// Journal row, orders and notices of a transition.
@@ -411,6 +380,7 @@ impl Engine {
             self.inner.notices_wake.send_modify(bump);
         }
         self.inner.deadlines_wake.send_modify(bump);
+        self.inner.events_wake.send_modify(bump);
         tracing::info!(tenant = %tenant.id, event = event.name(), phase = tenant.phase.as_str(),
             version = tenant.version, "transition");
         self.drain_or_log().await;

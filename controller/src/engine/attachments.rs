@@ -6,7 +6,7 @@ use futures_util::Stream;
 use tenure_protocol::{digest::Digest, id::TenantId};
 use uuid::Uuid;
 
-use super::{Engine, EngineError, records::Act};
+use super::{Engine, EngineError, Page, Slice, records::Act};
 use crate::{
     core::{
         attachment::{self, Attachment, Held, Label},
@@ -61,6 +61,7 @@ impl Engine {
         // Also for bytes that are filed already: it mends a file that was damaged in the store.
         self.inner.files.keep(&received, owner).await?;
         let filed = self.file(actor, owner, label, &received).await?;
+        self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
         self.drain_or_log().await;
         Ok(filed)
     }
@@ -72,8 +73,9 @@ impl Engine {
     pub async fn attachments(
         &self,
         owner: Option<TenantId>,
-    ) -> Result<Vec<Attachment>, EngineError> {
-        Ok(store::attachments(&mut *self.inner.store.read().await?, owner).await?)
+        page: &Page<u64>,
+    ) -> Result<Slice<u64, Attachment>, EngineError> {
+        Ok(store::attachments(&mut *self.inner.store.read().await?, owner, page).await?)
     }
 
     /// One attachment with its bytes, whose digests hold.

@@ -14,9 +14,12 @@ use tenure_protocol::{
     id::TenantId,
 };
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, Page};
 use crate::{
-    core::tenant::{Phase, Tenant},
+    core::{
+        refusal::{Code, Refusal},
+        tenant::{Phase, Tenant},
+    },
     store::{self, record::EvidenceRecord},
 };
 
@@ -24,7 +27,7 @@ impl Engine {
     /// A closed tenant's exit bundle: a deterministic tar file, made once and kept.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] before the tenant is closed.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] before the tenant is closed.
     pub async fn bundle(&self, id: TenantId) -> Result<Vec<u8>, EngineError> {
         if let Some(kept) = store::bundle(&mut *self.inner.store.read().await?, id).await? {
             return Ok(kept);
@@ -35,7 +38,7 @@ impl Engine {
                 "the exit bundle is made when the tenant is closed; it is {}",
                 tenant.phase.as_str()
             );
-            return Err(EngineError::Invalid(sentence));
+            return Err(Refusal::new(Code::WrongPhase, sentence).into());
         }
         self.drain().await?;
         let parts = self.bundle_parts(&tenant).await?;
@@ -53,7 +56,16 @@ impl Engine {
     async fn bundle_parts(&self, tenant: &Tenant) -> Result<BundleParts, EngineError> {
         let mut tx = self.inner.store.write().await?;
         let entries = store::entries_of(&mut tx, tenant.id).await?;
-        let evidence = store::evidence_of(&mut tx, tenant.id).await?;
+        let mut evidence = Vec::new();
+        let mut page = Page::default();
+        loop {
+            let slice = store::evidence_of(&mut tx, tenant.id, &page).await?;
+            evidence.extend(slice.items);
+            page.after = slice.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
         let (mut hosts, mut joined) = (Vec::new(), Vec::new());
         for id in tenant.hosts() {
             let host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;

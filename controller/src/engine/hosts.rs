@@ -11,7 +11,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError, platform};
+use super::{Call, Engine, EngineError, platform};
 use crate::{
     core::{
         draw::Draw,
@@ -27,8 +27,8 @@ use crate::{
 /// A grant for a host to join works for this long, ms.
 const JOIN_MS: i64 = 15 * 60 * 1000;
 
-/// Longest name of a host or token.
-const NAME_LIMIT: usize = 63;
+/// Longest name of a host or token, characters.
+pub const NAME_LIMIT: usize = 63;
 
 /// A grant for one host to join.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,12 +69,12 @@ impl Engine {
     /// name, a customer's token without a customer, or the controller's own role.
     pub async fn create_token(
         &self,
-        by: Actor,
+        call: Call,
         name: String,
         role: Role,
         customer: Option<String>,
     ) -> Result<String, EngineError> {
-        need(&by, &[Role::Administrator], "making a token")?;
+        need(&call.actor, &[Role::Administrator], "making a token")?;
         let invalid = |sentence: &str| Err(EngineError::Invalid(sentence.to_owned()));
         if name.trim().is_empty() || name.chars().count() > NAME_LIMIT {
             return invalid("the token's name is empty or longer than 63 characters");
@@ -91,10 +91,12 @@ impl Engine {
         let secret = format!("tnr_{}", Digest(self.inner.chance.draw()?));
         let actor = Actor { name, role, customer };
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, call.key.as_ref()).await?;
         let digest = Digest::of(secret.as_bytes());
         store::add_token(&mut tx, digest, &actor, self.inner.clock.now()).await?;
         let body = serde_json::json!({ "for": actor });
-        self.note_act(&mut tx, "token-issued", None, &by, body).await?;
+        self.note_act(&mut tx, "token-issued", None, &call.actor, body).await?;
+        self.keep::<()>(&mut tx, call.key.as_ref(), None).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         tracing::info!(name = actor.name, role = actor.role.as_str(), "token made");
@@ -116,10 +118,11 @@ impl Engine {
     /// is no DNS label or a host has it already.
     pub async fn create_join_token(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         host_name: String,
     ) -> Result<JoinGrant, EngineError> {
-        need(&by, &[Role::Administrator], "granting a host to join")?;
+        let call = call.into();
+        need(&call.actor, &[Role::Administrator], "granting a host to join")?;
         let label = (1..=NAME_LIMIT).contains(&host_name.len())
             && host_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !host_name.starts_with('-')
@@ -129,6 +132,7 @@ impl Engine {
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, call.key.as_ref()).await?;
         if store::hosts(&mut tx).await?.iter().any(|host| host.name == host_name) {
             let sentence = format!("a host named {host_name} has joined already: choose another");
             return Err(EngineError::Invalid(sentence));
@@ -137,9 +141,10 @@ impl Engine {
         let expires_at = self.inner.clock.now().plus_ms(JOIN_MS);
         let digest = Digest::of(&secret);
         let body = serde_json::json!({ "host_name": host_name, "expires_at": expires_at });
-        self.note_act(&mut tx, "join-token-issued", None, &by, body).await?;
-        let token = JoinToken { digest, host_name, expires_at, host: None, issuer: by };
+        self.note_act(&mut tx, "join-token-issued", None, &call.actor, body).await?;
+        let token = JoinToken { digest, host_name, expires_at, host: None, issuer: call.actor };
         store::save_join_token(&mut tx, &token).await?;
+        self.keep::<()>(&mut tx, call.key.as_ref(), None).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         Ok(JoinGrant { secret, host_name: token.host_name, expires_at })

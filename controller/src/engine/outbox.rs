@@ -91,7 +91,9 @@ impl Engine {
             | NoticeKind::Restored
             | NoticeKind::TrialExpired
             | NoticeKind::Inspection
-            | NoticeKind::Closed => None,
+            | NoticeKind::Closed
+            | NoticeKind::Reminder
+            | NoticeKind::ProviderReminder => None,
         };
         let predicate = Notification {
             tenant: notice.tenant,

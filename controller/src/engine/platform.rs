@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 use tenure_protocol::id::HostId;
 
-use super::{Engine, EngineError, hosts::need};
+use super::{Call, Engine, EngineError, hosts::need};
 use crate::{
     core::{
         admission,
@@ -61,13 +61,17 @@ impl Engine {
     /// host is admitted; [`EngineError::NotFound`].
     pub async fn block_host(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         id: HostId,
         reason: String,
     ) -> Result<HostRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         need(&by, GUARDS, "blocking a host")?;
-        admission::text("reason", &reason)?;
+        admission::reason(&reason)?;
         let mut tx = self.inner.store.write().await?;
+        if let Some(host) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(host);
+        }
         let mut host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;
         if let Some(block) = host.block() {
             let sentence = format!(
@@ -77,6 +81,7 @@ impl Engine {
             return Err(Refusal::new(Code::WrongAdmission, sentence).into());
         }
         self.block(&mut tx, &mut host, &by, &reason).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&host)).await?;
         store::commit(tx).await?;
         self.blocked(id).await;
         tracing::warn!(host = %id, name = host.name, "host blocked");
@@ -90,13 +95,17 @@ impl Engine {
     /// host is blocked; [`EngineError::NotFound`].
     pub async fn unblock_host(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         id: HostId,
         reason: String,
     ) -> Result<HostRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         need(&by, GUARDS, "unblocking a host")?;
-        admission::text("reason", &reason)?;
+        admission::reason(&reason)?;
         let mut tx = self.inner.store.write().await?;
+        if let Some(host) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(host);
+        }
         let mut host = store::host(&mut tx, id).await?.ok_or(EngineError::NotFound("host"))?;
         if host.block().is_none() {
             let sentence = format!("the host {} is not blocked: nothing to do", host.name);
@@ -106,6 +115,7 @@ impl Engine {
         store::save_host(&mut tx, &host).await?;
         self.note_act(&mut tx, "host-unblocked", Some(id), &by, json!({ "reason": reason }))
             .await?;
+        self.keep(&mut tx, key.as_ref(), Some(&host)).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         tracing::warn!(host = %id, name = host.name, "host unblocked");

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tenure_protocol::id::{RecordId, TenantId};
 
-use super::{Engine, EngineError};
+use super::{Call, Engine, EngineError, Expected, Page, Slice};
 use crate::{
     core::{
         draw::Draw,
         lifecycle::{Actor, Event},
-        record::{Confirmation, Ground, NewRecord, Record},
+        record::{self, Confirmation, Ground, NewRecord, Record},
         tenant::Tenant,
     },
     store::{self, NewAct, NewEntry, Tx},
@@ -29,17 +29,22 @@ impl Engine {
     /// Records something about a tenant, or about the platform.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Store`].
+    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Version`],
+    /// [`EngineError::Store`]; those of keys.
     pub async fn add_record(
         &self,
-        actor: &Actor,
+        call: impl Into<Call>,
         tenant: Option<TenantId>,
         new: NewRecord,
     ) -> Result<Record, EngineError> {
+        let Call { actor, expected, key } = call.into();
         let real_now = self.inner.clock.now();
         let id = RecordId::from_uuid(Draw::new(self.inner.chance.draw()?, real_now).uuid());
         let mut tx = self.inner.store.write().await?;
-        let about = tenant_of(&mut tx, tenant).await?;
+        if let Some(record) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(record);
+        }
+        let about = tenant_of(&mut tx, tenant, &expected).await?;
         let related = match new.content.refers_to() {
             Some(related) => store::record(&mut tx, related).await?,
             None => None,
@@ -52,12 +57,13 @@ impl Engine {
             related: related.as_ref(),
             filed: &filed,
         };
-        let record = new.add(id, actor, &ground)?;
+        let record = new.add(id, &actor, &ground)?;
         let body = serde_json::to_value(&record).unwrap_or_default();
         let owner = about.as_ref().filter(|_| !record.sealed);
-        let act = Act { kind: "record-added", actor, body };
+        let act = Act { kind: "record-added", actor: &actor, body };
         let seq = self.enter(&mut tx, owner, act).await?;
         store::add_record(&mut tx, seq, &record).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&record)).await?;
         self.commit_record(tx, record, about).await
     }
 
@@ -67,33 +73,38 @@ impl Engine {
     /// As [`Engine::add_record`].
     pub async fn confirm_record(
         &self,
-        actor: &Actor,
+        call: impl Into<Call>,
         tenant: Option<TenantId>,
         id: RecordId,
         agreed: bool,
         opinion: &str,
     ) -> Result<Record, EngineError> {
+        let Call { actor, expected, key } = call.into();
         let mut tx = self.inner.store.write().await?;
+        if let Some(record) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(record);
+        }
         let found = store::record(&mut tx, id).await?.filter(|record| record.tenant == tenant);
         let mut record = found.ok_or(EngineError::NotFound("record"))?;
-        let about = tenant_of(&mut tx, tenant).await?;
+        let about = tenant_of(&mut tx, tenant, &expected).await?;
         let ground = Ground {
             now: self.inner.clock.legal(self.inner.clock.now()),
             tenant: about.as_ref(),
             related: None,
             filed: &BTreeSet::new(),
         };
-        let said: Confirmation = record.confirm(actor, agreed, opinion, &ground)?;
+        let said: Confirmation = record.confirm(&actor, agreed, opinion, &ground)?;
         let kind = if agreed { "record-confirmed" } else { "record-rejected" };
         let body = json!({"record": id, "agreed": agreed, "opinion": opinion});
         let owner = about.as_ref().filter(|_| !record.sealed);
-        let seq = self.enter(&mut tx, owner, Act { kind, actor, body }).await?;
+        let seq = self.enter(&mut tx, owner, Act { kind, actor: &actor, body }).await?;
         store::add_confirmation(&mut tx, seq, id, &said).await?;
         record.confirmations.push(said);
+        self.keep(&mut tx, key.as_ref(), Some(&record)).await?;
         self.commit_record(tx, record, about).await
     }
 
-    /// All records about a tenant, or about the platform, that this person may see; oldest first.
+    /// Records about a tenant, or about the platform, that this person may see; oldest first.
     ///
     /// # Errors
     /// [`EngineError::Store`].
@@ -101,10 +112,14 @@ impl Engine {
         &self,
         actor: &Actor,
         tenant: Option<TenantId>,
-    ) -> Result<Vec<Record>, EngineError> {
-        let mut records = store::records(&mut *self.inner.store.read().await?, tenant).await?;
-        records.retain(|record| record.is_visible(actor));
-        Ok(records)
+        page: &Page<u64>,
+    ) -> Result<Slice<u64, Record>, EngineError> {
+        let mut conn = self.inner.store.read().await?;
+        // What is not shown takes no place on a page either: a gap would tell of it.
+        let sealed = record::sees_sealed(actor);
+        let mut slice = store::records(&mut conn, tenant, sealed, page).await?;
+        slice.items.retain(|record| record.is_visible(actor));
+        Ok(slice)
     }
 
     /// Enters what somebody did into the tenant's journal, or among the platform's acts; returns
@@ -154,17 +169,28 @@ impl Engine {
             standing = ?record.standing(), "record");
         match followed {
             Some(followed) => self.after_follow(followed).await,
-            None => self.drain_or_log().await,
+            None => {
+                self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
+                self.drain_or_log().await;
+            }
         }
         Ok(record)
     }
 }
 
-async fn tenant_of(tx: &mut Tx, tenant: Option<TenantId>) -> Result<Option<Tenant>, EngineError> {
+/// The tenant that something is about, at a version that the call is meant for.
+async fn tenant_of(
+    tx: &mut Tx,
+    tenant: Option<TenantId>,
+    expected: &Expected,
+) -> Result<Option<Tenant>, EngineError> {
     match tenant {
         Some(id) => {
-            let found = store::tenant(tx, id).await?;
-            found.map(Some).ok_or(EngineError::NotFound("tenant"))
+            let tenant = store::tenant(tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
+            if !expected.admits(tenant.version) {
+                return Err(EngineError::Version(tenant.version));
+            }
+            Ok(Some(tenant))
         }
         None => Ok(None),
     }

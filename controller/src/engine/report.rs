@@ -110,6 +110,12 @@ impl Engine {
         receipt: ReportReceipt,
         envelope: &[u8],
     ) -> Result<Reply, EngineError> {
+        // Nothing that comes after it ends an order whose intent is taken: it may be destroying.
+        let said = store::intent_of(&mut *self.inner.store.read().await?, known.record.id).await?;
+        if said.is_some_and(|said| said != Digest::of(envelope)) {
+            let sentence = "this order has another intent in the ledger already";
+            return Err(EngineError::Invalid(sentence.to_owned()));
+        }
         let (code, message) = match declared(&known, envelope, &self.inner.keys.order) {
             Ok(attested) => match self.intended(&known, attested, envelope).await {
                 Ok(intent) => {
@@ -176,12 +182,6 @@ impl Engine {
         envelope: &[u8],
     ) -> Result<IntentReceipt, EngineError> {
         let digest = attested.digest;
-        let mut conn = self.inner.store.read().await?;
-        if store::intent_of(&mut conn, known.record.id).await?.is_some_and(|said| said != digest) {
-            let sentence = "this order has another intent in the ledger already";
-            return Err(EngineError::Invalid(sentence.to_owned()));
-        }
-        drop(conn);
         if store::evidence(&mut *self.inner.store.read().await?, digest).await?.is_none() {
             let mut record = known.record.clone();
             if store::is_open(&record.state) {

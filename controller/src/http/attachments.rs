@@ -11,18 +11,23 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use super::{
     App,
     extract::{Caller, Id, Parameters},
+    listing::{Listing, Paging},
     problem::Problem,
     tenants::visible,
     whole,
 };
 use crate::{
     core::{
-        attachment::{Attachment, Label},
+        admission::NAME_LIMIT,
+        attachment::{Attachment, Label, NAME_PATTERN},
         lifecycle::Actor,
     },
     engine::Filed,
@@ -34,6 +39,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Named {
     /// Its name, 1 to 200 characters, without slashes.
+    #[param(schema_with = file_name)]
     name: String,
 }
 
@@ -77,8 +83,7 @@ impl From<Attachment> for AttachmentView {
     params(("id" = String, Path, format = "uuid"), Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = AttachmentView),
-        (status = 200, body = AttachmentView, description = "The same bytes were filed before"),
-        (status = "4XX", body = Problem)))]
+        (status = 200, body = AttachmentView, description = "The same bytes were filed before")))]
 pub async fn upload(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -93,22 +98,23 @@ pub async fn upload(
 
 /// A tenant's attachments, oldest first
 #[utoipa::path(get, path = "/v1/tenants/{id}/attachments", tag = "tenants",
-    params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = [AttachmentView]), (status = "4XX", body = Problem)))]
+    params(("id" = String, Path, format = "uuid"), Paging),
+    responses((status = 200, body = [AttachmentView])))]
 pub async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
     Id(id): Id<TenantId>,
-) -> Result<Json<Vec<AttachmentView>>, Problem> {
+    listing: Listing<u64>,
+) -> Result<Response, Problem> {
     visible(&app, &actor, id).await?;
-    listed(&app, Some(id)).await
+    listed(&app, Some(id), &listing).await
 }
 
 /// One attachment's bytes, checked against its digests once more
 #[utoipa::path(get, path = "/v1/tenants/{id}/attachments/{digest}", tag = "tenants",
-    params(("id" = String, Path, format = "uuid"), ("digest" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", body = Problem)))]
+    params(("id" = String, Path, format = "uuid"),
+        ("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn read(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -125,8 +131,7 @@ pub async fn read(
 #[utoipa::path(post, path = "/v1/platform/attachments", tag = "platform", params(Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = AttachmentView),
-        (status = 200, body = AttachmentView, description = "The same bytes were filed before"),
-        (status = "4XX", body = Problem)))]
+        (status = 200, body = AttachmentView, description = "The same bytes were filed before")))]
 pub async fn upload_platform(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -138,22 +143,30 @@ pub async fn upload_platform(
 }
 
 /// Attachments of the platform's own records, oldest first
-#[utoipa::path(get, path = "/v1/platform/attachments", tag = "platform",
-    responses((status = 200, body = [AttachmentView]), (status = "4XX", body = Problem)))]
-pub async fn list_platform(State(app): State<App>) -> Result<Json<Vec<AttachmentView>>, Problem> {
-    listed(&app, None).await
+#[utoipa::path(get, path = "/v1/platform/attachments", tag = "platform", params(Paging),
+    responses((status = 200, body = [AttachmentView])))]
+pub async fn list_platform(
+    State(app): State<App>,
+    listing: Listing<u64>,
+) -> Result<Response, Problem> {
+    listed(&app, None, &listing).await
 }
 
 /// One attachment's bytes of the platform's own records
 #[utoipa::path(get, path = "/v1/platform/attachments/{digest}", tag = "platform",
-    params(("digest" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", body = Problem)))]
+    params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn read_platform(
     State(app): State<App>,
     Path(digest): Path<String>,
 ) -> Result<Response, Problem> {
     download(&app, None, &digest).await
+}
+
+fn file_name() -> RefOr<Schema> {
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    let name = name.min_length(Some(1)).max_length(Some(NAME_LIMIT));
+    name.pattern(Some(NAME_PATTERN)).build().into()
 }
 
 async fn receive(
@@ -181,9 +194,13 @@ async fn receive(
     Ok((status, Json(AttachmentView::from(known))).into_response())
 }
 
-async fn listed(app: &App, owner: Option<TenantId>) -> Result<Json<Vec<AttachmentView>>, Problem> {
-    let known = app.engine.attachments(owner).await?;
-    Ok(Json(known.into_iter().map(AttachmentView::from).collect()))
+async fn listed(
+    app: &App,
+    owner: Option<TenantId>,
+    listing: &Listing<u64>,
+) -> Result<Response, Problem> {
+    let slice = app.engine.attachments(owner, &listing.page).await?;
+    Ok(listing.answer(slice, AttachmentView::from))
 }
 
 async fn download(app: &App, owner: Option<TenantId>, digest: &str) -> Result<Response, Problem> {

@@ -10,7 +10,10 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, attachments, form, platform, problem, record, records, tenants, view};
+use super::{
+    acts, attachments, calendar, contract, deadline, events, form, platform, problem, record,
+    records, tenants, view,
+};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -19,7 +22,11 @@ use super::{acts, attachments, form, platform, problem, record, records, tenants
         title = "Tenure",
         description = "The life of tenants on a government cloud, from application to attested \
                        erasure. Errors are problem documents (RFC 9457) with a stable `code`. \
-                       Changes take `If-Match` with a tenant's ETag."
+                       Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` \
+                       under which they are made once. Lists come in pages: `limit`, `after`, and \
+                       in the answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
+                       `If-None-Match`. What hosts carry out later is answered with 202 and the \
+                       ids of its orders; `/v1/events` streams what happens."
     ),
     modifiers(&Bearer),
     paths(
@@ -32,14 +39,17 @@ use super::{acts, attachments, form, platform, problem, record, records, tenants
         attachments::list_platform, attachments::read_platform,
         records::add, records::list, records::confirm, records::add_platform,
         records::list_platform, records::confirm_platform,
-        tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
-        tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
+        calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
+        deadline::sign,
+        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
+        tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
     ),
     components(schemas(
-        problem::Problem, form::ApplicationForm, form::DocumentForm, view::TenantView,
+        problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
+        form::IngressForm, form::DocumentForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))
@@ -62,8 +72,9 @@ impl Modify for Bearer {
 #[must_use]
 pub fn text() -> String {
     // Maps of strings alone: serialising them cannot fail.
-    let json = Document::openapi().to_pretty_json().unwrap_or_default();
-    format!("{json}\n")
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    contract::complete(&mut document);
+    format!("{document:#}\n")
 }
 
 /// This document

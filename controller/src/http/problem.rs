@@ -30,6 +30,19 @@ pub struct Problem {
     pub code: String,
     /// What is wrong and what to do.
     pub detail: String,
+    /// Each thing that is wrong with the body, by its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<Fault>,
+}
+
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub message: String,
 }
 
 impl Problem {
@@ -42,7 +55,15 @@ impl Problem {
             status: status.as_u16(),
             code: code.to_owned(),
             detail: detail.into(),
+            errors: Vec::new(),
         }
+    }
+
+    /// The problem with one more thing that is wrong with the body.
+    #[must_use]
+    pub fn with(mut self, pointer: String, message: String) -> Self {
+        self.errors.push(Fault { pointer, message });
+        self
     }
 
     /// No such thing, or none that the caller may know of.
@@ -81,6 +102,12 @@ impl From<EngineError> for Problem {
             EngineError::Version(_) => {
                 let status = StatusCode::PRECONDITION_FAILED;
                 Self::new(status, "version-mismatch", error.to_string())
+            }
+            EngineError::KeyTaken => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", error.to_string())
+            }
+            EngineError::SecretGone => {
+                Self::new(StatusCode::CONFLICT, "secret-not-kept", error.to_string())
             }
             EngineError::Blocked => {
                 Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
@@ -124,6 +151,7 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
+            | Code::InvalidNotice
             | Code::StopDayTooEarly
             | Code::UnknownAttachment
             | Code::DocumentMissing
@@ -140,8 +168,13 @@ impl From<refusal::Refusal> for Problem {
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice
+            | Code::DeadlineMoved
+            | Code::NothingToSign
+            | Code::NoticeInForce
             | Code::WrongAdmission => StatusCode::CONFLICT,
         };
-        Self::new(status, refusal.code.as_str(), refusal.sentence)
+        let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
+        let faults = refusal.faults.into_iter();
+        faults.fold(problem, |problem, fault| problem.with(fault.pointer, fault.message))
     }
 }

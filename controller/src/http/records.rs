@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -14,11 +15,13 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    extract::{Body, Caller, Id},
-    form::DocumentForm,
+    change::Change,
+    content,
+    extract::{Caller, Id},
+    form::{self, DocumentForm},
+    listing::{Listing, Paging},
     problem::Problem,
     tenants::visible,
-    whole,
 };
 use crate::core::{
     lifecycle::{Actor, Document, Role},
@@ -33,14 +36,14 @@ pub struct RecordForm {
     /// `rectification-evidence`, `inspection`, `support`, `responsibility-letter`,
     /// `administrators`, `lawful-access`, `access-shown`; of the platform: `controls`,
     /// `platform-assessment`.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = content::content)]
     pub content: serde_json::Value,
     /// When it took effect; now, if not given. More than a day ago needs a scan and a second
     /// person.
     #[schema(format = DateTime)]
     pub effective_at: Option<String>,
     /// Attachments, uploaded before.
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 16)]
     pub documents: Vec<DocumentForm>,
 }
 
@@ -51,6 +54,7 @@ pub struct Opinion {
     /// Whether it is so.
     agreed: bool,
     /// What was looked at, or why not.
+    #[schema(schema_with = form::text)]
     opinion: String,
 }
 
@@ -119,110 +123,109 @@ impl From<Record> for RecordView {
 /// Record something about a tenant (clauses 5, 7 and 8)
 #[utoipa::path(post, path = "/v1/tenants/{id}/records", tag = "tenants",
     params(("id" = String, Path, format = "uuid")), request_body = RecordForm,
-    responses((status = 201, body = RecordView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = RecordView)))]
 pub async fn add(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    Body(new): Body<NewRecord>,
+    change: Change<NewRecord>,
 ) -> Result<(StatusCode, Json<RecordView>), Problem> {
-    visible(&app, &actor, id).await?;
-    added(&app, actor, Some(id), new).await
+    visible(&app, &change.call.actor, id).await?;
+    added(&app, Some(id), change).await
 }
 
 /// A tenant's records, oldest first
 #[utoipa::path(get, path = "/v1/tenants/{id}/records", tag = "tenants",
-    params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = [RecordView]), (status = "4XX", body = Problem)))]
+    params(("id" = String, Path, format = "uuid"), Paging),
+    responses((status = 200, body = [RecordView])))]
 pub async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
     Id(id): Id<TenantId>,
-) -> Result<Json<Vec<RecordView>>, Problem> {
+    listing: Listing<u64>,
+) -> Result<Response, Problem> {
     visible(&app, &actor, id).await?;
-    listed(&app, &actor, Some(id)).await
+    listed(&app, &actor, Some(id), &listing).await
 }
 
 /// Say as a second person whether a tenant's record is so; of a lawful access, approve it
 #[utoipa::path(post, path = "/v1/tenants/{id}/records/{record}/confirmations", tag = "provider",
     params(("id" = String, Path, format = "uuid"), ("record" = String, Path, format = "uuid")),
     request_body = Opinion,
-    responses((status = 200, body = RecordView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = RecordView)))]
 pub async fn confirm(
     State(app): State<App>,
-    Caller(actor): Caller,
     Path((id, record)): Path<(String, String)>,
-    Body(opinion): Body<Opinion>,
+    change: Change<Opinion>,
 ) -> Result<Json<RecordView>, Problem> {
     let id: TenantId = parsed(&id)?;
-    visible(&app, &actor, id).await?;
-    confirmed(&app, actor, Some(id), parsed(&record)?, opinion).await
+    visible(&app, &change.call.actor, id).await?;
+    confirmed(&app, Some(id), parsed(&record)?, change).await
 }
 
 /// Record something about the platform (clauses 8.1 and 8.2)
 #[utoipa::path(post, path = "/v1/platform/records", tag = "platform", request_body = RecordForm,
-    responses((status = 201, body = RecordView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = RecordView)))]
 pub async fn add_platform(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(new): Body<NewRecord>,
+    change: Change<NewRecord>,
 ) -> Result<(StatusCode, Json<RecordView>), Problem> {
-    added(&app, actor, None, new).await
+    added(&app, None, change).await
 }
 
 /// The platform's records, oldest first
-#[utoipa::path(get, path = "/v1/platform/records", tag = "platform",
-    responses((status = 200, body = [RecordView]), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/v1/platform/records", tag = "platform", params(Paging),
+    responses((status = 200, body = [RecordView])))]
 pub async fn list_platform(
     State(app): State<App>,
     Caller(actor): Caller,
-) -> Result<Json<Vec<RecordView>>, Problem> {
-    listed(&app, &actor, None).await
+    listing: Listing<u64>,
+) -> Result<Response, Problem> {
+    listed(&app, &actor, None, &listing).await
 }
 
 /// Say as a second person whether a record of the platform is so
 #[utoipa::path(post, path = "/v1/platform/records/{record}/confirmations", tag = "platform",
     params(("record" = String, Path, format = "uuid")), request_body = Opinion,
-    responses((status = 200, body = RecordView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = RecordView)))]
 pub async fn confirm_platform(
     State(app): State<App>,
-    Caller(actor): Caller,
     Path(record): Path<String>,
-    Body(opinion): Body<Opinion>,
+    change: Change<Opinion>,
 ) -> Result<Json<RecordView>, Problem> {
-    confirmed(&app, actor, None, parsed(&record)?, opinion).await
+    confirmed(&app, None, parsed(&record)?, change).await
 }
 
 async fn added(
     app: &App,
-    actor: Actor,
     tenant: Option<TenantId>,
-    new: NewRecord,
+    change: Change<NewRecord>,
 ) -> Result<(StatusCode, Json<RecordView>), Problem> {
     let engine = app.engine.clone();
-    let record = whole(async move { engine.add_record(&actor, tenant, new).await }).await?;
-    Ok((StatusCode::CREATED, Json(record.into())))
+    let add = |call, new| async move { engine.add_record(call, tenant, new).await };
+    Ok((StatusCode::CREATED, Json(change.make(add).await?.into())))
 }
 
 async fn listed(
     app: &App,
     actor: &Actor,
     tenant: Option<TenantId>,
-) -> Result<Json<Vec<RecordView>>, Problem> {
-    let records = app.engine.records(actor, tenant).await?;
-    Ok(Json(records.into_iter().map(RecordView::from).collect()))
+    listing: &Listing<u64>,
+) -> Result<Response, Problem> {
+    let slice = app.engine.records(actor, tenant, &listing.page).await?;
+    Ok(listing.answer(slice, RecordView::from))
 }
 
 async fn confirmed(
     app: &App,
-    actor: Actor,
     tenant: Option<TenantId>,
     record: RecordId,
-    Opinion { agreed, opinion }: Opinion,
+    change: Change<Opinion>,
 ) -> Result<Json<RecordView>, Problem> {
     let engine = app.engine.clone();
-    let said = async move { engine.confirm_record(&actor, tenant, record, agreed, &opinion).await };
-    Ok(Json(whole(said).await?.into()))
+    let confirm = |call, Opinion { agreed, opinion }| async move {
+        engine.confirm_record(call, tenant, record, agreed, &opinion).await
+    };
+    Ok(Json(change.make(confirm).await?.into()))
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {

@@ -7,6 +7,7 @@ use tenure_protocol::{digest::Digest, id::TenantId};
 
 use super::{
     Result, failed, from_json,
+    page::{Page, Slice},
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
@@ -37,25 +38,28 @@ pub async fn attachment(
     from_json(TABLE, &record).map(Some)
 }
 
-/// All attachments of a tenant, or of the platform, oldest first.
+/// Attachments of a tenant, or of the platform, oldest first.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn attachments(
     conn: &mut SqliteConnection,
     owner: Option<TenantId>,
-) -> Result<Vec<Attachment>> {
+    page: &Page<u64>,
+) -> Result<Slice<u64, Attachment>> {
+    let operation = "list attachments";
     let rows = query(sql::ATTACHMENTS)
         .bind(owner_name(owner))
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
-        .map_err(failed("list attachments"))?;
-    rows.iter()
-        .map(|row| {
-            let record: String = row.try_get("record").map_err(failed("list attachments"))?;
-            from_json(TABLE, &record)
-        })
-        .collect()
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        let record: String = row.try_get("record").map_err(failed(operation))?;
+        Ok((to_u64(seq), from_json(TABLE, &record)?))
+    })
 }
 
 /// The digests of those documents that are attachments of a tenant, or of the platform.

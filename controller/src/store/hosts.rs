@@ -4,7 +4,7 @@ use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp};
 
 use super::{
-    Result, failed, from_json, parse,
+    Page, Result, Slice, failed, from_json, parse,
     record::HostRecord,
     sql::{self, query},
     to_json,
@@ -53,6 +53,28 @@ pub async fn hosts(conn: &mut SqliteConnection) -> Result<Vec<HostRecord>> {
             from_json("hosts", &state)
         })
         .collect()
+}
+
+/// A part of the hosts, by name.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hosts_page(
+    conn: &mut SqliteConnection,
+    page: &Page<String>,
+) -> Result<Slice<String, HostRecord>> {
+    let operation = "list hosts";
+    let rows = query(sql::HOSTS_PAGE)
+        .bind(page.after.as_deref().unwrap_or_default())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let state: String = row.try_get("state").map_err(failed(operation))?;
+        let host: HostRecord = from_json("hosts", &state)?;
+        Ok((host.name.clone(), host))
+    })
 }
 
 /// Keeps a host, new or known.

@@ -17,7 +17,7 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, failed, from_json, parse,
+    Page, Result, Slice, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
     sql::{self, query},
     to_i64, to_json, to_u64,
@@ -164,29 +164,78 @@ pub async fn last_entry(
     Ok(Some((to_u64(tenant_seq), entry)))
 }
 
-/// A tenant's journal, oldest first.
+/// A tenant's journal, oldest first, by the tenant's own numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn journal_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<JournalRecord>> {
-    let operation = "read the journal";
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
     let rows = query(sql::JOURNAL_OF)
         .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
+        .map_err(failed("read the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.tenant_seq, record)))
+}
+
+/// The whole journal, oldest first, by its numbers; of one customer's tenants if given. Numbers are
+/// given under the lock that writers hold until they commit, so that no row appears before one that
+/// was read already.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_after(
+    conn: &mut SqliteConnection,
+    customer: Option<&str>,
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
+    let rows = match customer {
+        Some(customer) => {
+            query(sql::CUSTOMERS_JOURNAL)
+                .bind(customer)
+                .bind(page.after_number())
+                .bind(page.rows())
+                .fetch_all(conn)
+                .await
+        }
+        None => {
+            query(sql::JOURNAL_AFTER)
+                .bind(page.after_number())
+                .bind(page.rows())
+                .fetch_all(conn)
+                .await
+        }
+    };
+    let rows = rows.map_err(failed("follow the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.seq, record)))
+}
+
+/// Number of the journal's last row; 0 if it is empty.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_end(conn: &mut SqliteConnection) -> Result<u64> {
+    let operation = "read the journal's end";
+    let seq: i64 = query(sql::JOURNAL_END)
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get("seq"))
         .map_err(failed(operation))?;
-    rows.iter()
-        .map(|row| {
-            let text: String = row.try_get("record").map_err(failed(operation))?;
-            let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
-            let mut record: JournalRecord = from_json(TABLE, &text)?;
-            record.ledger_index = index.map(to_u64);
-            Ok(record)
-        })
-        .collect()
+    Ok(to_u64(seq))
+}
+
+fn read_record(row: &SqliteRow) -> Result<JournalRecord> {
+    let operation = "read the journal";
+    let text: String = row.try_get("record").map_err(failed(operation))?;
+    let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
+    let mut record: JournalRecord = from_json(TABLE, &text)?;
+    record.ledger_index = index.map(to_u64);
+    Ok(record)
 }
 
 /// A tenant's ledger entries with their places, oldest first.
@@ -275,20 +324,27 @@ pub async fn add_evidence(
     Ok(())
 }
 
-/// A tenant's envelopes, oldest first.
+/// A tenant's envelopes, oldest first, by their journal rows' numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn evidence_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<EvidenceRecord>> {
+    page: &Page<u64>,
+) -> Result<Slice<u64, EvidenceRecord>> {
+    let operation = "list evidence";
     let rows = query(sql::EVIDENCE_OF)
         .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
-        .map_err(failed("list evidence"))?;
-    rows.iter().map(read_evidence).collect()
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read_evidence(row)?))
+    })
 }
 
 /// The envelope with this digest, and the ledger entry that it was entered with.

@@ -45,7 +45,7 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
     assert_eq!(Digest::of(guess.to_string().as_bytes()), entry.object_digest, "with the salt");
 
     append_journal(&mut tx, NewEntry { salt: [8; 32], ..new }).await.expect("appended");
-    let shown = journal_of(&mut tx, tenant).await.expect("the journal");
+    let shown = journal_of(&mut tx, tenant, &Page::default()).await.expect("the journal").items;
     assert_eq!(shown.len(), 2);
     let shown = serde_json::to_string(&shown).expect("JSON");
     assert!(!shown.contains("salt") && !shown.contains(&hex::encode(&salt)), "{shown}");

@@ -7,10 +7,13 @@
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod attachments;
+mod calendar;
 mod hosts;
 mod journal;
+mod keys;
 mod notices;
 mod orders;
+pub mod page;
 mod platform;
 pub mod record;
 mod records;
@@ -28,8 +31,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    attachments::*, hosts::*, journal::*, notices::*, orders::*, platform::*, records::*,
-    tenants::*,
+    attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*, page::*,
+    platform::*, records::*, tenants::*,
 };
 
 /// Connections to the database at most.
@@ -38,13 +41,18 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 5] = [
+pub const MIGRATIONS: [(i64, &str); 7] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
+    (4, include_str!("../../migrations/0004_search_and_keys.sql")),
+    (5, include_str!("../../migrations/0005_calendar.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
     (7, include_str!("../../migrations/0007_records.sql")),
 ];
+
+/// The migration that gave tenants the columns that they are searched by.
+const SEARCHED_SINCE: i64 = 4;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -162,6 +170,9 @@ impl Store {
                 .await
                 .map_err(failed(operation))?;
         }
+        if found < SEARCHED_SINCE {
+            tenants::refill(&mut tx).await?;
+        }
         commit(tx).await
     }
 }
@@ -211,6 +222,11 @@ pub async fn ping(conn: &mut SqliteConnection) -> Result<()> {
 
 fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Statement { operation, source }
+}
+
+/// What is said of a row that does not read or write as JSON.
+pub(crate) const fn unreadable(table: &'static str, reason: String) -> StoreError {
+    StoreError::Row { table, reason }
 }
 
 fn to_json<T: Serialize>(table: &'static str, value: &T) -> Result<String> {

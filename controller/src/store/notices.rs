@@ -7,9 +7,9 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, failed, from_json,
+    Page, Result, Slice, failed, from_json,
     sql::{self, query},
-    to_json,
+    to_json, to_u64,
 };
 use crate::core::notice::Notice;
 
@@ -75,13 +75,23 @@ pub async fn notice(conn: &mut SqliteConnection, id: NoticeId) -> Result<Option<
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn notices_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<Notice>> {
+pub async fn notices_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, Notice>> {
+    let operation = "list notices";
     let rows = query(sql::NOTICES_OF)
         .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
-        .map_err(failed("list notices"))?;
-    rows.iter().map(|row| read(row).map(|row| row.notice)).collect()
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read(row)?.notice))
+    })
 }
 
 /// Leases the notices that are due to the caller.

@@ -7,10 +7,10 @@ use tenure_protocol::{
 };
 
 use super::{
-    Result, failed, from_json,
+    Page, Result, Slice, failed, from_json,
     record::OrderRecord,
     sql::{self, query},
-    to_json,
+    to_json, to_u64,
 };
 
 const TABLE: &str = "orders";
@@ -26,12 +26,9 @@ pub async fn add_order(
     order: &SignedOrder,
 ) -> Result<()> {
     let operation = "add an order";
-    for mut earlier in orders_of(conn, record.tenant).await? {
-        let same = earlier.host == record.host && earlier.lane == record.lane;
-        if same && is_open(&earlier.state) {
-            "superseded".clone_into(&mut earlier.state);
-            save_order(conn, &earlier).await?;
-        }
+    for mut earlier in unfinished(conn, record).await? {
+        "superseded".clone_into(&mut earlier.state);
+        save_order(conn, &earlier).await?;
     }
     query(sql::ADD_ORDER)
         .bind(record.id.to_string())
@@ -46,6 +43,18 @@ pub async fn add_order(
         .await
         .map_err(failed(operation))?;
     Ok(())
+}
+
+/// The orders that one to the same host for the same tenant on the same lane supersedes.
+async fn unfinished(conn: &mut SqliteConnection, new: &OrderRecord) -> Result<Vec<OrderRecord>> {
+    let rows = query(sql::UNFINISHED_ORDERS)
+        .bind(new.tenant.to_string())
+        .bind(new.host.to_string())
+        .bind(lane(new.lane))
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list unfinished orders"))?;
+    rows.iter().map(self::record).collect()
 }
 
 /// Keeps what became of an order.
@@ -83,13 +92,23 @@ pub async fn order(
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn orders_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<OrderRecord>> {
+pub async fn orders_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, OrderRecord>> {
+    let operation = "list orders";
     let rows = query(sql::ORDERS_OF)
         .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
-        .map_err(failed("list orders"))?;
-    rows.iter().map(record).collect()
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), record(row)?))
+    })
 }
 
 /// The orders that a host has not answered for good, oldest first.

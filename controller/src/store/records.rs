@@ -5,8 +5,9 @@ use tenure_protocol::id::{RecordId, TenantId};
 
 use super::{
     Result, failed, from_json,
+    page::{Page, Slice},
     sql::{self, query},
-    to_i64, to_json,
+    to_i64, to_json, to_u64,
 };
 use crate::core::record::{Confirmation, Record};
 
@@ -28,23 +29,37 @@ pub async fn record(conn: &mut SqliteConnection, id: RecordId) -> Result<Option<
     Ok(Some(record))
 }
 
-/// All records about a tenant, or about the platform alone, oldest first, with their
-/// confirmations.
+/// Records about a tenant, or about the platform alone, oldest first, with their confirmations;
+/// sealed ones among them or not.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn records(conn: &mut SqliteConnection, tenant: Option<TenantId>) -> Result<Vec<Record>> {
-    let rows = match tenant {
-        Some(tenant) => query(sql::RECORDS_OF).bind(tenant.to_string()).fetch_all(&mut *conn).await,
-        None => query(sql::RECORDS_OF_PLATFORM).fetch_all(&mut *conn).await,
+pub async fn records(
+    conn: &mut SqliteConnection,
+    tenant: Option<TenantId>,
+    sealed: bool,
+    page: &Page<u64>,
+) -> Result<Slice<u64, Record>> {
+    let operation = "list records";
+    let of = match tenant {
+        Some(tenant) => query(sql::RECORDS_OF).bind(tenant.to_string()),
+        None => query(sql::RECORDS_OF_PLATFORM),
     };
-    let mut records = Vec::new();
-    for row in rows.map_err(failed("list records"))? {
-        let mut record = read(&row)?;
+    let rows = of
+        .bind(i64::from(sealed))
+        .bind(page.after_number())
+        .bind(page.rows())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
+    let mut slice = page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read(row)?))
+    })?;
+    for record in &mut slice.items {
         record.confirmations = confirmations(conn, record.id).await?;
-        records.push(record);
     }
-    Ok(records)
+    Ok(slice)
 }
 
 /// Keeps a record, entered as journal row `seq`.

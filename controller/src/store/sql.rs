@@ -40,14 +40,14 @@ statements! {
          excluded.value";
 
     TENANT: "SELECT state FROM tenants WHERE id = $1";
-    TENANTS_IN_PHASE: "SELECT state FROM tenants WHERE phase = $1 ORDER BY id";
     TENANTS: "SELECT state FROM tenants ORDER BY id";
     ADD_TENANT:
-        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state) VALUES ($1, $2, \
-         $3, $4, $5, $6, $7)";
+        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
+         isolation, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6 WHERE id = $7 AND version = $8";
+         state = $6, customer = $7, isolation = $8, due_at = $9 WHERE id = $10 AND version = \
+         $11";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
     MARKS: "SELECT mark FROM tenants WHERE mark IS NOT NULL";
@@ -69,7 +69,8 @@ statements! {
          signature) SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM orders";
     SAVE_ORDER: "UPDATE orders SET state = $1, record = $2 WHERE id = $3";
     ORDER: "SELECT record, signed_order, signature FROM orders WHERE id = $1";
-    ORDERS_OF: "SELECT record FROM orders WHERE tenant = $1 ORDER BY seq";
+    ORDERS_OF:
+        "SELECT seq, record FROM orders WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     OPEN_ORDERS:
         "SELECT signed_order, signature FROM orders WHERE host = $1 AND lane = $2 AND state IN \
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";
@@ -79,7 +80,9 @@ statements! {
          COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices";
     SAVE_NOTICE: "UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3";
     NOTICE: "SELECT state, leased_until FROM notices WHERE id = $1";
-    NOTICES_OF: "SELECT state, leased_until FROM notices WHERE tenant = $1 ORDER BY seq";
+    NOTICES_OF:
+        "SELECT seq, state, leased_until FROM notices WHERE tenant = $1 AND seq > $2 ORDER BY \
+         seq LIMIT $3";
     NOTICES_TO_LEASE:
         "SELECT state, leased_until FROM notices WHERE next_at <= $1 AND (leased_until IS NULL \
          OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
@@ -97,7 +100,9 @@ statements! {
     LAST_ENTRY:
         "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
          1";
-    JOURNAL_OF: "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
+    JOURNAL_OF:
+        "SELECT record, ledger_index FROM journal WHERE tenant = $1 AND tenant_seq > $2 ORDER \
+         BY tenant_seq LIMIT $3";
     ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
     PENDING:
         "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE ledger_index IS NULL \
@@ -109,22 +114,28 @@ statements! {
         "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8)";
     EVIDENCE_OF:
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index \
-         FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 ORDER BY e.seq";
+        "SELECT e.seq, e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
+         j.ledger_index FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 AND \
+         e.seq > $2 ORDER BY e.seq LIMIT $3";
     EVIDENCE:
         "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
          j.ledger_index, j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest \
          = $1";
     ATTACHMENT: "SELECT record FROM attachments WHERE owner = $1 AND sha256 = $2";
-    ATTACHMENTS: "SELECT record FROM attachments WHERE owner = $1 ORDER BY seq";
+    ATTACHMENTS:
+        "SELECT seq, record FROM attachments WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     HELD:
         "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM \
          attachments WHERE owner = $1";
     ADD_ATTACHMENT:
         "INSERT INTO attachments (owner, sha256, seq, bytes, record) VALUES ($1, $2, $3, $4, $5)";
     RECORD: "SELECT record FROM records WHERE id = $1";
-    RECORDS_OF: "SELECT record FROM records WHERE tenant = $1 ORDER BY seq";
-    RECORDS_OF_PLATFORM: "SELECT record FROM records WHERE tenant IS NULL ORDER BY seq";
+    RECORDS_OF:
+        "SELECT seq, record FROM records WHERE tenant = $1 AND sealed <= $2 AND seq > $3 ORDER BY \
+         seq LIMIT $4";
+    RECORDS_OF_PLATFORM:
+        "SELECT seq, record FROM records WHERE tenant IS NULL AND sealed <= $1 AND seq > $2 ORDER \
+         BY seq LIMIT $3";
     ADD_RECORD:
         "INSERT INTO records (id, seq, tenant, kind, sealed, record) VALUES ($1, $2, $3, $4, $5, \
          $6)";
@@ -142,4 +153,31 @@ statements! {
     JOINING_OF:
         "SELECT entry, ledger_index FROM platform_acts WHERE host = $1 AND kind = $2 ORDER BY \
          seq LIMIT 1";
+    HOSTS_PAGE: "SELECT state FROM hosts WHERE name > $1 ORDER BY name LIMIT $2";
+    CUSTOMERS_JOURNAL:
+        "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant WHERE \
+         t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3";
+    JOURNAL_AFTER: "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
+    JOURNAL_END: "SELECT COALESCE(MAX(seq), 0) AS seq FROM journal";
+    CHANGE_MADE:
+        "SELECT request, outcome FROM change_keys WHERE identity = $1 AND name = $2 AND \
+         kept_until > $3";
+    KEEP_CHANGE:
+        "INSERT INTO change_keys (identity, name, request, outcome, kept_until) VALUES ($1, $2, \
+         $3, $4, $5)";
+    SWEEP_CHANGES: "DELETE FROM change_keys WHERE kept_until <= $1";
+    UNFINISHED_ORDERS:
+        "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
+         ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+    ADD_CALENDAR_NOTICE:
+        "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
+         $2 FROM calendar_notices";
+    ENACT_CALENDAR_NOTICE:
+        "UPDATE calendar_notices SET record = $1, enacted_seq = (SELECT \
+         COALESCE(MAX(enacted_seq), 0) + 1 FROM calendar_notices) WHERE id = $2";
+    CALENDAR_NOTICE: "SELECT record FROM calendar_notices WHERE id = $1";
+    CALENDAR_NOTICES:
+        "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \
+         0 END, enacted_seq, seq";
+    CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
 
 use super::{
-    Result, failed, from_json, parse,
+    Page, Result, Slice, TenantFilter, failed, from_json, parse,
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::tenant::{Phase, Tenant};
+use crate::core::tenant::Tenant;
 
 const TABLE: &str = "tenants";
 
@@ -24,27 +24,56 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
         .fetch_optional(conn)
         .await
         .map_err(failed("read a tenant"))?;
-    let Some(row) = row else { return Ok(None) };
-    let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
-    from_json(TABLE, &state).map(Some)
+    row.as_ref().map(read).transpose()
 }
 
-/// All tenants by id, which is by age; of one phase if given.
+/// All tenants by id, which is by age.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Result<Vec<Tenant>> {
-    let rows = match phase {
-        Some(phase) => query(sql::TENANTS_IN_PHASE).bind(phase.as_str()).fetch_all(conn).await,
-        None => query(sql::TENANTS).fetch_all(conn).await,
-    };
-    let rows = rows.map_err(failed("list tenants"))?;
-    rows.iter()
-        .map(|row| {
-            let state: String = row.try_get("state").map_err(failed("list tenants"))?;
-            from_json(TABLE, &state)
-        })
-        .collect()
+pub async fn tenants(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
+    let rows = query(sql::TENANTS).fetch_all(conn).await.map_err(failed("list tenants"))?;
+    rows.iter().map(read).collect()
+}
+
+/// A part of the tenants that a filter leaves, by id, which is by age.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tenants_page(
+    conn: &mut SqliteConnection,
+    filter: &TenantFilter,
+    page: &Page<TenantId>,
+) -> Result<Slice<TenantId, Tenant>> {
+    let mut search = sqlx::QueryBuilder::new("SELECT state FROM tenants WHERE id > ");
+    search.push_bind(page.after.map_or_else(String::new, |id| id.to_string()));
+    if let Some(phase) = filter.phase {
+        search.push(" AND phase = ").push_bind(phase.as_str());
+    }
+    if let Some(customer) = &filter.customer {
+        search.push(" AND customer = ").push_bind(customer);
+    }
+    if let Some(isolation) = filter.isolation {
+        search.push(" AND isolation = ").push_bind(isolation);
+    }
+    if let Some(before) = filter.due_before {
+        search.push(" AND due_at < ").push_bind(before.unix_ms());
+    }
+    search.push(" ORDER BY id LIMIT ").push_bind(page.rows());
+    let rows = search.build().fetch_all(conn).await.map_err(failed("search tenants"))?;
+    page.slice(&rows, |row| read(row).map(|tenant| (tenant.id, tenant)))
+}
+
+/// Fills the columns that tenants are searched by, for rows that were written before there were
+/// any.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn refill(conn: &mut SqliteConnection) -> Result<()> {
+    for tenant in tenants(&mut *conn).await? {
+        save_tenant(&mut *conn, &tenant, tenant.version).await?;
+    }
+    Ok(())
 }
 
 /// Keeps a tenant for the first time.
@@ -60,6 +89,9 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(network(tenant))
         .bind(tenant.wake_at.map(Timestamp::unix_ms))
         .bind(to_json(TABLE, tenant)?)
+        .bind(&tenant.application.customer)
+        .bind(tenant.isolation.as_str())
+        .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -82,6 +114,9 @@ pub async fn save_tenant(
         .bind(network(tenant))
         .bind(tenant.wake_at.map(Timestamp::unix_ms))
         .bind(to_json(TABLE, tenant)?)
+        .bind(&tenant.application.customer)
+        .bind(tenant.isolation.as_str())
+        .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -133,6 +168,11 @@ pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
         .collect()
 }
 
+fn read(row: &SqliteRow) -> Result<Tenant> {
+    let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
+    from_json(TABLE, &state)
+}
+
 fn mark(tenant: &Tenant) -> Option<i64> {
     tenant.allotment.as_ref().map(|given| i64::from(given.mark.0))
 }
@@ -143,3 +183,7 @@ fn network(tenant: &Tenant) -> Option<String> {
         .as_ref()
         .map(|given| std::net::Ipv4Addr::from(given.network.address).to_string())
 }
+
+#[cfg(test)]
+#[path = "tenants_tests.rs"]
+mod tests;

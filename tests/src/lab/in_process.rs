@@ -51,6 +51,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The body, if it is JSON.
     pub json: Value,
+    /// The body, if it is text.
+    pub text: String,
 }
 
 impl InProcess {
@@ -98,6 +100,12 @@ impl InProcess {
         &self.runtime
     }
 
+    /// Where its API is, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.api.port())
+    }
+
     /// Sends a request as it is.
     ///
     /// # Errors
@@ -109,9 +117,7 @@ impl InProcess {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("https://127.0.0.1:{}{path}", self.api.port()));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -124,7 +130,9 @@ impl InProcess {
         let mut bytes = Vec::new();
         body.into_reader().read_to_end(&mut bytes)?;
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: bytes, json })
+        let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+        let status = head.status.as_u16();
+        Ok(Answer { status, headers: head.headers, body: bytes, json, text })
     }
 
     /// GETs as whoever has this token.
@@ -135,13 +143,27 @@ impl InProcess {
         self.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
     }
 
-    /// POSTs JSON as whoever has this token.
+    /// GETs a body that goes on, as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn stream(&self, token: &str, path: &str) -> anyhow::Result<impl std::io::Read + use<>> {
+        let request = Request::get(format!("{}{path}", self.url()))
+            .header("authorization", format!("Bearer {token}"));
+        Ok(self.agent.run(request.body(())?)?.into_body().into_reader())
+    }
+
+    /// POSTs JSON as whoever has this token, whichever version it is about.
     ///
     /// # Errors
     /// If there is no answer.
     pub fn post(&self, token: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
         let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("if-match", "*"),
+        ];
         self.send("POST", path, &headers, body.to_string().as_bytes())
     }
 

@@ -126,7 +126,7 @@ fn one_address_does_not_take_all_places_and_gives_back_its_own() {
 #[test]
 fn tls_of_before_1_3_is_refused() {
     let site = site();
-    let error = secure(&site, &[&TLS12], b"http/1.1").err().expect("refused");
+    let error = secure(&site, &[&TLS12], b"http/1.1").expect_err("refused");
     assert!(error.to_string().contains("ProtocolVersion"), "{error}");
     secure(&site, &[&TLS13, &TLS12], b"http/1.1").expect("1.3 stands");
 }

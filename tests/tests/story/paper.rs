@@ -2,9 +2,12 @@
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
-use tenure_controller::core::{
-    lifecycle::Actor,
-    record::{Content, NewRecord, Record, Standing},
+use tenure_controller::{
+    core::{
+        lifecycle::Actor,
+        record::{Content, NewRecord, Record, Standing},
+    },
+    engine::Page,
 };
 
 use super::{Story, legal, same};
@@ -54,7 +57,7 @@ impl Story {
             documents.push(self.fleet.file(actor, shelf, &format!("{kind}.pdf")).await?);
         }
         let new = NewRecord { content, effective_at, documents };
-        let record = self.fleet.controller.add_record(actor, tenant, new).await?;
+        let record = self.fleet.controller.add_record(actor.clone(), tenant, new).await?;
         self.record = Some(record);
         Ok(())
     }
@@ -64,8 +67,9 @@ impl Story {
         let record = self.record.as_ref().context("nothing was recorded yet")?;
         let (tenant, id) = (record.tenant, record.id);
         let controller = &self.fleet.controller;
-        self.record =
-            Some(controller.confirm_record(actor, tenant, id, agreed, "as the paper says").await?);
+        let opinion = "as the paper says";
+        let confirmed = controller.confirm_record(actor.clone(), tenant, id, agreed, opinion);
+        self.record = Some(confirmed.await?);
         Ok(())
     }
 
@@ -82,22 +86,25 @@ impl Story {
 
     /// `expect customer li sees 2 records`.
     pub(super) async fn expect_seen(&self, actor: &Actor, count: &str) -> anyhow::Result<()> {
-        let seen = self.fleet.controller.records(actor, self.tenant).await?;
-        same(&seen.len().to_string(), count)
+        let seen = self.fleet.controller.records(actor, self.tenant, &Page::default()).await?;
+        same(&seen.items.len().to_string(), count)
     }
 
     /// `expect the journal says nothing of WORD`: the tenant's rows, which the customer reads.
     pub(super) async fn expect_silence(&self, word: &str) -> anyhow::Result<()> {
         let tenant = self.tenant.context("nobody has applied yet")?;
-        let rows = serde_json::to_string(&self.fleet.controller.journal(tenant).await?)?;
+        let journal = self.fleet.controller.journal(tenant, &Page::default()).await?;
+        let rows = serde_json::to_string(&journal.items)?;
         ensure!(!rows.contains(word), "it does: {rows}");
         Ok(())
     }
 
     async fn last_of(&self, kind: &str) -> anyhow::Result<Record> {
         let everything = Actor::controller();
-        let records = self.fleet.controller.records(&everything, self.tenant).await?;
-        let mut of_kind = records.into_iter().filter(|one| one.content.kind().as_str() == kind);
+        let records =
+            self.fleet.controller.records(&everything, self.tenant, &Page::default()).await?;
+        let mut of_kind =
+            records.items.into_iter().filter(|one| one.content.kind().as_str() == kind);
         of_kind.next_back().with_context(|| format!("there is no {kind} yet"))
     }
 }

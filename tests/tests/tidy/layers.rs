@@ -15,6 +15,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "base64",
     "ed25519_dalek",
+    "garde",
     "hex",
     "http",
     "jiff",

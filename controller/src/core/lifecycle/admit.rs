@@ -31,7 +31,11 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
         Event::OrderReported { .. } => phase.holds_resources(),
-        Event::NoticeDelivered { .. } | Event::RecordCounts { .. } | Event::Tick => true,
+        Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
+        | Event::Tick => true,
     }
 }
 
@@ -51,9 +55,11 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         }
         Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
+        Event::SignRecount { .. } => &[Role::Administrator],
         Event::OrderReported { .. }
         | Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
+        | Event::Recount { .. }
         | Event::Tick => &[Role::Controller],
     }
 }
@@ -135,6 +141,8 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             | Event::OrderReported { .. }
             | Event::NoticeDelivered { .. }
             | Event::RecordCounts { .. }
+            | Event::Recount { .. }
+            | Event::SignRecount { .. }
             | Event::Tick => Ok(()),
         },
         Role::Auditor | Role::Administrator | Role::Controller => Ok(()),

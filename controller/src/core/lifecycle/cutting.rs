@@ -17,7 +17,6 @@ use tenure_protocol::{
 
 use super::{Context, event::Effect, step::Step};
 use crate::core::{
-    admission,
     calendar::legal_day,
     letter::Letter,
     notice::{ARMED_MS, NoticeKind, NoticeState},
@@ -31,7 +30,6 @@ use crate::core::{
 const AGAIN_MS: i64 = 5_000;
 
 pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
@@ -64,7 +62,6 @@ pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
 }
 
 pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let cut = match step.tenant.isolation {
         Isolation::Cutting { cut } | Isolation::Cut { cut } => cut,
         Isolation::Connected | Isolation::Restoring { .. } => {

@@ -1,5 +1,6 @@
 //! What may happen to a tenant, who may do it, and what can follow from it.
 
+use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -9,8 +10,11 @@ use tenure_protocol::{
     wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
+use super::recount::Change;
 use crate::core::{
+    admission::{self, TEXT_LIMIT},
     notice::{Grade, Notice},
+    obligation::ObligationId,
     record::Kind,
     tenant::{Application, Tenant},
 };
@@ -72,12 +76,14 @@ impl Actor {
 }
 
 /// What happens to a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[garde(allow_unvalidated)]
 pub enum Event {
     /// The customer applies, or applies again after a return for correction.
     Submit {
         /// The complete application.
+        #[garde(dive)]
         application: Application,
     },
     /// The provider's opinion on the application.
@@ -85,6 +91,7 @@ pub enum Event {
         /// What.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// An operator has the configuration tried again.
@@ -94,8 +101,10 @@ pub enum Event {
     /// The customer hands in both reports.
     SubmitReports {
         /// Test report.
+        #[garde(dive)]
         test_report: Document,
         /// Security risk assessment report.
+        #[garde(dive)]
         security_report: Document,
     },
     /// The provider's opinion on the reports.
@@ -103,16 +112,19 @@ pub enum Event {
         /// What.
         decision: ReportsDecision,
         /// Why, or what to rectify.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The MLPS assessment report is filed.
     FileAssessment {
         /// The report.
+        #[garde(dive)]
         document: Document,
     },
     /// The proof of the ICP filing is filed.
     FileIcp {
         /// The proof.
+        #[garde(dive)]
         document: Document,
     },
     /// An operator cuts the tenant's network.
@@ -120,11 +132,13 @@ pub enum Event {
         /// Which kind.
         kind: CutKind,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// An operator ends the cut.
     Restore {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The customer asks to leave.
@@ -132,6 +146,7 @@ pub enum Event {
         /// The planned stop day.
         stop_day: Date,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The provider's opinion on leaving.
@@ -139,6 +154,7 @@ pub enum Event {
         /// Approve or reject.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The customer has its data elsewhere.
@@ -172,6 +188,25 @@ pub enum Event {
     RecordCounts {
         /// What of it matters to the lifecycle.
         fact: RecordFact,
+    },
+    /// A new notice counts open deadlines otherwise (R16).
+    Recount {
+        /// The notice's number or title.
+        notice: String,
+        /// Who entered it and who put it in force.
+        reason: String,
+        /// Which, from when to when.
+        changes: Vec<Change>,
+    },
+    /// An administrator signs the earlier deadline that a recount has left waiting.
+    SignRecount {
+        /// Which obligation.
+        id: ObligationId,
+        /// Which of its repetitions.
+        serial: u32,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
     },
     /// Time has passed.
     Tick,
@@ -212,6 +247,8 @@ impl Event {
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
             Self::RecordCounts { .. } => "record-counts",
+            Self::Recount { .. } => "recount",
+            Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
         }
     }
@@ -242,6 +279,8 @@ impl Event {
             | Self::OrderReported { .. }
             | Self::NoticeDelivered { .. }
             | Self::RecordCounts { .. }
+            | Self::Recount { .. }
+            | Self::SignRecount { .. }
             | Self::Tick => Vec::new(),
         }
     }
@@ -278,10 +317,12 @@ pub enum CutKind {
 }
 
 /// A document: an attachment of the tenant, by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct Document {
     /// Its title or number.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub title: String,
     /// SHA-256 of the file, which has been filed as an attachment.
     pub sha256: Digest,

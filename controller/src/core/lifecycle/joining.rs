@@ -33,7 +33,7 @@ pub(super) fn submit_first(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admission::check(application, &context.fleet.images)?;
+    admission::application(application, &context.fleet.images)?;
     let mut draw = Draw::new(context.seed, context.real_now);
     let tenant = Tenant {
         id: TenantId::from_uuid(draw.uuid()),
@@ -66,11 +66,11 @@ pub(super) fn submit_first(
 pub(super) fn submit_again(step: &mut Step<'_>, application: &Application) -> Result<(), Refusal> {
     if application.customer != step.tenant.application.customer {
         return Err(Refusal::new(
-            Code::NotYourTenant,
+            Code::InvalidApplication,
             "a corrected application keeps its customer; submit a new one for another",
         ));
     }
-    admission::check(application, &step.context.fleet.images)?;
+    admission::application(application, &step.context.fleet.images)?;
     step.tenant.applicants.insert(step.actor.name.clone());
     step.tenant.application = application.clone();
     step.tenant.submitted_at = step.now();
@@ -84,7 +84,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     if decision == Decision::Approve {
         let placed =
             placement::place(&step.tenant.application, step.context.fleet, &mut step.draw)?;
@@ -215,8 +214,6 @@ pub(super) fn submit_reports(
     test_report: &Document,
     security_report: &Document,
 ) -> Result<(), Refusal> {
-    admission::text("test_report.title", &test_report.title)?;
-    admission::text("security_report.title", &security_report.title)?;
     step.tenant.applicants.insert(step.actor.name.clone());
     step.tenant.reports = Some(Reports {
         test_report: test_report.clone(),
@@ -237,7 +234,6 @@ pub(super) fn review_reports(
     decision: ReportsDecision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let given = match decision {
         ReportsDecision::Pass => Decision::Approve,
         ReportsDecision::Fail => Decision::Return,
@@ -268,17 +264,8 @@ fn go_online(step: &mut Step<'_>) {
     }
 }
 
-pub(super) fn file_assessment(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    file(step, document, ObligationId::O8)
-}
-
-pub(super) fn file_icp(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    file(step, document, ObligationId::O9)
-}
-
-fn file(step: &mut Step<'_>, document: &Document, id: ObligationId) -> Result<(), Refusal> {
-    admission::text("document.title", &document.title)?;
+/// A document was filed that meets this obligation.
+pub(super) fn file(step: &mut Step<'_>, id: ObligationId) {
     step.tenant.applicants.insert(step.actor.name.clone());
     step.meet(id);
-    Ok(())
 }

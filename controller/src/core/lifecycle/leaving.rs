@@ -16,7 +16,6 @@ use super::{
     step::Step,
 };
 use crate::core::{
-    admission,
     obligation::ObligationId,
     refusal::{Code, Refusal},
     tenant::{Approval, Offboarding, OrderFate, OrderKind, Phase, Proven, Wipe},
@@ -26,7 +25,6 @@ use crate::core::{
 const FARTHEST_YEARS: i16 = 3;
 
 pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let today = step.today();
     let rule = step.context.rules.rule(ObligationId::O10);
     let (clause, days) = (&rule.clause, rule.period.number());
@@ -66,7 +64,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let phase = match decision {
         Decision::Approve => Phase::OffboardingApproved,
         Decision::Reject => Phase::Online,

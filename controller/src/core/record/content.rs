@@ -13,7 +13,7 @@ use crate::core::{
 };
 
 /// Most entries of a list in a record.
-const ENTRIES_LIMIT: usize = 200;
+pub const ENTRIES_LIMIT: usize = 200;
 
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,52 +267,52 @@ impl Content {
     pub(super) fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::HandoverReceipt { received_by, items } => {
-                texts(&[("received_by", received_by)])?;
-                list("items", items, |item| texts(&[("items", item)]))
+                texts("", &[("received_by", received_by)])?;
+                list("items", items, |at, item| admission::text_at(at, item))
             }
             Self::ExpertAssessment { experts, supported: _, reasons } => {
-                texts(&[("reasons", reasons)])?;
-                list("experts", experts, |expert| {
-                    texts(&[
-                        ("experts.name", &expert.name),
-                        ("experts.organisation", &expert.organisation),
-                        ("experts.opinion", &expert.opinion),
-                    ])
+                texts("", &[("reasons", reasons)])?;
+                list("experts", experts, |at, expert| {
+                    texts(
+                        at,
+                        &[
+                            ("name", &expert.name),
+                            ("organisation", &expert.organisation),
+                            ("opinion", &expert.opinion),
+                        ],
+                    )
                 })
             }
-            Self::RectificationItem { finding } => texts(&[("finding", finding)]),
-            Self::RectificationEvidence { item: _, done } => texts(&[("done", done)]),
+            Self::RectificationItem { finding } => texts("", &[("finding", finding)]),
+            Self::RectificationEvidence { item: _, done } => texts("", &[("done", done)]),
             Self::Inspection { checked, findings } => {
-                texts(&[("checked", checked)])?;
-                at_most("findings", findings.len())?;
-                findings.iter().try_for_each(|one| {
-                    texts(&[("findings.finding", &one.finding), ("findings.advice", &one.advice)])
+                texts("", &[("checked", checked)])?;
+                each("findings", findings, |at, one| {
+                    texts(at, &[("finding", &one.finding), ("advice", &one.advice)])
                 })
             }
-            Self::Support { service: _, summary } => texts(&[("summary", summary)]),
-            Self::ResponsibilityLetter { signed_by } => texts(&[("signed_by", signed_by)]),
+            Self::Support { service: _, summary } => texts("", &[("summary", summary)]),
+            Self::ResponsibilityLetter { signed_by } => texts("", &[("signed_by", signed_by)]),
             Self::Administrators { persons, policy } => {
-                texts(&[("policy", policy)])?;
-                list("persons", persons, |one| {
-                    texts(&[("persons.name", &one.name), ("persons.duty", &one.duty)])
+                texts("", &[("policy", policy)])?;
+                list("persons", persons, |at, one| {
+                    texts(at, &[("name", &one.name), ("duty", &one.duty)])
                 })
             }
-            Self::Controls { controls } => list("controls", controls, |one| {
-                texts(&[("controls.control", &one.control), ("controls.measure", &one.measure)])
+            Self::Controls { controls } => list("controls", controls, |at, one| {
+                texts(at, &[("control", &one.control), ("measure", &one.measure)])
             }),
-            Self::PlatformAssessment { assessment: _, assessor, report_no, conclusion } => {
-                texts(&[
-                    ("assessor", assessor),
-                    ("report_no", report_no),
-                    ("conclusion", conclusion),
-                ])
-            }
-            Self::LawfulAccess { authority, document_no, scope, sealed: _ } => {
-                texts(&[("authority", authority), ("document_no", document_no), ("scope", scope)])
-            }
+            Self::PlatformAssessment { assessment: _, assessor, report_no, conclusion } => texts(
+                "",
+                &[("assessor", assessor), ("report_no", report_no), ("conclusion", conclusion)],
+            ),
+            Self::LawfulAccess { authority, document_no, scope, sealed: _ } => texts(
+                "",
+                &[("authority", authority), ("document_no", document_no), ("scope", scope)],
+            ),
             Self::AccessShown { access: _, shown, officers } => {
-                texts(&[("shown", shown)])?;
-                list("officers", officers, |officer| texts(&[("officers", officer)]))
+                texts("", &[("shown", shown)])?;
+                list("officers", officers, |at, officer| admission::text_at(at, officer))
             }
         }
     }
@@ -448,27 +448,39 @@ impl Kind {
     }
 }
 
-fn texts(fields: &[(&str, &String)]) -> Result<(), Refusal> {
-    fields.iter().try_for_each(|(field, text)| admission::text(field, text))
+/// Where what a record says stands in what is handed in.
+const CONTENT: &str = "/content";
+
+/// Texts of the thing that stands at a place; of the content itself if that is empty.
+fn texts(at: &str, fields: &[(&str, &String)]) -> Result<(), Refusal> {
+    let at = if at.is_empty() { CONTENT } else { at };
+    fields.iter().try_for_each(|(field, text)| admission::text_at(&format!("{at}/{field}"), text))
 }
 
-fn at_most(field: &str, entries: usize) -> Result<(), Refusal> {
-    if entries <= ENTRIES_LIMIT {
-        return Ok(());
+/// Entries of a list, each with its place.
+fn each<T>(
+    field: &str,
+    entries: &[T],
+    check: impl Fn(&str, &T) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    if entries.len() > ENTRIES_LIMIT {
+        let sentence =
+            format!("{field} has {} entries: give at most {ENTRIES_LIMIT}", entries.len());
+        return Err(Refusal::new(Code::InvalidInput, sentence));
     }
-    let sentence = format!("{field} has {entries} entries: give at most {ENTRIES_LIMIT}");
-    Err(Refusal::new(Code::InvalidInput, sentence))
+    let mut places = entries.iter().enumerate();
+    places.try_for_each(|(index, one)| check(&format!("{CONTENT}/{field}/{index}"), one))
 }
 
+/// As [`each`], of a list that has to have entries.
 fn list<T>(
     field: &str,
     entries: &[T],
-    check: impl Fn(&T) -> Result<(), Refusal>,
+    check: impl Fn(&str, &T) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    at_most(field, entries.len())?;
     if entries.is_empty() {
         let sentence = format!("{field} is empty: give at least one");
         return Err(Refusal::new(Code::InvalidInput, sentence));
     }
-    entries.iter().try_for_each(check)
+    each(field, entries, check)
 }
