@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     application::ApplicationVerb,
     bundle::BundleVerb,
+    calendar::CalendarVerb,
     clock::ClockVerb,
+    deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
     host::HostVerb,
@@ -150,6 +152,16 @@ pub(crate) enum Noun {
     },
     /// The trust anchors that `verify` needs
     Anchors(AnchorsArgs),
+    /// What is due, and why on that day
+    Deadline {
+        #[command(subcommand)]
+        verb: DeadlineVerb,
+    },
+    /// The working-day calendar, and the State Council's notices
+    Calendar {
+        #[command(subcommand)]
+        verb: CalendarVerb,
+    },
     /// The controller's legal clock; a demo clock can be moved forward
     Clock {
         #[command(subcommand)]

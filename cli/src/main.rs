@@ -8,7 +8,9 @@ mod api;
 mod application;
 mod args;
 mod bundle;
+mod calendar;
 mod clock;
+mod deadline;
 mod deployment;
 mod events;
 mod failure;
@@ -94,6 +96,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
+        Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

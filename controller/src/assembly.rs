@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ConfigError},
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
@@ -111,7 +111,8 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
+    let (engine, _lock) =
+        engine(state, Vec::new(), Rules::shipped()?, Provider::default(), clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
@@ -130,6 +131,7 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     rules: Rules,
+    provider: Provider,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
@@ -142,6 +144,7 @@ async fn engine(
         chance: Chance::default(),
         images,
         rules,
+        provider,
     })
     .await?;
     Ok((engine, state.lock))
@@ -155,7 +158,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
-        let rules = config.rules()?;
+        let (rules, provider) = (config.rules()?, config.provider()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -177,7 +180,8 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
+        let (engine, lock) =
+            engine(state, config.images.clone(), rules, provider, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

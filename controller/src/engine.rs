@@ -4,10 +4,12 @@
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
-//! what happens to the platform, [`drain`] brings the journal into the ledger, [`exit`] makes exit
-//! bundles, [`read`] is what is looked at. [`call`] says how a change is asked for.
+//! what happens to the platform, [`calendar`] puts notices of holidays in force, [`drain`] brings
+//! the journal into the ledger, [`exit`] makes exit bundles, [`read`] is what is looked at.
+//! [`call`] says how a change is asked for.
 
 mod act;
+mod calendar;
 mod call;
 mod drain;
 mod error;
@@ -23,6 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
@@ -46,9 +49,8 @@ use crate::{
     chance::Chance,
     clock::Clock,
     core::{
-        calendar::Calendar,
         fleet::Image,
-        lifecycle::{Actor, Event, Role},
+        lifecycle::{Actor, Event, Provider, Role},
         rules::Rules,
     },
     keys::Keys,
@@ -60,6 +62,8 @@ use crate::{
 const DEMO_OFFSET: &str = "demo_offset_ms";
 /// Name of the salt of persons' digests among the settings.
 const PERSON_SALT: &str = "person_salt";
+/// What the digest of an edition of the rules is kept by among the settings, before its name.
+const RULES: &str = "rules_sha256:";
 
 /// What a report is answered with, once it is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub struct Parts {
     pub images: Vec<Image>,
     /// The legal rules.
     pub rules: Rules,
+    /// Whom the provider has told.
+    pub provider: Provider,
 }
 
 /// The engine. Clones share everything.
@@ -106,8 +112,11 @@ struct Inner {
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
-    calendar: Calendar,
+    calendar: Mutex<calendar::Known>,
+    /// The day on which the log was last told of an overdue notice.
+    warned_on: Mutex<Option<Date>>,
     rules: Rules,
+    provider: Provider,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
@@ -122,9 +131,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, chance, images, rules } = parts;
-        let calendar =
-            Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let Parts { store, ledger, keys, clock, chance, images, rules, provider } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
@@ -134,6 +141,7 @@ impl Engine {
                 salt
             }
         };
+        pin_rules(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }
@@ -153,8 +161,10 @@ impl Engine {
             clock,
             chance,
             images,
-            calendar,
+            calendar: Mutex::default(),
+            warned_on: Mutex::default(),
             rules,
+            provider,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
@@ -162,6 +172,7 @@ impl Engine {
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
+        engine.calendar().await?;
         engine.drain().await?;
         Ok(engine)
     }
@@ -260,6 +271,11 @@ impl Engine {
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
     /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
+        self.warn_of_calendar(self.legal_today()).await?;
+        if let Err(error) = self.count_anew().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "deadlines are not all counted by the new notice yet");
+        }
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
@@ -306,5 +322,19 @@ impl Engine {
         self.inner.deadlines_wake.send_modify(|count| *count = count.wrapping_add(1));
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
+    }
+}
+
+/// One edition of the rules is one text: deadlines name the edition that they were counted by.
+async fn pin_rules(tx: &mut store::Tx, rules: &Rules) -> Result<(), EngineError> {
+    let (name, digest) = (format!("{RULES}{}", rules.edition()), rules.digest().to_string());
+    match store::meta(tx, &name).await? {
+        Some(known) if known != digest => Err(EngineError::Invalid(format!(
+            "the text of the legal rules has changed, but its edition is still {:?}: give it a new \
+             one, since deadlines were counted by the old text",
+            rules.edition()
+        ))),
+        Some(_) => Ok(()),
+        None => Ok(store::set_meta(tx, &name, &digest).await?),
     }
 }

@@ -28,7 +28,7 @@ use tenure_controller::{
     clock::Clock,
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
         tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
@@ -110,6 +110,7 @@ impl Fleet {
             chance: chance.clone(),
             images: vec![image],
             rules: Rules::shipped()?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -139,6 +140,7 @@ impl Fleet {
             chance: chance.clone(),
             images: Vec::new(),
             rules: Rules::shipped()?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -327,6 +329,8 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
         NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

@@ -12,7 +12,7 @@ use super::{
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, InstanceRequest, Secret},
+    tenant::{Application, Contact, InstanceRequest, Secret},
 };
 
 /// Longest name of a customer, system or contact, characters.
@@ -94,6 +94,19 @@ pub fn reason(reason: &str) -> Result<(), Refusal> {
         reason: &'a str,
     }
     form(Code::InvalidInput, &Given { reason })
+}
+
+/// Checks whom the provider has told, by the rules for an application's contacts.
+///
+/// # Errors
+/// `invalid-input`, with every fault by its place.
+pub fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Given<'a> {
+        #[garde(length(max = CONTACTS_LIMIT), dive)]
+        contacts: &'a [Contact],
+    }
+    form(Code::InvalidInput, &Given { contacts })
 }
 
 fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal> {

@@ -2,8 +2,9 @@
 //! The diagram stands in [`super::tenant`]; this module is the only writer of a tenant's phase.
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
-//! [`leaving`] hold the three parts of the way, [`passing`] what time alone does. Time alone never
-//! destroys: no wipe starts from a [`Event::Tick`].
+//! [`leaving`] hold the three parts of the way, [`passing`] what time alone does, [`reminding`]
+//! what is reminded of, [`recount`] what a new notice does to deadlines. Time alone never destroys:
+//! no wipe starts from a [`Event::Tick`].
 
 pub mod admit;
 mod cutting;
@@ -11,6 +12,8 @@ pub mod event;
 mod joining;
 mod leaving;
 mod passing;
+pub mod recount;
+mod reminding;
 mod step;
 
 use tenure_protocol::time::Timestamp;
@@ -28,7 +31,7 @@ use super::{
     obligation::ObligationId,
     refusal::{Code, Refusal},
     rules::Rules,
-    tenant::{Application, OrderFate, OrderKind, Tenant},
+    tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
 };
 
 /// What a decision depends on besides the tenant and the event.
@@ -44,8 +47,19 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// The legal rules: numbers, and what a breach does.
     pub rules: &'a Rules,
+    /// Whom the provider has told.
+    pub provider: &'a Provider,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
+}
+
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    /// The duty desk.
+    pub contacts: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second: Vec<Contact>,
 }
 
 /// Takes an application in: a new tenant in `Submitted`.
@@ -112,6 +126,12 @@ pub fn apply(
                 cutting::notified(&mut step, *notice, *at);
                 joining::handed_over(&mut step, *notice);
             }
+        }
+        Event::Recount { notice, reason, changes } => {
+            recount::recount(&mut step, notice, reason, changes)?;
+        }
+        Event::SignRecount { id, serial, reason } => {
+            recount::sign(&mut step, *id, *serial, reason)?;
         }
         Event::Tick => passing::tick(&mut step),
     }

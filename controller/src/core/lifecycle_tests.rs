@@ -22,6 +22,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 struct World {
     calendar: Calendar,
     rules: Rules,
+    provider: Provider,
     fleet: Fleet,
     now: Timestamp,
     turn: u8,
@@ -50,7 +51,13 @@ impl World {
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
         let rules = Rules::shipped().expect("rules");
-        Self { calendar, rules, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let desk = |name: &str| Contact {
+            name: name.to_owned(),
+            email: Some(format!("{name}@cloud.example")),
+            webhook: None,
+        };
+        let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
+        Self { calendar, rules, provider, fleet, now: START.parse().expect("an instant"), turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -61,6 +68,7 @@ impl World {
             seed: [self.turn; 32],
             calendar: &self.calendar,
             rules: &self.rules,
+            provider: &self.provider,
             fleet: &self.fleet,
         }
     }
@@ -174,6 +182,12 @@ fn events(now: Timestamp) -> Vec<Event> {
             grade: Grade::E2,
             at: now,
         },
+        Event::Recount {
+            notice: "notice".to_owned(),
+            reason: "new".to_owned(),
+            changes: Vec::new(),
+        },
+        Event::SignRecount { id: ObligationId::O3, serial: 1, reason: "sound".to_owned() },
         Event::Tick,
     ]
 }
@@ -394,7 +408,7 @@ enum Next {
 
 fn next() -> impl Strategy<Value = Next> {
     prop_oneof![
-        6 => (0..17_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
+        6 => (0..19_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
         6 => Just(Next::Obey),
         1 => (0..4_usize).prop_map(Next::Fail),
         3 => Just(Next::Deliver),
@@ -545,3 +559,6 @@ fn the_ladder_is_climbed_as_the_design_says() {
     let seconds: Vec<i64> = rungs.into_values().collect();
     assert_eq!(seconds, [5, 15, 30, 60, 90, 120, 180, 240, 540]);
 }
+
+#[path = "deadline_tests.rs"]
+mod deadlines;

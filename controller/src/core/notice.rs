@@ -60,6 +60,11 @@ pub enum NoticeKind {
     TrialExpired,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
+    /// The customer is reminded of what it owes.
+    Reminder,
+    /// The provider is reminded of what it owes, or told what the customer did not do. Not the
+    /// customer's to read.
+    ProviderReminder,
 }
 
 impl NoticeKind {
@@ -74,7 +79,15 @@ impl NoticeKind {
             Self::Restored => "restored",
             Self::TrialExpired => "trial-expired",
             Self::Closed => "closed",
+            Self::Reminder => "reminder",
+            Self::ProviderReminder => "provider-reminder",
         }
+    }
+
+    /// Whether it is the provider's alone to read.
+    #[must_use]
+    pub const fn is_providers(self) -> bool {
+        matches!(self, Self::ProviderReminder)
     }
 }
 

@@ -60,6 +60,14 @@ pub enum Code {
     UnknownNotice,
     /// The host is blocked already, or not blocked.
     WrongAdmission,
+    /// The deadline is not what it was when it was counted.
+    DeadlineMoved,
+    /// No earlier deadline waits for a signature.
+    NothingToSign,
+    /// A notice of the State Council is not what it has to be, or does not fit.
+    InvalidNotice,
+    /// The notice is in force already.
+    NoticeInForce,
 }
 
 impl Code {
@@ -83,6 +91,10 @@ impl Code {
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
             Self::WrongAdmission => "wrong-admission",
+            Self::DeadlineMoved => "deadline-moved",
+            Self::NothingToSign => "nothing-to-sign",
+            Self::InvalidNotice => "invalid-notice",
+            Self::NoticeInForce => "notice-in-force",
         }
     }
 }

@@ -13,6 +13,7 @@ use tenure_protocol::{
 use super::{Call, Engine, EngineError, Expected};
 use crate::{
     core::{
+        calendar::Calendar,
         fleet::{Fleet, HostRoom},
         lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
         notice::{Notice, NoticeState},
@@ -66,7 +67,8 @@ impl Engine {
             return Ok(tenant);
         }
         let fleet = self.fleet(&mut tx).await?;
-        let context = self.context(&fleet)?;
+        let calendar = self.calendar_in(&mut tx).await?;
+        let context = self.context(&fleet, &calendar)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let event = Event::Submit { application };
@@ -115,7 +117,8 @@ impl Engine {
                 Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
                 _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
             };
-            let context = self.context(&fleet)?;
+            let calendar = self.calendar_in(&mut tx).await?;
+            let context = self.context(&fleet, &calendar)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
@@ -146,7 +149,8 @@ impl Engine {
         let mut tx = self.inner.store.write().await?;
         let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
         let fleet = Fleet::default();
-        let context = self.context(&fleet)?;
+        let calendar = self.calendar_in(&mut tx).await?;
+        let context = self.context(&fleet, &calendar)?;
         self.record_beside(&mut tx, &tenant, beside, &context).await?;
         store::commit(tx).await?;
         self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
@@ -154,14 +158,19 @@ impl Engine {
         Ok(())
     }
 
-    fn context<'a>(&'a self, fleet: &'a Fleet) -> Result<Context<'a>, EngineError> {
+    fn context<'a>(
+        &'a self,
+        fleet: &'a Fleet,
+        calendar: &'a Calendar,
+    ) -> Result<Context<'a>, EngineError> {
         let real_now = self.inner.clock.now();
         Ok(Context {
             now: self.inner.clock.legal(real_now),
             real_now,
             seed: self.inner.chance.draw()?,
-            calendar: &self.inner.calendar,
+            calendar,
             rules: &self.inner.rules,
+            provider: &self.inner.provider,
             fleet,
         })
     }

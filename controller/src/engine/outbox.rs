@@ -90,7 +90,9 @@ impl Engine {
             | NoticeKind::CutReminder
             | NoticeKind::Restored
             | NoticeKind::TrialExpired
-            | NoticeKind::Closed => None,
+            | NoticeKind::Closed
+            | NoticeKind::Reminder
+            | NoticeKind::ProviderReminder => None,
         };
         let predicate = Notification {
             tenant: notice.tenant,

@@ -1,16 +1,18 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads, [`acts`]
-//! what the lifecycle decides on, [`platform`] the rest; [`view`] and [`record`] are what is shown;
-//! every error is a [`problem`].
+//! what the lifecycle decides on, [`deadline`] and [`calendar`] the law's days, [`platform`] the
+//! rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
 //! those who have the answer, [`events`] the stream of what happens.
 
 pub mod acts;
+pub mod calendar;
 pub mod change;
 pub mod conditional;
 mod contract;
+pub mod deadline;
 pub mod edge;
 pub mod events;
 pub mod extract;
@@ -88,7 +90,8 @@ pub fn router(app: App) -> Router {
     let tenant = Router::new()
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
-        .route("/deadlines", get(tenants::deadlines))
+        .route("/deadlines", get(deadline::deadlines))
+        .route("/deadlines/sign", post(deadline::sign))
         .route("/orders", get(tenants::orders))
         .route("/notices", get(tenants::notices))
         .route("/evidence", get(tenants::evidence))
@@ -123,6 +126,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/tokens", post(platform::token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
+        .route("/v1/calendar", get(calendar::show))
+        .route("/v1/calendar/days", get(calendar::days))
+        .route("/v1/calendar/notices", post(calendar::propose))
+        .route("/v1/calendar/notices/{id}/enact", post(calendar::enact))
+        .route("/v1/deadlines/preview", get(deadline::preview))
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))

@@ -10,7 +10,9 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, contract, events, form, platform, problem, record, tenants, view};
+use super::{
+    acts, calendar, contract, deadline, events, form, platform, problem, record, tenants, view,
+};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -31,7 +33,9 @@ use super::{acts, contract, events, form, platform, problem, record, tenants, vi
         platform::unblock, platform::journal, platform::token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
-        tenants::list, events::events, tenants::show, tenants::journal, tenants::deadlines,
+        calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
+        deadline::sign,
+        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,

@@ -187,7 +187,8 @@ pub async fn unblock(
     Ok(Json(HostView::from(change.make(unblock).await?)))
 }
 
-/// What happened to the platform itself: joins, blocks, tokens; the newest first
+/// What happened to the platform itself: joins, blocks, tokens, notices of the calendar;
+/// the newest first
 #[utoipa::path(get, path = "/v1/platform/journal", tag = "platform",
     responses((status = 200, body = [Object])))]
 pub async fn journal(State(app): State<App>) -> Result<Json<Vec<PlatformRecord>>, Problem> {

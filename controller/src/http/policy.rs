@@ -55,6 +55,7 @@ const ADMINISTRATOR: Who = Who::Roles(&[Role::Administrator]);
 const WIPE: Who = Who::Roles(&[Role::Operator, Role::Security]);
 const GUARD: Who = Who::Roles(&[Role::Security, Role::Administrator]);
 const WATCH: Who = Who::Roles(&[Role::Security, Role::Auditor, Role::Administrator]);
+const CALENDAR: Who = Who::Roles(&[Role::Reviewer, Role::Administrator]);
 const CLOCK: Who = Who::Roles(&[Role::Operator, Role::Administrator]);
 const PROVIDER: Who = Who::Roles(&[
     Role::Reviewer,
@@ -94,6 +95,7 @@ pub const TABLE: &[Rule] = &[
     get("/v1/tenants/{id}/notices", ALL),
     get("/v1/tenants/{id}/evidence", ALL),
     get("/v1/tenants/{id}/bundle", ALL),
+    post("/v1/tenants/{id}/deadlines/sign", ADMINISTRATOR),
     post("/v1/tenants/{id}/application", CUSTOMER),
     post("/v1/tenants/{id}/review", REVIEWER),
     post("/v1/tenants/{id}/configuration/retry", OPERATOR),
@@ -117,6 +119,11 @@ pub const TABLE: &[Rule] = &[
     post("/v1/tokens", ADMINISTRATOR),
     get("/v1/images", ALL),
     get("/v1/anchors", ALL),
+    get("/v1/calendar", ALL),
+    get("/v1/calendar/days", ALL),
+    post("/v1/calendar/notices", CALENDAR),
+    post("/v1/calendar/notices/{id}/enact", CALENDAR),
+    get("/v1/deadlines/preview", ALL),
     get("/v1/clock", ALL),
     post("/v1/demo/clock", CLOCK),
     get("/v1/ledger/checkpoint", ALL),

@@ -133,6 +133,7 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
+            | Code::InvalidNotice
             | Code::StopDayTooEarly => StatusCode::UNPROCESSABLE_ENTITY,
             Code::WrongPhase
             | Code::WrongIsolation
@@ -142,6 +143,9 @@ impl From<refusal::Refusal> for Problem {
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice
+            | Code::DeadlineMoved
+            | Code::NothingToSign
+            | Code::NoticeInForce
             | Code::WrongAdmission => StatusCode::CONFLICT,
         };
         let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);

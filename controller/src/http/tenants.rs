@@ -24,7 +24,7 @@ use super::{
     listing::{Listing, Paging, invalid_query},
     problem::Problem,
     record::{EvidenceView, NoticeView, OrderView},
-    view::{DeadlineView, HostNames, TenantView},
+    view::{HostNames, TenantView},
 };
 use crate::{
     core::{
@@ -189,19 +189,6 @@ pub async fn journal(
     Ok(listing.answer(slice, |record| record))
 }
 
-/// What is owed until when, under which clause
-#[utoipa::path(get, path = "/v1/tenants/{id}/deadlines", tag = "tenants",
-    params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = [DeadlineView])))]
-pub async fn deadlines(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    Id(id): Id<TenantId>,
-) -> Result<Json<Vec<DeadlineView>>, Problem> {
-    let tenant = visible(&app, &actor, id).await?;
-    Ok(Json(DeadlineView::all(&tenant, app.engine.rules())))
-}
-
 /// A tenant's orders to hosts, oldest first
 #[utoipa::path(get, path = "/v1/tenants/{id}/orders", tag = "tenants",
     params(("id" = String, Path, format = "uuid"), Paging),
@@ -228,7 +215,8 @@ pub async fn notices(
     listing: Listing<u64>,
 ) -> Result<Response, Problem> {
     visible(&app, &actor, id).await?;
-    let slice = app.engine.notices(id, &listing.page).await?;
+    let mut slice = app.engine.notices(id, &listing.page).await?;
+    slice.items.retain(|one| actor.role != Role::Customer || !one.kind.is_providers());
     Ok(listing.answer(slice, NoticeView::from))
 }
 

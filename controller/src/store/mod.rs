@@ -6,6 +6,7 @@
 //! the pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
+mod calendar;
 mod hosts;
 mod journal;
 mod keys;
@@ -28,7 +29,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*, tenants::*,
+    calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*,
+    tenants::*,
 };
 
 /// Connections to the database at most.
@@ -37,11 +39,12 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 4] = [
+pub const MIGRATIONS: [(i64, &str); 5] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
     (4, include_str!("../../migrations/0004_search_and_keys.sql")),
+    (5, include_str!("../../migrations/0005_calendar.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -1,6 +1,7 @@
-//! The platform's own acts: hosts that join or are blocked, tokens that are issued. Append-only, in
-//! one sequence and chain with the tenants' rows ([`super::append_journal`]), and entered into the
-//! ledger like them, as entries about no tenant.
+//! The platform's own acts: hosts that join or are blocked, tokens that are issued, notices of the
+//! calendar that persons propose and put in force. Append-only, in one sequence and chain with the
+//! tenants' rows ([`super::append_journal`]), and entered into the ledger like them, as entries
+//! about no tenant.
 //!
 //! A row's salt keeps its names from being guessed by the digest in the ledger; a host's joining
 //! has an object that everybody can compute, since hosts' keys are public.

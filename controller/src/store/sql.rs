@@ -149,4 +149,15 @@ statements! {
     UNFINISHED_ORDERS:
         "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+    ADD_CALENDAR_NOTICE:
+        "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
+         $2 FROM calendar_notices";
+    ENACT_CALENDAR_NOTICE:
+        "UPDATE calendar_notices SET record = $1, enacted_seq = (SELECT \
+         COALESCE(MAX(enacted_seq), 0) + 1 FROM calendar_notices) WHERE id = $2";
+    CALENDAR_NOTICE: "SELECT record FROM calendar_notices WHERE id = $1";
+    CALENDAR_NOTICES:
+        "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \
+         0 END, enacted_seq, seq";
+    CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

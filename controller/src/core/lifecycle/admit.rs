@@ -27,7 +27,10 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
         Event::OrderReported { .. } => phase.holds_resources(),
-        Event::NoticeDelivered { .. } | Event::Tick => true,
+        Event::NoticeDelivered { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
+        | Event::Tick => true,
     }
 }
 
@@ -47,9 +50,11 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         }
         Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
-        Event::OrderReported { .. } | Event::NoticeDelivered { .. } | Event::Tick => {
-            &[Role::Controller]
-        }
+        Event::SignRecount { .. } => &[Role::Administrator],
+        Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::Recount { .. }
+        | Event::Tick => &[Role::Controller],
     }
 }
 
@@ -112,6 +117,8 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             | Event::ConfirmOffboarding { .. }
             | Event::OrderReported { .. }
             | Event::NoticeDelivered { .. }
+            | Event::Recount { .. }
+            | Event::SignRecount { .. }
             | Event::Tick => Ok(()),
         },
         Role::Auditor | Role::Administrator | Role::Controller => Ok(()),

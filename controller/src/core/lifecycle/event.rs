@@ -10,9 +10,11 @@ use tenure_protocol::{
     wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
+use super::recount::Change;
 use crate::core::{
     admission::{self, TEXT_LIMIT},
     notice::{Grade, Notice},
+    obligation::ObligationId,
     tenant::{Application, Tenant},
 };
 
@@ -181,6 +183,25 @@ pub enum Event {
         /// When; real clock.
         at: Timestamp,
     },
+    /// A new notice counts open deadlines otherwise (R16).
+    Recount {
+        /// The notice's number or title.
+        notice: String,
+        /// Who entered it and who put it in force.
+        reason: String,
+        /// Which, from when to when.
+        changes: Vec<Change>,
+    },
+    /// An administrator signs the earlier deadline that a recount has left waiting.
+    SignRecount {
+        /// Which obligation.
+        id: ObligationId,
+        /// Which of its repetitions.
+        serial: u32,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
     /// Time has passed.
     Tick,
 }
@@ -206,6 +227,8 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::Recount { .. } => "recount",
+            Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
         }
     }
