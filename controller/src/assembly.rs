@@ -185,6 +185,12 @@ impl Controller {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
         let (rules, provider) = (config.rules()?, config.provider()?);
+        if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
+            tracing::warn!(
+                "the provider has no contact or no second contact in [provider]: nobody of it is \
+                 told when a deadline is near or missed"
+            );
+        }
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;

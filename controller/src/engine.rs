@@ -312,9 +312,6 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
-        // After the deadlines: nothing waits for it.
-        let mut conn = self.inner.store.read().await?;
-        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 

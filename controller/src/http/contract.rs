@@ -139,7 +139,8 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
     } else if rule.verb == Verb::Post {
         statuses.extend(ON_CHANGES);
         let tags = ON_A_VERSION.contains(&&*id);
-        if on_a_thing {
+        // Tenants have versions; hosts and notices of the calendar have none.
+        if rule.path.starts_with("/v1/tenants/{id}") {
             statuses.push(412);
             add_header(operation, "If-Match", tags, IF_MATCH, &json!({"pattern": TAGS}));
         }

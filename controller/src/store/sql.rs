@@ -1,6 +1,7 @@
-//! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
-//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database,
-//! and a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+//! The SQL statements of the store, in one table. `query` takes no other text, and a lint refuses
+//! `sqlx::query` and its like elsewhere; a test lets PostgreSQL prepare each of [`ALL`]
+//! (`tests/tests/postgres.rs`). The one text outside is the search for tenants
+//! ([`super::tenants_page`]), whose conditions are those that the caller gives.
 
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
