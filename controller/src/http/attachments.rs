@@ -39,7 +39,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Named {
     /// Its name, 1 to 200 characters, without slashes.
-    #[param(schema_with = file_name)]
+    #[param(schema_with = file_name, required = true)]
     name: String,
 }
 
