@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
 use utoipa::{
-    IntoParams, ToSchema,
+    IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
@@ -39,9 +39,22 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Named {
     /// Its name, 1 to 200 characters, without slashes.
-    #[param(schema_with = file_name, required = true)]
+    #[param(value_type = FileName, inline)]
     name: String,
 }
+
+/// How the document describes a file's name.
+struct FileName;
+
+impl PartialSchema for FileName {
+    fn schema() -> RefOr<Schema> {
+        let name = ObjectBuilder::new().schema_type(Type::String);
+        let name = name.min_length(Some(1)).max_length(Some(NAME_LIMIT));
+        name.pattern(Some(NAME_PATTERN)).build().into()
+    }
+}
+
+impl ToSchema for FileName {}
 
 /// A file that was handed in.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -161,12 +174,6 @@ pub async fn read_platform(
     Path(digest): Path<String>,
 ) -> Result<Response, Problem> {
     download(&app, None, &digest).await
-}
-
-fn file_name() -> RefOr<Schema> {
-    let name = ObjectBuilder::new().schema_type(Type::String);
-    let name = name.min_length(Some(1)).max_length(Some(NAME_LIMIT));
-    name.pattern(Some(NAME_PATTERN)).build().into()
 }
 
 async fn receive(
