@@ -73,6 +73,8 @@ fn every_verb_of_the_way_parses() {
         "calendar show --from 2026-02-01 --to 2026-02-28",
         "calendar import - --form holiday-cn --number N --title X --issued 2026-11-05",
         "calendar enact T",
+        "calendar reject T --reason mistyped",
+        "deadline platform",
         "clock show",
         "clock advance 30",
     ] {

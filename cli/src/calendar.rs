@@ -39,6 +39,14 @@ pub(crate) enum CalendarVerb {
         /// The proposal's id
         notice: Uuid,
     },
+    /// Reject a proposed notice, or take back one's own (reviewer, administrator)
+    Reject {
+        /// The proposal's id
+        notice: Uuid,
+        /// Why: kept in the journal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 /// A notice, and what does not stand in it.
@@ -111,6 +119,10 @@ pub(crate) fn run(verb: CalendarVerb, api: &Api, screen: &Screen) -> Result<(), 
         CalendarVerb::Import(args) => screen.one(&api.post("/v1/calendar/notices", &args.body()?)?),
         CalendarVerb::Enact { notice } => {
             screen.one(&api.post(&format!("/v1/calendar/notices/{notice}/enact"), &json!({}))?)
+        }
+        CalendarVerb::Reject { notice, reason } => {
+            let path = format!("/v1/calendar/notices/{notice}/reject");
+            screen.one(&api.post(&path, &json!({ "reason": reason }))?)
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum DeadlineVerb {
         #[arg(long)]
         serial: Option<u32>,
     },
+    /// Until when the platform's yearly assessments are due
+    Platform,
     /// The lawful dates of what would happen on a day
     Preview {
         /// The day; today if not given
@@ -61,6 +63,16 @@ const DEADLINES: &[Column] = &[
     column("DUE BEFORE", &["/due_at"]),
     column("STATE", &["/state"]),
     column("MET", &["/discharged_at"]),
+    column("HOW COUNTED", &["/explanation"]),
+];
+
+const PLATFORM: &[Column] = &[
+    column("ASSESSMENT", &["/assessment"]),
+    column("LAST ONE", &["/last"]),
+    column("CLAUSE", &["/clause"]),
+    column("LAST DAY", &["/last_day"]),
+    column("AT THE LATEST", &["/latest_day"]),
+    column("STATE", &["/state"]),
     column("HOW COUNTED", &["/explanation"]),
 ];
 
@@ -108,6 +120,7 @@ pub(crate) fn run(verb: DeadlineVerb, api: &Api, screen: &Screen) -> Result<(), 
             let all = api.get(&format!("/v1/tenants/{tenant}/deadlines"))?;
             explain(find(&all, &obligation, serial)?, screen)
         }
+        DeadlineVerb::Platform => screen.many(&api.get("/v1/platform/deadlines")?, PLATFORM),
         DeadlineVerb::Preview { on } => {
             let query = on.map(|day| format!("?on={day}")).unwrap_or_default();
             screen.many(&api.get(&format!("/v1/deadlines/preview{query}"))?, PREVIEW)

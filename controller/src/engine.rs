@@ -6,8 +6,8 @@
 //! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
 //! what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
 //! [`calendar`] puts notices of holidays in force, [`drain`] brings the journal into the ledger,
-//! [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change is asked
-//! for.
+//! [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`read`] is what is
+//! looked at. [`call`] says how a change is asked for.
 
 mod act;
 mod attachments;
@@ -23,6 +23,7 @@ mod read;
 mod records;
 mod report;
 mod room;
+mod yearly;
 
 use std::{
     collections::HashMap,
@@ -49,6 +50,7 @@ use crate::{
     chance::Chance,
     clock::Clock,
     core::{
+        calendar::legal_day,
         fleet::Image,
         form::Forms,
         lifecycle::{Actor, Event, Provider, Role},
@@ -129,8 +131,8 @@ struct Inner {
     images: Vec<Image>,
     forms: Forms,
     calendar: Mutex<calendar::Known>,
-    /// The day on which the log was last told of an overdue notice.
-    warned_on: Mutex<Option<Date>>,
+    /// The day on which the platform's own deadlines were last looked at.
+    looked_on: Mutex<Option<Date>>,
     rules: Rules,
     provider: Provider,
     person_salt: String,
@@ -162,6 +164,7 @@ impl Engine {
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }
+        yearly::begin(&mut tx, legal_day(clock.legal(clock.now()))).await?;
         store::sweep_changes(&mut tx, clock.now()).await?;
         for mut host in store::hosts(&mut tx).await? {
             if host.up {
@@ -181,7 +184,7 @@ impl Engine {
             images,
             forms,
             calendar: Mutex::default(),
-            warned_on: Mutex::default(),
+            looked_on: Mutex::default(),
             rules,
             provider,
             person_salt,
@@ -296,7 +299,7 @@ impl Engine {
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
     /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
-        self.warn_of_calendar(self.legal_today()).await?;
+        self.look_once_a_day().await?;
         if let Err(error) = self.count_anew().await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "deadlines are not all counted by the new notice yet");
@@ -312,6 +315,19 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
+        Ok(())
+    }
+
+    /// Looks at what the platform itself owes, once on each legal day.
+    async fn look_once_a_day(&self) -> Result<(), EngineError> {
+        let today = self.legal_today();
+        let looked = *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked == Some(today) {
+            return Ok(());
+        }
+        self.warn_of_calendar(today).await?;
+        self.tell_of_assessments(today).await?;
+        *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(today);
         Ok(())
     }
 

@@ -344,6 +344,17 @@ fn a_notice_of_the_calendar_takes_two_persons_and_settles_the_year() {
     assert_eq!((done.status, &done.json["enacted_by"]), (200, &json!("adam")), "{done:?}");
     assert_eq!(kind(&customer), "rest");
     problem(&site.post(&adam, &enact, &json!({})).expect("an answer"), 409, "notice-in-force");
+    let reject =
+        format!("/v1/calendar/notices/{}/reject", keyed.json["id"].as_str().expect("an id"));
+    problem(
+        &site.post(&rita, &reject, &json!({"reason": " "})).expect("an answer"),
+        422,
+        "invalid-input",
+    );
+    let reason = json!({"reason": "dated a day late"});
+    assert_eq!(site.post(&rita, &reject, &reason).expect("an answer").status, 200);
+    let reject = enact.replace("/enact", "/reject");
+    problem(&site.post(&rita, &reject, &reason).expect("an answer"), 409, "notice-in-force");
     let acts = site.get(&adam, "/v1/platform/journal").expect("an answer").json;
     let acts: Vec<_> = acts.as_array().expect("acts").iter().rev().collect();
     let acts = acts.iter().filter(|act| {
@@ -353,11 +364,14 @@ fn a_notice_of_the_calendar_takes_two_persons_and_settles_the_year() {
         assert!(act["body"]["rest"].as_array().is_some_and(|rest| rest.len() == 13), "{act}");
         (act["kind"].clone(), act["actor"]["name"].clone(), act["body"]["id"].clone())
     });
-    let (proposed, enacted) = ("calendar-notice-proposed", "calendar-notice-enacted");
+    let [proposed, enacted, rejected] =
+        ["proposed", "enacted", "rejected"].map(|what| format!("calendar-notice-{what}"));
+    let (proposed, enacted, rejected) = (&proposed, &enacted, &rejected);
     let expected = [
         (proposed, "rita", &made.json["id"]),
         (proposed, "rita", &keyed.json["id"]),
         (enacted, "adam", &made.json["id"]),
+        (rejected, "rita", &keyed.json["id"]),
     ];
     let expected = expected.map(|(kind, by, id)| (json!(kind), json!(by), id.clone()));
     assert_eq!(told.collect::<Vec<_>>(), expected);

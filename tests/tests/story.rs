@@ -186,6 +186,9 @@ impl Story {
         if let Some(standing) = what.strip_prefix("the record ") {
             return self.expect_record(standing);
         }
+        if let Some(what) = what.strip_prefix("the platform ") {
+            return self.expect_of_platform(what).await;
+        }
         let id = self.tenant.context("nobody has applied yet")?;
         let tenant = self.fleet.controller.tenant(id).await?;
         let words: Vec<&str> = what.split_whitespace().collect();

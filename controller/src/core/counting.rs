@@ -11,6 +11,8 @@ use super::{
 
 /// Days that an explanation lists at most.
 const MAX_ROWS: usize = 400;
+/// At most this long after the last of what is due each year.
+const MONTHS_OF_A_YEAR: u32 = 12;
 
 /// One day of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,25 +65,46 @@ pub fn due(counted: &Counted, real: Timestamp, calendar: &Calendar) -> Due {
     let day_zero = counted.day_zero;
     match counted.period {
         Period::WorkingDays(days) => Due::end_of(calendar.working_days(day_zero, days)),
-        Period::CalendarDays(_) | Period::Months(_) => {
+        Period::CalendarDays(_) | Period::Months(_) | Period::EachYear(_) => {
             let raw = raw_end(counted).unwrap_or(day_zero);
-            Due::end_of(match counted.roll {
+            let rolled = match counted.roll {
                 Roll::NextWorkDay => calendar.roll(raw),
                 Roll::None => Span { earliest: raw, latest: raw },
+            };
+            let most = latest_end(counted);
+            Due::end_of(Span {
+                earliest: rolled.earliest.min(most),
+                latest: rolled.latest.min(most),
             })
         }
         Period::Seconds(seconds) => {
             Due::Instant { due_at: real.plus_ms(i64::from(seconds) * 1000) }
         }
-        Period::WorkingDaysBefore(_)
-        | Period::SameAs(_)
-        | Period::EachMonth(_)
-        | Period::EachYear(_)
-        | Period::None => Due::Never,
+        Period::WorkingDaysBefore(_) | Period::SameAs(_) | Period::EachMonth(_) | Period::None => {
+            Due::Never
+        }
     }
 }
 
-/// The last day of a period of calendar days or months before it is moved off Rest days.
+/// The day past which no Rest day moves the end: one of each calendar year stays in that year.
+fn latest_end(counted: &Counted) -> Date {
+    match counted.period {
+        Period::EachYear(_) => {
+            let year = counted.day_zero.year().saturating_add(1);
+            Date::new(year, 12, 31).unwrap_or(Date::MAX)
+        }
+        Period::WorkingDays(_)
+        | Period::CalendarDays(_)
+        | Period::Months(_)
+        | Period::Seconds(_)
+        | Period::WorkingDaysBefore(_)
+        | Period::SameAs(_)
+        | Period::EachMonth(_)
+        | Period::None => Date::MAX,
+    }
+}
+
+/// The last day of a period of calendar days, months or a year before it is moved off Rest days.
 #[must_use]
 pub fn raw_end(counted: &Counted) -> Option<Date> {
     match counted.period {
@@ -89,12 +112,12 @@ pub fn raw_end(counted: &Counted) -> Option<Date> {
             Some(plus_days(counted.day_zero, i32::try_from(days).unwrap_or(i32::MAX)))
         }
         Period::Months(months) => Some(calendar::plus_months(counted.day_zero, months)),
+        Period::EachYear(_) => Some(calendar::plus_months(counted.day_zero, MONTHS_OF_A_YEAR)),
         Period::WorkingDays(_)
         | Period::Seconds(_)
         | Period::WorkingDaysBefore(_)
         | Period::SameAs(_)
         | Period::EachMonth(_)
-        | Period::EachYear(_)
         | Period::None => None,
     }
 }
@@ -115,17 +138,15 @@ pub fn explain<'a>(counted: &Counted, stored: &Due, calendar: &'a Calendar) -> E
             }
             rows.rolled(counted);
         }
-        Period::Months(_) => {
+        Period::Months(_) | Period::EachYear(_) => {
             if let Some(raw) = raw_end(counted) {
                 rows.push(raw, |_| Part::RawEnd);
             }
             rows.rolled(counted);
         }
-        Period::Seconds(_)
-        | Period::SameAs(_)
-        | Period::EachMonth(_)
-        | Period::EachYear(_)
-        | Period::None => rows.days.clear(),
+        Period::Seconds(_) | Period::SameAs(_) | Period::EachMonth(_) | Period::None => {
+            rows.days.clear();
+        }
     }
     let Rows { days, cut_off, .. } = rows;
     let mut notices: Vec<&Notice> = Vec::new();
@@ -170,7 +191,7 @@ impl Rows<'_> {
     /// The way of a last day off Rest days; nothing if it does not move.
     fn rolled(&mut self, counted: &Counted) {
         let (Roll::NextWorkDay, Some(raw)) = (counted.roll, raw_end(counted)) else { return };
-        let end = self.calendar.roll(raw).earliest;
+        let end = self.calendar.roll(raw).earliest.min(latest_end(counted));
         let mut day = raw;
         while day < end && !self.cut_off {
             day = plus_days(day, 1);

@@ -25,3 +25,4 @@ pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;
+pub mod yearly;

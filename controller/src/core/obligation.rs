@@ -362,6 +362,9 @@ impl Obligation {
                  application on",
                 super::calendar::legal_day(due_at)
             ),
+            (Period::EachYear(_), _) => {
+                format!("{period}, at most 12 months{rolled} and one calendar year after")
+            }
             (Period::Seconds(_), _) => format!("{period}, exclusive, after the event on"),
             (Period::None, _) => "no number in the standard; since".to_owned(),
             (
@@ -370,8 +373,7 @@ impl Obligation {
                 | Period::Months(_)
                 | Period::WorkingDaysBefore(_)
                 | Period::SameAs(_)
-                | Period::EachMonth(_)
-                | Period::EachYear(_),
+                | Period::EachMonth(_),
                 _,
             ) => format!("{period}{rolled} after"),
         };

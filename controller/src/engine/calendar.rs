@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Call, Engine, EngineError, Expected, hosts::need};
 use crate::{
     core::{
+        admission,
         calendar::{
             Calendar, Notice, NoticeError,
             import::{self, Draft},
@@ -32,6 +33,8 @@ use crate::{
 const COUNTED: &str = "calendar_counted";
 /// Proposals that may wait at the same time.
 const MAX_PROPOSALS: usize = 32;
+/// Proposals of one person that may wait at the same time.
+const MAX_PROPOSALS_EACH: usize = 4;
 /// How often a recount of a tenant that others change meanwhile is tried.
 const TRIES: u32 = 4;
 /// Who may propose a notice, and who may put it in force.
@@ -106,13 +109,14 @@ impl Engine {
         let notice = import::read(&draft, &calendar)?;
         let waiting = store::calendar_notices(&mut tx).await?;
         let waiting: Vec<_> = waiting.iter().filter(|known| known.enacted.is_none()).collect();
-        let twice = waiting.iter().any(|known| known.notice == notice);
-        if twice || waiting.len() >= MAX_PROPOSALS {
-            let sentence = if twice {
-                "the same notice is proposed already: put that one in force"
-            } else {
-                "too many proposals wait: let another person put one of them in force first"
-            };
+        if waiting.iter().any(|known| known.notice == notice) {
+            let sentence = "the same notice is proposed already: put that one in force";
+            return Err(Refusal::new(Code::InvalidNotice, sentence).into());
+        }
+        let own = waiting.iter().filter(|known| known.proposed_by == by.name).count();
+        if own >= MAX_PROPOSALS_EACH || waiting.len() >= MAX_PROPOSALS {
+            let sentence = "too many proposals wait: have one put in force by another person, or \
+                            reject one";
             return Err(Refusal::new(Code::InvalidNotice, sentence).into());
         }
         let now = self.inner.clock.now();
@@ -150,12 +154,7 @@ impl Engine {
         if let Some(record) = self.recall(&mut tx, key.as_ref()).await? {
             return Ok(record);
         }
-        let found = store::calendar_notice(&mut tx, id).await?;
-        let mut record = found.ok_or(EngineError::NotFound("notice"))?;
-        if record.enacted.is_some() {
-            let sentence = "this notice is in force already";
-            return Err(Refusal::new(Code::NoticeInForce, sentence).into());
-        }
+        let mut record = proposal(&mut tx, id).await?;
         if record.proposed_by == by.name {
             let sentence = format!("{} proposed it: another person puts it in force", by.name);
             return Err(Refusal::new(Code::SeparationOfDuties, sentence).into());
@@ -177,6 +176,41 @@ impl Engine {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "deadlines are not all counted by the new notice yet");
         }
+        Ok(record)
+    }
+
+    /// Takes a proposal back, or rejects another person's: it changes nothing any more, and stands
+    /// in the journal alone.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`]: `wrong-role`, `notice-in-force`, `invalid-input`;
+    /// [`EngineError::NotFound`]; those of keys.
+    pub async fn reject_notice(
+        &self,
+        call: impl Into<Call>,
+        id: Uuid,
+        reason: String,
+    ) -> Result<CalendarRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
+        need(&by, &ROLES, "rejecting a notice of the calendar")?;
+        admission::reason(&reason)?;
+        let mut tx = self.inner.store.write().await?;
+        if let Some(record) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(record);
+        }
+        let record = proposal(&mut tx, id).await?;
+        store::drop_calendar_notice(&mut tx, id).await?;
+        let mut body = told(&record);
+        body["reason"] = reason.into();
+        self.note_act(&mut tx, "calendar-notice-rejected", None, &by, body).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&record)).await?;
+        store::commit(tx).await?;
+        self.drain_or_log().await;
+        tracing::info!(
+            notice = record.notice.name(),
+            by = by.name,
+            "a notice of the calendar is rejected"
+        );
         Ok(record)
     }
 
@@ -236,12 +270,8 @@ impl Engine {
         Err(EngineError::Conflict)
     }
 
-    /// Says once a day in the log that a notice is overdue.
+    /// Says in the log that a notice is overdue.
     pub(super) async fn warn_of_calendar(&self, today: Date) -> Result<(), EngineError> {
-        let known = self.inner.warned_on.lock().unwrap_or_else(PoisonError::into_inner).to_owned();
-        if known == Some(today) {
-            return Ok(());
-        }
         if let Some(year) = self.calendar().await?.overdue(today) {
             tracing::warn!(
                 year,
@@ -249,13 +279,23 @@ impl Engine {
                  are provisional; `tenurectl calendar import`, then another person enacts it"
             );
         }
-        *self.inner.warned_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(today);
         Ok(())
     }
 
     pub(super) fn legal_today(&self) -> Date {
         legal_day(self.inner.clock.legal(self.inner.clock.now()))
     }
+}
+
+/// A notice that waits for a second person.
+async fn proposal(conn: &mut SqliteConnection, id: Uuid) -> Result<CalendarRecord, EngineError> {
+    let found = store::calendar_notice(conn, id).await?;
+    let record = found.ok_or(EngineError::NotFound("notice"))?;
+    if record.enacted.is_some() {
+        let sentence = "this notice is in force already";
+        return Err(Refusal::new(Code::NoticeInForce, sentence).into());
+    }
+    Ok(record)
 }
 
 /// What the platform's journal, and by its digest the ledger, keeps of a notice.

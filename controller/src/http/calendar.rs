@@ -202,6 +202,32 @@ pub async fn enact(
     Ok(Json(NoticeOfYear::of(&record.notice, Some(&record))))
 }
 
+/// Why a proposal is not to come in force.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeRejection {
+    /// Why: it stands in the journal.
+    #[schema(schema_with = form::text)]
+    reason: String,
+}
+
+/// Reject a proposed notice, or take back one's own
+#[utoipa::path(post, path = "/v1/calendar/notices/{id}/reject", tag = "calendar",
+    params(("id" = String, Path, format = "uuid")), request_body = NoticeRejection,
+    responses((status = 200, body = NoticeOfYear)))]
+pub async fn reject(
+    State(app): State<App>,
+    Id(id): Id<Uuid>,
+    change: Change<NoticeRejection>,
+) -> Result<Json<NoticeOfYear>, Problem> {
+    let engine = app.engine.clone();
+    let reject = |call, NoticeRejection { reason }| async move {
+        engine.reject_notice(call, id, reason).await
+    };
+    let record = change.make(reject).await?;
+    Ok(Json(NoticeOfYear::of(&record.notice, Some(&record))))
+}
+
 impl NoticeOfYear {
     fn of(notice: &Notice, record: Option<&CalendarRecord>) -> Self {
         let (enacted_by, enacted_at) = record.and_then(|record| record.enacted.clone()).unzip();

@@ -27,6 +27,7 @@ use crate::core::{
     preview::{self, Preview},
     rules::{Basis, Law, Rules},
     tenant::Tenant,
+    yearly::Owed,
 };
 
 /// What one party owes the other, until when, and how that was counted.
@@ -101,6 +102,19 @@ pub struct ExplainedView {
     /// Every recount by a new notice, oldest first.
     #[schema(value_type = Vec<Object>)]
     pub moves: Vec<Move>,
+}
+
+/// What the provider owes of a yearly assessment of the platform.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AssessmentOwedView {
+    /// `mlps-level3` or `risk`.
+    pub assessment: &'static str,
+    /// The day of the last one; null before the first.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub last: Option<Date>,
+    /// Until when the next one is due, with its reasons.
+    #[serde(flatten)]
+    pub deadline: ExplainedView,
 }
 
 /// One day of the calendar, or of a count.
@@ -201,6 +215,23 @@ pub async fn deadlines(
     let rules = app.engine.rules();
     let view = |owed| ExplainedView::of(owed, rules, &calendar, actor.role);
     Ok(Json(tenant.obligations.iter().map(view).collect()))
+}
+
+/// What the provider owes of the yearly assessments of the platform, each with its reasons
+#[utoipa::path(get, path = "/v1/platform/deadlines", operation_id = "platform-deadlines",
+    tag = "platform", responses((status = 200, body = [AssessmentOwedView])))]
+pub async fn platform(
+    State(app): State<App>,
+    Caller(actor): Caller,
+) -> Result<Json<Vec<AssessmentOwedView>>, Problem> {
+    let calendar = app.engine.calendar().await?;
+    let owed = app.engine.assessments_owed().await?;
+    let view = |one: &Owed| AssessmentOwedView {
+        assessment: one.assessment.as_str(),
+        last: one.last,
+        deadline: ExplainedView::of(&one.obligation, app.engine.rules(), &calendar, actor.role),
+    };
+    Ok(Json(owed.iter().map(view).collect()))
 }
 
 /// Sign the earlier deadline that a new notice asks for (R16)

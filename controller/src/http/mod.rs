@@ -135,11 +135,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/tokens", post(platform::token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
-        .route("/v1/calendar", get(calendar::show))
-        .route("/v1/calendar/days", get(calendar::days))
-        .route("/v1/calendar/notices", post(calendar::propose))
-        .route("/v1/calendar/notices/{id}/enact", post(calendar::enact))
-        .route("/v1/deadlines/preview", get(deadline::preview))
+        .merge(days())
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
@@ -160,6 +156,18 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)
+}
+
+/// The calendar, and deadlines that are no tenant's.
+fn days() -> Router<App> {
+    Router::new()
+        .route("/v1/calendar", get(calendar::show))
+        .route("/v1/calendar/days", get(calendar::days))
+        .route("/v1/calendar/notices", post(calendar::propose))
+        .route("/v1/calendar/notices/{id}/enact", post(calendar::enact))
+        .route("/v1/calendar/notices/{id}/reject", post(calendar::reject))
+        .route("/v1/deadlines/preview", get(deadline::preview))
+        .route("/v1/platform/deadlines", get(deadline::platform))
 }
 
 /// What is on paper about the platform itself.

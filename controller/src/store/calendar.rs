@@ -46,6 +46,19 @@ pub async fn enact_calendar_notice(
     Ok(())
 }
 
+/// Forgets a proposal; a notice in force stays.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn drop_calendar_notice(conn: &mut SqliteConnection, id: Uuid) -> Result<()> {
+    query(sql::DROP_CALENDAR_NOTICE)
+        .bind(id.to_string())
+        .execute(conn)
+        .await
+        .map_err(failed("forget a notice of the calendar"))?;
+    Ok(())
+}
+
 /// One notice.
 ///
 /// # Errors

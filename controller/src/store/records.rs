@@ -9,7 +9,7 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::record::{Confirmation, Record};
+use crate::core::record::{Confirmation, Kind, Record};
 
 const TABLE: &str = "records";
 
@@ -60,6 +60,23 @@ pub async fn records(
         record.confirmations = confirmations(conn, record.id).await?;
     }
     Ok(slice)
+}
+
+/// Records of one kind about the platform alone, oldest first, with their confirmations.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn platform_records(conn: &mut SqliteConnection, kind: Kind) -> Result<Vec<Record>> {
+    let rows = query(sql::RECORDS_OF_PLATFORM_KIND)
+        .bind(kind.as_str())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("list records of a kind"))?;
+    let mut records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for record in &mut records {
+        record.confirmations = confirmations(conn, record.id).await?;
+    }
+    Ok(records)
 }
 
 /// Keeps a record, entered as journal row `seq`.

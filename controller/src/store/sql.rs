@@ -137,6 +137,8 @@ statements! {
     RECORDS_OF_PLATFORM:
         "SELECT seq, record FROM records WHERE tenant IS NULL AND sealed <= $1 AND seq > $2 ORDER \
          BY seq LIMIT $3";
+    RECORDS_OF_PLATFORM_KIND:
+        "SELECT record FROM records WHERE tenant IS NULL AND kind = $1 ORDER BY seq";
     ADD_RECORD:
         "INSERT INTO records (id, seq, tenant, kind, sealed, record) VALUES ($1, $2, $3, $4, $5, \
          $6)";
@@ -176,6 +178,8 @@ statements! {
     ENACT_CALENDAR_NOTICE:
         "UPDATE calendar_notices SET record = $1, enacted_seq = (SELECT \
          COALESCE(MAX(enacted_seq), 0) + 1 FROM calendar_notices) WHERE id = $2";
+    DROP_CALENDAR_NOTICE:
+        "DELETE FROM calendar_notices WHERE id = $1 AND enacted_seq IS NULL";
     CALENDAR_NOTICE: "SELECT record FROM calendar_notices WHERE id = $1";
     CALENDAR_NOTICES:
         "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \

@@ -15,7 +15,7 @@ use super::{Story, legal, same};
 const EXAMPLES: &str = include_str!("../../../cli/src/record.examples.json");
 
 impl Story {
-    /// `records KIND [sealed] [as of DAY TIME] [with its document]`.
+    /// `records KIND [sealed] [of ASSESSMENT] [as of DAY TIME] [with its document]`.
     pub(super) async fn put_down(
         &mut self,
         actor: &Actor,
@@ -30,6 +30,10 @@ impl Story {
             words = match words {
                 ["sealed", rest @ ..] => {
                     content["sealed"] = json!(true);
+                    rest
+                }
+                ["of", assessment, rest @ ..] => {
+                    content["assessment"] = json!(assessment);
                     rest
                 }
                 ["as", "of", day, time, rest @ ..] => {
@@ -82,6 +86,33 @@ impl Story {
             Standing::Rejected { .. } => "is rejected",
         };
         same(found, wanted)
+    }
+
+    /// `expect the platform owes ASSESSMENT by DAY`, `missed ASSESSMENT`, `entered KIND N times`.
+    pub(super) async fn expect_of_platform(&self, what: &str) -> anyhow::Result<()> {
+        let controller = &self.fleet.controller;
+        let owed = async |assessment: &str| {
+            let all = controller.assessments_owed().await?;
+            let mut of_it = all.into_iter().filter(|one| one.assessment.as_str() == assessment);
+            of_it.next().context("no such assessment")
+        };
+        let words: Vec<&str> = what.split_whitespace().collect();
+        match words.as_slice() {
+            ["owes", assessment, "by", day] => {
+                let last_day = owed(assessment).await?.obligation.due.last_day();
+                same(&last_day.context("it has no day")?.to_string(), day)
+            }
+            ["missed", assessment] => {
+                ensure!(owed(assessment).await?.is_missed(), "it is not past");
+                Ok(())
+            }
+            ["entered", kind, count, "times"] => {
+                let acts = controller.platform_acts().await?;
+                let of_kind = acts.iter().filter(|act| act.kind == *kind);
+                same(&of_kind.count().to_string(), count)
+            }
+            _ => bail!("not understood"),
+        }
     }
 
     /// `expect customer li sees 2 records`.

@@ -193,6 +193,17 @@ pub enum Assessment {
     Risk,
 }
 
+impl Assessment {
+    /// Its name, as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MlpsLevel3 => "mlps-level3",
+            Self::Risk => "risk",
+        }
+    }
+}
+
 /// The kinds, without what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

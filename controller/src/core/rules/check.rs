@@ -15,7 +15,7 @@ const MAX_DAYS: u32 = 1_000;
 const MAX_MONTHS: u32 = 60;
 /// Seconds that a period may have: beyond a day it is counted in days.
 const MAX_SECONDS: u32 = 86_400;
-/// How often a month or year may ask for something.
+/// How often a month may ask for something.
 const MAX_TIMES: u32 = 31;
 /// Days that a reminder may be away from the last day.
 const MAX_RUNG: i32 = 366;
@@ -72,7 +72,8 @@ fn period(rules: &Rules, rule: &Rule) -> Result<(), String> {
         Period::WorkingDays(_) | Period::CalendarDays(_) | Period::WorkingDaysBefore(_) => MAX_DAYS,
         Period::Months(_) => MAX_MONTHS,
         Period::Seconds(_) => MAX_SECONDS,
-        Period::EachMonth(_) | Period::EachYear(_) => MAX_TIMES,
+        Period::EachMonth(_) => MAX_TIMES,
+        Period::EachYear(_) => 1,
         Period::SameAs(_) | Period::None => 0,
     };
     let number = rule.period.number();
