@@ -11,7 +11,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -29,7 +29,7 @@ use tower_service::Service;
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 512;
-/// Connections of one address at once. A proxy before the API is one address, too.
+/// Connections of one address, or of one /64 of IPv6, at once. A proxy before the API is one, too.
 const MAX_CONNECTIONS_OF_ADDRESS: usize = 64;
 /// How long a new connection may take until its TLS stands.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
@@ -84,6 +84,14 @@ pub async fn serve(
 #[derive(Debug, Default)]
 struct Doors {
     inside: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Whom an address counts for: a site has a whole /64 of IPv6.
+fn site_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
 }
 
 impl Doors {
@@ -145,7 +153,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
     type Future = Accepted<(Self::Stream, Self::Service)>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = stream.peer_addr().and_then(|peer| self.doors.enter(peer.ip().to_canonical()));
+        let place = stream.peer_addr().and_then(|peer| self.doors.enter(site_of(peer.ip())));
         let tls = self.tls.clone();
         Box::pin(async move {
             let place = Arc::new(place?);
@@ -179,6 +187,15 @@ impl<R, S: Service<R>> Service<R> for Seated<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_site_count_together() {
+        let site = |text: &str| site_of(text.parse().expect("an address"));
+        assert_eq!(site("2001:db8:1:2:3::4"), site("2001:db8:1:2:ffff::1"));
+        assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
+        assert_eq!(site("::ffff:192.0.2.7"), site("192.0.2.7"));
+        assert_ne!(site("192.0.2.7"), site("192.0.2.8"));
+    }
 
     #[test]
     fn one_address_has_a_part_of_the_places_all_together_have_the_whole_and_each_is_given_back() {

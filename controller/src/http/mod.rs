@@ -5,7 +5,8 @@
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
-//! those who have the answer, [`events`] the stream of what happens.
+//! those who have the answer, [`events`] the stream of what happens, [`seats`] how many requests of
+//! one caller are worked on at once.
 
 pub mod acts;
 pub mod attachments;
@@ -26,6 +27,7 @@ pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod records;
+pub mod seats;
 pub mod tenants;
 pub mod view;
 
@@ -42,7 +44,9 @@ use axum::{
 
 use tokio::sync::watch;
 
-use self::{change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem};
+use self::{
+    change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem, seats::Seats,
+};
 use crate::{
     core::destination::DestinationPolicy,
     engine::{Engine, EngineError, UPLOAD_LIMIT},
@@ -152,6 +156,7 @@ pub fn router(app: App) -> Router {
         })
         .layer(Extension(UnderWay::default()))
         .layer(Extension(Streams::default()))
+        .layer(Extension(Seats::default()))
         .layer(middleware::from_fn(conditional::answer))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))

@@ -1,7 +1,7 @@
 //! Who may call what: one table, deny by default. A route that is not in it cannot be called.
 
 use axum::{
-    RequestExt as _,
+    Extension, RequestExt as _,
     extract::{MatchedPath, Path, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
@@ -13,6 +13,7 @@ use super::{
     App,
     extract::{Caller, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
     problem::Problem,
+    seats::Seats,
 };
 use crate::core::lifecycle::{Actor, Role};
 
@@ -166,12 +167,21 @@ const TILE: &str = "/v1/ledger/tile/{*path}";
 /// The answer: 401 without a valid token, 403 if the role may not, 405 if no such method is there.
 pub async fn enforce(
     State(app): State<App>,
+    Extension(seats): Extension<Seats>,
     path: MatchedPath,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     match admit(&app, path.as_str(), &mut request).await {
-        Ok(()) => Ok(next.run(read_in(request).await?).await),
+        Ok(()) => {
+            // A slow body takes no seat.
+            let request = read_in(request).await?;
+            let _seat = match request.extensions().get::<Caller>() {
+                Some(Caller(actor)) => seats.take(actor).await,
+                None => None,
+            };
+            Ok(next.run(request).await)
+        }
         Err(problem) => {
             read_out(request).await;
             Err(problem)
