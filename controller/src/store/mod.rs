@@ -35,9 +35,8 @@ pub use self::{
     platform::*, records::*, tenants::*,
 };
 
-/// Connections to read with at most. There is one to write with: SQLite has one writer at a time,
-/// and whoever waits for this connection has its turn in the order in which it came.
-const READERS: u32 = 8;
+/// Connections to the database at most.
+const CONNECTIONS: u32 = 8;
 /// How long a statement waits for another's lock.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -58,8 +57,7 @@ const SEARCHED_SINCE: i64 = 4;
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    readers: SqlitePool,
-    writer: SqlitePool,
+    pool: SqlitePool,
 }
 
 /// Why the database did not do something.
@@ -119,14 +117,12 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
-        let pool = async |connections, options| {
-            let pool = SqlitePoolOptions::new().max_connections(connections);
-            pool.connect_with(options)
-                .await
-                .map_err(|source| StoreError::Open { path: path.display().to_string(), source })
-        };
-        let writer = pool(1, options.clone()).await?;
-        let store = Self { writer, readers: pool(READERS, options).await? };
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options)
+            .await
+            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        let store = Self { pool };
         store.migrate().await?;
         Ok(store)
     }
@@ -136,7 +132,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Statement`].
     pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
-        self.readers.acquire().await.map_err(failed("get a connection"))
+        self.pool.acquire().await.map_err(failed("get a connection"))
     }
 
     /// A transaction to write in; it takes the lock at once, so that what it reads stays true.
@@ -144,13 +140,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Statement`].
     pub async fn write(&self) -> Result<Tx> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
     }
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.pool.close().await;
     }
 
     #[allow(clippy::disallowed_methods, reason = "the schema, all of which is `MIGRATIONS`")]
