@@ -12,6 +12,7 @@ pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod notify;
+pub mod places;
 pub mod state;
 pub mod store;
 pub mod telemetry;

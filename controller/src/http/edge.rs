@@ -9,11 +9,10 @@
 //! that one peer cannot take them all.
 
 use std::{
-    collections::HashMap,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,10 +26,11 @@ use axum_server::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// Connections at once.
-const MAX_CONNECTIONS: usize = 512;
-/// Connections of one address, or of one /64 of IPv6, at once. A proxy before the API is one, too.
-const MAX_CONNECTIONS_OF_ADDRESS: usize = 64;
+use crate::places::{Limits, Place, Places, site_of};
+
+/// Connections at once, and those of one address (of one /64 of IPv6) among them. A proxy before
+/// the API is one address, too.
+const CONNECTIONS: Limits = Limits { all: 512, each: 64 };
 /// How long a new connection may take until its TLS stands.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle before one.
@@ -73,76 +73,18 @@ pub async fn serve(
         .max_pending_accept_reset_streams(MAX_RESETS)
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
-    let doors = Arc::new(Doors::default());
+    let doors = Places::new(CONNECTIONS);
     server
         .map(|tls| Doorkeeper { tls: tls.handshake_timeout(TLS_LIMIT), doors })
         .serve(router.into_make_service())
         .await
 }
 
-/// Who is in.
-#[derive(Debug, Default)]
-struct Doors {
-    inside: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// Whom an address counts for: a site has a whole /64 of IPv6.
-fn site_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-    }
-}
-
-impl Doors {
-    /// A place for one more connection of this address, until it is dropped.
-    fn enter(self: &Arc<Self>, address: IpAddr) -> io::Result<Place> {
-        let mut inside = self.inside();
-        let of_address = inside.get(&address).copied().unwrap_or(0);
-        if of_address >= MAX_CONNECTIONS_OF_ADDRESS
-            || inside.values().sum::<usize>() >= MAX_CONNECTIONS
-        {
-            return Err(io::Error::other(format!(
-                "no place is left: {of_address} connections of {address}"
-            )));
-        }
-        inside.insert(address, of_address + 1);
-        Ok(Place { doors: self.clone(), address })
-    }
-
-    fn leave(&self, address: IpAddr) {
-        let mut inside = self.inside();
-        match inside.get_mut(&address) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => {
-                inside.remove(&address);
-            }
-        }
-    }
-
-    fn inside(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The place of one connection.
-#[derive(Debug)]
-struct Place {
-    doors: Arc<Doors>,
-    address: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.doors.leave(self.address);
-    }
-}
-
 /// Lets a connection in if there is a place, and only then begins TLS.
 #[derive(Debug, Clone)]
 struct Doorkeeper {
     tls: RustlsAcceptor,
-    doors: Arc<Doors>,
+    doors: Places<IpAddr>,
 }
 
 type Accepted<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
@@ -153,7 +95,12 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
     type Future = Accepted<(Self::Stream, Self::Service)>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = stream.peer_addr().and_then(|peer| self.doors.enter(site_of(peer.ip())));
+        let place = stream.peer_addr().and_then(|peer| {
+            let site = site_of(peer.ip());
+            self.doors.enter(site).map_err(|own| {
+                io::Error::other(format!("no place is left: {own} connections of {site}"))
+            })
+        });
         let tls = self.tls.clone();
         Box::pin(async move {
             let place = Arc::new(place?);
@@ -167,7 +114,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
 #[derive(Debug, Clone)]
 struct Seated<S> {
     service: S,
-    _place: Arc<Place>,
+    _place: Arc<Place<IpAddr>>,
 }
 
 impl<R, S: Service<R>> Service<R> for Seated<S> {
@@ -181,36 +128,5 @@ impl<R, S: Service<R>> Service<R> for Seated<S> {
 
     fn call(&mut self, request: R) -> S::Future {
         self.service.call(request)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_one_site_count_together() {
-        let site = |text: &str| site_of(text.parse().expect("an address"));
-        assert_eq!(site("2001:db8:1:2:3::4"), site("2001:db8:1:2:ffff::1"));
-        assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
-        assert_eq!(site("::ffff:192.0.2.7"), site("192.0.2.7"));
-        assert_ne!(site("192.0.2.7"), site("192.0.2.8"));
-    }
-
-    #[test]
-    fn one_address_has_a_part_of_the_places_all_together_have_the_whole_and_each_is_given_back() {
-        let doors = Arc::new(Doors::default());
-        let enter = |last: u8| doors.enter(IpAddr::from([192, 0, 2, last]));
-        let mut inside = Vec::new();
-        for last in 0..8 {
-            inside.extend((0..64).map(|_| enter(last).expect("a place")));
-            enter(last).expect_err("its part is taken");
-        }
-        enter(9).expect_err("all are taken");
-        inside.pop();
-        let place = enter(9).expect("one was given back");
-        enter(9).expect_err("all are taken");
-        drop((place, inside));
-        assert!(doors.inside().is_empty());
     }
 }

@@ -11,13 +11,7 @@
 //! slow the reader and whichever controller wrote it; commits only wake it. A stream ends after
 //! [`STREAM_LIMIT`], at which the caller is authenticated anew, and when the controller stops.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    convert::Infallible,
-    str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, convert::Infallible, str::FromStr, time::Duration};
 
 use axum::{
     Extension,
@@ -47,6 +41,7 @@ use super::{
 use crate::{
     core::lifecycle::{Actor, Role},
     engine::{Page, record::JournalRecord},
+    places::{Limits, Place, Places},
 };
 
 /// Longest life of a stream; the caller comes again with `Last-Event-ID`.
@@ -55,10 +50,8 @@ const STREAM_LIMIT: Duration = Duration::from_secs(15 * 60);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long it may take until what another controller has committed is seen.
 const POLL: Duration = Duration::from_secs(5);
-/// Most streams at once.
-const MAX_STREAMS: usize = 256;
-/// Most streams of one caller at once.
-const MAX_STREAMS_EACH: usize = 8;
+/// Most streams at once, and those of one caller among them.
+const STREAMS: Limits = Limits { all: 256, each: 8 };
 /// Rows read at once.
 const BATCH: u32 = 100;
 
@@ -97,15 +90,8 @@ pub struct JournalEvent {
 }
 
 /// The streams that are open, by caller.
-#[derive(Debug, Clone, Default)]
-pub struct Streams(Arc<Mutex<HashMap<String, usize>>>);
-
-/// A place among the open streams, until this is dropped.
-#[derive(Debug)]
-struct Place {
-    all: Streams,
-    caller: String,
-}
+#[derive(Debug, Clone)]
+pub struct Streams(Places<String>);
 
 /// A stream between two events.
 struct Tail {
@@ -116,7 +102,7 @@ struct Tail {
     follow: bool,
     wake: watch::Receiver<u64>,
     ends_at: Instant,
-    _place: Place,
+    _place: Place<String>,
 }
 
 impl FromStr for Number {
@@ -228,33 +214,24 @@ impl Tail {
     }
 }
 
-impl Streams {
-    fn enter(&self, actor: &Actor) -> Result<Place, Problem> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let customer = actor.customer.as_deref().unwrap_or_default();
-        let caller = format!("{}\0{}\0{customer}", actor.role.as_str(), actor.name);
-        let mine = open.get(&caller).copied().unwrap_or(0);
-        if mine >= MAX_STREAMS_EACH || open.values().sum::<usize>() >= MAX_STREAMS {
-            let detail = format!(
-                "too many streams are open; you have {mine} of at most {MAX_STREAMS_EACH}: close \
-                 one, or come again later"
-            );
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail));
-        }
-        open.insert(caller.clone(), mine + 1);
-        Ok(Place { all: self.clone(), caller })
+impl Default for Streams {
+    fn default() -> Self {
+        Self(Places::new(STREAMS))
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.caller) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.caller);
-            }
-        }
+impl Streams {
+    fn enter(&self, actor: &Actor) -> Result<Place<String>, Problem> {
+        let customer = actor.customer.as_deref().unwrap_or_default();
+        let caller = format!("{}\0{}\0{customer}", actor.role.as_str(), actor.name);
+        self.0.enter(caller).map_err(|own| {
+            let each = STREAMS.each;
+            let detail = format!(
+                "too many streams are open; you have {own} of at most {each}: close one, or come \
+                 again later"
+            );
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail)
+        })
     }
 }
 
@@ -266,14 +243,14 @@ mod tests {
     fn a_caller_has_a_limit_of_streams_and_gets_a_place_back_when_one_ends() {
         let streams = Streams::default();
         let actor = |name: &str| Actor { name: name.to_owned(), ..Actor::controller() };
-        let mut open: Vec<Place> =
-            (0..MAX_STREAMS_EACH).map(|_| streams.enter(&actor("li")).expect("room")).collect();
+        let mut open: Vec<Place<String>> =
+            (0..STREAMS.each).map(|_| streams.enter(&actor("li")).expect("room")).collect();
         assert_eq!(streams.enter(&actor("li")).expect_err("full").status, 429);
         open.push(streams.enter(&actor("wu")).expect("another caller"));
         drop(open.remove(0));
         let _again = streams.enter(&actor("li")).expect("room again");
         drop(open);
-        for caller in 0..MAX_STREAMS - 1 {
+        for caller in 0..STREAMS.all - 1 {
             std::mem::forget(streams.enter(&actor(&caller.to_string())).expect("room"));
         }
         assert_eq!(streams.enter(&actor("last")).expect_err("all taken").status, 429);

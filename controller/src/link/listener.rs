@@ -1,6 +1,11 @@
 //! The two UDP ports, and how many may come in at once.
 
-use std::{net::SocketAddr, os::fd::AsFd as _, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::AsFd as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
@@ -10,8 +15,12 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+use crate::places::{Limits, Place, Places, site_of};
+
 /// Handshakes at once. A herd of agents comes up sooner one after another than all together.
 const MAX_HANDSHAKES: usize = 64;
+/// Handshakes of one address (one /64 of IPv6) at once; those of forged addresses count apart.
+const EACH: usize = 16;
 /// With fewer places left than this, a peer has to show first that it owns its address.
 const RETRY_BELOW: usize = MAX_HANDSHAKES / 2;
 /// How long a TLS handshake may take.
@@ -75,23 +84,37 @@ pub fn open(
     Endpoint::new(endpoint, Some(config), socket, Arc::new(TokioRuntime)).map_err(failed)
 }
 
+/// A place among the handshakes, until it is dropped.
+pub(super) struct Handshake {
+    _place: OwnedSemaphorePermit,
+    _share: Place<(IpAddr, bool)>,
+}
+
 /// Accepts connections until the endpoint is closed. `serve` gets each with its place among the
 /// handshakes, and gives the place back when the peer is in.
 pub(super) async fn accept<F, S>(endpoint: Endpoint, serve: F)
 where
-    F: Fn(Connection, OwnedSemaphorePermit) -> S + Clone + Send + 'static,
+    F: Fn(Connection, Handshake) -> S + Clone + Send + 'static,
     S: Future<Output = ()> + Send,
 {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let shares = Places::new(Limits { all: MAX_HANDSHAKES, each: EACH });
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let Some(incoming) = endpoint.accept().await else { return };
         let busy = places.available_permits() < RETRY_BELOW;
-        if busy && !incoming.remote_address_validated() && incoming.may_retry() {
+        let shown = incoming.remote_address_validated();
+        let share = shares.enter((site_of(incoming.remote_address().ip()), shown));
+        if (busy || share.is_err()) && !shown && incoming.may_retry() {
             // The address is forged, or its owner comes again at once.
             let _ = incoming.retry();
             continue;
         }
+        let Ok(share) = share else {
+            incoming.refuse();
+            continue;
+        };
+        let place = Handshake { _place: place, _share: share };
         let serve = serve.clone();
         tokio::spawn(async move {
             if let Some(connection) = shake_hands(incoming).await {
