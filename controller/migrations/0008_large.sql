@@ -3,7 +3,7 @@
 CREATE INDEX tenants_customer_phase ON tenants (customer, phase, id);
 DROP INDEX tenants_due;
 CREATE INDEX tenants_due ON tenants (due_at, id);
--- Each row's customer, for streams of one customer's events; a tenant's customer never changes.
+-- Each row's customer, for streams of one customer's events; a tenant's customer never changes. The
+-- store fills the column of rows of before.
 ALTER TABLE journal ADD COLUMN customer TEXT NOT NULL DEFAULT '';
-UPDATE journal SET customer = (SELECT customer FROM tenants WHERE tenants.id = journal.tenant);
 CREATE INDEX journal_customer ON journal (customer, seq);

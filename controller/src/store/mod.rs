@@ -21,6 +21,8 @@ mod platform;
 pub mod record;
 mod records;
 pub mod sql;
+#[cfg(test)]
+mod sql_tests;
 mod tenants;
 
 use std::{path::Path, time::Duration};
@@ -57,6 +59,9 @@ pub const MIGRATIONS: [(i64, &str); 8] = [
 
 /// The migration that gave tenants the columns that they are searched by.
 const SEARCHED_SINCE: i64 = 4;
+
+/// The migration that gave rows of the journal the customer that they are streamed to.
+const STREAMED_SINCE: i64 = 8;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -180,6 +185,9 @@ impl Store {
         }
         if found < SEARCHED_SINCE {
             tenants::refill(&mut tx).await?;
+        }
+        if found < STREAMED_SINCE {
+            query(sql::FILL_CUSTOMERS).execute(&mut *tx).await.map_err(failed(operation))?;
         }
         commit(tx).await
     }

@@ -99,6 +99,9 @@ statements! {
     APPEND_JOURNAL:
         "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt, customer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT customer FROM tenants WHERE id = $2))";
+    FILL_CUSTOMERS:
+        "UPDATE journal SET customer = (SELECT customer FROM tenants WHERE tenants.id = \
+         journal.tenant)";
     LAST_ENTRY:
         "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
          1";

@@ -68,6 +68,7 @@ struct Figures {
     floor: Speed,
     page_ms: Vec<f64>,
     search_ms: Vec<f64>,
+    overdue_ms: Vec<f64>,
     sweep_ms: Vec<f64>,
     /// By how many were due.
     curve: Vec<(u64, Vec<f64>)>,
@@ -207,6 +208,8 @@ impl Bench {
             figures.page_ms.extend(median(&page));
             let search = "/v1/tenants?phase=closed&customer=bureau%207&limit=3";
             figures.search_ms.extend(median(&serving.reads(&tokens, search, 3, READS)?));
+            let overdue = "/v1/tenants?overdue=true&limit=10";
+            figures.overdue_ms.extend(median(&serving.reads(&tokens, overdue, 10, READS)?));
         }
         for known in &mut self.site.open {
             if let Some(now) = open.iter().find(|now| now.id == known.id) {
@@ -285,6 +288,7 @@ fn rows_of(figures: &Figures) -> Vec<Row> {
         row(size, "p99, 16 callers", "ms", &together.p99_ms),
         row(size, "page of 100 tenants", "ms", &figures.page_ms),
         row(size, "search by phase and customer", "ms", &figures.search_ms),
+        row(size, "search for overdue ones (1.2 % are)", "ms", &figures.overdue_ms),
         row(size, "sweep with 100 due", "ms", &figures.sweep_ms),
         row(size, "start to first answer", "ms", &figures.start_ms),
         row(size, "memory after the start", "MiB", &figures.rss_start),

@@ -17,7 +17,7 @@ use tenure_protocol::{id::TenantId, time::Timestamp};
 use crate::fleet::{ARRIVES, Fleet, application, customer, provider};
 
 /// The legal instant up to which they have lived, and at which the benchmark takes place.
-pub const NOW: &str = "2026-11-20T02:00:00Z";
+pub const NOW: &str = "2026-11-19T16:30:00Z";
 
 /// One of them.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Lives {
     pub online: Life,
     /// On trial.
     pub trial: Life,
-    /// Waits for an opinion since two days: the first of all that something becomes due for.
+    /// Waits for an opinion, which is due today: the first of all that a reminder goes out for.
     pub due: Life,
     /// When that is; legal time.
     pub due_at: Timestamp,
@@ -70,11 +70,11 @@ pub async fn live() -> anyhow::Result<Lives> {
     at(&fleet, "2026-11-10T01:00:00Z").await?;
     let rejected = apply(&fleet).await?;
     review(&fleet, rejected, Decision::Reject).await?;
-    at(&fleet, "2026-11-17T01:00:00Z").await?;
-    let trial = open(&mut fleet).await?;
-    at(&fleet, "2026-11-18T01:00:00Z").await?;
+    at(&fleet, "2026-11-13T01:00:00Z").await?;
     let due = apply(&fleet).await?;
-    at(&fleet, "2026-11-20T01:00:00Z").await?;
+    at(&fleet, "2026-11-19T01:00:00Z").await?;
+    let trial = open(&mut fleet).await?;
+    at(&fleet, "2026-11-19T15:30:00Z").await?;
     let submitted = apply(&fleet).await?;
     at(&fleet, NOW).await?;
 

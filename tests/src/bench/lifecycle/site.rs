@@ -221,8 +221,7 @@ impl Site {
         // Ids grow as they do in life: by time.
         let born = tenant.submitted_at.plus_ms(i64::try_from(number)?);
         tenant.id = TenantId::from_uuid(Draw::new(seed, born).uuid());
-        let customer = number / 1000 + number % CUSTOMERS;
-        let customer = customer % CUSTOMERS;
+        let customer = (number / 1000 + number) % CUSTOMERS;
         tenant.application.customer = customer_name(customer);
         if let Some(given) = &mut tenant.allotment {
             given.mark = Mark(FIRST_MARK + u32::try_from(number)?);
