@@ -77,6 +77,9 @@ const PERSON_SALT: &str = "person_salt";
 /// What the digest of an edition of the rules is kept by among the settings, before its name.
 const RULES: &str = "rules_sha256:";
 
+/// Tenants whose deadlines are handled in one transaction: a cut waits for no more than that.
+const TOGETHER: usize = 32;
+
 /// What a report is answered with, once it is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -308,11 +311,16 @@ impl Engine {
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
         drop(conn);
-        for tenant in tenants {
-            // One tenant that cannot be handled must not hold up the others' deadlines.
-            if let Err(error) = self.act(Actor::controller(), tenant, Event::Tick).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
+        for together in tenants.chunks(TOGETHER) {
+            if self.tick_together(together).await.is_ok() {
+                continue;
+            }
+            for tenant in together {
+                // One tenant that cannot be handled must not hold up the others' deadlines.
+                if let Err(error) = self.act(Actor::controller(), *tenant, Event::Tick).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
+                }
             }
         }
         Ok(())

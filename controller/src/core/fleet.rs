@@ -51,8 +51,9 @@ pub struct Fleet {
     pub hosts: Vec<HostRoom>,
     /// The image catalogue.
     pub images: Vec<Image>,
-    /// Marks that are, or ever were, a tenant's.
-    pub marks_taken: BTreeSet<Mark>,
+    /// The highest mark that is, or ever was, a tenant's: they are given in their order, and never
+    /// twice.
+    pub last_mark: Option<Mark>,
     /// Networks (their address) that tenants hold.
     pub networks_taken: BTreeSet<[u8; 4]>,
 }

@@ -175,9 +175,10 @@ fn volume_bytes(request: &InstanceRequest) -> u64 {
 }
 
 fn free_mark(fleet: &Fleet) -> Result<Mark, Refusal> {
+    let next = fleet.last_mark.map_or(FIRST_MARK, |last| last.0.saturating_add(1));
     (FIRST_MARK..=LAST_MARK)
-        .map(Mark)
-        .find(|mark| !fleet.marks_taken.contains(mark))
+        .contains(&next)
+        .then_some(Mark(next))
         .ok_or_else(|| Refusal::new(Code::NoNetwork, "no mark is left for another tenant"))
 }
 

@@ -75,7 +75,7 @@ impl Engine {
         if let Some(tenant) = self.recall(&mut tx, key.as_ref()).await? {
             return Ok(tenant);
         }
-        let fleet = self.fleet(&mut tx).await?;
+        let fleet = self.images_alone();
         let (calendar, filed) = (self.calendar_in(&mut tx).await?, BTreeSet::new());
         let context = self.context(&fleet, &calendar, &filed)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
@@ -125,10 +125,7 @@ impl Engine {
             if !beside.expected.admits(before.version) {
                 return Err(EngineError::Version(before.version));
             }
-            let fleet = match event {
-                Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
-                _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
-            };
+            let fleet = self.fleet_for(&mut tx, event).await?;
             let calendar = self.calendar_in(&mut tx).await?;
             let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
             let context = self.context(&fleet, &calendar, &filed)?;
@@ -175,6 +172,22 @@ impl Engine {
             Wakes::default()
         };
         Ok(Followed { tenant: transition.tenant, event, wakes })
+    }
+
+    /// Lets time pass for some tenants in one transaction: either for all of them or for none.
+    pub(super) async fn tick_together(&self, tenants: &[TenantId]) -> Result<(), EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let mut all = Vec::with_capacity(tenants.len());
+        for id in tenants {
+            let before = store::tenant(&mut tx, *id).await?;
+            let before = before.ok_or(EngineError::NotFound("tenant"))?;
+            all.push(self.follow(&mut tx, &before, Event::Tick).await?);
+        }
+        store::commit(tx).await?;
+        for followed in all {
+            self.after_follow(followed).await;
+        }
+        Ok(())
     }
 
     /// Wakes who waits for what followed, once it is committed.

@@ -226,16 +226,22 @@ impl Engine {
         if counted.as_ref() == Some(&notices) {
             return Ok(());
         }
-        let tenants = store::tenants(&mut conn).await?;
         let records = store::calendar_notices(&mut conn).await?;
         drop(conn);
         let (notice, reason) = why(&calendar, &records);
-        let mut failed = None;
-        for tenant in tenants.iter().map(|tenant| tenant.id) {
-            // One tenant that cannot be counted must not hold up the others.
-            if let Err(error) = self.count_tenant_anew(tenant, &notice, &reason).await {
-                failed = Some(error);
+        let (mut last, mut failed) = (None, None);
+        loop {
+            let tenants = store::tenant_ids(&mut *self.inner.store.read().await?, last).await?;
+            if tenants.is_empty() {
+                break;
             }
+            for tenant in &tenants {
+                // One tenant that cannot be counted must not hold up the others.
+                if let Err(error) = self.count_tenant_anew(*tenant, &notice, &reason).await {
+                    failed = Some(error);
+                }
+            }
+            last = tenants.last().copied();
         }
         if let Some(error) = failed {
             return Err(error);

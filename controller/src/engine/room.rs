@@ -6,23 +6,36 @@ use super::{Engine, EngineError};
 use crate::{
     core::{
         fleet::{Fleet, HostRoom},
+        lifecycle::{Decision, Event},
         tenant::Tenant,
     },
     store::{self, Tx, record::Admission},
 };
 
 impl Engine {
+    /// What an event has to know of the fleet: who places instances all of it, and all others the
+    /// images alone, which costs nothing.
+    pub(super) async fn fleet_for(&self, tx: &mut Tx, event: &Event) -> Result<Fleet, EngineError> {
+        match event {
+            Event::Review { decision: Decision::Approve, .. } => self.fleet(tx).await,
+            _ => Ok(self.images_alone()),
+        }
+    }
+
+    pub(super) fn images_alone(&self) -> Fleet {
+        Fleet { images: self.inner.images.clone(), ..Fleet::default() }
+    }
+
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
-    pub(super) async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
-        let tenants = store::tenants(tx).await?;
+    async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
+        let tenants = store::holding(tx).await?;
         let mut fleet = Fleet {
             hosts: Vec::new(),
             images: self.inner.images.clone(),
-            marks_taken: store::marks(tx).await?,
+            last_mark: store::last_mark(tx).await?,
             networks_taken: BTreeSet::new(),
         };
-        let holding = || tenants.iter().filter(|tenant| tenant.phase.holds_resources());
-        for given in holding().filter_map(|tenant| tenant.allotment.as_ref()) {
+        for given in tenants.iter().filter_map(|tenant| tenant.allotment.as_ref()) {
             fleet.networks_taken.insert(given.network.address);
         }
         for host in store::hosts(tx).await? {
@@ -41,7 +54,7 @@ impl Engine {
                 volume_taken: 0,
                 instances: 0,
             };
-            let instances = holding().flat_map(Tenant::instances);
+            let instances = tenants.iter().flat_map(Tenant::instances);
             for instance in instances.filter(|instance| instance.host == room.id) {
                 room.vcpus_taken += u32::from(instance.vcpus);
                 room.memory_taken += u64::from(instance.memory_mib) << 20;

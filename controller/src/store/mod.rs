@@ -5,6 +5,9 @@
 //! there, and any name is one here), which a test lets PostgreSQL say; only `BEGIN IMMEDIATE` and
 //! the pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
+//!
+//! All writing goes over one connection, for which writers queue in their order. SQLite lets one
+//! write at a time anyway, but by connections that try again after a nap of up to 100 ms.
 
 mod attachments;
 mod calendar;
@@ -18,6 +21,8 @@ mod platform;
 pub mod record;
 mod records;
 pub mod sql;
+#[cfg(test)]
+mod sql_tests;
 mod tenants;
 
 use std::{path::Path, time::Duration};
@@ -35,13 +40,13 @@ pub use self::{
     platform::*, records::*, tenants::*,
 };
 
-/// Connections to the database at most.
-const CONNECTIONS: u32 = 8;
-/// How long a statement waits for another's lock.
+/// Connections to read with at most.
+const READERS: u32 = 8;
+/// How long a transaction waits for its turn, and a statement for another process's lock.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 7] = [
+pub const MIGRATIONS: [(i64, &str); 8] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -49,15 +54,20 @@ pub const MIGRATIONS: [(i64, &str); 7] = [
     (5, include_str!("../../migrations/0005_calendar.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
     (7, include_str!("../../migrations/0007_records.sql")),
+    (8, include_str!("../../migrations/0008_large.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.
 const SEARCHED_SINCE: i64 = 4;
 
+/// The migration that gave rows of the journal the customer that they are streamed to.
+const STREAMED_SINCE: i64 = 8;
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    readers: SqlitePool,
+    writer: SqlitePool,
 }
 
 /// Why the database did not do something.
@@ -117,12 +127,14 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .connect_with(options)
-            .await
-            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        let store = Self { pool };
+        let failed = |source| StoreError::Open { path: path.display().to_string(), source };
+        let pool = |connections| {
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY)
+        };
+        // The writer first: it makes the file.
+        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
+        let store = Self { readers, writer };
         store.migrate().await?;
         Ok(store)
     }
@@ -132,7 +144,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Statement`].
     pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
-        self.pool.acquire().await.map_err(failed("get a connection"))
+        self.readers.acquire().await.map_err(failed("get a connection"))
     }
 
     /// A transaction to write in; it takes the lock at once, so that what it reads stays true.
@@ -140,12 +152,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Statement`].
     pub async fn write(&self) -> Result<Tx> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
     }
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     #[allow(clippy::disallowed_methods, reason = "the schema, all of which is `MIGRATIONS`")]
@@ -172,6 +185,9 @@ impl Store {
         }
         if found < SEARCHED_SINCE {
             tenants::refill(&mut tx).await?;
+        }
+        if found < STREAMED_SINCE {
+            query(sql::FILL_CUSTOMERS).execute(&mut *tx).await.map_err(failed(operation))?;
         }
         commit(tx).await
     }

@@ -41,7 +41,8 @@ statements! {
          excluded.value";
 
     TENANT: "SELECT state FROM tenants WHERE id = $1";
-    TENANTS: "SELECT state FROM tenants ORDER BY id";
+    TENANTS_IN: "SELECT state FROM tenants WHERE phase = $1 ORDER BY id";
+    TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
          isolation, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -51,7 +52,7 @@ statements! {
          $11";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
-    MARKS: "SELECT mark FROM tenants WHERE mark IS NOT NULL";
+    LAST_MARK: "SELECT MAX(mark) AS mark FROM tenants";
 
     HOST: "SELECT state FROM hosts WHERE id = $1";
     HOSTS: "SELECT state FROM hosts ORDER BY name";
@@ -90,14 +91,17 @@ statements! {
     LEASE_NOTICE: "UPDATE notices SET leased_until = $1 WHERE id = $2";
     NEXT_NOTICE_AT:
         "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
-         FROM notices WHERE next_at IS NOT NULL";
+         FROM notices WHERE next_at >= 0";
 
     LAST_ROW:
         "SELECT seq, digest FROM (SELECT seq, digest FROM journal UNION ALL SELECT seq, digest \
          FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1";
     APPEND_JOURNAL:
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) VALUES ($1, \
-         $2, $3, $4, $5, $6, $7)";
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt, customer) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT customer FROM tenants WHERE id = $2))";
+    FILL_CUSTOMERS:
+        "UPDATE journal SET customer = (SELECT customer FROM tenants WHERE tenants.id = \
+         journal.tenant)";
     LAST_ENTRY:
         "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
          1";
@@ -158,8 +162,8 @@ statements! {
          seq LIMIT 1";
     HOSTS_PAGE: "SELECT state FROM hosts WHERE name > $1 ORDER BY name LIMIT $2";
     CUSTOMERS_JOURNAL:
-        "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant WHERE \
-         t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3";
+        "SELECT record, ledger_index FROM journal WHERE customer = $1 AND seq > $2 ORDER BY seq \
+         LIMIT $3";
     JOURNAL_AFTER: "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
     JOURNAL_END: "SELECT COALESCE(MAX(seq), 0) AS seq FROM journal";
     CHANGE_MADE:

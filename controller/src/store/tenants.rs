@@ -1,18 +1,18 @@
 //! Tenants.
 
-use std::collections::BTreeSet;
-
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
 
 use super::{
     Page, Result, Slice, TenantFilter, failed, from_json, parse,
     sql::{self, query},
-    to_i64, to_json, to_u64,
+    to_i64, to_json,
 };
-use crate::core::tenant::Tenant;
+use crate::core::tenant::{Phase, Tenant};
 
 const TABLE: &str = "tenants";
+/// Ids that are listed at once.
+const IDS: i64 = 1_000;
 
 /// One tenant.
 ///
@@ -27,16 +27,41 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
     row.as_ref().map(read).transpose()
 }
 
-/// All tenants by id, which is by age.
+/// The tenants that hold resources, by phase and age: at most as many as there are networks.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn tenants(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
-    let rows = query(sql::TENANTS).fetch_all(conn).await.map_err(failed("list tenants"))?;
-    rows.iter().map(read).collect()
+pub async fn holding(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
+    let mut tenants = Vec::new();
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.holds_resources()) {
+        let rows = query(sql::TENANTS_IN).bind(phase.as_str()).fetch_all(&mut *conn).await;
+        for row in rows.map_err(failed("list tenants with resources"))? {
+            tenants.push(read(&row)?);
+        }
+    }
+    Ok(tenants)
 }
 
-/// A part of the tenants that a filter leaves, by id, which is by age.
+/// Some ids of all tenants, by age, after this one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tenant_ids(
+    conn: &mut SqliteConnection,
+    after: Option<TenantId>,
+) -> Result<Vec<TenantId>> {
+    let operation = "list tenants";
+    let rows = query(sql::TENANT_IDS)
+        .bind(after.map_or_else(String::new, |id| id.to_string()))
+        .bind(IDS)
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    rows.iter().map(|row| read_id(row, operation)).collect()
+}
+
+/// A part of the tenants that a filter leaves, by id, which is by age. Of few that are due none is
+/// looked for among all: those are read first, by their deadline.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -46,8 +71,17 @@ pub async fn tenants_page(
     filter: &TenantFilter,
     page: &Page<TenantId>,
 ) -> Result<Slice<TenantId, Tenant>> {
-    let mut search = sqlx::QueryBuilder::new("SELECT state FROM tenants WHERE id > ");
-    search.push_bind(page.after.map_or_else(String::new, |id| id.to_string()));
+    let after = page.after.map_or_else(String::new, |id| id.to_string());
+    let mut search = sqlx::QueryBuilder::new("");
+    if let Some(before) = filter.due_before {
+        search.push("WITH due AS MATERIALIZED (SELECT id AS due_id FROM tenants WHERE due_at < ");
+        search.push_bind(before.unix_ms());
+        search.push(" AND id > ").push_bind(after.clone());
+        search.push(") SELECT state FROM tenants WHERE id IN (SELECT id FROM due CROSS JOIN ");
+        search.push("tenants WHERE id = due_id");
+    } else {
+        search.push("SELECT state FROM tenants WHERE id > ").push_bind(after);
+    }
     if let Some(phase) = filter.phase {
         search.push(" AND phase = ").push_bind(phase.as_str());
     }
@@ -57,10 +91,10 @@ pub async fn tenants_page(
     if let Some(isolation) = filter.isolation {
         search.push(" AND isolation = ").push_bind(isolation);
     }
-    if let Some(before) = filter.due_before {
-        search.push(" AND due_at < ").push_bind(before.unix_ms());
-    }
     search.push(" ORDER BY id LIMIT ").push_bind(page.rows());
+    if filter.due_before.is_some() {
+        search.push(") ORDER BY id");
+    }
     let rows = search.build().fetch_all(conn).await.map_err(failed("search tenants"))?;
     page.slice(&rows, |row| read(row).map(|tenant| (tenant.id, tenant)))
 }
@@ -71,10 +105,19 @@ pub async fn tenants_page(
 /// # Errors
 /// [`super::StoreError`].
 pub(super) async fn refill(conn: &mut SqliteConnection) -> Result<()> {
-    for tenant in tenants(&mut *conn).await? {
-        save_tenant(&mut *conn, &tenant, tenant.version).await?;
+    let mut last = None;
+    loop {
+        let ids = tenant_ids(&mut *conn, last).await?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for id in &ids {
+            if let Some(tenant) = tenant(&mut *conn, *id).await? {
+                save_tenant(&mut *conn, &tenant, tenant.version).await?;
+            }
+        }
+        last = ids.last().copied();
     }
-    Ok(())
 }
 
 /// Keeps a tenant for the first time.
@@ -136,12 +179,7 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
         .fetch_all(conn)
         .await
         .map_err(failed("list wake-ups"))?;
-    rows.iter()
-        .map(|row| {
-            let id: String = row.try_get("id").map_err(failed("list wake-ups"))?;
-            parse(TABLE, &id)
-        })
-        .collect()
+    rows.iter().map(|row| read_id(row, "list wake-ups")).collect()
 }
 
 /// The earliest wake-up of all tenants; legal time.
@@ -155,18 +193,20 @@ pub async fn next_wake(conn: &mut SqliteConnection) -> Result<Option<Timestamp>>
     Ok(at.map(Timestamp::from_unix_ms))
 }
 
-/// Every mark that is, or ever was, a tenant's.
+/// The highest mark that is, or ever was, a tenant's.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
-    let rows = query(sql::MARKS).fetch_all(conn).await.map_err(failed("list marks"))?;
-    rows.iter()
-        .map(|row| {
-            let mark: i64 = row.try_get("mark").map_err(failed("list marks"))?;
-            Ok(Mark(u32::try_from(to_u64(mark)).unwrap_or(0)))
-        })
-        .collect()
+pub async fn last_mark(conn: &mut SqliteConnection) -> Result<Option<Mark>> {
+    let operation = "read the last mark";
+    let row = query(sql::LAST_MARK).fetch_one(conn).await.map_err(failed(operation))?;
+    let mark: Option<i64> = row.try_get("mark").map_err(failed(operation))?;
+    Ok(mark.map(|mark| Mark(u32::try_from(mark).unwrap_or(u32::MAX))))
+}
+
+fn read_id(row: &SqliteRow, operation: &'static str) -> Result<TenantId> {
+    let id: String = row.try_get("id").map_err(failed(operation))?;
+    parse(TABLE, &id)
 }
 
 fn read(row: &SqliteRow) -> Result<Tenant> {

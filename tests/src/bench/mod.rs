@@ -5,6 +5,7 @@
 
 pub mod cut;
 pub mod cut_api;
+pub mod lifecycle;
 pub mod wipe;
 
 use serde::Serialize;
@@ -15,6 +16,11 @@ pub const ALL: &[Bench] = &[
         name: "cut",
         about: "a tenant's cut beside nft as a process, under 10,000 packets a second",
         run: cut::run,
+    },
+    Bench {
+        name: "lifecycle",
+        about: "transitions, sweeps and memory at a thousand to a million tenants beside bare SQLite",
+        run: lifecycle::run,
     },
     Bench {
         name: "wipe",
