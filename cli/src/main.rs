@@ -25,6 +25,9 @@ mod ledger;
 mod manual;
 mod meter;
 mod offboarding;
+#[cfg(test)]
+#[expect(dead_code, reason = "what its lines ask for is checked by a test of the whole program")]
+mod operations;
 mod order;
 mod pause;
 mod platform;

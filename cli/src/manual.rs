@@ -4,10 +4,10 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use clap::{Command, CommandFactory as _, ValueEnum};
+use clap::{CommandFactory as _, ValueEnum};
 use clap_mangen::Man;
 use serde_json::json;
 
@@ -118,8 +118,7 @@ pub(crate) fn pages(dir: &Path, screen: &Screen) -> Result<(), Failure> {
         written.push(path);
     }
     let (count, at) = (written.len().to_string(), dir.to_string_lossy());
-    let files: Vec<PathBuf> = written;
-    screen.say(&screen.fill("{} pages in {}", &[&count, &at]), &json!({ "files": files }))
+    screen.say(&screen.fill("{} pages in {}", &[&count, &at]), &json!({ "files": written }))
 }
 
 fn page(man: &Man, is_first: bool, path: &Path) -> io::Result<()> {
@@ -136,19 +135,4 @@ fn page(man: &Man, is_first: bool, path: &Path) -> io::Result<()> {
     page.extend(SEE_ALSO.as_bytes());
     let mut file = File::create(path)?;
     file.write_all(&page)
-}
-
-/// Every verb that can be typed, as its words: `tenant list`.
-#[cfg(test)]
-pub(crate) fn verbs(command: &Command, before: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    for verb in command.get_subcommands() {
-        let words = format!("{before}{}", verb.get_name());
-        if verb.has_subcommands() {
-            all.extend(verbs(verb, &format!("{words} ")));
-        } else {
-            all.push(words);
-        }
-    }
-    all
 }
