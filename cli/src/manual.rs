@@ -32,7 +32,8 @@ const SEE_ALSO: &str = "\
 Done.
 .TP
 1
-Refused by the controller, or what was waited for ended otherwise. The sentence and the code say why.
+Refused by the controller, or what was waited for ended otherwise.
+The sentence and the code say why.
 .TP
 2
 Wrong use, or a local file that cannot be used.
@@ -68,8 +69,8 @@ ca = \\(dqca.pem\\(dq
 token_file = \\(dqtoken\\(dq
 .fi
 .PP
-Paths are relative to the file. A token stands in a file of its own that its owner alone can read,
-never in an argument or the environment.
+Paths are relative to the file.
+A token stands in a file of its own that its owner alone can read, never in an argument or the environment.
 .SH ENVIRONMENT
 .TP
 .B LC_ALL, LC_MESSAGES, LANG
@@ -109,30 +110,31 @@ pub(crate) fn pages(dir: &Path, screen: &Screen) -> Result<(), Failure> {
     let mut waiting = vec![command.disable_help_subcommand(true)];
     while let Some(command) = waiting.pop() {
         waiting.extend(command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned());
-        let is_first = written.is_empty();
-        let man = Man::new(command)
-            .source(concat!("tenurectl ", env!("CARGO_PKG_VERSION")))
-            .manual("Tenure");
+        let has_verbs = command.has_subcommands();
+        let man = Man::new(command);
         let path = dir.join(man.get_filename());
-        page(&man, is_first, &path).map_err(|source| failed(&path, source))?;
+        page(&man, has_verbs, written.is_empty(), &path).map_err(|source| failed(&path, source))?;
         written.push(path);
     }
     let (count, at) = (written.len().to_string(), dir.to_string_lossy());
     screen.say(&screen.fill("{} pages in {}", &[&count, &at]), &json!({ "files": written }))
 }
 
-fn page(man: &Man, is_first: bool, path: &Path) -> io::Result<()> {
+fn page(man: &Man, has_verbs: bool, is_first: bool, path: &Path) -> io::Result<()> {
     let mut page = Vec::new();
-    man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    man.render_subcommands_section(&mut page)?;
-    if is_first {
-        page.extend(SETTINGS.as_bytes());
+    if has_verbs {
+        man.render_subcommands_section(&mut page)?;
     }
-    page.extend(SEE_ALSO.as_bytes());
-    let mut file = File::create(path)?;
-    file.write_all(&page)
+    // A break around a blank line is one blank line.
+    let text = String::from_utf8_lossy(&page).replace(".br\n\n.br\n", ".sp\n");
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().to_uppercase();
+    let version = env!("CARGO_PKG_VERSION");
+    let settings = if is_first { SETTINGS } else { "" };
+    // Not a date, which would make two builds differ.
+    let title = format!(".TH \"{name}\" 1 \"\" \"tenurectl {version}\" \"Tenure\"\n");
+    File::create(path)?.write_all(format!("{title}{text}{settings}{SEE_ALSO}").as_bytes())
 }
