@@ -76,21 +76,26 @@ fn every_verb_of_the_way_parses() {
         "calendar enact T",
         "clock show",
         "clock advance 30",
-        "ledger checkpoint",
-        "ledger tile 0/x001/234.p/5 -o tile",
-        "health",
-        "openapi",
-        "profile list",
-        "completions bash",
-        "man pages",
-        "application form 1.0",
-        "assessment file T --report a.pdf",
-        "icp file T --proof a.pdf",
-        "tenant list --profile city --color never --lang zh-CN",
     ] {
         let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
         let line = line.replace(" R", &format!(" {TENANT}"));
         if let Err(error) = parse(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn verbs_around_the_way_parse() {
+    for line in [
+        "ledger tile 0/x001/234.p/5 -o tile",
+        "profile list",
+        "completions bash",
+        "man pages",
+        "application form 1.0",
+        "tenant list --profile city --color never --lang zh-CN",
+    ] {
+        if let Err(error) = parse(line) {
             panic!("{line}: {error}");
         }
     }

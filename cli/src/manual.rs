@@ -70,7 +70,8 @@ token_file = \\(dqtoken\\(dq
 .fi
 .PP
 Paths are relative to the file.
-A token stands in a file of its own that its owner alone can read, never in an argument or the environment.
+A token stands in a file of its own that its owner alone can read,
+never in an argument or the environment.
 .SH ENVIRONMENT
 .TP
 .B LC_ALL, LC_MESSAGES, LANG

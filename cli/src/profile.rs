@@ -1,5 +1,5 @@
-//! Where the controller is and as whom to speak to it: options first, then a profile of the settings
-//! file.
+//! Where the controller is and as whom to speak to it: options first, then a profile of the
+//! settings file.
 
 use std::{
     fs,

@@ -1,6 +1,6 @@
-//! `--wait`: asks again until what was begun has ended, shows on stderr how far it is, and gives up
-//! at a limit. Asks by ETag: what has not changed is not sent again. A controller that is away for a
-//! moment (restarted, say) does not end the wait.
+//! `--wait`: asks again until what was begun has ended, shows on stderr how far it is, and gives
+//! up at a limit. Asks by ETag: what has not changed is not sent again. A controller that is away
+//! for a moment (restarted, say) does not end the wait.
 
 use std::time::Duration;
 

@@ -44,8 +44,8 @@ fn offered_by_bash(dir: &Path, words: &[&str]) -> Vec<String> {
          COMP_WORDS=('{typed}'); COMP_CWORD={at}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
          # The function that bash itself calls for this command.\n\
          function=$(complete -p tenurectl | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
-         \"$function\" tenurectl \"${{COMP_WORDS[$COMP_CWORD]}}\" \"${{COMP_WORDS[$COMP_CWORD-1]}}\" \
-         2>/dev/null\n\
+         word=${{COMP_WORDS[$COMP_CWORD]}}; before=${{COMP_WORDS[$COMP_CWORD-1]}}\n\
+         \"$function\" tenurectl \"$word\" \"$before\" 2>/dev/null\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
     );
     fs::write(dir.join("script"), script).unwrap();

@@ -33,6 +33,8 @@ impl Office {
         let program = bin.join("tenurectl");
         ensure!(program.exists(), "tenurectl is not built: cargo build --workspace");
         let office = Self { home: tempfile::tempdir()?, program };
+        // A copy, as people have it: the controller's own directory may be gone.
+        office.write("ca.pem", &fs::read(site.state.join("ca.pem"))?)?;
         let mut config = String::from("default = \"customer\"\n");
         let people = [
             ("customer", site.token("carl", "customer", Some("Bureau"))?),
@@ -45,7 +47,7 @@ impl Office {
             config.push_str(&format!(
                 "[profile.{name}]\ncontroller = {:?}\nca = {:?}\ntoken_file = {token:?}\n",
                 site.url().replace("127.0.0.1", "localhost"),
-                site.state.join("ca.pem"),
+                office.path("ca.pem"),
             ));
         }
         fs::create_dir_all(office.path(".config/tenurectl"))?;
