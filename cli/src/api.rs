@@ -95,6 +95,40 @@ impl Api {
         self.json(request.call())
     }
 
+    /// GETs JSON if it is not what `tag` names already; keeps the new tag.
+    pub(crate) fn get_changed(
+        &self,
+        path: &str,
+        tag: &mut Option<String>,
+    ) -> Result<Option<Value>, Failure> {
+        let mut request = self.agent.get(self.url(path));
+        request = request.header("authorization", &*self.authorization);
+        if let Some(tag) = tag.as_deref() {
+            request = request.header("if-none-match", tag);
+        }
+        let answer = request.call();
+        if answer.as_ref().is_ok_and(|answer| tag.is_some() && answer.status() == 304) {
+            return Ok(None);
+        }
+        let answer = self.accepted(answer)?;
+        let new = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        *tag = new.map(str::to_owned);
+        let value = serde_json::from_slice(&self.bytes(answer)?);
+        value.map(Some).map_err(|_| self.foreign("an answer that is not JSON"))
+    }
+
+    /// GETs a text.
+    pub(crate) fn words(&self, path: &str) -> Result<String, Failure> {
+        let request = self.agent.get(self.url(path)).header("authorization", &*self.authorization);
+        let bytes = self.bytes(self.accepted(request.call())?)?;
+        String::from_utf8(bytes).map_err(|_| self.foreign("an answer that is no text"))
+    }
+
+    /// Where the controller is.
+    pub(crate) fn controller(&self) -> &str {
+        &self.controller
+    }
+
     /// GETs a whole list, page by page.
     pub(crate) fn list(&self, path: &str) -> Result<Value, Failure> {
         let mut all = Vec::new();

@@ -42,6 +42,12 @@ pub(crate) enum ApplicationVerb {
     },
     /// Print a valid application, to start from
     Example,
+    /// Print the form that this controller takes: a JSON schema
+    Form {
+        /// Which version of it
+        #[arg(default_value = "current", value_parser = form_version)]
+        version: String,
+    },
 }
 
 /// Runs it. An example needs no controller.
@@ -61,12 +67,22 @@ pub(crate) fn run(
             show(&api()?.post(&path, &application)?, screen)
         }
         ApplicationVerb::Example => screen.text(EXAMPLE.trim_end()),
+        ApplicationVerb::Form { version } => {
+            screen.json(&api()?.get(&format!("/v1/application-forms/{version}"))?)
+        }
     }
 }
 
 fn show(view: &Value, screen: &Screen) -> Result<(), Failure> {
-    let sentence = format!("tenant {} is {}", cell(view, &["/id"]), word(view, "phase"));
-    screen.say(&sentence, view)
+    let phase = screen.word(&word(view, "phase"));
+    screen.say(&screen.fill("tenant {} is {}", &[&cell(view, &["/id"]), &phase]), view)
+}
+
+/// A version goes into a path: letters, figures, dots and dashes alone.
+fn form_version(text: &str) -> Result<String, String> {
+    let fits = (1..=40).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    if fits { Ok(text.to_owned()) } else { Err("a version is such as 1.0, or current".to_owned()) }
 }
 
 /// Reads a JSON file; - is stdin.

@@ -10,26 +10,33 @@ use crate::{
     bundle::BundleVerb,
     calendar::CalendarVerb,
     clock::ClockVerb,
+    config::ProfileVerb,
     deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
+    filing::{AssessmentVerb, IcpVerb},
     host::HostVerb,
     isolation::{CutArgs, RestoreArgs},
+    ledger::LedgerVerb,
+    manual::Shell,
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
     record::{AccessVerb, InspectionVerb, RecordVerb},
     report::ReportVerb,
     review::ReviewVerb,
-    screen::Format,
+    screen::{Colour, Format},
     tenant::TenantVerb,
+    text::Lang,
     token::TokenVerb,
     verify::VerifyArgs,
     wipe::WipeVerb,
 };
 
 const AFTER_HELP: &str = "\
-Settings come from the options above, else from ~/.config/tenure/tenurectl.toml:
+Settings come from the options above, else from ~/.config/tenurectl/config.toml:
+  default = \"province\"     # the profile without --profile
+  [profile.province]
   controller = \"https://controller.example:8443\"
   ca = \"ca.pem\"            # the controller's CA; paths are relative to this file
   token_file = \"token\"     # mode 0600; a token never stands in an argument or the environment
@@ -68,12 +75,21 @@ pub(crate) struct Global {
     /// File with the bearer token, readable by its owner alone
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Profile file to use instead of ~/.config/tenure/tenurectl.toml
+    /// Settings file to use instead of ~/.config/tenurectl/config.toml
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) profile: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
+    /// Which profile of the settings file to use, instead of its default
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// How answers are shown: a table for people, JSON for scripts
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) output: Format,
+    /// When tables are coloured; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: Colour,
+    /// Language of tables; by LC_ALL, LC_MESSAGES or LANG if not given
+    #[arg(long, global = true, value_enum)]
+    pub(crate) lang: Option<Lang>,
 }
 
 /// The nouns, in the order in which a tenant meets them.
@@ -103,6 +119,16 @@ pub(crate) enum Noun {
     Deployment {
         #[command(subcommand)]
         verb: DeploymentVerb,
+    },
+    /// File the MLPS (等保) assessment (customer)
+    Assessment {
+        #[command(subcommand)]
+        verb: AssessmentVerb,
+    },
+    /// File the ICP filing (customer)
+    Icp {
+        #[command(subcommand)]
+        verb: IcpVerb,
     },
     /// Submit the trial's reports (customer) and decide on them (reviewer)
     Report {
@@ -188,6 +214,30 @@ pub(crate) enum Noun {
     Clock {
         #[command(subcommand)]
         verb: ClockVerb,
+    },
+    /// The transparency log: its signed checkpoint, and its tiles
+    Ledger {
+        #[command(subcommand)]
+        verb: LedgerVerb,
+    },
+    /// Ask whether the controller is up
+    Health,
+    /// Print the API's description (OpenAPI), as this controller has it
+    Openapi,
+    /// Profiles of the settings file, one per controller
+    Profile {
+        #[command(subcommand)]
+        verb: ProfileVerb,
+    },
+    /// Print a script that completes tenurectl's words in a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write manual pages, one for each verb
+    Man {
+        /// The directory to write them to, such as /usr/local/share/man/man1
+        dir: PathBuf,
     },
 }
 

@@ -1,6 +1,7 @@
 use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
+use crate::operations::{LOCAL, OPERATIONS};
 
 const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -87,6 +88,47 @@ fn every_verb_of_the_way_parses() {
 }
 
 #[test]
+fn verbs_around_the_way_parse() {
+    for line in [
+        "ledger tile 0/x001/234.p/5 -o tile",
+        "profile list",
+        "completions bash",
+        "man pages",
+        "application form 1.0",
+        "tenant list --profile city --color never --lang zh-CN",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+/// Every verb that can be typed, as its words: `tenant list`.
+fn verbs(command: &clap::Command, before: &str) -> Vec<String> {
+    let verbs = command.get_subcommands().flat_map(|verb| {
+        let words = format!("{before}{}", verb.get_name());
+        if verb.has_subcommands() { verbs(verb, &format!("{words} ")) } else { vec![words] }
+    });
+    verbs.collect()
+}
+
+#[test]
+fn every_verb_reaches_an_operation_or_is_known_to_need_none() {
+    let lines = || OPERATIONS.iter().map(|one| one.line).chain(LOCAL.iter().copied());
+    let says = |line: &str, verb: &str| {
+        line.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let verbs = verbs(&Cli::command(), "");
+    assert!(verbs.len() > 50, "{verbs:?}");
+    let missing: Vec<_> =
+        verbs.iter().filter(|verb| !lines().any(|line| says(line, verb))).collect();
+    assert!(missing.is_empty(), "operations.rs lacks {missing:?}");
+    let made_up: Vec<_> =
+        lines().filter(|line| !verbs.iter().any(|verb| says(line, verb))).collect();
+    assert!(made_up.is_empty(), "nobody can type {made_up:?}");
+}
+
+#[test]
 fn global_options_may_stand_before_and_after_the_verb() {
     for line in ["--output json tenant list", "tenant list --output json"] {
         assert_eq!(parse(line).unwrap().global.output, Format::Json);
@@ -112,6 +154,10 @@ fn wrong_values_are_refused_with_what_would_be_right() {
         ("host block host-a", "--reason"),
         ("clock advance 0", "1..=3660"),
         ("cut T --reason r --wait-limit 5", "--wait"),
+        ("ledger tile ../tokens -o x", "0/000"),
+        ("application form ../x", "current"),
+        ("tenant list --lang de", "zh-CN"),
+        ("completions tcsh", "fish"),
     ] {
         let error = parse(&line.replace(" T", &format!(" {TENANT}"))).unwrap_err().to_string();
         assert!(error.contains(hint), "{line}: {error}");

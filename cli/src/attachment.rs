@@ -95,8 +95,8 @@ pub(crate) fn run(verb: AttachmentVerb, api: &Api, screen: &Screen) -> Result<()
     match verb {
         AttachmentVerb::Upload { owner, file, media_type } => {
             let view = send(owner, &file, media_type.as_deref(), api)?;
-            let words = format!("{} is filed as {}", file.display(), cell(&view, &["/sha256"]));
-            screen.say(&words, &view)
+            let (file, digest) = (file.to_string_lossy(), cell(&view, &["/sha256"]));
+            screen.say(&screen.fill("{} is filed as {}", &[&file, &digest]), &view)
         }
         AttachmentVerb::List { owner } => {
             screen.many(&api.list(&owner.path("attachments"))?, ATTACHMENTS)
@@ -104,8 +104,9 @@ pub(crate) fn run(verb: AttachmentVerb, api: &Api, screen: &Screen) -> Result<()
         AttachmentVerb::Get { owner, digest, out } => {
             let path = owner.path(&format!("attachments/{digest}"));
             let bytes = bundle::save(api, &mut api.fetch(&path)?, &out)?;
-            let sentence = format!("{}: {bytes} bytes", out.display());
-            screen.say(&sentence, &json!({ "file": out.to_string_lossy(), "bytes": bytes }))
+            let file = out.to_string_lossy();
+            let sentence = screen.fill("{}: {} bytes", &[&file, &bytes.to_string()]);
+            screen.say(&sentence, &json!({ "file": file, "bytes": bytes }))
         }
     }
 }

@@ -30,8 +30,10 @@ pub(crate) fn run(verb: BundleVerb, api: &Api, screen: &Screen) -> Result<(), Fa
     let BundleVerb::Fetch { tenant, out } = verb;
     let mut source = api.fetch(&format!("/v1/tenants/{tenant}/bundle"))?;
     let bytes = save(api, &mut source, &out)?;
-    let sentence = format!("{}: {bytes} bytes; verify it with `tenurectl verify`", out.display());
-    screen.say(&sentence, &json!({ "file": out.to_string_lossy(), "bytes": bytes }))
+    let file = out.to_string_lossy();
+    let parts = [&*file, &bytes.to_string()];
+    let sentence = screen.fill("{}: {} bytes; verify it with `tenurectl verify`", &parts);
+    screen.say(&sentence, &json!({ "file": file, "bytes": bytes }))
 }
 
 /// Writes beside, syncs and renames, so that a broken transfer never looks like a whole one.

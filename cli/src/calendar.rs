@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     api::Api,
     failure::Failure,
+    harmless::harmless,
     screen::{Column, Format, Screen, column},
 };
 
@@ -132,16 +133,19 @@ fn show(view: &Value, screen: &Screen) -> Result<(), Failure> {
         return screen.json(view);
     }
     if let Some(year) = view["overdue"].as_i64() {
-        screen.text(&format!(
-            "ALARM: the State Council's notice for {year} is not entered. Deadlines that reach it \
-             are provisional.\n"
-        ))?;
+        let alarm = screen.fill(
+            "ALARM: the State Council's notice for {} is not entered. Deadlines that reach it are \
+             provisional.",
+            &[&year.to_string()],
+        );
+        screen.text(&format!("{alarm}\n"))?;
     }
     screen.many(&view["notices"], NOTICES)?;
-    let until = view["unsettled_from"].as_str().unwrap_or("the beginning");
-    screen.text(&format!("\nUnknown from {until} on."))?;
+    let until = harmless(view["unsettled_from"].as_str().unwrap_or("-"));
+    screen.text(&format!("\n{}", screen.fill("Unknown from {} on.", &[&until])))?;
     if view["proposals"].as_array().is_some_and(|proposals| !proposals.is_empty()) {
-        screen.text("\nProposals that wait for another person:")?;
+        let proposals = screen.fill("Proposals that wait for another person:", &[]);
+        screen.text(&format!("\n{proposals}"))?;
         screen.many(&view["proposals"], PROPOSALS)?;
     }
     Ok(())

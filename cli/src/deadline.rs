@@ -8,6 +8,7 @@ use crate::{
     api::Api,
     calendar::day,
     failure::Failure,
+    harmless::harmless,
     screen::{Column, Format, Screen, column},
 };
 
@@ -154,9 +155,11 @@ fn explain(view: &Value, screen: &Screen) -> Result<(), Failure> {
         members.retain(|name, value| !parts.contains(&name.as_str()) && !value.is_null());
     }
     screen.one(&head)?;
-    for (title, part, columns) in
-        [("By law", "law", LAW), ("Day by day", "days", DAYS), ("Counted anew", "moves", MOVES)]
-    {
+    for (title, part, columns) in [
+        (screen.fill("By law", &[]), "law", LAW),
+        (screen.fill("Day by day", &[]), "days", DAYS),
+        (screen.fill("Counted anew", &[]), "moves", MOVES),
+    ] {
         if view[part].as_array().is_some_and(|rows| !rows.is_empty()) {
             screen.text(&format!("\n{title}:"))?;
             screen.many(&view[part], columns)?;
@@ -167,7 +170,7 @@ fn explain(view: &Value, screen: &Screen) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
-    screen.text(&crate::screen::harmless(&format!("Notices used: {}", names.join("; "))))
+    screen.text(&harmless(&screen.fill("Notices used: {}", &[&names.join("; ")])))
 }
 
 /// An obligation's id: a letter, figures, perhaps a letter.

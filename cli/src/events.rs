@@ -13,8 +13,10 @@ use serde_json::Value;
 use crate::{
     api::Api,
     failure::Failure,
+    harmless::harmless_json,
     pause,
     screen::{Format, Screen, cell},
+    table::pad,
 };
 
 /// How long to wait before a stream is taken up again.
@@ -50,7 +52,9 @@ pub(crate) fn run(args: &EventsArgs, api: &Api, screen: &Screen) -> Result<(), F
         let shown = api.stream(&path, last).and_then(|stream| show(stream, api, screen, &mut last));
         match shown {
             Ok(()) => {}
-            Err(Failure::Unreachable(text)) => screen.tell(format_args!("{text}; trying again")),
+            Err(Failure::Unreachable(text)) => {
+                screen.tell(screen.fill("{}; trying again", &[&text]))
+            }
             Err(failure) => return Err(failure),
         }
         pause::pause(AGAIN);
@@ -90,16 +94,17 @@ impl Screen {
     /// An event on one line.
     fn line(&self, event: &Value) -> String {
         if self.format() == Format::Json {
-            return event.to_string();
+            return harmless_json(&event.to_string());
         }
         let part = |pointers: &[&str]| cell(event, pointers);
+        let word = |pointers: &[&str]| self.word(&part(pointers));
         format!(
-            "{:>6}  {}  {}  {:<20}  {:<22}  {}",
+            "{:>6}  {}  {}  {}  {}  {}",
             part(&["/seq"]),
             part(&["/at"]),
             part(&["/tenant"]),
-            part(&["/kind"]),
-            part(&["/phase"]),
+            pad(&word(&["/kind"]), 20),
+            pad(&word(&["/phase"]), 22),
             part(&["/actor/name"]),
         )
     }

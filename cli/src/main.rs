@@ -11,13 +11,23 @@ mod attachment;
 mod bundle;
 mod calendar;
 mod clock;
+mod config;
 mod deadline;
 mod deployment;
+mod environment;
 mod events;
 mod failure;
+mod filing;
+mod harmless;
 mod host;
 mod isolation;
+mod ledger;
+mod manual;
+mod meter;
 mod offboarding;
+#[cfg(test)]
+#[expect(dead_code, reason = "what its lines ask for is checked by a test of the whole program")]
+mod operations;
 mod order;
 mod pause;
 mod platform;
@@ -26,7 +36,9 @@ mod record;
 mod report;
 mod review;
 mod screen;
+mod table;
 mod tenant;
+mod text;
 mod token;
 mod verify;
 mod wait;
@@ -40,7 +52,7 @@ use crate::{
     args::{Cli, Noun},
     failure::Failure,
     profile::Profile,
-    screen::{Format, Screen},
+    screen::Screen,
 };
 
 fn main() -> ExitCode {
@@ -50,7 +62,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return show_usage(&error),
     };
-    let screen = Screen::new(cli.global.output);
+    let screen = Screen::new(&cli.global);
     match run(cli, &screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -62,7 +74,7 @@ fn main() -> ExitCode {
 
 /// clap's own printing ignores a full disk behind stdout, ours does not.
 fn show_usage(error: &clap::Error) -> ExitCode {
-    let screen = Screen::new(Format::Table);
+    let screen = Screen::plain();
     if error.use_stderr() {
         screen.tell(error.render().to_string().trim_end());
         return ExitCode::from(failure::USAGE);
@@ -78,7 +90,10 @@ fn show_usage(error: &clap::Error) -> ExitCode {
 
 fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
     let global = cli.global;
-    let api = || Profile::load(&global)?.connect();
+    let api = || {
+        let (profile, config) = Profile::load(&global)?;
+        profile.connect(&config)
+    };
     match cli.noun {
         Noun::Application { verb } => application::run(verb, api, screen),
         Noun::Tenant { verb } => tenant::run(verb, &api()?, screen),
@@ -86,6 +101,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
+        Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
         Noun::Record { verb } => record::run(verb, api, screen),
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
         Noun::Access { verb } => record::access(verb, &api()?, screen),
@@ -105,5 +122,11 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
         Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
+        Noun::Ledger { verb } => ledger::run(verb, &api()?, screen),
+        Noun::Health => platform::health(&api()?, screen),
+        Noun::Openapi => platform::openapi(&api()?, screen),
+        Noun::Profile { verb } => config::run(&verb, &global, screen),
+        Noun::Completions { shell } => manual::completions(shell, screen),
+        Noun::Man { dir } => manual::pages(&dir, screen),
     }
 }

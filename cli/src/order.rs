@@ -28,7 +28,7 @@ pub(crate) fn run(verb: OrderVerb, api: &Api, screen: &Screen) -> Result<(), Fai
     let OrderVerb::Show { order, wait } = verb;
     let path = format!("/v1/orders/{order}");
     if wait.wait {
-        screen.one(&wait::until(api, screen, &wait, &path, judge)?)
+        screen.one(&wait::until(api, screen, &wait, &path, Some(&path), judge)?)
     } else {
         screen.one(&api.get(&path)?)
     }

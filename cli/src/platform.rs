@@ -39,6 +39,18 @@ pub(crate) fn image(verb: &ImageVerb, api: &Api, screen: &Screen) -> Result<(), 
     screen.many(&api.get("/v1/images")?, IMAGES)
 }
 
+/// Whether the controller is up.
+pub(crate) fn health(api: &Api, screen: &Screen) -> Result<(), Failure> {
+    let words = api.words("/healthz")?;
+    let sentence = screen.fill("the controller at {} is up", &[api.controller()]);
+    screen.say(&sentence, &json!({ "up": true, "words": words.trim() }))
+}
+
+/// The API's description, JSON by its nature.
+pub(crate) fn openapi(api: &Api, screen: &Screen) -> Result<(), Failure> {
+    screen.json(&api.get("/openapi.json")?)
+}
+
 /// Anchors: JSON in any case, since a file of them is what `verify` reads.
 pub(crate) fn anchors(args: &AnchorsArgs, api: &Api, screen: &Screen) -> Result<(), Failure> {
     let anchors: Value = api.get("/v1/anchors")?;
@@ -48,9 +60,8 @@ pub(crate) fn anchors(args: &AnchorsArgs, api: &Api, screen: &Screen) -> Result<
     let failed = |source| Failure::Write { path: path.clone(), source };
     let mut file = fs::File::create(path).map_err(failed)?;
     writeln!(file, "{anchors:#}").and_then(|()| file.sync_all()).map_err(failed)?;
-    let sentence = format!(
-        "{}: compare it with a copy from another source before you trust it",
-        path.display()
-    );
-    screen.say(&sentence, &json!({ "file": path.to_string_lossy() }))
+    let file = path.to_string_lossy();
+    let sentence =
+        screen.fill("{}: compare it with a copy from another source before you trust it", &[&file]);
+    screen.say(&sentence, &json!({ "file": file }))
 }

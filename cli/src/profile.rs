@@ -1,4 +1,5 @@
-//! Where the controller is and as whom to speak to it: options first, then the profile file.
+//! Where the controller is and as whom to speak to it: options first, then a profile of the
+//! settings file.
 
 use std::{
     fs,
@@ -9,17 +10,16 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::{api::Api, args::Global, failure::Failure};
+use crate::{api::Api, args::Global, config::Config, failure::Failure};
 
-/// Most bytes of a token file, a CA file and a profile.
+/// Most bytes of a token file, a CA file and a settings file.
 const MAX_SETTING_BYTES: u64 = 64 * 1024;
 
-const PROFILE: &str = ".config/tenure/tenurectl.toml";
-
-/// Settings of the profile file, or of the options that take their place.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+/// One profile of the settings file, or the options that take its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     controller: Option<String>,
@@ -28,50 +28,50 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// Options win over the profile file. A missing file is an error only if it was asked for.
-    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
-        let (path, asked) = match &global.profile {
-            Some(path) => (Some(path.clone()), true),
-            None => (std::env::home_dir().map(|home| home.join(PROFILE)), false),
+    /// Options win over the profile. If they say all, no settings file is read.
+    pub(crate) fn load(global: &Global) -> Result<(Self, Config), Failure> {
+        let given = Self {
+            controller: global.controller.clone(),
+            ca: global.ca.clone(),
+            token_file: global.token_file.clone(),
         };
-        let file = match path {
-            Some(path) if asked || path.exists() => Self::read(&path)?,
-            _ => Self::default(),
+        let complete =
+            given.controller.is_some() && given.ca.is_some() && given.token_file.is_some();
+        if complete && global.config.is_none() && global.profile.is_none() {
+            return Ok((given, Config::default()));
+        }
+        let config = Config::load(global)?;
+        let kept = config.choose(global.profile.as_deref())?;
+        let merged = Self {
+            controller: given.controller.or(kept.controller),
+            ca: given.ca.or(kept.ca),
+            token_file: given.token_file.or(kept.token_file),
         };
-        Ok(Self {
-            controller: global.controller.clone().or(file.controller),
-            ca: global.ca.clone().or(file.ca),
-            token_file: global.token_file.clone().or(file.token_file),
-        })
+        Ok((merged, config))
     }
 
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_text(path)?;
-        let profile: Self = toml::from_str(&text)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-        let base = path.parent().unwrap_or(Path::new("."));
-        let resolve = |file: PathBuf| match file.strip_prefix("~") {
-            Ok(rest) => std::env::home_dir().unwrap_or_default().join(rest),
-            Err(_) => base.join(file),
-        };
-        Ok(Self {
-            controller: profile.controller,
-            ca: profile.ca.map(resolve),
-            token_file: profile.token_file.map(resolve),
-        })
+    /// Makes relative paths those beside `base`; `~` is the home directory.
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        for path in [&mut self.ca, &mut self.token_file].into_iter().flatten() {
+            *path = match path.strip_prefix("~") {
+                Ok(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+                Err(_) => base.join(&*path),
+            };
+        }
+    }
+
+    /// What it says, for a list.
+    pub(crate) fn view(&self) -> Value {
+        json!({ "controller": self.controller, "ca": self.ca, "token_file": self.token_file })
     }
 
     /// Reads CA and token, and makes the API's client. Sends nothing yet.
-    pub(crate) fn connect(&self) -> Result<Api, Failure> {
-        let missing = |option: &str| {
-            Failure::Usage(format!(
-                "no {option} is known: give --{option}, or set it in ~/{PROFILE}"
-            ))
-        };
-        let controller = self.controller.as_deref().ok_or_else(|| missing("controller"))?;
-        let ca = self.ca.as_deref().ok_or_else(|| missing("ca"))?;
-        let token_file = self.token_file.as_deref().ok_or_else(|| missing("token-file"))?;
-        Api::new(controller, &authorities(ca)?, token(token_file)?)
+    pub(crate) fn connect(self, config: &Config) -> Result<Api, Failure> {
+        let missing = |option: &str| config.missing(option);
+        let controller = self.controller.ok_or_else(|| missing("controller"))?;
+        let ca = self.ca.ok_or_else(|| missing("ca"))?;
+        let token_file = self.token_file.ok_or_else(|| missing("token-file"))?;
+        Api::new(&controller, &authorities(&ca)?, token(&token_file)?)
     }
 }
 
@@ -107,7 +107,8 @@ fn token(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
-fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// The text of a file of settings.
+pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let read = |source| Failure::Read { path: path.to_owned(), source };
     let mut text = Zeroizing::new(String::new());
     let file = fs::File::open(path).map_err(read)?;
@@ -137,28 +138,19 @@ mod tests {
     }
 
     #[test]
-    fn options_win_over_the_profile_and_its_paths_are_relative_to_it() {
+    fn options_win_over_the_profile() {
         let dir = tempfile::tempdir().unwrap();
-        let text = "controller = \"https://a\"\nca = \"ca.pem\"\ntoken_file = \"/t\"\n";
-        let profile = file(dir.path(), "p.toml", text, 0o644);
+        let text = "[profile.a]\ncontroller = \"https://a\"\nca = \"ca.pem\"\n";
+        let config = file(dir.path(), "config.toml", text, 0o644);
         let global = Global {
-            profile: Some(profile),
+            config: Some(config),
             controller: Some("https://b".to_owned()),
             ..Global::default()
         };
-        let loaded = Profile::load(&global).unwrap();
+        let (loaded, _) = Profile::load(&global).unwrap();
         assert_eq!(loaded.controller.as_deref(), Some("https://b"));
         assert_eq!(loaded.ca, Some(dir.path().join("ca.pem")));
-        assert_eq!(loaded.token_file, Some(PathBuf::from("/t")));
-    }
-
-    #[test]
-    fn a_profile_with_an_unknown_setting_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let profile = file(dir.path(), "p.toml", "token = \"secret\"\n", 0o600);
-        let error = Profile::read(&profile).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("unknown field `token`"), "{error}");
+        assert_eq!(loaded.token_file, None);
     }
 
     #[test]

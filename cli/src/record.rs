@@ -250,13 +250,19 @@ fn confirm(owner: Owner, said: &Said, api: &Api, screen: &Screen) -> Result<(), 
 }
 
 fn show(view: &Value, screen: &Screen) -> Result<(), Failure> {
-    let missing = match view["persons"].as_u64() {
-        None => String::new(),
-        Some(1) => " for one more person to confirm it".to_owned(),
-        Some(persons) => format!(" for {persons} more persons to confirm it"),
+    let word = |at| screen.word(&cell(view, &[at]));
+    let (kind, id, standing) = (word("/kind"), cell(view, &["/id"]), word("/standing"));
+    let sentence = match view["persons"].as_u64() {
+        None => screen.fill("{} {} {}", &[&kind, &id, &standing]),
+        Some(1) => {
+            screen.fill("{} {} {} for one more person to confirm it", &[&kind, &id, &standing])
+        }
+        Some(persons) => screen.fill(
+            "{} {} {} for {} more persons to confirm it",
+            &[&kind, &id, &standing, &persons.to_string()],
+        ),
     };
-    let (kind, id) = (cell(view, &["/kind"]), cell(view, &["/id"]));
-    screen.say(&format!("{kind} {id} {}{missing}", cell(view, &["/standing"])), view)
+    screen.say(&sentence, view)
 }
 
 fn example(kind: Option<&str>, screen: &Screen) -> Result<(), Failure> {

@@ -116,5 +116,5 @@ pub(crate) fn hand_over(
     let mut rest = answer.clone();
     rest["token"] = Value::Null;
     rest["file"] = Value::String(path.to_string_lossy().into_owned());
-    screen.say(&format!("written to {}", path.display()), &rest)
+    screen.say(&screen.fill("written to {}", &[&path.to_string_lossy()]), &rest)
 }

@@ -46,11 +46,14 @@ pub(crate) fn run(args: &VerifyArgs, screen: &Screen) -> Result<(), Failure> {
     let bad: Vec<&Finding> = verdict.findings.iter().filter(|finding| !finding.ok).collect();
     match bad.as_slice() {
         [] if verdict.ok => {
-            let holds = format!("{}: the evidence holds", args.bundle.display());
-            match verdict.findings.iter().find(|finding| finding.code == Code::DemoClock) {
-                Some(staged) => screen.tell(format!("{holds}, BUT: {}", staged.sentence)),
-                None => screen.tell(holds),
-            }
+            let bundle = args.bundle.to_string_lossy();
+            let staged = verdict.findings.iter().find(|finding| finding.code == Code::DemoClock);
+            screen.tell(match staged {
+                Some(staged) => {
+                    screen.fill("{}: the evidence holds, BUT: {}", &[&bundle, &staged.sentence])
+                }
+                None => screen.fill("{}: the evidence holds", &[&bundle]),
+            });
             Ok(())
         }
         [] => Err(Failure::Evidence("nothing was found to verify".to_owned())),

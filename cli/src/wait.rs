@@ -1,5 +1,6 @@
-//! `--wait`: asks again until what was begun has ended, shows each change on stderr, and gives up
-//! at a limit. A controller that is away for a moment (restarted, say) does not end the wait.
+//! `--wait`: asks again until what was begun has ended, shows on stderr how far it is, and gives
+//! up at a limit. Asks by ETag: what has not changed is not sent again. A controller that is away
+//! for a moment (restarted, say) does not end the wait.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tenure_protocol::id::TenantId;
 use crate::{
     api::Api,
     failure::Failure,
+    meter::Meter,
     pause,
     screen::{Screen, cell, rows},
 };
@@ -38,35 +40,44 @@ pub(crate) enum Standing {
     Ended(String),
 }
 
-/// Looks at `path` until `judge` says that it has ended.
+/// Looks at `path` until `judge` says that it has ended. `orders` is a list of the orders on which
+/// it depends, for showing how far it is.
 pub(crate) fn until(
     api: &Api,
     screen: &Screen,
     args: &WaitArgs,
     path: &str,
+    orders: Option<&str>,
     judge: impl Fn(&Value) -> Standing,
 ) -> Result<Value, Failure> {
     let begun = pause::now();
     let limit = Duration::from_secs(args.wait_limit);
-    let mut shown = String::new();
+    let mut meter = Meter::new(screen);
+    let (mut tag, mut orders_tag) = (None, None);
+    let mut seen = String::new();
     loop {
-        let seen = match api.get(path) {
-            Ok(value) => match judge(&value) {
+        match api.get_changed(path, &mut tag) {
+            Ok(Some(value)) => match judge(&value) {
                 Standing::Reached => return Ok(value),
                 Standing::Ended(why) => return Err(Failure::Ended(why)),
-                Standing::UnderWay(text) => text,
+                Standing::UnderWay(text) => seen = text,
             },
-            Err(Failure::Unreachable(text)) => text,
+            Ok(None) => {}
+            Err(Failure::Unreachable(text)) => seen = text,
             Err(failure) => return Err(failure),
-        };
-        let waited = pause::now().duration_since(begun);
-        if seen != shown {
-            screen.tell(format_args!("{:>5.1} s  {seen}", waited.as_secs_f64()));
-            shown = seen;
         }
+        // Who may not see orders waits without them.
+        if let Some(orders) = orders
+            && meter.is_watched()
+            && let Ok(Some(orders)) = api.get_changed(orders, &mut orders_tag)
+        {
+            meter.measure(&orders, screen);
+        }
+        let waited = pause::now().duration_since(begun);
+        meter.show(&seen, waited, screen);
         if waited >= limit {
             return Err(Failure::Unfinished(format!(
-                "not ended after {} s: {shown}; it goes on: look again later",
+                "not ended after {} s: {seen}; it goes on: look again later",
                 args.wait_limit
             )));
         }
@@ -86,9 +97,7 @@ pub(crate) fn phase(
     good: &[&str],
     bad: &[&str],
 ) -> Result<Value, Failure> {
-    until(api, screen, args, &format!("/v1/tenants/{tenant}"), |view| {
-        judge_word(&word(view, "phase"), view, good, bad)
-    })
+    tenants(api, screen, args, tenant, |view| judge_word(&word(view, "phase"), view, good, bad))
 }
 
 /// Waits until the tenant's isolation is `good`; `bad` means that it came to nothing.
@@ -100,9 +109,20 @@ pub(crate) fn isolation(
     good: &str,
     bad: &str,
 ) -> Result<Value, Failure> {
-    until(api, screen, args, &format!("/v1/tenants/{tenant}"), |view| {
+    tenants(api, screen, args, tenant, |view| {
         judge_word(&word(view, "isolation"), view, &[good], &[bad])
     })
+}
+
+fn tenants(
+    api: &Api,
+    screen: &Screen,
+    args: &WaitArgs,
+    tenant: TenantId,
+    judge: impl Fn(&Value) -> Standing,
+) -> Result<Value, Failure> {
+    let path = format!("/v1/tenants/{tenant}");
+    until(api, screen, args, &path, Some(&format!("{path}/orders?limit=500")), judge)
 }
 
 fn judge_word(word: &str, view: &Value, good: &[&str], bad: &[&str]) -> Standing {

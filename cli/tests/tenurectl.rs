@@ -4,88 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod double;
+mod site;
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::fs::{self, File};
 
-use double::{Double, answer};
+use double::answer;
+use site::{Ran, Site, TENANT, tenurectl};
 
 /// SHA-256 of "abc".
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-struct Site {
-    dir: tempfile::TempDir,
-    double: Double,
-}
-
-impl Site {
-    /// A controller that gives these answers, one per request, and settings for it.
-    fn new(answers: &[String]) -> Self {
-        let double = Double::start(answers);
-        let dir = tempfile::tempdir().unwrap();
-        let site = Self { dir, double };
-        site.write("ca.pem", &site.double.ca);
-        site.write("token", "secret-token\n");
-        let profile = format!(
-            "controller = \"https://localhost:{}\"\nca = \"ca.pem\"\ntoken_file = \"token\"\n",
-            site.double.port
-        );
-        site.write("profile.toml", &profile);
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = tenurectl(line, self.dir.path());
-        command.arg("--profile").arg(self.path("profile.toml"));
-        command
-    }
-
-    fn run(&self, line: &str) -> Ran {
-        Ran::of(self.command(line).output().unwrap())
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-fn tenurectl(line: &str, dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tenurectl"));
-    command.current_dir(dir).env("HOME", dir).stdin(Stdio::null());
-    command.args(line.replace(" T", &format!(" {TENANT}")).split_whitespace());
-    command
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
 fn view(phase: &str, isolation: &str) -> String {
     answer(
         200,
@@ -105,6 +32,7 @@ fn a_list_is_a_table_for_people_and_the_answer_itself_for_scripts() {
     assert_eq!(table.code, Some(0), "{table:?}");
     assert!(table.stdout.contains("PHASE") && table.stdout.contains("trial"), "{table:?}");
     assert!(!table.stdout.contains('\u{1b}'), "{table:?}");
+    assert!(table.stdout.contains("b\\u{1b}[1m"), "{table:?}");
     let json = site.run("tenant list --output json");
     assert!(json.stdout.trim_start().starts_with('['), "{json:?}");
     let requests = site.double.requests();
@@ -297,7 +225,7 @@ fn wrong_use_exits_2_and_says_what_would_be_right() {
     }
     let ran = Ran::of(tenurectl("host list", site.dir.path()).output().unwrap());
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("tenurectl.toml"), "{ran:?}");
+    assert!(ran.stderr.contains("tenurectl/config.toml"), "{ran:?}");
     assert_eq!(site.double.requests().len(), 0);
 }
 

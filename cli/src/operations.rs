@@ -1,0 +1,142 @@
+//! Which verb reaches which operation of the API: tests alone read this table, and check it both
+//! ways, against the API's document and against what can be typed; each line is run, and must make
+//! the request that stands beside it.
+
+/// A verb, and the operation that it reaches.
+pub(crate) struct Operation {
+    /// The operation's method.
+    pub method: &'static str,
+    /// Its path, as the document has it.
+    pub path: &'static str,
+    /// A line that reaches it. ` T` stands for a UUID, ` D` for a digest.
+    pub line: &'static str,
+    /// What the controller answers, one request after another.
+    pub answers: &'static [&'static str],
+}
+
+/// Verbs that reach no controller.
+pub(crate) const LOCAL: &[&str] =
+    &["application example", "completions", "man", "profile list", "record example", "verify"];
+
+const THING: &[&str] = &["{}"];
+const NOTHING: &[&str] = &["[]"];
+const FILED: &[&str] = &["{\"sha256\":\"d\"}", "{}"];
+const HOST: &[&str] =
+    &["[{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"name\":\"host-a\"}]", "{}"];
+
+const fn get(path: &'static str, line: &'static str) -> Operation {
+    Operation { method: "GET", path, line, answers: THING }
+}
+
+const fn list(path: &'static str, line: &'static str) -> Operation {
+    Operation { method: "GET", path, line, answers: NOTHING }
+}
+
+const fn post(path: &'static str, line: &'static str) -> Operation {
+    Operation { method: "POST", path, line, answers: THING }
+}
+
+/// A change that files are uploaded for, and the upload before it.
+const fn file(path: &'static str, line: &'static str) -> Operation {
+    Operation { method: "POST", path, line, answers: FILED }
+}
+
+const fn host(path: &'static str, line: &'static str) -> Operation {
+    Operation { method: "POST", path, line, answers: HOST }
+}
+
+/// Every verb that reaches a controller. Files are those that [`FILES`] names.
+pub(crate) const OPERATIONS: &[Operation] = &[
+    get("/healthz", "health"),
+    get("/openapi.json", "openapi"),
+    get("/v1/anchors", "anchors"),
+    get("/v1/application-forms/{version}", "application form"),
+    post("/v1/applications", "application submit thing.json"),
+    get("/v1/calendar", "calendar show"),
+    list("/v1/calendar/days", "calendar show --from 2026-02-01 --to 2026-02-28"),
+    post("/v1/calendar/notices", "calendar import notice.txt"),
+    post("/v1/calendar/notices/{id}/enact", "calendar enact T"),
+    get("/v1/clock", "clock show"),
+    list("/v1/deadlines/preview", "deadline preview --on 2026-10-20"),
+    post("/v1/demo/clock", "clock advance 30"),
+    Operation {
+        method: "GET",
+        path: "/v1/events",
+        line: "events",
+        answers: &["id: 1\nevent: cut\ndata: {\"seq\":1}\n\n"],
+    },
+    list("/v1/hosts", "host list"),
+    post("/v1/hosts/tokens", "host token host-a"),
+    host("/v1/hosts/{id}/block", "host block host-a --reason stolen"),
+    host("/v1/hosts/{id}/unblock", "host unblock host-a --reason found"),
+    list("/v1/images", "image list"),
+    get("/v1/ledger/checkpoint", "ledger checkpoint"),
+    get("/v1/ledger/tile/{path}", "ledger tile 0/000 -o out"),
+    get("/v1/orders/{id}", "order show T"),
+    list("/v1/platform/attachments", "attachment list platform"),
+    post("/v1/platform/attachments", "attachment upload platform report.pdf"),
+    get("/v1/platform/attachments/{digest}", "attachment get platform D -o out"),
+    list("/v1/platform/journal", "host journal"),
+    list("/v1/platform/records", "record list platform"),
+    post("/v1/platform/records", "record add platform thing.json"),
+    post("/v1/platform/records/{record}/confirmations", "record confirm platform T --opinion seen"),
+    list("/v1/tenants", "tenant list"),
+    get("/v1/tenants/{id}", "tenant show T"),
+    post("/v1/tenants/{id}/application", "application resubmit T thing.json"),
+    file("/v1/tenants/{id}/assessment", "assessment file T --report report.pdf"),
+    list("/v1/tenants/{id}/attachments", "attachment list T"),
+    post("/v1/tenants/{id}/attachments", "attachment upload T report.pdf"),
+    get("/v1/tenants/{id}/attachments/{digest}", "attachment get T D -o out"),
+    get("/v1/tenants/{id}/bundle", "bundle fetch T -o out"),
+    post("/v1/tenants/{id}/configuration/retry", "configuration retry T"),
+    post("/v1/tenants/{id}/cut", "cut T --reason attack"),
+    list("/v1/tenants/{id}/deadlines", "deadline list T"),
+    Operation {
+        method: "GET",
+        path: "/v1/tenants/{id}/deadlines",
+        line: "deadline explain T O6a",
+        answers: &["[{\"id\":\"O6a\",\"serial\":1}]"],
+    },
+    post("/v1/tenants/{id}/deadlines/sign", "deadline sign T O5 --reason agreed"),
+    post("/v1/tenants/{id}/deployment", "deployment declare T"),
+    list("/v1/tenants/{id}/evidence", "tenant evidence T"),
+    file("/v1/tenants/{id}/icp", "icp file T --proof report.pdf"),
+    list("/v1/tenants/{id}/journal", "tenant journal T"),
+    list("/v1/tenants/{id}/notices", "tenant notices T"),
+    post(
+        "/v1/tenants/{id}/offboarding",
+        "offboarding request T --stop-day 2026-10-20 --reason merged",
+    ),
+    post("/v1/tenants/{id}/offboarding/confirm", "offboarding confirm T --migrated --backed-up"),
+    post("/v1/tenants/{id}/offboarding/review", "offboarding approve T --opinion ok"),
+    post("/v1/tenants/{id}/offboarding/review", "offboarding reject T --opinion no"),
+    list("/v1/tenants/{id}/orders", "tenant orders T"),
+    list("/v1/tenants/{id}/records", "record list T"),
+    post("/v1/tenants/{id}/records", "record add T thing.json"),
+    file("/v1/tenants/{id}/records", "inspection add T --checked ports --report report.pdf"),
+    file(
+        "/v1/tenants/{id}/records",
+        "access request T --authority a --document-no 1 --scope logs --document report.pdf",
+    ),
+    post("/v1/tenants/{id}/records", "access shown T T --shown logs --officer 036012"),
+    post("/v1/tenants/{id}/records/{record}/confirmations", "record confirm T T --opinion seen"),
+    post("/v1/tenants/{id}/records/{record}/confirmations", "access approve T T --opinion seen"),
+    Operation {
+        method: "POST",
+        path: "/v1/tenants/{id}/reports",
+        line: "report submit T --test-report report.pdf --security-report report.pdf",
+        answers: &["{\"sha256\":\"d\"}", "{\"sha256\":\"d\"}", "{}"],
+    },
+    post("/v1/tenants/{id}/reports/review", "report pass T --opinion ok"),
+    post("/v1/tenants/{id}/reports/review", "report fail T --opinion no"),
+    post("/v1/tenants/{id}/restore", "restore T --reason mended"),
+    post("/v1/tenants/{id}/review", "review approve T --opinion ok"),
+    post("/v1/tenants/{id}/review", "review reject T --opinion no"),
+    post("/v1/tenants/{id}/review", "review return T --opinion again"),
+    post("/v1/tenants/{id}/wipe/approvals", "wipe approve T"),
+    post("/v1/tokens", "token create rita --role reviewer"),
+];
+
+/// Files that the lines above name, with what they hold.
+pub(crate) const FILES: &[(&str, &str)] =
+    &[("thing.json", "{}"), ("notice.txt", "放假"), ("report.pdf", "abc")];
