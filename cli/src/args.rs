@@ -9,8 +9,10 @@ use crate::{
     bundle::BundleVerb,
     clock::ClockVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
+    filing::{AssessmentVerb, IcpVerb},
+    hold::HoldVerb,
     host::HostVerb,
-    isolation::{CutArgs, RestoreArgs},
+    isolation::{CutArgs, CutNoticeVerb, RestoreArgs},
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
@@ -19,6 +21,7 @@ use crate::{
     screen::Format,
     tenant::TenantVerb,
     token::TokenVerb,
+    trial::TrialVerb,
     verify::VerifyArgs,
     wipe::WipeVerb,
 };
@@ -104,7 +107,32 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: ReportVerb,
     },
-    /// Cut all of a tenant's traffic at once, in an emergency (operator)
+    /// Extend a major system's trial: ask (customer), decide (reviewer)
+    Trial {
+        #[command(subcommand)]
+        verb: TrialVerb,
+    },
+    /// File the MLPS (等保) assessment (customer)
+    Assessment {
+        #[command(subcommand)]
+        verb: AssessmentVerb,
+    },
+    /// File the ICP filing (customer), or open the Internet before it (reviewer)
+    Icp {
+        #[command(subcommand)]
+        verb: IcpVerb,
+    },
+    /// Keep what a tenant has from being destroyed (security and a second person)
+    Hold {
+        #[command(subcommand)]
+        verb: HoldVerb,
+    },
+    /// Tell the customer of a planned cut (operator)
+    CutNotice {
+        #[command(subcommand)]
+        verb: CutNoticeVerb,
+    },
+    /// Cut all of a tenant's traffic at once, in an emergency or as announced (operator)
     Cut(CutArgs),
     /// End a cut (operator)
     Restore(RestoreArgs),

@@ -11,6 +11,8 @@ mod bundle;
 mod clock;
 mod deployment;
 mod failure;
+mod filing;
+mod hold;
 mod host;
 mod isolation;
 mod offboarding;
@@ -23,6 +25,7 @@ mod review;
 mod screen;
 mod tenant;
 mod token;
+mod trial;
 mod verify;
 mod wait;
 mod wipe;
@@ -81,7 +84,12 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Trial { verb } => trial::run(verb, &api()?, screen),
+        Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
+        Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
+        Noun::Hold { verb } => hold::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
+        Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
         Noun::Wipe { verb } => wipe::run(verb, &api()?, screen),

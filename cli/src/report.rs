@@ -35,10 +35,27 @@ pub(crate) enum ReportVerb {
         #[command(flatten)]
         opinion: OpinionArgs,
     },
-    /// Fail them: the customer rectifies and submits again (reviewer)
+    /// Fail them: the customer rectifies item by item and submits again (reviewer)
     Fail {
         #[command(flatten)]
         opinion: OpinionArgs,
+        /// What to rectify; once for each item
+        #[arg(long = "item", value_name = "TEXT", required = true)]
+        items: Vec<String>,
+    },
+    /// Record that an item is rectified (customer)
+    Rectify {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The item's number
+        #[arg(long, value_name = "NUMBER")]
+        item: u32,
+        /// What was changed
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        /// The proof
+        #[arg(long, value_name = "FILE")]
+        evidence: PathBuf,
     },
 }
 
@@ -53,12 +70,19 @@ pub(crate) fn run(verb: ReportVerb, api: &Api, screen: &Screen) -> Result<(), Fa
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports"), &body)?)
         }
         ReportVerb::Pass { opinion } => opinion.decide("pass", "reports/review", api, screen),
-        ReportVerb::Fail { opinion } => opinion.decide("fail", "reports/review", api, screen),
+        ReportVerb::Fail { opinion, items } => {
+            let body = json!({ "decision": "fail", "opinion": opinion.opinion, "items": items });
+            screen.one(&api.post(&format!("/v1/tenants/{}/reports/review", opinion.tenant), &body)?)
+        }
+        ReportVerb::Rectify { tenant, item, note, evidence } => {
+            let body = json!({ "item": item, "note": note, "evidence": describe(&evidence)? });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports/rectifications"), &body)?)
+        }
     }
 }
 
-/// Title (the file's name) and digest of a report.
-fn describe(path: &Path) -> Result<Value, Failure> {
+/// Title (the file's name) and digest of a document.
+pub(crate) fn describe(path: &Path) -> Result<Value, Failure> {
     let failed = |source| Failure::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(failed)?;

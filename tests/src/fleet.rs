@@ -1,6 +1,7 @@
 //! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
 //! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
-//! link, legal time is set by the story, and nothing sleeps.
+//! link, legal time is set by the story, the controller's real time stands still until
+//! [`Fleet::wait`], and nothing sleeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +16,7 @@ use anyhow::{Context as _, bail};
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 use tenure_agent::{
+    core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
     host::fake::FakeHost,
     journal::Journal,
@@ -27,7 +29,9 @@ use tenure_controller::{
         lifecycle::{Actor, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
-        tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
+        tenant::{
+            Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook, Zone,
+        },
     },
     engine::{Engine, Parts},
     keys::Keys,
@@ -38,7 +42,7 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId},
-    wire::v1::{Hello, HostFacts, Lane, Report},
+    wire::v1::{Hello, HostFacts, Lane, Report, Transport},
 };
 
 /// How long a fake host may take for an answer; reaching it is a failure.
@@ -92,7 +96,7 @@ impl Fleet {
             store,
             ledger,
             keys,
-            clock: Clock::staged(),
+            clock: Clock::simulated(Clock::system().now()),
             images: vec![image],
             rules: Rules::shipped()?,
         };
@@ -197,6 +201,16 @@ impl Fleet {
         }
     }
 
+    /// Moves the controller's real time past what the system's clock says by so many seconds, and
+    /// legal time with it.
+    ///
+    /// # Errors
+    /// If the controller cannot handle what became due.
+    pub async fn wait(&self, seconds: i64) -> anyhow::Result<()> {
+        self.controller.clock().set(Clock::system().now().plus_ms(seconds * 1_000));
+        Ok(self.controller.tick().await?)
+    }
+
     /// Tries every notice that is due within half a minute, each with this outcome, and returns
     /// them.
     ///
@@ -224,6 +238,20 @@ impl Fleet {
 }
 
 impl Member {
+    /// Whether the rules that its agent put in force last let this port be reached.
+    #[must_use]
+    pub fn opens(&self, port: &str) -> bool {
+        let log = self.host.log();
+        let policies = log.iter().rev().filter_map(|step| match step {
+            Step::ApplyPolicy { text } => Some(text),
+            _ => None,
+        });
+        let open = format!("tcp . {port}");
+        policies
+            .take(1)
+            .any(|text| text.split([',', '{', '}']).any(|element| element.trim().ends_with(&open)))
+    }
+
     /// Gives the agent what it has not been given; says whether it owes an answer.
     async fn hand_over(&mut self, controller: &Engine) -> anyhow::Result<bool> {
         let mut owes = false;
@@ -264,6 +292,10 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutReminder,
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
+        NoticeKind::ConfirmationMissing,
+        NoticeKind::SecondNotice,
+        NoticeKind::CutAnnounced,
+        NoticeKind::CutCalledOff,
         NoticeKind::Closed,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
@@ -290,7 +322,8 @@ pub fn customer(name: &str) -> Actor {
     Actor { name: name.to_owned(), role: Role::Customer, customer: Some("data bureau".to_owned()) }
 }
 
-/// An application for two small web servers, with a mail address and a webhook to be notified at.
+/// An application for two small web servers with a port for the extranet and one for the Internet,
+/// and with a mail address and a webhook to be notified at.
 #[must_use]
 pub fn application() -> Application {
     Application {
@@ -317,7 +350,9 @@ pub fn application() -> Application {
             image: "small".to_owned(),
             volumes_gib: Vec::new(),
             volumes_mib: vec![64],
-            ingress: Vec::new(),
+            ingress: [(80, Zone::Extranet), (443, Zone::Internet)]
+                .map(|(port, zone)| IngressRequest { protocol: Transport::Tcp, port, zone })
+                .to_vec(),
         }],
     }
 }

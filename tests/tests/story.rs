@@ -11,7 +11,7 @@ use tenure_controller::{
     core::{
         lifecycle::{CutKind, Decision, Document, Event, ReportsDecision, Role},
         obligation::{Due, Obligation, ObligationState},
-        tenant::{Isolation, Tenant},
+        tenant::{Application, Assessment, Expert, HoldKind, IcpFiling, Isolation, Tenant},
     },
     engine::EngineError,
 };
@@ -31,6 +31,61 @@ async fn a_trial_without_reports_is_held_and_nothing_is_destroyed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_fail_are_tried_again_and_nothing_is_claimed_for_them() {
     tell("failing-hosts.txt", include_str!("../scripts/failing-hosts.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_complete_or_is_not_taken() {
+    tell("o1-o2-application.txt", include_str!("../scripts/o1-o2-application.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opinion_comes_within_five_working_days_and_gross_time_is_kept() {
+    tell("o3-opinion.txt", include_str!("../scripts/o3-opinion.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_application_waits_for_a_host_and_is_never_lost() {
+    tell("o4-configuration.txt", include_str!("../scripts/o4-configuration.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_is_not_deployed_is_idle_and_keeps_what_it_has() {
+    tell("o5-deployment.txt", include_str!("../scripts/o5-deployment.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_major_systems_trial_is_extended_by_experts_for_thirty_days_in_all() {
+    tell("o6-trial.txt", include_str!("../scripts/o6-trial.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_reviewed_and_rectified_item_by_item() {
+    tell("o7-reports.txt", include_str!("../scripts/o7-reports.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_system_files_its_assessment_within_six_months() {
+    tell("o8-assessment.txt", include_str!("../scripts/o8-assessment.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_internet_opens_with_formal_operation_and_the_filing() {
+    tell("o9-icp.txt", include_str!("../scripts/o9-icp.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_leaves_after_fifteen_working_days_or_by_two_waivers() {
+    tell("o10-leaving.txt", include_str!("../scripts/o10-leaving.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_wiped_under_a_hold_or_by_a_timer() {
+    tell("o11-reclaiming.txt", include_str!("../scripts/o11-reclaiming.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_knows_of_every_cut() {
+    tell("o12-cut.txt", include_str!("../scripts/o12-cut.txt")).await;
 }
 
 struct Story {
@@ -76,6 +131,8 @@ impl Story {
                 self.fleet.controller.clock().set_legal(legal(day, time)?);
                 Ok(self.fleet.controller.tick().await?)
             }
+            // The five minutes are counted by the real clock, whatever the story's date.
+            ["five", "minutes", "pass"] => self.fleet.wait(301).await,
             ["time", "passes"] => Ok(self.fleet.controller.tick().await?),
             ["hosts", first, "and", second, "join"] => {
                 self.fleet.join(first).await?;
@@ -88,17 +145,22 @@ impl Story {
                 Ok(())
             }
             ["host", name, "is", "mended"] => {
-                for step in ["cut", "start instance"] {
+                for step in ["cut", "start instance", "wipe volume"] {
                     self.member(name)?.host.heal(step);
                 }
                 Ok(())
             }
             ["notices", "arrive"] => self.fleet.deliver(ARRIVES).await.map(drop),
             ["notices", "are", "only", "sent"] => self.fleet.deliver(SENT).await.map(drop),
-            ["customer", name, "applies"] => {
-                let controller = &self.fleet.controller;
-                let tenant = controller.submit(customer(name), application()).await?;
-                self.tenant = Some(tenant.id);
+            ["host", name, "joins"] => self.fleet.join(name).await,
+            ["customer", name, "applies", what @ ..] if what != ["again"] => {
+                let form = form(&what.join(" "))?;
+                self.tenant = Some(self.fleet.controller.submit(customer(name), form).await?.id);
+                Ok(())
+            }
+            ["customer", name, "drafts", what @ ..] => {
+                let form = form(&what.join(" "))?;
+                self.tenant = Some(self.fleet.controller.draft(customer(name), form).await?.id);
                 Ok(())
             }
             [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
@@ -142,6 +204,26 @@ impl Story {
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
             }
+            ["gross", id, day] => {
+                let gross = last(&tenant, id)?.gross().last_day().context("it has no day")?;
+                same(&gross.to_string(), day)
+            }
+            ["hold", hold] => same(&word(&tenant.hold_region())?, hold),
+            ["mlps", standing] => same(&word(&tenant.compliance().mlps)?, standing),
+            ["icp", standing] => same(&word(&tenant.compliance().icp)?, standing),
+            ["internet", ingress] => same(&word(&tenant.compliance().internet_ingress)?, ingress),
+            ["stop", "day", day] => {
+                let leaving = tenant.offboarding.as_ref().context("nobody leaves")?;
+                same(&leaving.stop_day.to_string(), day)
+            }
+            ["trial", "raw", "end", day] => {
+                let trial = tenant.trial.as_ref().context("there is no trial")?;
+                same(&trial.raw_end.to_string(), day)
+            }
+            ["port", port, state] => {
+                let open = self.fleet.members.values().any(|member| member.opens(port));
+                same(if open { "open" } else { "closed" }, state)
+            }
             ["the", "bundle", "verifies"] => self.verify(id).await,
             [id, state] => same(state_name(last(&tenant, id)?), state),
             _ => bail!("not understood"),
@@ -162,40 +244,156 @@ impl Story {
     }
 }
 
+/// What is applied for: `for` and what is unusual about it.
+fn form(what: &str) -> anyhow::Result<Application> {
+    let mut form = application();
+    match what {
+        "" => {}
+        "for a major system" => form.system.major = true,
+        "without a contact" => form.contacts.clear(),
+        "for an image that is not there" => "huge".clone_into(&mut form.instances[0].image),
+        "for a system that does not serve the Internet" => form.system.internet_facing = false,
+        other => bail!("not understood: {other}"),
+    }
+    Ok(form)
+}
+
+fn document(title: &str) -> Document {
+    Document { title: title.to_owned(), sha256: Digest::of(title.as_bytes()) }
+}
+
 fn event(what: &str) -> anyhow::Result<Event> {
-    let document =
-        |title: &str| Document { title: title.to_owned(), sha256: Digest::of(title.as_bytes()) };
     let opinion = "as the file says".to_owned();
     let reason = "it disturbs the platform".to_owned();
     let review = |decision| Event::Review { decision, opinion: opinion.clone() };
     Ok(match what {
         "applies again" => Event::Submit { application: application() },
+        "saves the draft again" => Event::SaveDraft { application: application() },
+        "submits the draft" => Event::SubmitDraft,
+        "withdraws the application" => Event::Withdraw { reason: "no budget".to_owned() },
         "approves the application" => review(Decision::Approve),
         "rejects the application" => review(Decision::Reject),
         "returns the application" => review(Decision::Return),
+        "waits for the fire brigade" => Event::SuspendReview { reason: what.to_owned() },
+        "goes on with the review" => Event::ResumeReview,
         "has the configuration tried again" => Event::RetryConfiguration,
+        "declares the deployment" => Event::DeclareDeployment,
         "hands in both reports" => Event::SubmitReports {
             test_report: document("test report"),
             security_report: document("security risk assessment report"),
         },
-        "passes the reports" => Event::ReviewReports { decision: ReportsDecision::Pass, opinion },
-        "fails the reports" => Event::ReviewReports { decision: ReportsDecision::Fail, opinion },
+        "passes the reports" => {
+            let (decision, items) = (ReportsDecision::Pass, Vec::new());
+            Event::ReviewReports { decision, opinion, items }
+        }
+        "fails the reports" => {
+            let (decision, items) = (ReportsDecision::Fail, Vec::new());
+            Event::ReviewReports { decision, opinion, items }
+        }
         "cuts the network" => Event::Cut { kind: CutKind::Emergency, reason },
+        "cuts the network as planned" => Event::Cut { kind: CutKind::Planned, reason },
+        "announces a cut" => Event::AnnounceCut { reason },
+        "calls the cut off" => Event::CallOffCut { reason: "it is mended".to_owned() },
         "restores the network" => Event::Restore { reason: "the cause is gone".to_owned() },
         "grants the leaving" => Event::ReviewOffboarding { decision: Decision::Approve, opinion },
         "denies the leaving" => Event::ReviewOffboarding { decision: Decision::Reject, opinion },
+        "waives the fifteen working days" => Event::WaivePeriod { reason: what.to_owned() },
         "confirms migration and backup" => {
             Event::ConfirmOffboarding { migrated: true, backed_up: true }
         }
+        "records a registered letter" => Event::RecordService { document: document(what) },
         "approves the wipe" => Event::ApproveWipe,
-        other => match other.strip_prefix("asks to leave on ") {
-            Some(day) => Event::RequestOffboarding {
-                stop_day: day.parse()?,
-                reason: "it moves elsewhere".to_owned(),
-            },
-            None => bail!("not understood: {other}"),
-        },
+        other => numbered(other).or_else(|_| filed(other))?,
     })
+}
+
+/// Acts that name a day, a number, or persons.
+fn numbered(what: &str) -> anyhow::Result<Event> {
+    let words: Vec<&str> = what.split_whitespace().collect();
+    let reason = "it moves elsewhere".to_owned();
+    Ok(match words.as_slice() {
+        ["asks", "to", "leave", "on", day] => {
+            Event::RequestOffboarding { stop_day: day.parse()?, reason, ask_waiver: false }
+        }
+        ["asks", "to", "leave", "early", "on", day] => {
+            Event::RequestOffboarding { stop_day: day.parse()?, reason, ask_waiver: true }
+        }
+        ["asks", "for", days, "more", "days"] => {
+            Event::RequestExtension { days: days.parse()?, reason: "much data".to_owned() }
+        }
+        ["grants", "more", "days", "by", "the", "experts", names @ ..] => {
+            let names = names.iter().filter(|name| **name != "and");
+            Event::DecideExtension {
+                decision: Decision::Approve,
+                opinion: "needed".to_owned(),
+                experts: names
+                    .map(|name| Expert { name: (*name).to_owned(), opinion: "needed".to_owned() })
+                    .collect(),
+                assessment: Some(document("assessment by experts")),
+            }
+        }
+        ["denies", "more", "days"] => Event::DecideExtension {
+            decision: Decision::Reject,
+            opinion: "not needed".to_owned(),
+            experts: Vec::new(),
+            assessment: None,
+        },
+        ["fails", "the", "reports", "for", ..] => Event::ReviewReports {
+            decision: ReportsDecision::Fail,
+            opinion: "not yet".to_owned(),
+            items: words[4..].join(" ").split(", ").map(str::to_owned).collect(),
+        },
+        ["rectifies", "item", item] => Event::Rectify {
+            item: item.parse()?,
+            note: "mended".to_owned(),
+            evidence: document("screenshot"),
+        },
+        ["asks", "for", "the", "end", "of", "hold", hold] => Event::ReleaseHold {
+            hold: hold.parse()?,
+            document: document("the court's letter"),
+            reason: "the case is closed".to_owned(),
+        },
+        ["countersigns", "hold", hold] => Event::CountersignHold { hold: hold.parse()? },
+        _ => bail!("not understood: {what}"),
+    })
+}
+
+/// Acts that put something on file.
+fn filed(what: &str) -> anyhow::Result<Event> {
+    let hold = |kind| Event::PlaceHold {
+        kind,
+        document: document("the court's order"),
+        reason: "evidence in a case".to_owned(),
+    };
+    Ok(match what {
+        "files the assessment" => Event::FileAssessment {
+            assessment: Assessment {
+                report_number: "DJCP-2026-0001".to_owned(),
+                assessor: "a third party".to_owned(),
+                level: 3,
+                conclusion: "good".to_owned(),
+                document: document("assessment report"),
+            },
+        },
+        "files the ICP filing" => Event::FileIcp {
+            filing: IcpFiling {
+                number: "赣ICP备2026000001号".to_owned(),
+                domain: "portal.example.gov.cn".to_owned(),
+                holder: "data bureau".to_owned(),
+                filed_on: "2026-08-20".parse()?,
+                document: document("ICP proof"),
+            },
+        },
+        "opens the Internet" => Event::OpenIcp { reason: "the filing is under way".to_owned() },
+        "places a legal hold" => hold(HoldKind::LegalHold),
+        "places a dispute" => hold(HoldKind::Dispute),
+        _ => bail!("not understood: {what}"),
+    })
+}
+
+/// The stable word of something that the API shows.
+fn word(shown: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_value(shown)?.as_str().context("it is no word")?.to_owned())
 }
 
 fn legal(day: &str, time: &str) -> anyhow::Result<Timestamp> {

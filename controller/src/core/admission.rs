@@ -7,8 +7,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     fleet::Image,
+    lifecycle::Document,
     refusal::{Code, Refusal},
-    tenant::{Application, Contact, InstanceRequest},
+    tenant::{Application, Contact, InstanceRequest, Zone},
 };
 
 /// Longest name of a customer, system, contact or document, characters.
@@ -50,6 +51,14 @@ pub fn check(application: &Application, images: &[Image]) -> Result<(), Refusal>
     let mut total = 0_u32;
     for request in &application.instances {
         instance(request, images)?;
+        let internet = request.ingress.iter().find(|one| one.zone == Zone::Internet);
+        if let Some(one) = internet.filter(|_| !application.system.internet_facing) {
+            return invalid(format!(
+                "{}: port {} is to be reached from the Internet, but system.internet_facing is \
+                 false: set it, or give the port another zone",
+                request.role, one.port
+            ));
+        }
         if !roles.insert(request.role.as_str()) {
             return invalid(format!(
                 "role {:?} stands twice: give each entry of instances a role of its own",
@@ -74,6 +83,30 @@ pub fn text(field: &str, value: &str) -> Result<(), Refusal> {
         return Err(Refusal::new(
             Code::InvalidInput,
             format!("{field} has {length} characters: give 1 to {TEXT_LIMIT}"),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a document that a person names.
+///
+/// # Errors
+/// `invalid-input` if its title is empty or too long.
+pub fn document(field: &str, value: &Document) -> Result<(), Refusal> {
+    text(&format!("{field}.title"), &value.title)
+}
+
+/// Checks what is saved as a draft: it may lack anything, but it may not be without bounds.
+///
+/// # Errors
+/// `invalid-application`.
+pub fn draft(application: &Application) -> Result<(), Refusal> {
+    let entries = application.instances.len().max(application.contacts.len());
+    let texts = [&application.system.name, &application.system.code];
+    if entries > INSTANCES_LIMIT as usize || texts.iter().any(|text| text.len() > TEXT_LIMIT) {
+        return invalid(format!(
+            "a draft has at most {INSTANCES_LIMIT} entries in a list, and {TEXT_LIMIT} bytes in \
+             a name"
         ));
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! open ──met in time──→ discharged
 //!   └──now ≥ breach_at──→ breached ──met late──→ breached, with the time it was met
 //! ```
+//! While its clock is suspended (the provider waits for a third party) no breach is declared; then
+//! the deadline moves on by the suspended days, and the one without them is kept beside it.
 //! A breach is recorded once and never rewritten. A missed deadline destroys nothing.
 
 use jiff::civil::Date;
@@ -26,8 +28,26 @@ pub struct Obligation {
     pub due: Due,
     /// How that was counted.
     pub counted: Counted,
+    /// Suspensions of the provider's clock, oldest first; the last may go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspensions: Vec<Suspension>,
     /// What became of it.
     pub state: ObligationState,
+}
+
+/// Days on which a provider's clock stood still: it waited for a third party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// For whom and for what.
+    pub reason: String,
+    /// Who recorded it.
+    pub by: String,
+    /// Since when; legal time. This day still counts.
+    pub from: Timestamp,
+    /// Until when; legal time. The day after it counts again. Nothing while it goes on.
+    pub until: Option<Timestamp>,
+    /// The deadline before it: of the first one, the gross deadline.
+    pub due_before: Due,
 }
 
 /// The standard's obligations, in its order. [`super::rules`] says what each is.
@@ -251,7 +271,8 @@ impl Obligation {
     /// A new, open obligation.
     #[must_use]
     pub const fn open(id: ObligationId, serial: u32, due: Due, counted: Counted) -> Self {
-        Self { id, serial, due, counted, state: ObligationState::Open }
+        let suspensions = Vec::new();
+        Self { id, serial, due, counted, suspensions, state: ObligationState::Open }
     }
 
     /// Whether real time counts for it, and not legal time.
@@ -271,9 +292,25 @@ impl Obligation {
         }
     }
 
-    /// The instant at which a breach is to be declared, on the clock that counts for it.
+    /// Whether its clock is suspended now.
     #[must_use]
-    pub const fn breach_at(&self) -> Option<Timestamp> {
+    pub fn is_suspended(&self) -> bool {
+        self.suspensions.last().is_some_and(|last| last.until.is_none())
+    }
+
+    /// The deadline without any suspension: gross time is always reported too.
+    #[must_use]
+    pub fn gross(&self) -> Due {
+        self.suspensions.first().map_or(self.due, |first| first.due_before)
+    }
+
+    /// The instant at which a breach is to be declared, on the clock that counts for it; none while
+    /// that is suspended.
+    #[must_use]
+    pub fn breach_at(&self) -> Option<Timestamp> {
+        if self.is_suspended() {
+            return None;
+        }
         match self.due {
             Due::Day { breach_at, .. } => Some(breach_at),
             Due::Instant { due_at } => Some(due_at),
@@ -283,9 +320,11 @@ impl Obligation {
 
     /// Met at `at`: in time or, when the breach instant has passed, late. A breach stays one.
     pub fn meet(&mut self, at: Timestamp) {
+        let limit = self.breach_at();
+        self.end_suspension(at);
         match self.state {
             ObligationState::Open => {
-                self.state = if self.breach_at().is_some_and(|limit| at >= limit) {
+                self.state = if limit.is_some_and(|limit| at >= limit) {
                     ObligationState::Breached { at, met_at: Some(at) }
                 } else {
                     ObligationState::Discharged { at }
@@ -318,9 +357,16 @@ impl Obligation {
     }
 
     /// No longer owed. A breach stays one.
-    pub const fn lapse(&mut self, at: Timestamp) {
-        if matches!(self.state, ObligationState::Open) {
+    pub fn lapse(&mut self, at: Timestamp) {
+        self.end_suspension(at);
+        if self.state == ObligationState::Open {
             self.state = ObligationState::Lapsed { at };
+        }
+    }
+
+    fn end_suspension(&mut self, at: Timestamp) {
+        if let Some(last) = self.suspensions.last_mut() {
+            last.until = last.until.or(Some(at));
         }
     }
 

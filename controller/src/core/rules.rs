@@ -28,8 +28,32 @@ pub struct Rules {
     edition: String,
     title: String,
     issuer: String,
+    policy: Policy,
     laws: Vec<Law>,
     rules: Vec<Rule>,
+}
+
+/// What the provider decides for itself, where the standard leaves it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Whether Internet ingress may be opened before the ICP filing.
+    pub icp_gate: IcpGate,
+    /// Work days after the first notice to a customer that has not confirmed migration and backup
+    /// by its stop day, before the second goes out.
+    pub second_notice_working_days: u32,
+    /// Work days after the second notice reached the customer, before its instances are stopped.
+    pub grace_working_days: u32,
+}
+
+/// When ports for the Internet are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IcpGate {
+    /// Once a filing number is recorded (MIIT order 33, article 5).
+    Strict,
+    /// Also before, by a named person with a reason: the standard allows a month.
+    Standard,
 }
 
 /// A text of rules that cannot be used.
@@ -203,6 +227,7 @@ struct Text {
     edition: String,
     title: String,
     issuer: String,
+    policy: Policy,
     #[serde(default, rename = "law")]
     laws: Vec<Law>,
     #[serde(default, rename = "rule")]
@@ -226,7 +251,7 @@ impl Rules {
         if text.len() > MAX_BYTES {
             return Err(RulesError::TooLong);
         }
-        let Text { edition, title, issuer, laws, mut rules } =
+        let Text { edition, title, issuer, policy, laws, mut rules } =
             toml::from_str(text).map_err(|error| RulesError::Parse(error.to_string()))?;
         for id in ObligationId::ALL {
             let found = rules.iter().filter(|rule| rule.id == id).count();
@@ -235,7 +260,7 @@ impl Rules {
             }
         }
         rules.sort_by_key(|rule| rule.id);
-        let rules = Self { edition, title, issuer, laws, rules };
+        let rules = Self { edition, title, issuer, policy, laws, rules };
         check::all(&rules)?;
         Ok(rules)
     }
@@ -256,6 +281,12 @@ impl Rules {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// What the provider decides for itself.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// All of them, in the standard's order.
@@ -308,6 +339,49 @@ impl Rules {
             | Period::None => Due::Never,
         };
         (due, self.counted(id, day_zero))
+    }
+
+    /// Counts a deadline anew whose clock was suspended over these days, each from the day on which
+    /// it stopped (which still counted) to the one on which it went on (day 0 again, R2).
+    #[must_use]
+    pub fn count_suspended(
+        &self,
+        counted: &Counted,
+        suspended: &[(Date, Date)],
+        calendar: &Calendar,
+    ) -> Due {
+        let Counted { period, roll, day_zero, .. } = counted;
+        let spans = || suspended.iter().filter(|(from, to)| from < to);
+        if let Period::WorkingDays(days) = period {
+            let (mut zero, mut left) = (*day_zero, *days);
+            for (from, to) in spans() {
+                let used = (0..left)
+                    .take_while(|count| calendar.working_days(zero, count + 1).earliest <= *from);
+                left -= u32::try_from(used.count()).unwrap_or(left);
+                zero = *to;
+            }
+            return Due::end_of(calendar.working_days(zero, left));
+        }
+        let days = spans().filter_map(|(from, to)| from.until(*to).ok());
+        let days = days.fold(0_i32, |sum, span| sum.saturating_add(span.get_days()));
+        let last = match period {
+            Period::CalendarDays(count) => {
+                calendar::plus_days(*day_zero, i32::try_from(*count).unwrap_or(0))
+            }
+            Period::Months(months) => calendar::plus_months(*day_zero, *months),
+            Period::WorkingDays(_)
+            | Period::Seconds(_)
+            | Period::WorkingDaysBefore(_)
+            | Period::SameAs(_)
+            | Period::EachMonth(_)
+            | Period::EachYear(_)
+            | Period::None => return Due::Never,
+        };
+        let last = calendar::plus_days(last, days);
+        Due::end_of(match roll {
+            Roll::NextWorkDay => calendar.roll(last),
+            Roll::None => Span { earliest: last, latest: last },
+        })
     }
 
     /// How an obligation is counted from a day, without the deadline.

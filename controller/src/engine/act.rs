@@ -16,7 +16,8 @@ use crate::{
         fleet::{Fleet, HostRoom},
         lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
         notice::{Notice, NoticeState},
-        tenant::{Application, Tenant},
+        refusal::Refusal,
+        tenant::{Application, Phase, Tenant},
     },
     store::{
         self, NewEntry, NewEvidence, Tx,
@@ -66,12 +67,40 @@ impl Engine {
         actor: Actor,
         application: Application,
     ) -> Result<Tenant, EngineError> {
+        self.begin(actor, Event::Submit { application: application.clone() }, |actor, context| {
+            lifecycle::open(&application, actor, context)
+        })
+        .await
+    }
+
+    /// Takes a draft in.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn draft(
+        &self,
+        actor: Actor,
+        application: Application,
+    ) -> Result<Tenant, EngineError> {
+        self.begin(
+            actor,
+            Event::SaveDraft { application: application.clone() },
+            |actor, context| lifecycle::open_draft(&application, actor, context),
+        )
+        .await
+    }
+
+    async fn begin(
+        &self,
+        actor: Actor,
+        event: Event,
+        first: impl Fn(&Actor, &Context<'_>) -> Result<Transition, Refusal>,
+    ) -> Result<Tenant, EngineError> {
         let mut tx = self.inner.store.write().await?;
-        let fleet = self.fleet(&mut tx).await?;
+        let fleet = self.catalogue();
         let context = self.context(&fleet)?;
-        let transition = lifecycle::open(&application, &actor, &context)?;
+        let transition = first(&actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
-        let event = Event::Submit { application };
         let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
         store::commit(tx).await?;
         self.after(&transition.tenant, &event, wakes).await;
@@ -121,10 +150,8 @@ impl Engine {
             if beside.expected.is_some_and(|expected| expected != before.version) {
                 return Err(EngineError::Version(before.version));
             }
-            let fleet = match event {
-                Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
-                _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
-            };
+            let places = matches!(event, Event::Review { .. }) || before.phase == Phase::Approved;
+            let fleet = if places { self.fleet(&mut tx).await? } else { self.catalogue() };
             let context = self.context(&fleet)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             if transition.tenant != before
@@ -172,6 +199,11 @@ impl Engine {
             rules: &self.inner.rules,
             fleet,
         })
+    }
+
+    /// The image catalogue alone, for what places nothing.
+    fn catalogue(&self) -> Fleet {
+        Fleet { images: self.inner.images.clone(), ..Fleet::default() }
     }
 
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
@@ -395,6 +427,9 @@ fn body(event: &Event) -> Value {
     let value = match event {
         Event::Submit { application } => {
             serde_json::to_value(Event::Submit { application: application.without_secrets() })
+        }
+        Event::SaveDraft { application } => {
+            serde_json::to_value(Event::SaveDraft { application: application.without_secrets() })
         }
         other => serde_json::to_value(other),
     };

@@ -14,8 +14,9 @@ use super::{Engine, EngineError, act::fresh_seed};
 use crate::{
     core::{
         draw::Draw,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Event, Role},
         refusal::{Code, Refusal},
+        tenant::Phase,
     },
     store::{
         self, JoinToken,
@@ -216,7 +217,23 @@ impl Engine {
             record.facts = Some(hello.facts);
             Ok(())
         })
-        .await
+        .await?;
+        self.place_waiting().await;
+        Ok(())
+    }
+
+    /// Looks for a place for every application that waits for one: a host has come up.
+    async fn place_waiting(&self) {
+        let waiting = match self.tenants(Some(Phase::Approved)).await {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "waiting applications cannot be read"),
+        };
+        for tenant in waiting.iter().map(|tenant| tenant.id) {
+            if let Err(error) = self.act(Actor::controller(), tenant, Event::Tick).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%tenant, error, "a waiting application could not be placed");
+            }
+        }
     }
 
     /// A host's session ended.

@@ -56,15 +56,18 @@ pub struct ReportsReview {
     /// `pass` or `fail`.
     #[schema(value_type = String)]
     decision: ReportsDecision,
-    /// Why, or what to rectify.
+    /// Why.
     opinion: String,
+    /// What to rectify, item by item: at least one if they fail, none if they pass.
+    #[serde(default)]
+    items: Vec<String>,
 }
 
 /// A cut.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CutRequest {
-    /// `emergency`.
+    /// `emergency`, or `planned` once a notice of it has reached the customer.
     #[schema(value_type = String)]
     kind: CutKind,
     /// Why: the customer reads this in the notice.
@@ -76,7 +79,7 @@ pub struct CutRequest {
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// Why.
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// An application to leave.
@@ -88,6 +91,9 @@ pub struct Leaving {
     stop_day: Date,
     /// Why.
     reason: String,
+    /// If the day is too early, ask the provider to waive the 15 working days; else it is refused.
+    #[serde(default)]
+    ask_waiver: bool,
 }
 
 /// The customer's confirmation: what remains will be destroyed.
@@ -105,7 +111,7 @@ pub struct Confirmation {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-async fn act(
+pub(super) async fn act(
     app: &App,
     actor: Actor,
     id: TenantId,
@@ -117,7 +123,7 @@ async fn act(
     whole(async move { engine.act_if(actor, id, version, event).await }).await
 }
 
-async fn shown(app: &App, tenant: &Tenant) -> Result<Shown, Problem> {
+pub(super) async fn shown(app: &App, tenant: &Tenant) -> Result<Shown, Problem> {
     Ok(Shown(StatusCode::OK, TenantView::of(tenant, &host_names(app).await?, app.engine.rules())))
 }
 
@@ -126,7 +132,7 @@ fn accepted(tenant: &Tenant, kind: OrderKind) -> (StatusCode, Json<Accepted>) {
 }
 
 /// Every destination that an application names is checked before it is taken.
-fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
+pub(super) fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
     let wrong = |contact: &str, error: destination::DestinationError| {
         let detail = format!("contact {contact:?}: {error}");
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
@@ -160,7 +166,7 @@ pub async fn submit(
     Ok((location, Shown(StatusCode::CREATED, view)).into_response())
 }
 
-/// Apply again after a return for correction (clause 4.2)
+/// Apply with a draft, or again after a return for correction (clause 4.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/application", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = ApplicationForm,
     responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
@@ -246,39 +252,10 @@ pub async fn review_reports(
     Caller(actor): Caller,
     Id(id): Id<TenantId>,
     if_match: IfMatch,
-    Body(ReportsReview { decision, opinion }): Body<ReportsReview>,
+    Body(ReportsReview { decision, opinion, items }): Body<ReportsReview>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::ReviewReports { decision, opinion }).await?;
-    shown(&app, &tenant).await
-}
-
-/// File the MLPS (等保) assessment report (clause 5.5)
-#[utoipa::path(post, path = "/v1/tenants/{id}/assessment", tag = "customer",
-    params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
-pub async fn assessment(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(document): Body<Document>,
-) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::FileAssessment { document }).await?;
-    shown(&app, &tenant).await
-}
-
-/// File the proof of the ICP filing (clause 5.6)
-#[utoipa::path(post, path = "/v1/tenants/{id}/icp", tag = "customer",
-    params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
-pub async fn icp(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(document): Body<Document>,
-) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::FileIcp { document }).await?;
+    let event = Event::ReviewReports { decision, opinion, items };
+    let tenant = act(&app, actor, id, if_match, event).await?;
     shown(&app, &tenant).await
 }
 
@@ -295,6 +272,36 @@ pub async fn cut(
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let tenant = act(&app, actor, id, if_match, Event::Cut { kind, reason }).await?;
     Ok(accepted(&tenant, OrderKind::Cut))
+}
+
+/// Tell the customer of a cut that is planned (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+pub async fn announce_cut(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(id): Id<TenantId>,
+    if_match: IfMatch,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Shown, Problem> {
+    let tenant = act(&app, actor, id, if_match, Event::AnnounceCut { reason }).await?;
+    shown(&app, &tenant).await
+}
+
+/// Call a planned cut off: the customer is told (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement/end", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+pub async fn call_off_cut(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(id): Id<TenantId>,
+    if_match: IfMatch,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Shown, Problem> {
+    let tenant = act(&app, actor, id, if_match, Event::CallOffCut { reason }).await?;
+    shown(&app, &tenant).await
 }
 
 /// End the cut (clause 6.3)
@@ -321,9 +328,9 @@ pub async fn offboarding(
     Caller(actor): Caller,
     Id(id): Id<TenantId>,
     if_match: IfMatch,
-    Body(Leaving { stop_day, reason }): Body<Leaving>,
+    Body(Leaving { stop_day, reason, ask_waiver }): Body<Leaving>,
 ) -> Result<Shown, Problem> {
-    let event = Event::RequestOffboarding { stop_day, reason };
+    let event = Event::RequestOffboarding { stop_day, reason, ask_waiver };
     let tenant = act(&app, actor, id, if_match, event).await?;
     shown(&app, &tenant).await
 }

@@ -96,6 +96,55 @@ pub struct IngressForm {
     /// The port.
     #[schema(minimum = 1)]
     pub port: u16,
+    /// From where it is to be reached: `extranet` (the government extranet), `internet` (opens in
+    /// formal operation, once the ICP filing is recorded), or `isolated` (the tenant's network
+    /// alone).
+    #[schema(required = false, default = "extranet")]
+    pub zone: String,
+}
+
+/// An expert who assessed whether a longer trial is needed.
+#[derive(Debug, ToSchema)]
+#[schema(as = Expert)]
+pub struct ExpertForm {
+    /// Who.
+    pub name: String,
+    /// What that person said.
+    pub opinion: String,
+}
+
+/// A third-party MLPS (等保) assessment.
+#[derive(Debug, ToSchema)]
+#[schema(as = Assessment)]
+pub struct AssessmentForm {
+    /// Number of the report.
+    pub report_number: String,
+    /// The assessing organisation: not the customer itself.
+    pub assessor: String,
+    /// The level that was assessed.
+    #[schema(minimum = 1, maximum = 5)]
+    pub level: u8,
+    /// The assessor's conclusion.
+    pub conclusion: String,
+    /// The copy of the report.
+    pub document: DocumentForm,
+}
+
+/// An ICP filing.
+#[derive(Debug, ToSchema)]
+#[schema(as = IcpFiling)]
+pub struct IcpFilingForm {
+    /// Filing number.
+    pub number: String,
+    /// Domain.
+    pub domain: String,
+    /// Who holds the filing.
+    pub holder: String,
+    /// Day of the filing, such as 2026-10-20.
+    #[schema(format = Date)]
+    pub filed_on: String,
+    /// The copy of the proof.
+    pub document: DocumentForm,
 }
 
 /// A document that stands outside, by its digest.

@@ -1,16 +1,23 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`platform`]
-//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! table ([`policy`]); [`tenants`] are reads; [`acts`], and by their subjects [`applications`],
+//! [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle decides on;
+//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a
+//! [`problem`].
 
 pub mod acts;
+pub mod applications;
+pub mod compliance;
 pub mod extract;
 pub mod form;
+pub mod holds;
+pub mod leaving;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod tenants;
+pub mod trial;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -70,7 +77,23 @@ pub struct Joining {
 
 /// All routes.
 pub fn router(app: App) -> Router {
+    let course = Router::new()
+        .route("/draft", post(applications::save_draft))
+        .route("/draft/submission", post(applications::submit_draft))
+        .route("/withdrawal", post(applications::withdraw))
+        .route("/review/suspension", post(applications::suspend))
+        .route("/review/resumption", post(applications::resume))
+        .route("/trial/extension", post(trial::extension))
+        .route("/trial/extension/decision", post(trial::decide))
+        .route("/reports/rectifications", post(trial::rectify))
+        .route("/icp/opening", post(compliance::open_icp))
+        .route("/holds", post(holds::place))
+        .route("/holds/release", post(holds::release))
+        .route("/holds/countersignatures", post(holds::countersign))
+        .route("/offboarding/waivers", post(leaving::waive))
+        .route("/offboarding/service", post(leaving::record_service));
     let tenant = Router::new()
+        .merge(course)
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
         .route("/deadlines", get(tenants::deadlines))
@@ -84,9 +107,11 @@ pub fn router(app: App) -> Router {
         .route("/deployment", post(acts::deployment))
         .route("/reports", post(acts::reports))
         .route("/reports/review", post(acts::review_reports))
-        .route("/assessment", post(acts::assessment))
-        .route("/icp", post(acts::icp))
+        .route("/assessment", post(compliance::assessment))
+        .route("/icp", post(compliance::icp))
         .route("/cut", post(acts::cut))
+        .route("/cut/announcement", post(acts::announce_cut))
+        .route("/cut/announcement/end", post(acts::call_off_cut))
         .route("/restore", post(acts::restore))
         .route("/offboarding", post(acts::offboarding))
         .route("/offboarding/review", post(acts::review_offboarding))
@@ -96,6 +121,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
+        .route("/v1/drafts", post(applications::draft))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
         .route("/v1/orders/{id}", get(tenants::order))

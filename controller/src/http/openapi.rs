@@ -10,7 +10,10 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, form, platform, problem, record, tenants, view};
+use super::{
+    acts, applications, compliance, form, holds, leaving, platform, problem, record, tenants,
+    trial, view,
+};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -29,8 +32,13 @@ use super::{acts, form, platform, problem, record, tenants, view};
         tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
         tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
-        acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,
+        acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
+        applications::draft, applications::save_draft, applications::submit_draft,
+        applications::withdraw, applications::suspend, applications::resume,
+        trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
+        holds::release, holds::countersign, leaving::waive, leaving::record_service,
+        compliance::assessment, compliance::icp,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::DocumentForm, view::TenantView,

@@ -106,7 +106,13 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
-            | Code::StopDayTooEarly => StatusCode::UNPROCESSABLE_ENTITY,
+            | Code::StopDayTooEarly
+            | Code::ExtensionTooLong
+            | Code::ExpertsMissing
+            | Code::ItemsMissing
+            | Code::UnknownItem
+            | Code::UnknownHold => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::Invariant => StatusCode::INTERNAL_SERVER_ERROR,
             Code::WrongPhase
             | Code::WrongIsolation
             | Code::NoCapacity
@@ -114,7 +120,19 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::UnknownOrder
             | Code::ReportMismatch
-            | Code::UnknownNotice => StatusCode::CONFLICT,
+            | Code::UnknownNotice
+            | Code::NotMajor
+            | Code::TrialOver
+            | Code::ExtensionPending
+            | Code::NotRectified
+            | Code::WrongSuspension
+            | Code::DeadlinePassed
+            | Code::NothingToWaive
+            | Code::OnHold
+            | Code::NotInternetFacing
+            | Code::IcpGateStrict
+            | Code::NotNotified
+            | Code::AlreadyAnnounced => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code.as_str(), refusal.sentence)
     }

@@ -1,6 +1,9 @@
 //! Which events a phase admits, and who may cause them.
 
-use super::event::{Actor, Event, Role};
+use super::{
+    actor::{Actor, Role},
+    event::Event,
+};
 use crate::core::{
     refusal::{Code, Refusal},
     tenant::{Phase, Tenant},
@@ -10,22 +13,67 @@ use crate::core::{
 #[must_use]
 pub const fn admits(phase: Phase, event: &Event) -> bool {
     match event {
-        Event::Submit { .. } => matches!(phase, Phase::CorrectionRequested),
+        Event::SaveDraft { .. } | Event::SubmitDraft => matches!(phase, Phase::Draft),
+        Event::Submit { .. } => matches!(phase, Phase::Draft | Phase::CorrectionRequested),
+        Event::Withdraw { .. } => matches!(
+            phase,
+            Phase::Draft | Phase::Submitted | Phase::CorrectionRequested | Phase::Approved
+        ),
         Event::Review { .. } => matches!(phase, Phase::Submitted),
-        Event::RetryConfiguration => matches!(phase, Phase::ConfigurationFailed),
-        Event::DeclareDeployment | Event::SubmitReports { .. } => {
-            matches!(phase, Phase::Trial | Phase::Rectifying)
+        Event::SuspendReview { .. } | Event::ResumeReview => {
+            matches!(phase, Phase::Submitted | Phase::UnderReview | Phase::OffboardingRequested)
+        }
+        Event::RetryConfiguration => {
+            matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
+        }
+        Event::DeclareDeployment => matches!(phase, Phase::Trial | Phase::Rectifying),
+        Event::RequestExtension { .. } | Event::DecideExtension { .. } => {
+            matches!(phase, Phase::Trial | Phase::UnderReview | Phase::Rectifying)
+        }
+        Event::SubmitReports { .. } => {
+            matches!(phase, Phase::Trial | Phase::Rectifying | Phase::TrialExpired)
         }
         Event::ReviewReports { .. } => matches!(phase, Phase::UnderReview),
-        Event::FileAssessment { .. } | Event::FileIcp { .. } => matches!(
+        Event::Rectify { .. } => matches!(phase, Phase::Rectifying | Phase::TrialExpired),
+        Event::FileAssessment { .. } => matches!(
             phase,
             Phase::Online | Phase::OffboardingRequested | Phase::OffboardingApproved
         ),
-        Event::Cut { .. } | Event::Restore { .. } => phase.has_traffic(),
-        Event::RequestOffboarding { .. } => matches!(phase, Phase::Online),
-        Event::ReviewOffboarding { .. } => matches!(phase, Phase::OffboardingRequested),
-        Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
+        Event::FileIcp { .. } => matches!(
+            phase,
+            Phase::Trial
+                | Phase::UnderReview
+                | Phase::Rectifying
+                | Phase::TrialExpired
+                | Phase::Online
+                | Phase::OffboardingRequested
+                | Phase::OffboardingApproved
+        ),
+        Event::OpenIcp { .. } => matches!(phase, Phase::Online),
+        Event::RequestOffboarding { .. } => matches!(
+            phase,
+            Phase::ConfigurationFailed
+                | Phase::Trial
+                | Phase::UnderReview
+                | Phase::Rectifying
+                | Phase::TrialExpired
+                | Phase::Online
+        ),
+        Event::WaivePeriod { .. } | Event::ReviewOffboarding { .. } => {
+            matches!(phase, Phase::OffboardingRequested)
+        }
+        Event::ConfirmOffboarding { .. } | Event::RecordService { .. } => {
+            matches!(phase, Phase::OffboardingApproved)
+        }
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
+        Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. } => phase.has_traffic(),
+        // What is proven destroyed cannot be kept any more.
+        Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
+            phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
+        }
         Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. } | Event::Tick => true,
     }
@@ -35,21 +83,79 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
 #[must_use]
 pub const fn roles(event: &Event) -> &'static [Role] {
     match event {
-        Event::Submit { .. }
+        Event::SaveDraft { .. }
+        | Event::SubmitDraft
+        | Event::Submit { .. }
+        | Event::Withdraw { .. }
         | Event::DeclareDeployment
+        | Event::RequestExtension { .. }
+        | Event::Rectify { .. }
         | Event::SubmitReports { .. }
         | Event::FileAssessment { .. }
         | Event::FileIcp { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
-        Event::Review { .. } | Event::ReviewReports { .. } | Event::ReviewOffboarding { .. } => {
-            &[Role::Reviewer]
+        Event::Review { .. }
+        | Event::SuspendReview { .. }
+        | Event::ResumeReview
+        | Event::DecideExtension { .. }
+        | Event::ReviewReports { .. }
+        | Event::OpenIcp { .. }
+        | Event::ReviewOffboarding { .. } => &[Role::Reviewer],
+        Event::WaivePeriod { .. } | Event::CountersignHold { .. } => {
+            &[Role::Reviewer, Role::Operator, Role::Security]
         }
-        Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
+        Event::RecordService { .. } => &[Role::Reviewer, Role::Operator],
+        Event::PlaceHold { .. } | Event::ReleaseHold { .. } => &[Role::Security],
+        Event::RetryConfiguration
+        | Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
         Event::OrderReported { .. } | Event::NoticeDelivered { .. } | Event::Tick => {
             &[Role::Controller]
         }
+    }
+}
+
+/// Whether an event is a decision of the provider on what the customer wants: nobody who ever acted
+/// for the customer may cause it.
+pub(super) const fn decides(event: &Event) -> bool {
+    match event {
+        Event::Review { .. }
+        | Event::SuspendReview { .. }
+        | Event::ResumeReview
+        | Event::DecideExtension { .. }
+        | Event::ReviewReports { .. }
+        | Event::OpenIcp { .. }
+        | Event::ReviewOffboarding { .. }
+        | Event::WaivePeriod { .. }
+        | Event::CountersignHold { .. }
+        | Event::RecordService { .. }
+        | Event::PlaceHold { .. }
+        | Event::ReleaseHold { .. }
+        | Event::ApproveWipe => true,
+        Event::SaveDraft { .. }
+        | Event::SubmitDraft
+        | Event::Submit { .. }
+        | Event::Withdraw { .. }
+        | Event::RetryConfiguration
+        | Event::DeclareDeployment
+        | Event::RequestExtension { .. }
+        | Event::SubmitReports { .. }
+        | Event::Rectify { .. }
+        | Event::FileAssessment { .. }
+        | Event::FileIcp { .. }
+        | Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. }
+        | Event::RequestOffboarding { .. }
+        | Event::ConfirmOffboarding { .. }
+        | Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::Tick => false,
     }
 }
 
@@ -92,30 +198,11 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             ),
         ));
     }
-    match actor.role {
-        Role::Customer => customer_of(&tenant.application.customer, actor),
-        Role::Reviewer | Role::Security => not_an_applicant(tenant, actor),
-        Role::Operator => match event {
-            Event::ApproveWipe => not_an_applicant(tenant, actor),
-            Event::Submit { .. }
-            | Event::Review { .. }
-            | Event::RetryConfiguration
-            | Event::DeclareDeployment
-            | Event::SubmitReports { .. }
-            | Event::ReviewReports { .. }
-            | Event::FileAssessment { .. }
-            | Event::FileIcp { .. }
-            | Event::Cut { .. }
-            | Event::Restore { .. }
-            | Event::RequestOffboarding { .. }
-            | Event::ReviewOffboarding { .. }
-            | Event::ConfirmOffboarding { .. }
-            | Event::OrderReported { .. }
-            | Event::NoticeDelivered { .. }
-            | Event::Tick => Ok(()),
-        },
-        Role::Auditor | Role::Administrator | Role::Controller => Ok(()),
+    if actor.role == Role::Customer {
+        customer_of(&tenant.application.customer, actor)?;
+        return not_a_decider(tenant, actor);
     }
+    if decides(event) { not_an_applicant(tenant, actor) } else { Ok(()) }
 }
 
 /// Checks that the actor is a customer of this name.
@@ -137,6 +224,20 @@ pub fn customer_of(customer: &str, actor: &Actor) -> Result<(), Refusal> {
             format!("your token does not act for the customer {customer:?}"),
         ))
     }
+}
+
+fn not_a_decider(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
+    if tenant.deciders.contains(&actor.name) {
+        return Err(Refusal::new(
+            Code::SeparationOfDuties,
+            format!(
+                "{} decided on this tenant for the provider: somebody else has to act for the \
+                 customer",
+                actor.name
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {

@@ -121,13 +121,29 @@ impl InstanceRequest {
 }
 
 /// One port to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngressRequest {
     /// `tcp` or `udp`.
     pub protocol: Transport,
     /// The port, not 0.
     pub port: u16,
+    /// Who is to reach it; the government extranet if nothing is said.
+    #[serde(default)]
+    pub zone: Zone,
+}
+
+/// From where a port is to be reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Zone {
+    /// The public Internet: closed before formal operation, and until the ICP filing is recorded.
+    Internet,
+    /// The government extranet (政务外网), which the platform is built on.
+    #[default]
+    Extranet,
+    /// The tenant's own network alone: never opened at its edge.
+    Isolated,
 }
 
 impl From<IngressRequest> for IngressRule {
