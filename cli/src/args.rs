@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     application::ApplicationVerb,
     bundle::BundleVerb,
+    calendar::CalendarVerb,
     clock::ClockVerb,
+    deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
+    events::EventsArgs,
     filing::{AssessmentVerb, IcpVerb},
     hold::HoldVerb,
     host::HostVerb,
@@ -168,6 +171,8 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: OrderVerb,
     },
+    /// What happens to tenants, as it happens
+    Events(EventsArgs),
     /// Images that applications can name
     Image {
         #[command(subcommand)]
@@ -175,6 +180,16 @@ pub(crate) enum Noun {
     },
     /// The trust anchors that `verify` needs
     Anchors(AnchorsArgs),
+    /// What is due, and why on that day
+    Deadline {
+        #[command(subcommand)]
+        verb: DeadlineVerb,
+    },
+    /// The working-day calendar, and the State Council's notices
+    Calendar {
+        #[command(subcommand)]
+        verb: CalendarVerb,
+    },
     /// The controller's legal clock; a demo clock can be moved forward
     Clock {
         #[command(subcommand)]

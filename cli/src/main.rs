@@ -8,8 +8,11 @@ mod api;
 mod application;
 mod args;
 mod bundle;
+mod calendar;
 mod clock;
+mod deadline;
 mod deployment;
+mod events;
 mod failure;
 mod filing;
 mod hold;
@@ -98,8 +101,11 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Host { verb } => host::run(verb, &api()?, screen),
         Noun::Token { verb } => token::run(verb, &api()?, screen),
         Noun::Order { verb } => order::run(verb, &api()?, screen),
+        Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
+        Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(verb: TrialVerb, api: &Api, screen: &Screen) -> Result<(), Fai
                 "assessment": describe(&assessment)?,
             });
             let path = format!("/v1/tenants/{}/trial/extension/decision", opinion.tenant);
-            screen.one(&api.post(&path, &body)?)
+            screen.one(&api.post_about(opinion.version, &path, &body)?)
         }
     }
 }

@@ -16,23 +16,18 @@ use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
+    chance::Chance,
     clock::Clock,
     config::{Config, ConfigError},
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
     http::{self, App, Joining, Site},
     ledger::{Ledger, LedgerError},
-    link::{
-        self, Link,
-        authority::Authority,
-        listener,
-        sessions::{Closing, Sessions},
-        tls,
-    },
+    link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
     notify::{
         drain::{Drain, TRY_LIMIT},
         mail::{MailChannel, MailError},
@@ -52,8 +47,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 const TICK_MAX_MS: i64 = 1_000;
 /// And at most.
 const TICK_MIN_MS: i64 = 50;
-/// How long a new connection of the API may take until its TLS stands.
-const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the controller does not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,10 +111,11 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
+    let (engine, _lock) =
+        engine(state, Vec::new(), Rules::shipped()?, Provider::default(), clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
-    let token = engine.create_token(init, name, Role::Administrator, None).await?;
+    let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
     Ok(())
 }
@@ -137,12 +131,22 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     rules: Rules,
+    provider: Provider,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine =
-        Engine::open(Parts { store, ledger, keys: state.keys, clock, images, rules }).await?;
+    let engine = Engine::open(Parts {
+        store,
+        ledger,
+        keys: state.keys,
+        clock,
+        chance: Chance::default(),
+        images,
+        rules,
+        provider,
+    })
+    .await?;
     Ok((engine, state.lock))
 }
 
@@ -154,7 +158,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
-        let rules = config.rules()?;
+        let (rules, provider) = (config.rules()?, config.provider()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -176,12 +180,13 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
+        let (engine, lock) =
+            engine(state, config.images.clone(), rules, provider, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
-        let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
+        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site, stopping.clone());
+        let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
             served.await;
@@ -268,25 +273,18 @@ fn serve_api(
     tls: RustlsConfig,
     engine: &Engine,
     site: Site,
-) -> Result<Handle<SocketAddr>, StartError> {
-    let address = socket.local_addr();
+    stop: watch::Receiver<bool>,
+) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(socket, tls).map_err(|source| StartError::Api {
-        address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
-        source,
-    })?;
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
-    let serving = server
-        .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
-        .handle(handle.clone())
-        .serve(router.into_make_service());
+    let router = http::router(App { engine: engine.clone(), site: Arc::new(site), stop });
+    let serving = http::edge::serve(socket, tls, router, handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");
         }
         "the API"
     });
-    Ok(handle)
+    handle
 }
 
 fn joining(

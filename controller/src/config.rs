@@ -15,10 +15,13 @@ use serde::Deserialize;
 
 use crate::{
     core::{
-        destination::DestinationPolicy,
+        admission,
+        destination::{self, DestinationPolicy},
         fleet::Image,
+        lifecycle::Provider,
         notice::Grade,
         rules::{self, Rules},
+        tenant::Contact,
     },
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
@@ -77,6 +80,9 @@ pub struct Config {
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// Whom the provider has told of what it owes.
+    #[serde(default)]
+    pub provider: ProviderContacts,
     /// A text of legal rules instead of the shipped one.
     pub rules: Option<PathBuf>,
     /// Logs.
@@ -154,6 +160,16 @@ pub struct Webhook {
     pub authorities: Option<PathBuf>,
 }
 
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderContacts {
+    /// The duty desk.
+    pub contact: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second_contact: Vec<Contact>,
+}
+
 /// Logs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -229,6 +245,24 @@ impl Config {
         self.mail_route().map(drop)
     }
 
+    /// Whom the provider has told.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with the contact and what to do.
+    pub fn provider(&self) -> Result<Provider, ConfigError> {
+        let ProviderContacts { contact, second_contact } = &self.provider;
+        for (key, contacts) in
+            [("provider.contact", contact), ("provider.second_contact", second_contact)]
+        {
+            admission::contacts(contacts).map_err(|refusal| self.wrong(key, refusal.sentence))?;
+            for webhook in contacts.iter().filter_map(|contact| contact.webhook.as_ref()) {
+                destination::webhook(&webhook.url, self.webhook.policy())
+                    .map_err(|error| self.wrong(key, error.to_string()))?;
+            }
+        }
+        Ok(Provider { contacts: contact.clone(), second: second_contact.clone() })
+    }
+
     /// The legal rules: the site's own text if it names one, else the shipped one.
     ///
     /// # Errors
@@ -237,14 +271,7 @@ impl Config {
         let Some(path) = &self.rules else {
             return Rules::shipped().map_err(|error| self.wrong("rules", error.to_string()));
         };
-        let failed =
-            |reason: String| ConfigError::Value { path: path.clone(), key: "rules", reason };
-        let mut text = String::new();
-        // One byte more than is allowed, so that a longer text is found to be one.
-        let read = fs::File::open(path)
-            .and_then(|file| file.take(rules::MAX_BYTES as u64 + 1).read_to_string(&mut text));
-        read.map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
-        Rules::parse(&text).map_err(|error| failed(format!("{}: {error}", path.display())))
+        read_rules(path).map_err(|reason| self.wrong("rules", reason))
     }
 
     /// How mail is sent, if at all.
@@ -299,6 +326,19 @@ impl Webhook {
         }
         Ok(certificates.into_iter().map(|der| der.to_vec()).collect())
     }
+}
+
+/// Reads and checks a text of legal rules.
+///
+/// # Errors
+/// A sentence: the file, the rule, and what to do.
+pub fn read_rules(path: &Path) -> Result<Rules, String> {
+    let mut text = String::new();
+    // One byte more than is allowed, so that a longer text is found to be one.
+    fs::File::open(path)
+        .and_then(|file| file.take(rules::MAX_BYTES as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Rules::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn host_port(text: &str) -> Result<(String, u16), String> {

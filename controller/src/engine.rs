@@ -3,15 +3,21 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
+//! what happens to the platform, [`calendar`] puts notices of holidays in force, [`drain`] brings
+//! the journal into the ledger, [`exit`] makes exit bundles, [`read`] is what is looked at.
+//! [`call`] says how a change is asked for.
 
 mod act;
+mod calendar;
+mod call;
 mod drain;
 mod error;
 mod exit;
 mod hosts;
 mod outbox;
+mod platform;
+mod read;
 mod report;
 
 use std::{
@@ -19,39 +25,45 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
-    id::{HostId, OrderId, TenantId},
+    id::HostId,
     time::Timestamp,
-    wire::v1::{IntentReceipt, ReportReceipt},
+    wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
 use tokio::sync::watch;
 
-pub use self::{error::EngineError, hosts::JoinGrant};
-pub use crate::store::record;
+pub use self::{
+    call::{Call, Expected, KEY_KEPT_MS},
+    error::EngineError,
+    hosts::{JoinGrant, NAME_LIMIT},
+};
+pub use crate::store::{
+    ChangeKey,
+    page::{MAX_PAGE, Page, Slice, TenantFilter},
+    record,
+};
 use crate::{
+    chance::Chance,
     clock::Clock,
     core::{
-        calendar::Calendar,
         fleet::Image,
-        lifecycle::{Actor, Event, Role},
-        notice::Notice,
+        lifecycle::{Actor, Event, Provider, Role},
         rules::Rules,
-        tenant::{Phase, Tenant},
     },
     keys::Keys,
     ledger::{Ledger, LedgerError},
-    store::{
-        self, Store,
-        record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
-    },
+    store::{self, Store},
 };
 
 /// Name of the demo clock's offset among the settings.
 const DEMO_OFFSET: &str = "demo_offset_ms";
 /// Name of the salt of persons' digests among the settings.
 const PERSON_SALT: &str = "person_salt";
+/// What the digest of an edition of the rules is kept by among the settings, before its name.
+const RULES: &str = "rules_sha256:";
 
 /// What a report is answered with, once it is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +72,8 @@ pub struct Reply {
     pub receipt: Option<ReportReceipt>,
     /// The wipe's intent is in the ledger: destruction may begin.
     pub intent: Option<IntentReceipt>,
+    /// The wipe's intent is not taken: nothing is to be destroyed.
+    pub refusal: Option<IntentRefusal>,
 }
 
 /// What an engine is made of.
@@ -73,10 +87,14 @@ pub struct Parts {
     pub keys: Keys,
     /// Both clocks.
     pub clock: Clock,
+    /// Where ids, nonces, salts and secrets come from.
+    pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
     /// The legal rules.
     pub rules: Rules,
+    /// Whom the provider has told.
+    pub provider: Provider,
 }
 
 /// The engine. Clones share everything.
@@ -92,12 +110,17 @@ struct Inner {
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
+    chance: Chance,
     images: Vec<Image>,
-    calendar: Calendar,
+    calendar: Mutex<calendar::Known>,
+    /// The day on which the log was last told of an overdue notice.
+    warned_on: Mutex<Option<Date>>,
     rules: Rules,
+    provider: Provider,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
+    events_wake: watch::Sender<u64>,
     host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
@@ -108,21 +131,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images, rules } = parts;
-        let calendar =
-            Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let Parts { store, ledger, keys, clock, chance, images, rules, provider } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
             None => {
-                let salt = Digest(act::fresh_seed()?).to_string();
+                let salt = Digest(chance.draw()?).to_string();
                 store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
                 salt
             }
         };
+        pin_rules(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }
+        store::sweep_changes(&mut tx, clock.now()).await?;
         for mut host in store::hosts(&mut tx).await? {
             if host.up {
                 host.up = false;
@@ -136,15 +159,20 @@ impl Engine {
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
+            chance,
             images,
-            calendar,
+            calendar: Mutex::default(),
+            warned_on: Mutex::default(),
             rules,
+            provider,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
+            events_wake: watch::Sender::new(0),
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
+        engine.calendar().await?;
         engine.drain().await?;
         Ok(engine)
     }
@@ -220,6 +248,12 @@ impl Engine {
         self.inner.deadlines_wake.subscribe()
     }
 
+    /// Fires when something was added to the journal.
+    #[must_use]
+    pub fn events_wake(&self) -> watch::Receiver<u64> {
+        self.inner.events_wake.subscribe()
+    }
+
     /// Fires when orders to this host were added.
     #[must_use]
     pub fn wake_of(&self, host: HostId) -> watch::Receiver<u64> {
@@ -231,12 +265,17 @@ impl Engine {
         with(wakes.entry(host).or_insert_with(|| watch::Sender::new(0)))
     }
 
-    /// Handles every deadline and wake-up that has come.
+    /// Handles every deadline and wake-up that has come, and forgets keys whose time is over.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
     /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
+        self.warn_of_calendar(self.legal_today()).await?;
+        if let Err(error) = self.count_anew().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "deadlines are not all counted by the new notice yet");
+        }
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
@@ -248,6 +287,9 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
+        // After the deadlines: nothing waits for it.
+        let mut conn = self.inner.store.read().await?;
+        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 
@@ -264,91 +306,35 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if this is no demo or the step is out of bounds;
-    /// [`EngineError::Refused`] if the actor is neither administrator nor operator.
-    pub async fn advance_clock(&self, by: Actor, days: u32) -> Result<i64, EngineError> {
-        hosts::need(&by, &[Role::Administrator, Role::Operator], "moving the demo clock")?;
+    /// [`EngineError::Refused`] if the actor is neither administrator nor operator; those of keys.
+    pub async fn advance_clock(&self, call: Call, days: u32) -> Result<i64, EngineError> {
+        let roles = [Role::Administrator, Role::Operator];
+        hosts::need(&call.actor, &roles, "moving the demo clock")?;
+        let mut tx = self.inner.store.write().await?;
+        if let Some(offset) = self.recall(&mut tx, call.key.as_ref()).await? {
+            return Ok(offset);
+        }
         let moved = self.inner.clock.advance_days(days);
         let offset = moved.map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let mut tx = self.inner.store.write().await?;
         store::set_meta(&mut tx, DEMO_OFFSET, &offset.to_string()).await?;
+        self.keep(&mut tx, call.key.as_ref(), Some(&offset)).await?;
         store::commit(tx).await?;
         self.inner.deadlines_wake.send_modify(|count| *count = count.wrapping_add(1));
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
     }
+}
 
-    /// One tenant.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn tenant(&self, id: TenantId) -> Result<Tenant, EngineError> {
-        let tenant = store::tenant(&mut *self.inner.store.read().await?, id).await?;
-        tenant.ok_or(EngineError::NotFound("tenant"))
-    }
-
-    /// All tenants, by id, which is by age; of one phase if given.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn tenants(&self, phase: Option<Phase>) -> Result<Vec<Tenant>, EngineError> {
-        Ok(store::tenants(&mut *self.inner.store.read().await?, phase).await?)
-    }
-
-    /// A tenant's journal, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn journal(&self, id: TenantId) -> Result<Vec<JournalRecord>, EngineError> {
-        Ok(store::journal_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// A tenant's orders, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn orders(&self, id: TenantId) -> Result<Vec<OrderRecord>, EngineError> {
-        Ok(store::orders_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// One order.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn order(&self, id: OrderId) -> Result<OrderRecord, EngineError> {
-        let order = store::order(&mut *self.inner.store.read().await?, id).await?;
-        Ok(order.ok_or(EngineError::NotFound("order"))?.0)
-    }
-
-    /// A tenant's notices, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn notices(&self, id: TenantId) -> Result<Vec<Notice>, EngineError> {
-        Ok(store::notices_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// A tenant's envelopes, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn evidence(&self, id: TenantId) -> Result<Vec<EvidenceRecord>, EngineError> {
-        Ok(store::evidence_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// All hosts, by name.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn hosts(&self) -> Result<Vec<HostRecord>, EngineError> {
-        Ok(store::hosts(&mut *self.inner.store.read().await?).await?)
-    }
-
-    /// One host.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn host(&self, id: HostId) -> Result<HostRecord, EngineError> {
-        let host = store::host(&mut *self.inner.store.read().await?, id).await?;
-        host.ok_or(EngineError::NotFound("host"))
+/// One edition of the rules is one text: deadlines name the edition that they were counted by.
+async fn pin_rules(tx: &mut store::Tx, rules: &Rules) -> Result<(), EngineError> {
+    let (name, digest) = (format!("{RULES}{}", rules.edition()), rules.digest().to_string());
+    match store::meta(tx, &name).await? {
+        Some(known) if known != digest => Err(EngineError::Invalid(format!(
+            "the text of the legal rules has changed, but its edition is still {:?}: give it a new \
+             one, since deadlines were counted by the old text",
+            rules.edition()
+        ))),
+        Some(_) => Ok(()),
+        None => Ok(store::set_meta(tx, &name, &digest).await?),
     }
 }

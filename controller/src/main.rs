@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    core::rules,
     state, telemetry,
 };
 use tenure_protocol::time::Timestamp;
@@ -34,6 +35,12 @@ enum Verb {
         /// Name of the ledger in its checkpoints; it never changes
         #[arg(long, value_name = "NAME", default_value = "tenure.internal/ledger")]
         ledger_name: String,
+    },
+    /// Print the shipped legal rules, or check a changed copy of them
+    Rules {
+        /// The copy to check
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Run the controller
     Run {
@@ -90,6 +97,16 @@ fn start(cli: Cli) -> anyhow::Result<()> {
             println!("  {path}/{}: give it to everybody who verifies evidence", state::ANCHORS);
             println!("  {path}/{}: the first administrator's token", state::ADMINISTRATOR_TOKEN);
             println!("  {path}/ca.key: needed for a new intermediate alone; keep it offline");
+            Ok(())
+        }
+        Verb::Rules { file: None } => {
+            print!("{}", rules::SHIPPED);
+            Ok(())
+        }
+        Verb::Rules { file: Some(file) } => {
+            let rules = config::read_rules(&file).map_err(anyhow::Error::msg)?;
+            let (edition, digest) = (rules.edition(), rules.digest());
+            println!("{} is usable: edition {edition}, SHA-256 {digest}", file.display());
             Ok(())
         }
         Verb::Run { config, demo_clock } => {

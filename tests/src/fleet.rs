@@ -1,7 +1,7 @@
 //! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
 //! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
-//! link, legal time is set by the story, the controller's real time stands still until
-//! [`Fleet::wait`], and nothing sleeps.
+//! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
+//! sleeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 use tenure_agent::{
+    clock::Clock as AgentClock,
     core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
     host::fake::FakeHost,
@@ -23,17 +24,18 @@ use tenure_agent::{
     sign::HostKey,
 };
 use tenure_controller::{
+    chance::Chance,
     clock::Clock,
     core::{
         fleet::Image,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
         tenant::{
             Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook, Zone,
         },
     },
-    engine::{Engine, Parts},
+    engine::{Engine, Page, Parts},
     keys::Keys,
     ledger::Ledger,
     store::Store,
@@ -41,11 +43,15 @@ use tenure_controller::{
 use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
-    id::{HostId, OrderId},
+    id::{HostId, OrderId, TenantId},
+    time::Timestamp,
     wire::v1::{Hello, HostFacts, Lane, Report, Transport},
 };
 
-/// How long a fake host may take for an answer; reaching it is a failure.
+/// When a fleet starts, if no story says otherwise.
+const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
+
+/// How long a fake host may take for an answer, really; reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One host with its agent.
@@ -69,6 +75,10 @@ pub struct Fleet {
     pub controller: Engine,
     /// The hosts, by name.
     pub members: BTreeMap<String, Member>,
+    /// All agents' clock; the controller's goes with it.
+    time: AgentClock,
+    /// The same draws in every run, so that a story replays with the same ids and digests.
+    chance: Chance,
     dir: TempDir,
 }
 
@@ -92,16 +102,21 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
+        let clock = Clock::simulated(START);
+        let chance = Chance::replayed();
         let parts = Parts {
             store,
             ledger,
             keys,
-            clock: Clock::simulated(Clock::system().now()),
+            clock,
+            chance: chance.clone(),
             images: vec![image],
             rules: Rules::shipped()?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members: BTreeMap::new(), dir })
+        let time = AgentClock::simulated(START);
+        Ok(Self { controller, members: BTreeMap::new(), time, chance, dir })
     }
 
     /// Stops the controller as a crash would, and starts it on the same files.
@@ -109,8 +124,7 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be read.
     pub async fn restart_controller(self) -> anyhow::Result<Self> {
-        let Self { controller, members, dir } = self;
-        let now = controller.clock().legal(controller.clock().now());
+        let Self { controller, members, time, chance, dir } = self;
         drop(controller);
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -119,12 +133,29 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
-        let clock = Clock::staged();
-        clock.set_legal(now);
-        let parts =
-            Parts { store, ledger, keys, clock, images: Vec::new(), rules: Rules::shipped()? };
+        let clock = Clock::simulated(time.now());
+        let parts = Parts {
+            store,
+            ledger,
+            keys,
+            clock,
+            chance: chance.clone(),
+            images: Vec::new(),
+            rules: Rules::shipped()?,
+            provider: Provider::default(),
+        };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members, dir })
+        Ok(Self { controller, members, time, chance, dir })
+    }
+
+    /// Makes it so late, for the controller and for every agent.
+    ///
+    /// # Errors
+    /// If what falls due with it fails.
+    pub async fn set_time(&self, at: Timestamp) -> anyhow::Result<()> {
+        self.time.set(at);
+        self.controller.clock().set(at);
+        Ok(self.controller.tick().await?)
     }
 
     /// Takes a host in, as enrolment does, and starts its agent.
@@ -149,12 +180,13 @@ impl Fleet {
                 kernel: "6".to_owned(),
             },
         };
-        let host = Arc::new(FakeHost::default());
+        let host = Arc::new(FakeHost::at(self.time.clone()));
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             identity: Arc::new(identity),
+            clock: self.time.clone(),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;
@@ -201,16 +233,6 @@ impl Fleet {
         }
     }
 
-    /// Moves the controller's real time past what the system's clock says by so many seconds, and
-    /// legal time with it.
-    ///
-    /// # Errors
-    /// If the controller cannot handle what became due.
-    pub async fn wait(&self, seconds: i64) -> anyhow::Result<()> {
-        self.controller.clock().set(Clock::system().now().plus_ms(seconds * 1_000));
-        Ok(self.controller.tick().await?)
-    }
-
     /// Tries every notice that is due within half a minute, each with this outcome, and returns
     /// them.
     ///
@@ -228,6 +250,33 @@ impl Fleet {
             self.controller.notice_tried(notice.id, Try { at, outcome, evidence }).await?;
         }
         Ok(notices)
+    }
+
+    /// All that became of a tenant: its journal, orders and notices, a line each, with their times.
+    ///
+    /// # Errors
+    /// If the database does not read.
+    pub async fn events(&self, tenant: TenantId) -> anyhow::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        let whole = &Page::default();
+        let journal = self.controller.journal(tenant, whole).await?;
+        let orders = self.controller.orders(tenant, whole).await?;
+        let notices = self.controller.notices(tenant, whole).await?;
+        let more = [journal.next, orders.next, notices.next];
+        anyhow::ensure!(more == [None; 3], "a story has more events than one page of each list");
+        lines.extend(
+            journal.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        lines
+            .extend(orders.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?);
+        lines.extend(
+            notices.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        for (name, member) in &self.members {
+            let steps: Vec<_> = member.host.log().iter().map(Step::name).collect();
+            lines.push(format!("{name}: {}", steps.join(", ")));
+        }
+        Ok(lines)
     }
 
     /// What a security team is given to verify with.
@@ -273,6 +322,9 @@ impl Member {
         if let Some(intent) = reply.intent {
             self.agent.deliver(lane, Input::IntentReceipt(intent))?;
         }
+        if let Some(refusal) = reply.refusal {
+            self.agent.deliver(lane, Input::IntentRefusal(refusal))?;
+        }
         if let Some(receipt) = reply.receipt {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;
         }
@@ -297,6 +349,8 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutAnnounced,
         NoticeKind::CutCalledOff,
         NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

@@ -8,22 +8,14 @@ use std::{
 
 use proptest::{
     prelude::*,
+    strategy::ValueTree as _,
     test_runner::{Config, TestRunner},
 };
 
 use super::*;
 
-/// Events that the histories have to come to, at least: a million where that takes seconds, as in
-/// `cargo test --release -p tenure-controller --lib histories`.
-const EVENTS: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
-/// Histories of one round.
-const CASES: u32 = 10;
-/// Steps of a history.
-const STEPS: std::ops::Range<usize> = 20..80;
-/// A notice for 2027 that moves days: made up, as any amendment is before it is issued.
-const NOTICE_2027: &str = "year = 2027\nnumber = \"x\"\ntitle = \"x\"\nissued = \"2026-11-05\"\n\
-     rest = [\"2027-01-01\", \"2027-02-05\", \"2027-02-08\", \"2027-02-09\", \"2027-02-10\"]\n\
-     work = [\"2027-02-14\", \"2026-12-29\"]\n";
+/// Histories that are told; each has its own seed.
+const HISTORIES: u32 = 150;
 
 const CUSTOMERS: [&str; 2] = ["li", "zhao"];
 const PROVIDERS: [&str; 5] = ["zhao", "qian", "sun", "zhou", "li"];
@@ -156,8 +148,16 @@ impl History<'_> {
                 }
             }
             Next::Amend => {
-                self.world.calendar.add(NOTICE_2027).expect("a notice");
-                self.happen(Event::Tick, Actor::controller());
+                let rest = ["2027-01-01", "2027-02-05", "2027-02-08", "2027-02-09"];
+                let notice = super::deadlines::notice(2027, false, &rest, &[]);
+                if self.world.calendar.day(notice.rest[1]) != crate::core::calendar::Day::Unknown {
+                    return;
+                }
+                self.world.calendar.add(notice).expect("a notice");
+                let changes = recount::changes(&self.tenant, &self.world.calendar);
+                let (notice, reason) = (said("notice"), said("new"));
+                let event = Event::Recount { notice, reason, changes };
+                self.happen(event, Actor::controller());
             }
         }
     }
@@ -349,6 +349,40 @@ fn holds(before: &Tenant, event: &Event, actor: &Actor, transition: &Transition)
     if timed && !after.phase.is_final() {
         assert!(after.wake_at.is_some(), "nothing wakes {after:?}");
     }
+}
+
+/// Tells a history to its end, and then the way home.
+fn tell(number: u32, history: &[Next], reached: &RefCell<Reached>) -> Tenant {
+    let mut told = History::start(number.is_multiple_of(3), number.is_multiple_of(2), reached);
+    history.iter().for_each(|next| told.go(next));
+    let before = told.tenant.clone();
+    told.go_home();
+    let text = serde_json::to_string(&before).expect("JSON");
+    assert_eq!(serde_json::from_str::<Tenant>(&text).expect("a tenant"), before);
+    told.tenant
+}
+
+#[test]
+fn every_history_keeps_what_holds_replays_and_has_an_end() {
+    let reached = RefCell::new(Reached::default());
+    let mut runner = TestRunner::deterministic();
+    let strategy = proptest::collection::vec(next(), 20..80);
+    for number in 0..HISTORIES {
+        let history = strategy.new_tree(&mut runner).expect("a history").current();
+        let first = tell(number, &history, &reached);
+        if number.is_multiple_of(10) {
+            assert!(tell(number, &history, &reached) == first, "{number} replays otherwise");
+        }
+    }
+    let Reached { events, accepted, phases, happened, holds, homes } = reached.into_inner();
+    println!("{events} events, {accepted} accepted, {homes} homes, {phases:?} {happened:?}");
+    assert!(accepted > 5_000, "{accepted} of {events}");
+    assert!(homes as u32 >= HISTORIES, "{homes} came to an end");
+    for phase in Phase::ALL {
+        assert!(phases.contains_key(&phase), "{phase:?} was never reached");
+    }
+    assert_eq!(holds.len(), 3, "{holds:?}");
+    assert!(happened.len() > 30, "{happened:?}");
 }
 
 proptest! {

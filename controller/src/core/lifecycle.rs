@@ -4,8 +4,9 @@
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
 //! [`filing`] and [`holding`] what is orthogonal to it; [`suspending`] the provider's review clock;
-//! [`passing`] what time alone does. [`invariant`] says what holds whatever happens, and refuses
-//! what would break it: time alone never destroys, nobody judges what they asked for.
+//! [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`] what a new
+//! notice does to deadlines. [`invariant`] says what holds whatever happens, and refuses what would
+//! break it: time alone never destroys, nobody judges what they asked for.
 
 mod actor;
 pub mod admit;
@@ -20,6 +21,8 @@ pub mod invariant;
 mod joining;
 mod leaving;
 mod passing;
+pub mod recount;
+mod reminding;
 mod report;
 mod step;
 mod suspending;
@@ -35,11 +38,12 @@ pub use report::{Finding, FindingResult, Reported};
 
 use self::step::Step;
 use super::{
+    admission,
     calendar::Calendar,
     fleet::Fleet,
     refusal::{Code, Refusal},
     rules::Rules,
-    tenant::{Application, OrderFate, OrderKind, Tenant},
+    tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
 };
 
 /// What a decision depends on besides the tenant and the event.
@@ -55,8 +59,19 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// The legal rules: numbers, and what a breach does.
     pub rules: &'a Rules,
+    /// Whom the provider has told.
+    pub provider: &'a Provider,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
+}
+
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    /// The duty desk.
+    pub contacts: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second: Vec<Contact>,
 }
 
 /// Takes an application in: a new tenant in `Submitted`.
@@ -68,7 +83,7 @@ pub fn open(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admit::customer_of(&application.customer, actor)?;
+    admit::first(&application.customer, actor)?;
     applying::submit_first(application, actor, context)
 }
 
@@ -81,7 +96,7 @@ pub fn open_draft(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admit::customer_of(&application.customer, actor)?;
+    admit::first(&application.customer, actor)?;
     applying::draft_first(application, actor, context)
 }
 
@@ -97,6 +112,7 @@ pub fn apply(
 ) -> Result<Transition, Refusal> {
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
+    admission::event(event)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     happen(&mut step, event)?;
     if admit::decides(event) {
@@ -112,7 +128,7 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::SaveDraft { application } => applying::save_draft(step, application)?,
         Event::SubmitDraft => applying::submit_draft(step)?,
         Event::Submit { application } => applying::submit(step, application)?,
-        Event::Withdraw { reason } => applying::withdraw(step, reason)?,
+        Event::Withdraw { reason: _ } => applying::withdraw(step),
         Event::Review { decision, opinion } => applying::review(step, *decision, opinion)?,
         Event::SuspendReview { reason } => suspending::suspend(step, reason)?,
         Event::ResumeReview => suspending::resume(step)?,
@@ -157,6 +173,12 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
                 joining::handed_over(step, *notice);
                 leaving::notified(step, *notice);
             }
+        }
+        Event::Recount { notice, reason, changes } => {
+            recount::recount(step, notice, reason, changes)?;
+        }
+        Event::SignRecount { id, serial, reason } => {
+            recount::sign(step, *id, *serial, reason)?;
         }
         Event::Tick => passing::tick(step),
     }

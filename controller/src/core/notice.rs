@@ -68,6 +68,11 @@ pub enum NoticeKind {
     SecondNotice,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
+    /// The customer is reminded of what it owes.
+    Reminder,
+    /// The provider is reminded of what it owes, or told what the customer did not do. Not the
+    /// customer's to read.
+    ProviderReminder,
 }
 
 impl NoticeKind {
@@ -86,7 +91,15 @@ impl NoticeKind {
             Self::ConfirmationMissing => "confirmation-missing",
             Self::SecondNotice => "second-notice",
             Self::Closed => "closed",
+            Self::Reminder => "reminder",
+            Self::ProviderReminder => "provider-reminder",
         }
+    }
+
+    /// Whether it is the provider's alone to read.
+    #[must_use]
+    pub const fn is_providers(self) -> bool {
+        matches!(self, Self::ProviderReminder)
     }
 }
 

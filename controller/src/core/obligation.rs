@@ -33,6 +33,29 @@ pub struct Obligation {
     pub suspensions: Vec<Suspension>,
     /// What became of it.
     pub state: ObligationState,
+    /// The last reminder that went out, by its offset from the last day.
+    pub reminded: Option<i32>,
+    /// Every recount by a new notice, oldest first.
+    pub moves: Vec<Move>,
+}
+
+/// A deadline counted anew by a new notice of the State Council (R16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// When; legal time.
+    pub at: Timestamp,
+    /// As it stood.
+    pub old: Due,
+    /// As it is counted now.
+    pub new: Due,
+    /// The notice's number or title.
+    pub notice: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it holds. An earlier deadline waits for an administrator's signature.
+    pub applied: bool,
+    /// Who signed an earlier one.
+    pub signed_by: Option<String>,
 }
 
 /// Days on which a provider's clock stood still: it waited for a third party.
@@ -271,8 +294,16 @@ impl Obligation {
     /// A new, open obligation.
     #[must_use]
     pub const fn open(id: ObligationId, serial: u32, due: Due, counted: Counted) -> Self {
-        let suspensions = Vec::new();
-        Self { id, serial, due, counted, suspensions, state: ObligationState::Open }
+        Self {
+            id,
+            serial,
+            due,
+            counted,
+            suspensions: Vec::new(),
+            state: ObligationState::Open,
+            reminded: None,
+            moves: Vec::new(),
+        }
     }
 
     /// Whether real time counts for it, and not legal time.
@@ -302,6 +333,19 @@ impl Obligation {
     #[must_use]
     pub fn gross(&self) -> Due {
         self.suspensions.first().map_or(self.due, |first| first.due_before)
+    }
+
+    /// The days on which its clock stood still and goes on again: each from the day on which it
+    /// stopped (which still counted) to the one on which it went on (day 0 again, R2).
+    pub fn stood_still(&self) -> impl Iterator<Item = (Date, Date)> {
+        let day = super::calendar::legal_day;
+        self.suspensions.iter().filter_map(move |one| Some((day(one.from), day(one.until?))))
+    }
+
+    /// Another deadline takes the place of this one; it is reminded of anew.
+    pub const fn count_anew(&mut self, due: Due) {
+        self.due = due;
+        self.reminded = None;
     }
 
     /// The instant at which a breach is to be declared, on the clock that counts for it; none while

@@ -10,6 +10,18 @@ pub struct Refusal {
     pub code: Code,
     /// What is wrong and what to do, for people.
     pub sentence: String,
+    /// Each thing that is wrong with what was handed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with what was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901) into what was handed in.
+    pub pointer: String,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// Stable codes of refusals; their kebab-case text is part of the API.
@@ -82,6 +94,16 @@ pub enum Code {
     NotNotified,
     /// A planned cut is announced already.
     AlreadyAnnounced,
+    /// The host is blocked already, or not blocked.
+    WrongAdmission,
+    /// The deadline is not what it was when it was counted.
+    DeadlineMoved,
+    /// No earlier deadline waits for a signature.
+    NothingToSign,
+    /// A notice of the State Council is not what it has to be, or does not fit.
+    InvalidNotice,
+    /// The notice is in force already.
+    NoticeInForce,
 }
 
 impl Code {
@@ -122,6 +144,11 @@ impl Code {
             Self::IcpGateStrict => "icp-gate-strict",
             Self::NotNotified => "not-notified",
             Self::AlreadyAnnounced => "already-announced",
+            Self::WrongAdmission => "wrong-admission",
+            Self::DeadlineMoved => "deadline-moved",
+            Self::NothingToSign => "nothing-to-sign",
+            Self::InvalidNotice => "invalid-notice",
+            Self::NoticeInForce => "notice-in-force",
         }
     }
 }
@@ -130,6 +157,6 @@ impl Refusal {
     /// A refusal with its sentence.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into() }
+        Self { code, sentence: sentence.into(), faults: Vec::new() }
     }
 }

@@ -94,7 +94,9 @@ impl Engine {
             | NoticeKind::TrialExpired
             | NoticeKind::ConfirmationMissing
             | NoticeKind::SecondNotice
-            | NoticeKind::Closed => None,
+            | NoticeKind::Closed
+            | NoticeKind::Reminder
+            | NoticeKind::ProviderReminder => None,
         };
         let predicate = Notification {
             tenant: notice.tenant,

@@ -5,8 +5,9 @@ use tenure_protocol::id::TenantId;
 
 use super::{
     App,
-    acts::{Reason, act, shown},
-    extract::{Body, Caller, Id, IfMatch},
+    acts::{Reason, done},
+    change::Change,
+    extract::Id,
     form::{AssessmentForm, IcpFilingForm},
     problem::Problem,
     tenants::Shown,
@@ -20,47 +21,35 @@ use crate::core::{
 /// File the MLPS (等保) assessment report (clause 5.5)
 #[utoipa::path(post, path = "/v1/tenants/{id}/assessment", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = AssessmentForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn assessment(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(assessment): Body<Assessment>,
+    change: Change<Assessment>,
 ) -> Result<Shown, Problem> {
-    let event = Event::FileAssessment { assessment };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |assessment| Event::FileAssessment { assessment }).await
 }
 
 /// File the ICP filing (clause 5.6); in formal operation it opens ports for the Internet
 #[utoipa::path(post, path = "/v1/tenants/{id}/icp", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = IcpFilingForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn icp(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(filing): Body<IcpFiling>,
+    change: Change<IcpFiling>,
 ) -> Result<Shown, Problem> {
-    let event = Event::FileIcp { filing };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |filing| Event::FileIcp { filing }).await
 }
 
 /// Open ports for the Internet before the ICP filing, if the site's rules allow it (5.6)
 #[utoipa::path(post, path = "/v1/tenants/{id}/icp/opening", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Reason,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn open_icp(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Reason { reason }): Body<Reason>,
+    change: Change<Reason>,
 ) -> Result<Shown, Problem> {
-    let event = Event::OpenIcp { reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Reason { reason }| Event::OpenIcp { reason }).await
 }

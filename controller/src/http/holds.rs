@@ -3,13 +3,17 @@
 use axum::extract::State;
 use serde::Deserialize;
 use tenure_protocol::id::TenantId;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     App,
-    acts::{act, shown},
-    extract::{Body, Caller, Id, IfMatch},
-    form::DocumentForm,
+    acts::done,
+    change::Change,
+    extract::Id,
+    form::{self, DocumentForm},
     problem::Problem,
     tenants::Shown,
     view::TenantView,
@@ -23,13 +27,14 @@ use crate::core::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldPlacing {
-    /// `legal-hold` or `dispute`.
-    #[schema(value_type = String)]
+    /// Why things are kept.
+    #[schema(schema_with = kinds)]
     kind: HoldKind,
     /// The order or the claim that it rests on.
     #[schema(value_type = DocumentForm)]
     document: Document,
     /// What it is about.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -43,6 +48,7 @@ pub struct HoldRelease {
     #[schema(value_type = DocumentForm)]
     document: Document,
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -54,50 +60,52 @@ pub struct HoldCountersignature {
     hold: u32,
 }
 
+fn kinds() -> RefOr<Schema> {
+    form::words([HoldKind::LegalHold, HoldKind::Dispute])
+}
+
 /// Place a hold: it blocks at once, and a second person countersigns it
 #[utoipa::path(post, path = "/v1/tenants/{id}/holds", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = HoldPlacing,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn place(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(HoldPlacing { kind, document, reason }): Body<HoldPlacing>,
+    change: Change<HoldPlacing>,
 ) -> Result<Shown, Problem> {
-    let event = Event::PlaceHold { kind, document, reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |HoldPlacing { kind, document, reason }| Event::PlaceHold {
+        kind,
+        document,
+        reason,
+    })
+    .await
 }
 
 /// Ask for a hold's end: it blocks until a second person has countersigned
 #[utoipa::path(post, path = "/v1/tenants/{id}/holds/release", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = HoldRelease,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn release(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(HoldRelease { hold, document, reason }): Body<HoldRelease>,
+    change: Change<HoldRelease>,
 ) -> Result<Shown, Problem> {
-    let event = Event::ReleaseHold { hold, document, reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |HoldRelease { hold, document, reason }| Event::ReleaseHold {
+        hold,
+        document,
+        reason,
+    })
+    .await
 }
 
 /// Countersign a hold or its release, as the second person
 #[utoipa::path(post, path = "/v1/tenants/{id}/holds/countersignatures", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = HoldCountersignature,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn countersign(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(HoldCountersignature { hold }): Body<HoldCountersignature>,
+    change: Change<HoldCountersignature>,
 ) -> Result<Shown, Problem> {
-    let event = Event::CountersignHold { hold };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |HoldCountersignature { hold }| Event::CountersignHold { hold }).await
 }

@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    acts::{Reason, act, shown},
-    extract::{Body, Caller, Id, IfMatch},
+    acts::{Reason, done},
+    change::Change,
+    extract::Id,
     form::DocumentForm,
     problem::Problem,
     tenants::Shown,
@@ -28,31 +29,23 @@ pub struct DeliveryProof {
 /// Waive the 15 working days as one of two persons (clause 6.1)
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/waivers", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Reason,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn waive(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Reason { reason }): Body<Reason>,
+    change: Change<Reason>,
 ) -> Result<Shown, Problem> {
-    let event = Event::WaivePeriod { reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Reason { reason }| Event::WaivePeriod { reason }).await
 }
 
 /// Record that the second notice was served otherwise than over a channel
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/service", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = DeliveryProof,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn record_service(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(DeliveryProof { document }): Body<DeliveryProof>,
+    change: Change<DeliveryProof>,
 ) -> Result<Shown, Problem> {
-    let event = Event::RecordService { document };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |DeliveryProof { document }| Event::RecordService { document }).await
 }

@@ -1,16 +1,28 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`tenants`] are reads; [`acts`], and by their subjects [`applications`],
-//! [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle decides on;
-//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a
-//! [`problem`].
+//! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads; [`acts`],
+//! and by their subjects [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are
+//! what the lifecycle decides on; [`deadline`] and [`calendar`] are the law's days; [`platform`] is
+//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//!
+//! What every route of a kind has in common stands once: [`change`] is what changes come with
+//! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
+//! those who have the answer, [`events`] the stream of what happens.
 
 pub mod acts;
 pub mod applications;
+pub mod calendar;
+pub mod change;
 pub mod compliance;
+pub mod conditional;
+mod contract;
+pub mod deadline;
+pub mod edge;
+pub mod events;
 pub mod extract;
 pub mod form;
 pub mod holds;
 pub mod leaving;
+pub mod listing;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
@@ -23,7 +35,7 @@ pub mod view;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     http::StatusCode,
     middleware::{self, Next},
@@ -31,7 +43,9 @@ use axum::{
     routing::{get, post},
 };
 
-use self::{extract::MAX_BODY_BYTES, problem::Problem};
+use tokio::sync::watch;
+
+use self::{change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem};
 use crate::{
     core::destination::DestinationPolicy,
     engine::{Engine, EngineError},
@@ -47,6 +61,8 @@ pub struct App {
     pub engine: Engine,
     /// What holds for the whole site.
     pub site: Arc<Site>,
+    /// Turns true when the controller stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// What holds for the whole site.
@@ -96,7 +112,8 @@ pub fn router(app: App) -> Router {
         .merge(course)
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
-        .route("/deadlines", get(tenants::deadlines))
+        .route("/deadlines", get(deadline::deadlines))
+        .route("/deadlines/sign", post(deadline::sign))
         .route("/orders", get(tenants::orders))
         .route("/notices", get(tenants::notices))
         .route("/evidence", get(tenants::evidence))
@@ -124,22 +141,38 @@ pub fn router(app: App) -> Router {
         .route("/v1/drafts", post(applications::draft))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
+        .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
+        .route("/v1/hosts/{id}/block", post(platform::block))
+        .route("/v1/hosts/{id}/unblock", post(platform::unblock))
+        .route("/v1/platform/journal", get(platform::journal))
         .route("/v1/tokens", post(platform::token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
+        .route("/v1/calendar", get(calendar::show))
+        .route("/v1/calendar/days", get(calendar::days))
+        .route("/v1/calendar/notices", post(calendar::propose))
+        .route("/v1/calendar/notices/{id}/enact", post(calendar::enact))
+        .route("/v1/deadlines/preview", get(deadline::preview))
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
         .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
-        .method_not_allowed_fallback(async || policy::method_not_allowed())
-        .fallback(async || {
+        .method_not_allowed_fallback(async |request: Request| {
+            policy::read_out(request).await;
+            policy::method_not_allowed()
+        })
+        .fallback(async |request: Request| {
+            policy::read_out(request).await;
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
         })
+        .layer(Extension(UnderWay::default()))
+        .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn(conditional::answer))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)

@@ -11,8 +11,8 @@ use utoipa::{
 };
 
 use super::{
-    acts, applications, compliance, form, holds, leaving, platform, problem, record, tenants,
-    trial, view,
+    acts, applications, calendar, compliance, contract, deadline, events, form, holds, leaving,
+    platform, problem, record, tenants, trial, view,
 };
 
 /// The document.
@@ -22,15 +22,22 @@ use super::{
         title = "Tenure",
         description = "The life of tenants on a government cloud, from application to attested \
                        erasure. Errors are problem documents (RFC 9457) with a stable `code`. \
-                       Changes take `If-Match` with a tenant's ETag."
+                       Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` \
+                       under which they are made once. Lists come in pages: `limit`, `after`, and \
+                       in the answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
+                       `If-None-Match`. What hosts carry out later is answered with 202 and the \
+                       ids of its orders; `/v1/events` streams what happens."
     ),
     modifiers(&Bearer),
     paths(
-        platform::health, platform::hosts, platform::join_token, platform::token,
+        platform::health, platform::hosts, platform::join_token, platform::block,
+        platform::unblock, platform::journal, platform::token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
-        tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
-        tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
+        calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
+        deadline::sign,
+        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
+        tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
@@ -41,7 +48,8 @@ use super::{
         compliance::assessment, compliance::icp,
     ),
     components(schemas(
-        problem::Problem, form::ApplicationForm, form::DocumentForm, view::TenantView,
+        problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
+        form::IngressForm, form::DocumentForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))
@@ -64,8 +72,9 @@ impl Modify for Bearer {
 #[must_use]
 pub fn text() -> String {
     // Maps of strings alone: serialising them cannot fail.
-    let json = Document::openapi().to_pretty_json().unwrap_or_default();
-    format!("{json}\n")
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    contract::complete(&mut document);
+    format!("{document:#}\n")
 }
 
 /// This document

@@ -11,7 +11,7 @@ use tenure_protocol::digest::Digest;
 
 use super::{
     App,
-    extract::{Caller, unauthenticated},
+    extract::{Caller, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
     problem::Problem,
 };
 use crate::core::lifecycle::{Actor, Role};
@@ -56,6 +56,9 @@ const WIPE: Who = Who::Roles(&[Role::Operator, Role::Security]);
 const SECURITY: Who = Who::Roles(&[Role::Security]);
 const SECOND: Who = Who::Roles(&[Role::Reviewer, Role::Operator, Role::Security]);
 const SERVICE: Who = Who::Roles(&[Role::Reviewer, Role::Operator]);
+const GUARD: Who = Who::Roles(&[Role::Security, Role::Administrator]);
+const WATCH: Who = Who::Roles(&[Role::Security, Role::Auditor, Role::Administrator]);
+const CALENDAR: Who = Who::Roles(&[Role::Reviewer, Role::Administrator]);
 const CLOCK: Who = Who::Roles(&[Role::Operator, Role::Administrator]);
 const PROVIDER: Who = Who::Roles(&[
     Role::Reviewer,
@@ -87,6 +90,7 @@ pub const TABLE: &[Rule] = &[
     get("/openapi.json", Who::Anyone),
     post("/v1/applications", CUSTOMER),
     get("/v1/tenants", ALL),
+    get("/v1/events", ALL),
     get("/v1/tenants/{id}", ALL),
     get("/v1/tenants/{id}/journal", ALL),
     get("/v1/tenants/{id}/deadlines", ALL),
@@ -94,6 +98,7 @@ pub const TABLE: &[Rule] = &[
     get("/v1/tenants/{id}/notices", ALL),
     get("/v1/tenants/{id}/evidence", ALL),
     get("/v1/tenants/{id}/bundle", ALL),
+    post("/v1/tenants/{id}/deadlines/sign", ADMINISTRATOR),
     post("/v1/tenants/{id}/application", CUSTOMER),
     post("/v1/tenants/{id}/review", REVIEWER),
     post("/v1/tenants/{id}/configuration/retry", OPERATOR),
@@ -128,9 +133,17 @@ pub const TABLE: &[Rule] = &[
     get("/v1/orders/{id}", ALL),
     get("/v1/hosts", PROVIDER),
     post("/v1/hosts/tokens", ADMINISTRATOR),
+    post("/v1/hosts/{id}/block", GUARD),
+    post("/v1/hosts/{id}/unblock", GUARD),
+    get("/v1/platform/journal", WATCH),
     post("/v1/tokens", ADMINISTRATOR),
     get("/v1/images", ALL),
     get("/v1/anchors", ALL),
+    get("/v1/calendar", ALL),
+    get("/v1/calendar/days", ALL),
+    post("/v1/calendar/notices", CALENDAR),
+    post("/v1/calendar/notices/{id}/enact", CALENDAR),
+    get("/v1/deadlines/preview", ALL),
     get("/v1/clock", ALL),
     post("/v1/demo/clock", CLOCK),
     get("/v1/ledger/checkpoint", ALL),
@@ -150,9 +163,41 @@ pub async fn enforce(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let rule = find(request.method(), path.as_str())?;
+    match admit(&app, path.as_str(), &mut request).await {
+        Ok(()) => Ok(next.run(read_in(request).await?).await),
+        Err(problem) => {
+            read_out(request).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Reads a JSON body before the handler looks at anything: a handler that refuses the request for
+/// its path or its head leaves no unread bytes then.
+async fn read_in(request: Request) -> Result<Request, Problem> {
+    if require_json(request.headers()).is_err() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let mut whole = Request::new(body);
+    // The limit of bodies is among them.
+    whole.extensions_mut().clone_from(&parts.extensions);
+    let bytes = body_bytes(whole, &()).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+/// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed
+/// over unread bytes loses the answer on its way.
+pub(super) async fn read_out(request: Request) {
+    // Whether it can be read does not matter any more.
+    let _ = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+}
+
+/// Admits a request to its handler, with its caller.
+async fn admit(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
+    let rule = find(request.method(), path)?;
     if let Who::Roles(roles) = rule.who {
-        let actor = authenticate(&app, request.headers()).await?;
+        let actor = authenticate(app, request.headers()).await?;
         if !roles.contains(&actor.role) {
             let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
             let takes = format!("it takes {}", names.join(" or "));
@@ -170,7 +215,7 @@ pub async fn enforce(
         }
         request.extensions_mut().insert(Caller(actor));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn wrong_role(role: Role, sentence: &str) -> Problem {
@@ -198,7 +243,7 @@ fn find(method: &Method, path: &str) -> Result<&'static Rule, Problem> {
         .ok_or_else(method_not_allowed)
 }
 
-/// The answer to a method that a route does not have.
+/// The answer to a method that a route does not have. The router adds `Allow`.
 #[must_use]
 pub fn method_not_allowed() -> Problem {
     let detail = "this path has no such method: see /openapi.json";

@@ -27,6 +27,19 @@ pub struct Problem {
     pub code: String,
     /// What is wrong and what to do.
     pub detail: String,
+    /// Each thing that is wrong with the body, by its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<Fault>,
+}
+
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub message: String,
 }
 
 impl Problem {
@@ -39,7 +52,15 @@ impl Problem {
             status: status.as_u16(),
             code: code.to_owned(),
             detail: detail.into(),
+            errors: Vec::new(),
         }
+    }
+
+    /// The problem with one more thing that is wrong with the body.
+    #[must_use]
+    pub fn with(mut self, pointer: String, message: String) -> Self {
+        self.errors.push(Fault { pointer, message });
+        self
     }
 
     /// No such thing, or none that the caller may know of.
@@ -79,13 +100,19 @@ impl From<EngineError> for Problem {
                 let status = StatusCode::PRECONDITION_FAILED;
                 Self::new(status, "version-mismatch", error.to_string())
             }
+            EngineError::KeyTaken => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", error.to_string())
+            }
+            EngineError::SecretGone => {
+                Self::new(StatusCode::CONFLICT, "secret-not-kept", error.to_string())
+            }
             EngineError::Blocked => {
                 Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
             }
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
-            EngineError::Store(_) | EngineError::Ledger(_) => {
+            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Chance(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
@@ -107,6 +134,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::InvalidInput
             | Code::UnknownImage
             | Code::StopDayTooEarly
+            | Code::InvalidNotice
             | Code::ExtensionTooLong
             | Code::ExpertsMissing
             | Code::ItemsMissing
@@ -121,6 +149,10 @@ impl From<refusal::Refusal> for Problem {
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice
+            | Code::DeadlineMoved
+            | Code::NothingToSign
+            | Code::NoticeInForce
+            | Code::WrongAdmission
             | Code::NotMajor
             | Code::TrialOver
             | Code::ExtensionPending
@@ -134,6 +166,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotNotified
             | Code::AlreadyAnnounced => StatusCode::CONFLICT,
         };
-        Self::new(status, refusal.code.as_str(), refusal.sentence)
+        let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
+        let faults = refusal.faults.into_iter();
+        faults.fold(problem, |problem, fault| problem.with(fault.pointer, fault.message))
     }
 }

@@ -3,18 +3,23 @@
 use axum::extract::State;
 use serde::Deserialize;
 use tenure_protocol::id::TenantId;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Ref, RefOr, Schema},
+};
 
 use super::{
     App,
-    acts::{act, shown},
-    extract::{Body, Caller, Id, IfMatch},
-    form::{DocumentForm, ExpertForm},
+    acts::done,
+    change::Change,
+    extract::Id,
+    form::{self, DocumentForm},
     problem::Problem,
     tenants::Shown,
     view::TenantView,
 };
 use crate::core::{
+    admission::EXPERTS_LIMIT,
     lifecycle::{Decision, Document, Event},
     tenant::Expert,
 };
@@ -27,6 +32,7 @@ pub struct ExtensionRequest {
     #[schema(minimum = 1)]
     days: u32,
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -34,14 +40,15 @@ pub struct ExtensionRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtensionDecision {
-    /// `approve` or `reject`.
-    #[schema(value_type = String)]
+    /// The outcome.
+    #[schema(schema_with = decisions)]
     decision: Decision,
     /// Why.
+    #[schema(schema_with = form::text)]
     opinion: String,
     /// Who assessed it; two or more to approve.
     #[serde(default)]
-    #[schema(value_type = Vec<ExpertForm>)]
+    #[schema(required = false, schema_with = experts)]
     experts: Vec<Expert>,
     /// The record of the assessment; needed to approve.
     #[schema(value_type = Option<DocumentForm>)]
@@ -55,59 +62,66 @@ pub struct Rectification {
     /// The item's number.
     item: u32,
     /// What was changed.
+    #[schema(schema_with = form::text)]
     note: String,
     /// The proof.
     #[schema(value_type = DocumentForm)]
     evidence: Document,
 }
 
+fn decisions() -> RefOr<Schema> {
+    form::words([Decision::Approve, Decision::Reject])
+}
+
+fn experts() -> RefOr<Schema> {
+    form::many(Ref::from_schema_name("Expert"), 0, EXPERTS_LIMIT)
+}
+
 /// Ask for a longer trial of a major system (clause 5.3)
 #[utoipa::path(post, path = "/v1/tenants/{id}/trial/extension", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = ExtensionRequest,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn extension(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(ExtensionRequest { days, reason }): Body<ExtensionRequest>,
+    change: Change<ExtensionRequest>,
 ) -> Result<Shown, Problem> {
-    let event = Event::RequestExtension { days, reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |ExtensionRequest { days, reason }| Event::RequestExtension {
+        days,
+        reason,
+    })
+    .await
 }
 
 /// Decide on a longer trial, after an assessment by experts (clause 5.3)
 #[utoipa::path(post, path = "/v1/tenants/{id}/trial/extension/decision", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = ExtensionDecision,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn decide(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(decided): Body<ExtensionDecision>,
+    change: Change<ExtensionDecision>,
 ) -> Result<Shown, Problem> {
-    let event = {
+    done(app, id, change.on_a_version()?, |decided| {
         let ExtensionDecision { decision, opinion, experts, assessment } = decided;
         Event::DecideExtension { decision, opinion, experts, assessment }
-    };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    })
+    .await
 }
 
 /// Record that an item of a failed review is rectified (clause 5.4)
 #[utoipa::path(post, path = "/v1/tenants/{id}/reports/rectifications", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = Rectification,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn rectify(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Rectification { item, note, evidence }): Body<Rectification>,
+    change: Change<Rectification>,
 ) -> Result<Shown, Problem> {
-    let event = Event::Rectify { item, note, evidence };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Rectification { item, note, evidence }| Event::Rectify {
+        item,
+        note,
+        evidence,
+    })
+    .await
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use jiff::civil::Date;
 use serde::Serialize;
 use tenure_protocol::{
     digest::Digest,
@@ -12,10 +11,12 @@ use tenure_protocol::{
 };
 use utoipa::ToSchema;
 
-use super::form::{ApplicationForm, AssessmentForm, IcpFilingForm, IngressForm};
+use super::{
+    deadline::DeadlineView,
+    form::{ApplicationForm, AssessmentForm, IcpFilingForm, IngressForm},
+};
 use crate::core::{
     lifecycle::CutKind,
-    obligation::{Obligation, ObligationState, Party, Suspension},
     rules::Rules,
     tenant::{
         Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpFiling,
@@ -167,44 +168,6 @@ pub struct VolumeView {
     pub id: VolumeId,
     /// Its size.
     pub size_bytes: u64,
-}
-
-/// What one party owes the other, until when, and how that was counted.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct DeadlineView {
-    /// Which obligation.
-    pub id: &'static str,
-    /// Distinguishes repetitions: from 1.
-    pub serial: u32,
-    /// Clause of the standard.
-    pub clause: String,
-    /// Its words.
-    pub quote: String,
-    /// `customer` or `provider`.
-    #[schema(value_type = String)]
-    pub party: Party,
-    /// The last day on which it is met (Asia/Shanghai).
-    #[schema(value_type = Option<String>, format = Date)]
-    pub last_day: Option<Date>,
-    /// Met before this instant.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub due_at: Option<Timestamp>,
-    /// How it was counted.
-    pub explanation: String,
-    /// The last day without the suspensions of the provider's clock; nothing if there were none.
-    #[schema(value_type = Option<String>, format = Date)]
-    pub gross_last_day: Option<Date>,
-    /// Suspensions of the provider's clock, oldest first.
-    #[schema(value_type = Vec<Object>)]
-    pub suspensions: Vec<Suspension>,
-    /// `open`, `discharged`, `breached` or `lapsed`.
-    pub state: &'static str,
-    /// When it was met.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub discharged_at: Option<Timestamp>,
-    /// When the breach was recorded.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub breached_at: Option<Timestamp>,
 }
 
 /// A cut of the tenant's network.
@@ -363,42 +326,6 @@ impl InstanceView {
                 .map(|volume| VolumeView { id: volume.id, size_bytes: volume.size_bytes })
                 .collect(),
             ingress: instance.ingress.clone(),
-        }
-    }
-}
-
-impl DeadlineView {
-    /// What is shown of a tenant's obligations.
-    #[must_use]
-    pub fn all(tenant: &Tenant, rules: &Rules) -> Vec<Self> {
-        tenant.obligations.iter().map(|owed| Self::of(owed, rules)).collect()
-    }
-
-    fn of(obligation: &Obligation, rules: &Rules) -> Self {
-        let rule = rules.rule(obligation.id);
-        let (state, discharged_at, breached_at) = match obligation.state {
-            ObligationState::Open => ("open", None, None),
-            ObligationState::Discharged { at } => ("discharged", Some(at), None),
-            ObligationState::Breached { at, met_at } => ("breached", met_at, Some(at)),
-            ObligationState::Lapsed { .. } => ("lapsed", None, None),
-        };
-        Self {
-            id: obligation.id.as_str(),
-            serial: obligation.serial,
-            clause: rule.clause.clone(),
-            quote: rule.quote.clone(),
-            party: rule.party,
-            last_day: obligation.due.last_day(),
-            due_at: obligation.due.due_at(),
-            explanation: obligation.explanation(),
-            gross_last_day: obligation
-                .gross()
-                .last_day()
-                .filter(|_| !obligation.suspensions.is_empty()),
-            suspensions: obligation.suspensions.clone(),
-            state,
-            discharged_at,
-            breached_at,
         }
     }
 }

@@ -267,7 +267,7 @@ pub fn wait_phase(
 /// # Errors
 /// If the tenant has none of that name.
 pub fn deadline(person: &Person, tenant: &str, id: &str) -> anyhow::Result<String> {
-    let all = person.call(&["tenant", "deadlines", tenant])?;
+    let all = person.call(&["deadline", "list", tenant])?;
     let list =
         all.as_array().or_else(|| all["items"].as_array()).context("no list of deadlines")?;
     let mut days: BTreeMap<&str, String> = BTreeMap::new();

@@ -75,7 +75,10 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
             phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
         }
         Event::OrderReported { .. } => phase.holds_resources(),
-        Event::NoticeDelivered { .. } | Event::Tick => true,
+        Event::NoticeDelivered { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
+        | Event::Tick => true,
     }
 }
 
@@ -113,9 +116,11 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::Cut { .. }
         | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
-        Event::OrderReported { .. } | Event::NoticeDelivered { .. } | Event::Tick => {
-            &[Role::Controller]
-        }
+        Event::SignRecount { .. } => &[Role::Administrator],
+        Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::Recount { .. }
+        | Event::Tick => &[Role::Controller],
     }
 }
 
@@ -155,6 +160,8 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::ConfirmOffboarding { .. }
         | Event::OrderReported { .. }
         | Event::NoticeDelivered { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
         | Event::Tick => false,
     }
 }
@@ -203,6 +210,18 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
         return not_a_decider(tenant, actor);
     }
     if decides(event) { not_an_applicant(tenant, actor) } else { Ok(()) }
+}
+
+/// Checks that the actor may apply for this customer.
+///
+/// # Errors
+/// `wrong-role` or `invalid-application`.
+pub fn first(customer: &str, actor: &Actor) -> Result<(), Refusal> {
+    customer_of(customer, actor).map_err(|refusal| match refusal.code {
+        // There is no tenant yet that could be another's.
+        Code::NotYourTenant => Refusal { code: Code::InvalidApplication, ..refusal },
+        _ => refusal,
+    })
 }
 
 /// Checks that the actor is a customer of this name.

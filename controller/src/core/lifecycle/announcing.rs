@@ -5,7 +5,6 @@ use tenure_protocol::{id::NoticeId, time::Timestamp};
 
 use super::step::Step;
 use crate::core::{
-    admission,
     letter::Letter,
     notice::NoticeKind,
     obligation::ObligationId,
@@ -14,7 +13,6 @@ use crate::core::{
 };
 
 pub(super) fn announce(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
@@ -38,7 +36,6 @@ pub(super) fn announce(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal>
 }
 
 pub(super) fn call_off(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if step.tenant.announcement.take().is_none() {
         return Err(Refusal::new(Code::NotNotified, "no planned cut is announced"));
     }

@@ -30,7 +30,7 @@ pub(super) fn submit_first(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admission::check(application, &context.fleet.images)?;
+    admission::application(application, &context.fleet.images)?;
     let tenant = fresh(application, actor, context, Phase::Submitted);
     let mut step = Step::first(tenant, actor, context);
     step.owe(ObligationId::O3);
@@ -74,7 +74,6 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
 
 pub(super) fn save_draft(step: &mut Step<'_>, application: &Application) -> Result<(), Refusal> {
     same_customer(step, application)?;
-    admission::draft(application)?;
     step.applicant();
     step.tenant.application = application.clone();
     Ok(())
@@ -87,7 +86,7 @@ pub(super) fn submit_draft(step: &mut Step<'_>) -> Result<(), Refusal> {
 
 pub(super) fn submit(step: &mut Step<'_>, application: &Application) -> Result<(), Refusal> {
     same_customer(step, application)?;
-    admission::check(application, &step.context.fleet.images)?;
+    admission::application(application, &step.context.fleet.images)?;
     step.applicant();
     step.tenant.application = application.clone();
     step.tenant.submitted_at = step.now();
@@ -101,19 +100,17 @@ fn same_customer(step: &Step<'_>, application: &Application) -> Result<(), Refus
         return Ok(());
     }
     Err(Refusal::new(
-        Code::NotYourTenant,
+        Code::InvalidApplication,
         "a corrected application keeps its customer; submit a new one for another",
     ))
 }
 
 /// Taken back: nothing was given, and nothing is owed any more.
-pub(super) fn withdraw(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
+pub(super) fn withdraw(step: &mut Step<'_>) {
     step.applicant();
     step.lapse_all();
     step.tenant.waiting = None;
     step.tenant.phase = Phase::Withdrawn;
-    Ok(())
 }
 
 pub(super) fn review(
@@ -121,7 +118,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     record_opinion(step, decision, opinion);
     step.meet(ObligationId::O3);
     match decision {

@@ -5,7 +5,8 @@
 //! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
 //!                   │ └──────────────restore──────────────────────↗
 //!                   └─every host failed→ Connected (the cut is void, and so are its notices;
-//!                                        each host is told to restore, lest it cut later)
+//!                                        each host is told to restore, lest it cut later,
+//!                                        again and again until it has)
 //! ```
 
 use tenure_protocol::{
@@ -16,7 +17,6 @@ use tenure_protocol::{
 
 use super::{Context, announcing, effect::Effect, event::CutKind, step::Step};
 use crate::core::{
-    admission,
     calendar::legal_day,
     letter::Letter,
     notice::{ARMED_MS, NoticeKind, NoticeState},
@@ -30,7 +30,6 @@ use crate::core::{
 const AGAIN_MS: i64 = 5_000;
 
 pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
@@ -73,7 +72,6 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
 }
 
 pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let cut = match step.tenant.isolation {
         Isolation::Cutting { cut } | Isolation::Cut { cut } => cut,
         Isolation::Connected | Isolation::Restoring { .. } => {
@@ -211,8 +209,12 @@ pub(super) fn restored(step: &mut Step<'_>, order: OrderId, interval: CommitInte
 }
 
 pub(super) fn restore_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
-    let restoring = matches!(step.tenant.isolation, Isolation::Restoring { .. });
-    step.fail(order, code, message, restoring.then_some(AGAIN_MS));
+    // Connected: after a void cut. A host that has journalled it must not put it in force some day.
+    let wanted = match step.tenant.isolation {
+        Isolation::Restoring { .. } | Isolation::Connected => true,
+        Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+    };
+    step.fail(order, code, message, wanted.then_some(AGAIN_MS));
 }
 
 /// The armed notices go out with their new text; where the old one went out, a correction follows.

@@ -1,5 +1,6 @@
 //! What may happen to a tenant, and the outcomes that people choose from.
 
+use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -8,15 +9,18 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::report::Reported;
+use super::{recount::Change, report::Reported};
 use crate::core::{
+    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
     notice::Grade,
+    obligation::ObligationId,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
 };
 
 /// What happens to a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[garde(allow_unvalidated)]
 pub enum Event {
     /// The customer keeps what it has of its application.
     SaveDraft {
@@ -28,11 +32,13 @@ pub enum Event {
     /// The customer applies, or applies again after a return for correction.
     Submit {
         /// The complete application.
+        #[garde(dive)]
         application: Application,
     },
     /// The customer takes its application back, before anything was given to it.
     Withdraw {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The provider's opinion on the application.
@@ -40,11 +46,13 @@ pub enum Event {
         /// What.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The review waits for a third party: the provider's clock stands still.
     SuspendReview {
         /// For whom and for what.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The third party has answered: the provider's clock goes on.
@@ -58,6 +66,7 @@ pub enum Event {
         /// Days, from the trial's raw end.
         days: u32,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The provider's decision on a longer trial.
@@ -65,17 +74,22 @@ pub enum Event {
         /// Approve or reject.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
         /// The experts who assessed it; two or more to approve it.
+        #[garde(length(max = EXPERTS_LIMIT), dive)]
         experts: Vec<Expert>,
         /// The record of their assessment; needed to approve it.
+        #[garde(dive)]
         assessment: Option<Document>,
     },
     /// The customer hands in both reports.
     SubmitReports {
         /// Test report.
+        #[garde(dive)]
         test_report: Document,
         /// Security risk assessment report.
+        #[garde(dive)]
         security_report: Document,
     },
     /// The provider's opinion on the reports.
@@ -83,9 +97,14 @@ pub enum Event {
         /// What.
         decision: ReportsDecision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
         /// What to rectify, item by item; none if they pass.
         #[serde(default)]
+        #[garde(
+            length(max = ITEMS_LIMIT),
+            inner(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))
+        )]
         items: Vec<String>,
     },
     /// The customer has rectified an item of a failed review.
@@ -93,33 +112,40 @@ pub enum Event {
         /// The item's number.
         item: u32,
         /// What was changed.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         note: String,
         /// The proof.
+        #[garde(dive)]
         evidence: Document,
     },
     /// The MLPS assessment report is filed.
     FileAssessment {
         /// The report.
+        #[garde(dive)]
         assessment: Assessment,
     },
     /// The proof of the ICP filing is filed.
     FileIcp {
         /// The filing.
+        #[garde(dive)]
         filing: IcpFiling,
     },
     /// A person answers for Internet ingress before the ICP filing.
     OpenIcp {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The customer is told of a cut that is planned.
     AnnounceCut {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The planned cut does not take place.
     CallOffCut {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The tenant's network is cut.
@@ -127,11 +153,13 @@ pub enum Event {
         /// In what way.
         kind: CutKind,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The cut is ended.
     Restore {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// A hold keeps what the tenant has; it blocks at once.
@@ -139,8 +167,10 @@ pub enum Event {
         /// Why things are kept.
         kind: HoldKind,
         /// The order or the claim.
+        #[garde(dive)]
         document: Document,
         /// What it is about.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// A hold is to end; it does once a second person has countersigned.
@@ -148,8 +178,10 @@ pub enum Event {
         /// Its number.
         hold: u32,
         /// By which document.
+        #[garde(dive)]
         document: Document,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The second person of what waits for one about a hold.
@@ -162,6 +194,7 @@ pub enum Event {
         /// The planned stop day.
         stop_day: Date,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
         /// If the day is too early for clause 6.1, ask the provider to waive the 15 working days.
         #[serde(default)]
@@ -170,6 +203,7 @@ pub enum Event {
     /// One of two persons waives the 15 working days for a late off-boarding.
     WaivePeriod {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The provider's opinion on leaving.
@@ -177,6 +211,7 @@ pub enum Event {
         /// Approve or reject.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The customer has its data elsewhere.
@@ -189,6 +224,7 @@ pub enum Event {
     /// The second notice was served otherwise than over a channel, such as by registered letter.
     RecordService {
         /// The proof.
+        #[garde(dive)]
         document: Document,
     },
     /// One of two persons approves the wipe.
@@ -210,6 +246,25 @@ pub enum Event {
         grade: Grade,
         /// When; real clock.
         at: Timestamp,
+    },
+    /// A new notice counts open deadlines otherwise (R16).
+    Recount {
+        /// The notice's number or title.
+        notice: String,
+        /// Who entered it and who put it in force.
+        reason: String,
+        /// Which, from when to when.
+        changes: Vec<Change>,
+    },
+    /// An administrator signs the earlier deadline that a recount has left waiting.
+    SignRecount {
+        /// Which obligation.
+        id: ObligationId,
+        /// Which of its repetitions.
+        serial: u32,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
     },
     /// Time has passed.
     Tick,
@@ -252,6 +307,8 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::Recount { .. } => "recount",
+            Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
         }
     }
@@ -290,10 +347,12 @@ pub enum CutKind {
 }
 
 /// A document that stands outside, by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct Document {
     /// Its title or number.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub title: String,
     /// Digest of the file.
     pub sha256: Digest,

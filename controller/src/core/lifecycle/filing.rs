@@ -5,27 +5,13 @@ use jiff::civil::Date;
 
 use super::step::Step;
 use crate::core::{
-    admission,
     obligation::ObligationId,
     refusal::{Code, Refusal},
     rules::IcpGate,
     tenant::{Assessment, IcpFiling, IcpOpening, OrderKind, Tenant, Zone},
 };
 
-/// Levels of the MLPS.
-const LEVELS: std::ops::RangeInclusive<u8> = 1..=5;
-
 pub(super) fn assessment(step: &mut Step<'_>, filed: &Assessment) -> Result<(), Refusal> {
-    admission::text("report_number", &filed.report_number)?;
-    admission::text("assessor", &filed.assessor)?;
-    admission::text("conclusion", &filed.conclusion)?;
-    admission::document("document", &filed.document)?;
-    if !LEVELS.contains(&filed.level) {
-        return Err(Refusal::new(
-            Code::InvalidInput,
-            format!("level is {}: give the MLPS level, 1 to 5", filed.level),
-        ));
-    }
     if filed.assessor.trim() == step.tenant.application.customer.trim() {
         return Err(Refusal::new(
             Code::InvalidInput,
@@ -40,10 +26,6 @@ pub(super) fn assessment(step: &mut Step<'_>, filed: &Assessment) -> Result<(), 
 
 pub(super) fn icp(step: &mut Step<'_>, filing: &IcpFiling) -> Result<(), Refusal> {
     internet_facing(step)?;
-    admission::text("number", &filing.number)?;
-    admission::text("domain", &filing.domain)?;
-    admission::text("holder", &filing.holder)?;
-    admission::document("document", &filing.document)?;
     filed_before(step, filing.filed_on)?;
     step.applicant();
     let was_open = step.tenant.opens(Zone::Internet);
@@ -55,7 +37,6 @@ pub(super) fn icp(step: &mut Step<'_>, filing: &IcpFiling) -> Result<(), Refusal
 
 /// Opens Internet ingress before the filing, where the site allows that: somebody answers for it.
 pub(super) fn open(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     internet_facing(step)?;
     match step.context.rules.policy().icp_gate {
         IcpGate::Standard => {}

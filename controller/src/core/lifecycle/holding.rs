@@ -3,7 +3,6 @@
 
 use super::{event::Document, step::Step};
 use crate::core::{
-    admission,
     refusal::{Code, Refusal},
     tenant::{Hold, HoldAct, HoldKind, Tenant},
 };
@@ -85,8 +84,6 @@ pub(super) fn free(tenant: &Tenant, what: &str) -> Result<(), Refusal> {
 }
 
 fn act(step: &Step<'_>, document: &Document, reason: &str) -> Result<HoldAct, Refusal> {
-    admission::document("document", document)?;
-    admission::text("reason", reason)?;
     Ok(HoldAct {
         document: document.clone(),
         reason: reason.to_owned(),

@@ -19,7 +19,6 @@ use super::{
     trying,
 };
 use crate::core::{
-    admission,
     calendar::{end_of_day, legal_day, start_of_day},
     letter::Letter,
     notice::NoticeKind,
@@ -51,7 +50,6 @@ pub(super) fn request(
     reason: &str,
     ask_waiver: bool,
 ) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let today = step.today();
     let rule = step.context.rules.rule(ObligationId::O10);
     let (clause, days) = (&rule.clause, rule.period.number());
@@ -92,7 +90,6 @@ pub(super) fn request(
 
 /// One of two persons lets a late application keep its stop day.
 pub(super) fn waive(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let (by, at) = (step.actor.name.clone(), step.now());
     let late = step.tenant.offboarding.as_mut().filter(|leaving| leaving.is_late());
     let Some(leaving) = late.filter(|leaving| !leaving.is_waived()) else {
@@ -116,7 +113,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let Some(leaving) = step.tenant.offboarding.clone() else {
         return Err(Refusal::new(Code::InvalidInput, "there is no off-boarding application"));
     };
@@ -255,7 +251,6 @@ pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId) {
 
 /// The second notice was served otherwise: its grace begins.
 pub(super) fn record_service(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    admission::document("document", document)?;
     let (by, at) = (step.actor.name.clone(), step.now());
     let chase = step.tenant.offboarding.as_mut().map(|leaving| &mut leaving.chase);
     let Some(Chase::Second { served: served @ None, .. }) = chase else {

@@ -2,7 +2,7 @@
 //! failed, goes on with an off-boarding, reminds of open cuts, and closes what is proven destroyed.
 //! It destroys nothing.
 
-use super::{applying, effect::Effect, leaving, step::Step, trying, wiping};
+use super::{applying, effect::Effect, leaving, reminding, step::Step, trying, wiping};
 use crate::core::{
     letter::Letter,
     notice::NoticeKind,
@@ -19,6 +19,7 @@ pub(super) fn tick(step: &mut Step<'_>) {
     if step.tenant.phase == Phase::Approved {
         applying::place(step);
     }
+    reminding::remind(step);
     order_again(step);
     leaving::go_on(step);
     remind(step);
@@ -27,6 +28,7 @@ pub(super) fn tick(step: &mut Step<'_>) {
 
 fn declare_breaches(step: &mut Step<'_>) {
     let (now, real_now) = (step.context.now, step.context.real_now);
+    let mut missed = Vec::new();
     for owed in &mut step.tenant.obligations {
         let clock = if owed.is_real_time() { real_now } else { now };
         match step.context.rules.rule(owed.id).on_breach {
@@ -44,9 +46,14 @@ fn declare_breaches(step: &mut Step<'_>) {
             | OnBreach::Hold
             | OnBreach::Refuse
             | OnBreach::Alarm => {
-                owed.expire(clock);
+                if owed.expire(clock) {
+                    missed.push(owed.clone());
+                }
             }
         }
+    }
+    for owed in &missed {
+        reminding::escalate(step, owed);
     }
     trying::expire(step);
 }
@@ -87,7 +94,11 @@ fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
         ),
         OrderKind::Stop => step.tenant.phase == Phase::Draining,
         OrderKind::Cut => matches!(step.tenant.isolation, Isolation::Cutting { .. }),
-        OrderKind::Restore => matches!(step.tenant.isolation, Isolation::Restoring { .. }),
+        OrderKind::Restore => match step.tenant.isolation {
+            Isolation::Restoring { .. } => true,
+            Isolation::Connected => step.tenant.phase.holds_resources(),
+            Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+        },
         OrderKind::Wipe => false,
     }
 }

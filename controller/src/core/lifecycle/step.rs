@@ -21,7 +21,7 @@ use crate::core::{
     notice::{Notice, NoticeKind, NoticeState},
     obligation::{Counted, Due, Obligation, ObligationId},
     rules::{Period, Rungs, Start},
-    tenant::{Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
+    tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
 };
 
 /// Milliseconds of a day.
@@ -113,7 +113,7 @@ impl<'a> Step<'a> {
     }
 
     /// The deadline of an obligation that ends with another one: with its last, as it was counted.
-    fn ends_with(&self, id: ObligationId, other: ObligationId) -> (Due, Counted) {
+    pub(super) fn ends_with(&self, id: ObligationId, other: ObligationId) -> (Due, Counted) {
         let last = self.tenant.obligations.iter().rfind(|known| known.id == other);
         last.map_or_else(
             || (Due::Never, self.context.rules.counted(id, self.today())),
@@ -197,7 +197,19 @@ impl<'a> Step<'a> {
         letter: &Letter,
         state: &NoticeState,
     ) -> Vec<NoticeId> {
-        let notices = self.render(kind, letter, state);
+        let contacts = self.tenant.application.contacts.clone();
+        self.arm_for(kind, letter, state, &contacts)
+    }
+
+    /// As [`Step::arm`], for other contacts.
+    pub(super) fn arm_for(
+        &mut self,
+        kind: NoticeKind,
+        letter: &Letter,
+        state: &NoticeState,
+        contacts: &[Contact],
+    ) -> Vec<NoticeId> {
+        let notices = self.render_for(kind, letter, state, contacts);
         let ids = notices.iter().map(|notice| notice.id).collect();
         self.effects.extend(notices.into_iter().map(|notice| Effect::Arm(Box::new(notice))));
         ids
@@ -209,7 +221,19 @@ impl<'a> Step<'a> {
         letter: &Letter,
         state: &NoticeState,
     ) -> Vec<Notice> {
-        letter::render(&self.tenant, kind, letter, state, self.context.real_now, &mut self.draw)
+        let contacts = self.tenant.application.contacts.clone();
+        self.render_for(kind, letter, state, &contacts)
+    }
+
+    fn render_for(
+        &mut self,
+        kind: NoticeKind,
+        letter: &Letter,
+        state: &NoticeState,
+        contacts: &[Contact],
+    ) -> Vec<Notice> {
+        let now = self.context.real_now;
+        letter::render(&self.tenant, kind, letter, state, contacts, now, &mut self.draw)
     }
 
     /// To be sent at once.
@@ -272,6 +296,7 @@ impl<'a> Step<'a> {
             }
             Isolation::Connected | Isolation::Restoring { .. } => None,
         };
-        deadlines.chain(again).chain(course).chain(phase).chain(reminder).min()
+        let rung = super::reminding::next_at(self);
+        deadlines.chain(again).chain(course).chain(phase).chain(reminder).chain(rung).min()
     }
 }

@@ -3,15 +3,13 @@
 
 use super::step::Step;
 use crate::core::{
-    admission,
-    calendar::legal_day,
+    counting,
     obligation::{Obligation, ObligationId, ObligationState, Suspension},
     refusal::{Code, Refusal},
     tenant::Phase,
 };
 
 pub(super) fn suspend(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let (now, by) = (step.now(), step.actor.name.clone());
     let owed = open_review(step)?;
     if owed.is_suspended() {
@@ -36,17 +34,9 @@ pub(super) fn resume(step: &mut Step<'_>) -> Result<(), Refusal> {
         ));
     };
     last.until = Some(now);
-    let id = owed.id;
-    let spans: Vec<_> = owed
-        .suspensions
-        .iter()
-        .filter_map(|one| Some((legal_day(one.from), legal_day(one.until?))))
-        .collect();
-    let counted = owed.counted.clone();
-    let due = step.context.rules.count_suspended(&counted, &spans, step.context.calendar);
-    for owed in step.owed(id).filter(|owed| owed.state == ObligationState::Open) {
-        owed.due = due;
-    }
+    let owed = open_review(step)?.clone();
+    let due = counting::anew(&owed, step.context.calendar);
+    open_review(step)?.count_anew(due);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::{
     step::Step,
 };
 use crate::core::{
-    admission,
+    admission::ITEMS_LIMIT,
     calendar::plus_days,
     letter::Letter,
     notice::NoticeKind,
@@ -21,10 +21,6 @@ use crate::core::{
     },
 };
 
-/// Items that one failed review may ask to rectify.
-const ITEMS_LIMIT: usize = 64;
-/// Experts that one assessment may name.
-const EXPERTS_LIMIT: usize = 32;
 /// Experts that an assessment needs.
 const EXPERTS_LEAST: usize = 2;
 
@@ -47,7 +43,6 @@ pub(super) fn request_extension(
     days: u32,
     reason: &str,
 ) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if !step.tenant.application.system.major {
         return Err(Refusal::new(
             Code::NotMajor,
@@ -77,13 +72,11 @@ pub(super) fn request_extension(
             ),
         ));
     }
-    let (raw_end, reason) = (trial.raw_end, reason.to_owned());
+    let reason = reason.to_owned();
     trial.extensions.push(Extension { days, reason, by, at: now, decided: None });
     step.applicant();
     // To be decided before the trial's last day is over (R7).
-    let last = step.tenant.obligations.iter().rfind(|known| known.id == ObligationId::O6a);
-    let due = last.map_or(Due::Never, |trial| trial.due);
-    let counted = step.context.rules.counted(ObligationId::O6b, raw_end);
+    let (due, counted) = step.ends_with(ObligationId::O6b, ObligationId::O6a);
     step.owe_until(ObligationId::O6b, due, counted);
     Ok(())
 }
@@ -95,7 +88,6 @@ pub(super) fn decide_extension(
     experts: &[Expert],
     assessment: Option<&Document>,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     not_over(step)?;
     let approved = match decision {
         Decision::Approve => true,
@@ -138,18 +130,10 @@ fn assessed(
     assessment: Option<&Document>,
 ) -> Result<(), Refusal> {
     let missing = |sentence: String| Err(Refusal::new(Code::ExpertsMissing, sentence));
-    if experts.len() > EXPERTS_LIMIT {
-        return missing(format!("{} experts: name at most {EXPERTS_LIMIT}", experts.len()));
-    }
     for expert in experts {
-        admission::text("experts.name", &expert.name)?;
-        admission::text("experts.opinion", &expert.opinion)?;
         if step.tenant.applicants.contains(&expert.name) {
             return missing(format!("{} acts for the customer: name another expert", expert.name));
         }
-    }
-    if let Some(document) = assessment {
-        admission::document("assessment", document)?;
     }
     let names: BTreeSet<&str> = experts.iter().map(|expert| expert.name.trim()).collect();
     if approved && (names.len() < EXPERTS_LEAST || assessment.is_none()) {
@@ -175,7 +159,8 @@ fn extend(step: &mut Step<'_>, days: u32) {
     let counted = Counted { period: Period::CalendarDays(days), ..rule };
     for id in [ObligationId::O6a, ObligationId::O7a, ObligationId::O7c] {
         for owed in step.owed(id).filter(|owed| owed.state == ObligationState::Open) {
-            (owed.due, owed.counted) = (Due::end_of(span), counted.clone());
+            owed.count_anew(Due::end_of(span));
+            owed.counted = counted.clone();
         }
     }
 }
@@ -206,8 +191,6 @@ pub(super) fn rectify(
     note: &str,
     evidence: &Document,
 ) -> Result<(), Refusal> {
-    admission::text("note", note)?;
-    admission::document("evidence", evidence)?;
     let (by, at) = (step.actor.name.clone(), step.now());
     let open: Vec<String> = open_items(step).map(|item| item.number.to_string()).collect();
     let item = step.tenant.rectifications.iter_mut().find(|item| item.number == number);
@@ -232,8 +215,6 @@ pub(super) fn submit_reports(
     test_report: &Document,
     security_report: &Document,
 ) -> Result<(), Refusal> {
-    admission::document("test_report", test_report)?;
-    admission::document("security_report", security_report)?;
     let open: Vec<String> =
         open_items(step).map(|item| format!("{} ({})", item.number, item.asked)).collect();
     if !open.is_empty() {
@@ -267,11 +248,9 @@ pub(super) fn review_reports(
     opinion: &str,
     items: &[String],
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
-    items.iter().try_for_each(|item| admission::text("items", item))?;
     let (given, fits) = match decision {
         ReportsDecision::Pass => (Decision::Approve, items.is_empty()),
-        ReportsDecision::Fail => (Decision::Return, (1..=ITEMS_LIMIT).contains(&items.len())),
+        ReportsDecision::Fail => (Decision::Return, !items.is_empty()),
     };
     if !fits {
         return Err(Refusal::new(

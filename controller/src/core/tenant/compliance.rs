@@ -1,45 +1,58 @@
 //! What the law asks of a live system (clauses 5.5, 5.6 and 8.3): orthogonal to the phase, each
 //! with a state of its own.
 
+use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
 
 use super::{Tenant, Zone};
 use crate::core::{
+    admission::{self, MLPS_LEVELS, TEXT_LIMIT},
     lifecycle::Document,
     obligation::{ObligationId, ObligationState},
 };
 
 /// A third-party MLPS (等保) assessment, as it was filed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct Assessment {
     /// Number of the report.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub report_number: String,
     /// The assessing organisation.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub assessor: String,
     /// The level that was assessed, 1 to 5.
+    #[garde(range(min = *MLPS_LEVELS.start(), max = *MLPS_LEVELS.end()))]
     pub level: u8,
     /// The assessor's conclusion.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub conclusion: String,
     /// The copy of the report.
+    #[garde(dive)]
     pub document: Document,
 }
 
 /// An ICP filing, as it was filed with the provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct IcpFiling {
     /// Filing number, such as 赣ICP备2026000001号.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub number: String,
     /// Domain.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub domain: String,
     /// Who holds the filing.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub holder: String,
     /// Day of the filing.
     pub filed_on: Date,
     /// The copy of the proof.
+    #[garde(dive)]
     pub document: Document,
 }
 

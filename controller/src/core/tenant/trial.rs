@@ -1,10 +1,14 @@
 //! The trial (clauses 5.3 and 5.4): its days, its extension, its reports, what is to be rectified.
 
+use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, time::Timestamp};
 
-use crate::core::lifecycle::{Decision, Document};
+use crate::core::{
+    admission::{self, NAME_LIMIT, TEXT_LIMIT},
+    lifecycle::{Decision, Document},
+};
 
 /// The trial of 30 calendar days, with its extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,12 +68,14 @@ pub struct ExtensionDecision {
 }
 
 /// An expert who assessed whether an extension is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Expert {
     /// Who.
+    #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
     pub name: String,
     /// What that person said.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub opinion: String,
 }
 
