@@ -72,7 +72,8 @@ pub(crate) fn run(verb: ReportVerb, api: &Api, screen: &Screen) -> Result<(), Fa
         ReportVerb::Pass { opinion } => opinion.decide("pass", "reports/review", api, screen),
         ReportVerb::Fail { opinion, items } => {
             let body = json!({ "decision": "fail", "opinion": opinion.opinion, "items": items });
-            screen.one(&api.post(&format!("/v1/tenants/{}/reports/review", opinion.tenant), &body)?)
+            let path = format!("/v1/tenants/{}/reports/review", opinion.tenant);
+            screen.one(&api.post_about(opinion.version, &path, &body)?)
         }
         ReportVerb::Rectify { tenant, item, note, evidence } => {
             let body = json!({ "item": item, "note": note, "evidence": describe(&evidence)? });
