@@ -62,6 +62,17 @@ impl World {
         Self { calendar, rules, provider, fleet, now: START.parse().expect("an instant"), turn: 0 }
     }
 
+    fn rectifying(&mut self) -> Tenant {
+        let mut tenant = self.on_trial();
+        let reports = Event::SubmitReports { test_report: document(), security_report: document() };
+        self.apply(&mut tenant, &reports).expect("reports");
+        let items = vec![said("weak passwords"), said("open port")];
+        let (decision, opinion) = (ReportsDecision::Fail, said("not yet"));
+        let fail = Event::ReviewReports { decision, opinion, items };
+        self.apply(&mut tenant, &fail).expect("failed");
+        tenant
+    }
+
     fn online(&mut self) -> Tenant {
         let mut tenant = self.on_trial();
         let reports = Event::SubmitReports { test_report: document(), security_report: document() };

@@ -1,8 +1,8 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads; [`acts`],
-//! and by their subjects [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are
-//! what the lifecycle decides on; [`deadline`] and [`calendar`] are the law's days; [`platform`] is
-//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! and by their subjects [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`],
+//! are what the lifecycle decides on; [`deadline`] and [`calendar`] are the law's days;
+//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -91,9 +91,9 @@ pub struct Joining {
     pub ledger_key: String,
 }
 
-/// All routes.
-pub fn router(app: App) -> Router {
-    let course = Router::new()
+/// The routes below one tenant.
+fn on_one_tenant() -> Router<App> {
+    Router::new()
         .route("/draft", post(applications::save_draft))
         .route("/draft/submission", post(applications::submit_draft))
         .route("/withdrawal", post(applications::withdraw))
@@ -107,9 +107,7 @@ pub fn router(app: App) -> Router {
         .route("/holds/release", post(holds::release))
         .route("/holds/countersignatures", post(holds::countersign))
         .route("/offboarding/waivers", post(leaving::waive))
-        .route("/offboarding/service", post(leaving::record_service));
-    let tenant = Router::new()
-        .merge(course)
+        .route("/offboarding/service", post(leaving::record_service))
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
         .route("/deadlines", get(deadline::deadlines))
@@ -133,14 +131,18 @@ pub fn router(app: App) -> Router {
         .route("/offboarding", post(acts::offboarding))
         .route("/offboarding/review", post(acts::review_offboarding))
         .route("/offboarding/confirm", post(acts::confirm))
-        .route("/wipe/approvals", post(acts::approve_wipe));
+        .route("/wipe/approvals", post(acts::approve_wipe))
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
     Router::new()
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
         .route("/v1/drafts", post(applications::draft))
         .route("/v1/tenants", get(tenants::list))
-        .nest("/v1/tenants/{id}", tenant)
+        .nest("/v1/tenants/{id}", on_one_tenant())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))

@@ -49,7 +49,7 @@ use super::{
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
-        form::IngressForm, form::DocumentForm, view::TenantView,
+        form::IngressForm, form::DocumentForm, form::ExpertForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))
