@@ -206,7 +206,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Carries orders and reports until no reachable host owes an answer.
+    /// Carries orders and reports until no reachable host owes an answer: of one host and one of
+    /// its lanes after the other, so that reports come in the same order in every run.
     ///
     /// # Errors
     /// If a host does not answer, or the controller does not take an answer.
@@ -217,11 +218,13 @@ impl Fleet {
                 if !member.reachable {
                     continue;
                 }
-                while member.hand_over(&self.controller).await? {
-                    owed = true;
-                    let report = member.reports.recv_timeout(PATIENCE);
-                    let report = report.with_context(|| format!("{name} does not answer"))?;
-                    member.take_back(&self.controller, report).await?;
+                for lane in [Lane::Cut, Lane::Work] {
+                    while member.hand_over(&self.controller, lane).await? {
+                        owed = true;
+                        let report = member.reports.recv_timeout(PATIENCE);
+                        let report = report.with_context(|| format!("{name} does not answer"))?;
+                        member.take_back(&self.controller, report).await?;
+                    }
                 }
                 while let Ok(report) = member.reports.try_recv() {
                     member.take_back(&self.controller, report).await?;
@@ -301,16 +304,14 @@ impl Member {
             .any(|text| text.split([',', '{', '}']).any(|element| element.trim().ends_with(&open)))
     }
 
-    /// Gives the agent what it has not been given; says whether it owes an answer.
-    async fn hand_over(&mut self, controller: &Engine) -> anyhow::Result<bool> {
+    /// Gives the agent what this lane has not been given; says whether it owes an answer.
+    async fn hand_over(&mut self, controller: &Engine, lane: Lane) -> anyhow::Result<bool> {
         let mut owes = false;
-        for lane in [Lane::Cut, Lane::Work] {
-            for order in controller.open_orders(self.id, lane).await? {
-                owes = true;
-                let id = order.verify(&controller.keys().order.verifying_key())?.id;
-                if self.sent.insert(id) {
-                    self.agent.deliver(lane, Input::Order(order))?;
-                }
+        for order in controller.open_orders(self.id, lane).await? {
+            owes = true;
+            let id = order.verify(&controller.keys().order.verifying_key())?.id;
+            if self.sent.insert(id) {
+                self.agent.deliver(lane, Input::Order(order))?;
             }
         }
         Ok(owes)

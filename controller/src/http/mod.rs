@@ -2,7 +2,8 @@
 //! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads; [`acts`],
 //! and by their subjects [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`],
 //! are what the lifecycle decides on; [`deadline`] and [`calendar`] are the law's days;
-//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a
+//! [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
