@@ -65,7 +65,7 @@ impl Hold {
     /// Whether it still blocks: until its release is countersigned.
     #[must_use]
     pub fn blocks(&self) -> bool {
-        !self.released.as_ref().is_some_and(|act| act.countersigned_by.is_some())
+        self.released.as_ref().is_none_or(|act| act.countersigned_by.is_none())
     }
 
     /// The act that waits for a second person: the release, once it is asked for.
