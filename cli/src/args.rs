@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     application::ApplicationVerb,
+    attachment::AttachmentVerb,
     bundle::BundleVerb,
     calendar::CalendarVerb,
     clock::ClockVerb,
@@ -19,6 +20,7 @@ use crate::{
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
+    record::{AccessVerb, InspectionVerb, RecordVerb},
     report::ReportVerb,
     review::ReviewVerb,
     screen::Format,
@@ -129,6 +131,26 @@ pub(crate) enum Noun {
     Hold {
         #[command(subcommand)]
         verb: HoldVerb,
+    },
+    /// Add, list and confirm records of a tenant, or of the platform
+    Record {
+        #[command(subcommand)]
+        verb: RecordVerb,
+    },
+    /// Record a monthly security check (operator, security)
+    Inspection {
+        #[command(subcommand)]
+        verb: InspectionVerb,
+    },
+    /// Lawful access to a customer's data: request, two approvals, what was shown
+    Access {
+        #[command(subcommand)]
+        verb: AccessVerb,
+    },
+    /// Upload, list and fetch the files that acts and records refer to
+    Attachment {
+        #[command(subcommand)]
+        verb: AttachmentVerb,
     },
     /// Tell the customer of a planned cut (operator)
     CutNotice {

@@ -89,6 +89,8 @@ const PROPOSALS: &[Column] = &[
     column("NUMBER", &["/number"]),
     column("ISSUED", &["/issued"]),
     column("PROPOSED BY", &["/proposed_by"]),
+    column("OFF", &["/rest"]),
+    column("WORKED", &["/work"]),
     column("TITLE", &["/title"]),
 ];
 

@@ -6,7 +6,13 @@ use clap::Subcommand;
 use serde_json::json;
 use tenure_protocol::id::TenantId;
 
-use crate::{api::Api, failure::Failure, offboarding::day, report::describe, screen::Screen};
+use crate::{
+    api::Api,
+    attachment::{Owner, upload},
+    failure::Failure,
+    offboarding::day,
+    screen::Screen,
+};
 
 /// What is done about the MLPS assessment.
 #[derive(Debug, Subcommand)]
@@ -76,7 +82,7 @@ pub(crate) fn assessment(verb: AssessmentVerb, api: &Api, screen: &Screen) -> Re
         "assessor": assessor,
         "level": level,
         "conclusion": conclusion,
-        "document": describe(&report)?,
+        "document": upload(Owner::Tenant(tenant), &report, api)?,
     });
     screen.one(&api.post(&format!("/v1/tenants/{tenant}/assessment"), &body)?)
 }
@@ -90,7 +96,7 @@ pub(crate) fn icp(verb: IcpVerb, api: &Api, screen: &Screen) -> Result<(), Failu
                 "domain": domain,
                 "holder": holder,
                 "filed_on": filed_on,
-                "document": describe(&proof)?,
+                "document": upload(Owner::Tenant(tenant), &proof, api)?,
             });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/icp"), &body)?)
         }

@@ -6,7 +6,12 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use tenure_protocol::id::TenantId;
 
-use crate::{api::Api, failure::Failure, report::describe, screen::Screen};
+use crate::{
+    api::Api,
+    attachment::{Owner, upload},
+    failure::Failure,
+    screen::Screen,
+};
 
 /// What is done about holds.
 #[derive(Debug, Subcommand)]
@@ -66,12 +71,12 @@ pub(crate) fn run(verb: HoldVerb, api: &Api, screen: &Screen) -> Result<(), Fail
                 Kind::LegalHold => "legal-hold",
                 Kind::Dispute => "dispute",
             };
-            let document = describe(&document)?;
+            let document = upload(Owner::Tenant(tenant), &document, api)?;
             let body = json!({ "kind": kind, "document": document, "reason": reason });
             (tenant, "holds", body)
         }
         HoldVerb::Release { tenant, hold, document, reason } => {
-            let document = describe(&document)?;
+            let document = upload(Owner::Tenant(tenant), &document, api)?;
             let body = json!({ "hold": hold, "document": document, "reason": reason });
             (tenant, "holds/release", body)
         }

@@ -7,6 +7,7 @@
 mod api;
 mod application;
 mod args;
+mod attachment;
 mod bundle;
 mod calendar;
 mod clock;
@@ -23,6 +24,7 @@ mod order;
 mod pause;
 mod platform;
 mod profile;
+mod record;
 mod report;
 mod review;
 mod screen;
@@ -91,6 +93,10 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
         Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
         Noun::Hold { verb } => hold::run(verb, &api()?, screen),
+        Noun::Record { verb } => record::run(verb, api, screen),
+        Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
+        Noun::Access { verb } => record::access(verb, &api()?, screen),
+        Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),

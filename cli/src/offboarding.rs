@@ -8,8 +8,8 @@ use tenure_protocol::id::TenantId;
 
 use crate::{
     api::Api,
+    attachment::{Owner, upload},
     failure::Failure,
-    report::describe,
     review::OpinionArgs,
     screen::Screen,
     wait::{self, WaitArgs},
@@ -88,7 +88,7 @@ pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/waivers"), &body)?)
         }
         OffboardingVerb::Served { tenant, document } => {
-            let body = json!({ "document": describe(&document)? });
+            let body = json!({ "document": upload(Owner::Tenant(tenant), &document, api)? });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/service"), &body)?)
         }
         OffboardingVerb::Approve { opinion } => {

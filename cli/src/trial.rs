@@ -6,7 +6,13 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use tenure_protocol::id::TenantId;
 
-use crate::{api::Api, failure::Failure, report::describe, review::OpinionArgs, screen::Screen};
+use crate::{
+    api::Api,
+    attachment::{Owner, upload},
+    failure::Failure,
+    review::OpinionArgs,
+    screen::Screen,
+};
 
 /// What is done about the length of a trial.
 #[derive(Debug, Subcommand)]
@@ -71,7 +77,7 @@ pub(crate) fn run(verb: TrialVerb, api: &Api, screen: &Screen) -> Result<(), Fai
                 "decision": "approve",
                 "opinion": opinion.opinion,
                 "experts": experts,
-                "assessment": describe(&assessment)?,
+                "assessment": upload(Owner::Tenant(opinion.tenant), &assessment, api)?,
             });
             let path = format!("/v1/tenants/{}/trial/extension/decision", opinion.tenant);
             screen.one(&api.post_about(opinion.version, &path, &body)?)

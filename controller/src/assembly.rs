@@ -18,13 +18,15 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use crate::{
     chance::Chance,
     clock::Clock,
-    config::{Config, ConfigError},
+    config::{Attachments, Config, ConfigError},
     core::{
         fleet::Image,
+        form::{FormError, Forms},
         lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, Parts},
+    files::{Files, FilesError},
     http::{self, App, Joining, Site},
     ledger::{Ledger, LedgerError},
     link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
@@ -39,6 +41,8 @@ use crate::{
 
 /// The ledger, in the state directory.
 const LEDGER: &str = "ledger";
+/// The bytes of attachments, in the state directory unless they are kept elsewhere.
+const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
 /// How long open requests may take when the controller stops.
@@ -66,6 +70,12 @@ pub enum StartError {
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
+    /// The store of attachments.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The shipped application form.
+    #[error("the shipped application form is not usable")]
+    Form(#[from] FormError),
     /// The engine.
     #[error("cannot start the engine")]
     Engine(#[from] EngineError),
@@ -111,8 +121,8 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) =
-        engine(state, Vec::new(), Rules::shipped()?, Provider::default(), clock).await?;
+    let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
+    let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let name = "administrator".to_owned();
     let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
@@ -130,20 +140,36 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
-    rules: Rules,
-    provider: Provider,
+    attachments: Option<&Attachments>,
+    (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
+    let files = match attachments {
+        None => Files::local(&state.path.join(ATTACHMENTS))?,
+        Some(Attachments { s3 }) => {
+            let files = Files::s3(s3)?;
+            let (swept, now) = (files.clone(), clock.now());
+            tokio::spawn(async move {
+                if let Err(error) = swept.sweep(now).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "uploads of before that broke off are still there");
+                }
+            });
+            files
+        }
+    };
     let engine = Engine::open(Parts {
         store,
         ledger,
+        files,
         keys: state.keys,
         clock,
         chance: Chance::default(),
         images,
         rules,
+        forms,
         provider,
     })
     .await?;
@@ -159,6 +185,12 @@ impl Controller {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
         let (rules, provider) = (config.rules()?, config.provider()?);
+        if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
+            tracing::warn!(
+                "the provider has no contact or no second contact in [provider]: nobody of it is \
+                 told when a deadline is near or missed"
+            );
+        }
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -180,8 +212,10 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
+        let texts = (rules, config.application.forms()?, provider);
+        let attachments = config.attachments.as_ref();
         let (engine, lock) =
-            engine(state, config.images.clone(), rules, provider, clock.clone()).await?;
+            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

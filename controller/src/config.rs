@@ -18,11 +18,13 @@ use crate::{
         admission,
         destination::{self, DestinationPolicy},
         fleet::Image,
+        form::Forms,
         lifecycle::Provider,
         notice::Grade,
         rules::{self, Rules},
         tenant::Contact,
     },
+    files::remote::S3,
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
@@ -77,9 +79,14 @@ pub struct Config {
     /// Webhooks.
     #[serde(default)]
     pub webhook: Webhook,
+    /// Where the bytes of attachments are kept; in the state directory if not given.
+    pub attachments: Option<Attachments>,
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// The application form.
+    #[serde(default)]
+    pub application: Application,
     /// Whom the provider has told of what it owes.
     #[serde(default)]
     pub provider: ProviderContacts,
@@ -158,6 +165,22 @@ pub struct Webhook {
     pub plain_http: bool,
     /// PEM file of authorities to trust instead of the public ones.
     pub authorities: Option<PathBuf>,
+}
+
+/// The application form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Application {
+    /// JSON schema of the site's own form, instead of the shipped one.
+    pub form: Option<PathBuf>,
+}
+
+/// Where the bytes of attachments are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachments {
+    /// In an S3-compatible object store.
+    pub s3: S3,
 }
 
 /// Whom the provider has told of what it owes.
@@ -293,6 +316,23 @@ impl Config {
             .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
             .collect();
         Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
+    }
+}
+
+impl Application {
+    /// The forms of the site.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn forms(&self) -> Result<Forms, ConfigError> {
+        let file = self.form.clone().unwrap_or_default();
+        let wrong =
+            |reason| ConfigError::Value { path: file.clone(), key: "application.form", reason };
+        let own = match &self.form {
+            Some(path) => Some(fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?),
+            None => None,
+        };
+        Forms::new(own.as_deref()).map_err(|error| wrong(error.to_string()))
     }
 }
 

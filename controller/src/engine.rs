@@ -4,11 +4,13 @@
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
-//! what happens to the platform, [`calendar`] puts notices of holidays in force, [`drain`] brings
-//! the journal into the ledger, [`exit`] makes exit bundles, [`read`] is what is looked at.
-//! [`call`] says how a change is asked for.
+//! what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
+//! [`calendar`] puts notices of holidays in force, [`drain`] brings the journal into the ledger,
+//! [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change is asked
+//! for.
 
 mod act;
+mod attachments;
 mod calendar;
 mod call;
 mod drain;
@@ -18,7 +20,9 @@ mod hosts;
 mod outbox;
 mod platform;
 mod read;
+mod records;
 mod report;
+mod room;
 
 use std::{
     collections::HashMap,
@@ -36,26 +40,32 @@ use tenure_protocol::{
 use tokio::sync::watch;
 
 pub use self::{
+    attachments::Filed,
     call::{Call, Expected, KEY_KEPT_MS},
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
-};
-pub use crate::store::{
-    ChangeKey,
-    page::{MAX_PAGE, Page, Slice, TenantFilter},
-    record,
 };
 use crate::{
     chance::Chance,
     clock::Clock,
     core::{
         fleet::Image,
+        form::Forms,
         lifecycle::{Actor, Event, Provider, Role},
         rules::Rules,
     },
+    files::Files,
     keys::Keys,
     ledger::{Ledger, LedgerError},
     store::{self, Store},
+};
+pub use crate::{
+    files::{FilesError, UPLOAD_LIMIT},
+    store::{
+        ChangeKey,
+        page::{MAX_PAGE, Page, Slice, TenantFilter},
+        record,
+    },
 };
 
 /// Name of the demo clock's offset among the settings.
@@ -83,6 +93,8 @@ pub struct Parts {
     pub store: Store,
     /// The transparency log.
     pub ledger: Ledger,
+    /// The bytes of attachments.
+    pub files: Files,
     /// The signing keys.
     pub keys: Keys,
     /// Both clocks.
@@ -91,6 +103,8 @@ pub struct Parts {
     pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// The application forms.
+    pub forms: Forms,
     /// The legal rules.
     pub rules: Rules,
     /// Whom the provider has told.
@@ -107,11 +121,13 @@ pub struct Engine {
 struct Inner {
     store: Store,
     ledger: Mutex<Ledger>,
+    files: Files,
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
+    forms: Forms,
     calendar: Mutex<calendar::Known>,
     /// The day on which the log was last told of an overdue notice.
     warned_on: Mutex<Option<Date>>,
@@ -131,7 +147,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, chance, images, rules, provider } = parts;
+        let Parts { store, ledger, files, keys, clock, chance, images, forms, rules, provider } =
+            parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
@@ -156,11 +173,13 @@ impl Engine {
         let inner = Inner {
             store,
             ledger: Mutex::new(ledger),
+            files,
             draining: tokio::sync::Mutex::new(()),
             keys,
             clock,
             chance,
             images,
+            forms,
             calendar: Mutex::default(),
             warned_on: Mutex::default(),
             rules,
@@ -193,6 +212,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// The application forms.
+    #[must_use]
+    pub fn forms(&self) -> &Forms {
+        &self.inner.forms
     }
 
     /// The legal rules.
@@ -287,9 +312,6 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
-        // After the deadlines: nothing waits for it.
-        let mut conn = self.inner.store.read().await?;
-        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 

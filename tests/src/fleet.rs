@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::{
         Arc, OnceLock,
         mpsc::{Receiver, sync_channel},
@@ -13,7 +14,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
     clock::Clock as AgentClock,
@@ -27,15 +30,19 @@ use tenure_controller::{
     chance::Chance,
     clock::Clock,
     core::{
+        attachment::Label,
         fleet::Image,
-        lifecycle::{Actor, Provider, Role},
+        form::Forms,
+        lifecycle::{Actor, Document, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
         tenant::{
-            Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook, Zone,
+            Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
+            Webhook, Zone,
         },
     },
-    engine::{Engine, Page, Parts},
+    engine::{Engine, Filed, Page, Parts},
+    files::Files,
     keys::Keys,
     ledger::Ledger,
     store::Store,
@@ -88,6 +95,14 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be made.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(Rules::shipped()?).await
+    }
+
+    /// Starts a controller without hosts, with these legal rules.
+    ///
+    /// # Errors
+    /// If a file cannot be made.
+    pub async fn start_with(rules: Rules) -> anyhow::Result<Self> {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -102,16 +117,19 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
+        let files = Files::local(&dir.path().join("attachments"))?;
         let clock = Clock::simulated(START);
         let chance = Chance::replayed();
         let parts = Parts {
             store,
             ledger,
+            files,
             keys,
             clock,
             chance: chance.clone(),
             images: vec![image],
-            rules: Rules::shipped()?,
+            rules,
+            forms: Forms::new(None)?,
             provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
@@ -133,15 +151,18 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
+        let files = Files::local(&dir.path().join("attachments"))?;
         let clock = Clock::simulated(time.now());
         let parts = Parts {
             store,
             ledger,
+            files,
             keys,
             clock,
             chance: chance.clone(),
             images: Vec::new(),
             rules: Rules::shipped()?,
+            forms: Forms::new(None)?,
             provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
@@ -255,6 +276,24 @@ impl Fleet {
         Ok(notices)
     }
 
+    /// Uploads a file whose bytes are its name, and returns the document that refers to it.
+    ///
+    /// # Errors
+    /// If the controller refuses.
+    pub async fn file(
+        &self,
+        actor: &Actor,
+        owner: Option<TenantId>,
+        name: &str,
+    ) -> anyhow::Result<Document> {
+        let label = Label { name: name.to_owned(), media_type: "text/plain".to_owned() };
+        let part = Ok::<_, Infallible>(Bytes::copy_from_slice(name.as_bytes()));
+        let stream = futures_util::stream::iter([part]);
+        let filed = self.controller.attach(actor, owner, label, None, stream).await?;
+        let (Filed::New(known) | Filed::Before(known)) = filed;
+        Ok(Document { title: name.to_owned(), sha256: known.sha256 })
+    }
+
     /// All that became of a tenant: its journal, orders and notices, a line each, with their times.
     ///
     /// # Errors
@@ -349,6 +388,7 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::SecondNotice,
         NoticeKind::CutAnnounced,
         NoticeKind::CutCalledOff,
+        NoticeKind::Inspection,
         NoticeKind::Closed,
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,
@@ -378,7 +418,8 @@ pub fn customer(name: &str) -> Actor {
 }
 
 /// An application for two small web servers with a port for the extranet and one for the Internet,
-/// and with a mail address and a webhook to be notified at.
+/// with a mail address and a webhook to be notified at, each of a contact of its own; the rest of
+/// the form is that of the example.
 #[must_use]
 pub fn application() -> Application {
     Application {
@@ -389,14 +430,21 @@ pub fn application() -> Application {
             major: false,
             internet_facing: true,
         },
-        contacts: vec![Contact {
-            name: "duty desk".to_owned(),
-            email: Some("duty@data.example".to_owned()),
-            webhook: Some(Webhook {
-                url: "https://data.example/hook".to_owned(),
-                secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-            }),
-        }],
+        contacts: vec![
+            Contact {
+                email: Some("duty@data.example".to_owned()),
+                designated: vec![Designated::Email],
+                ..contact("duty desk")
+            },
+            Contact {
+                webhook: Some(Webhook {
+                    url: "https://data.example/hook".to_owned(),
+                    secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                }),
+                designated: vec![Designated::Webhook],
+                ..contact("operations")
+            },
+        ],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
             count: 2,
@@ -409,5 +457,22 @@ pub fn application() -> Application {
                 .map(|(port, zone)| IngressRequest { protocol: Transport::Tcp, port, zone })
                 .to_vec(),
         }],
+        form: example()["form"].take(),
     }
+}
+
+fn contact(name: &str) -> Contact {
+    Contact {
+        name: name.to_owned(),
+        mobile: Some("13800000001".to_owned()),
+        available: Some("24x7".to_owned()),
+        ..Contact::default()
+    }
+}
+
+/// The application that `tenurectl application example` prints.
+#[must_use]
+pub fn example() -> Value {
+    let text = include_str!("../../cli/src/application.example.json");
+    serde_json::from_str(text).unwrap_or_default()
 }

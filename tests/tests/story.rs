@@ -2,6 +2,8 @@
 //! and the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails
 //! there.
 
+#[path = "story/paper.rs"]
+mod paper;
 #[path = "story/words.rs"]
 mod words;
 
@@ -12,8 +14,10 @@ use jiff::{
 };
 use tenure_controller::{
     core::{
-        lifecycle::Role,
+        lifecycle::{Actor, Role},
         obligation::{Due, Obligation, ObligationState},
+        record::Record,
+        rules::{Rules, SHIPPED},
         tenant::{Isolation, Tenant},
     },
     engine::{EngineError, Page},
@@ -77,6 +81,11 @@ async fn the_internet_opens_with_formal_operation_and_the_filing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_the_site_allows_it_a_reviewer_answers_for_the_internet_before_the_filing() {
+    tell("o9-icp-standard.txt", include_str!("../scripts/o9-icp-standard.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_customer_leaves_after_fifteen_working_days_or_by_two_waivers() {
     tell("o10-leaving.txt", include_str!("../scripts/o10-leaving.txt")).await;
 }
@@ -91,9 +100,35 @@ async fn a_customer_knows_of_every_cut() {
     tell("o12-cut.txt", include_str!("../scripts/o12-cut.txt")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_puts_its_responsibility_on_paper_and_late_papers_need_a_second_person() {
+    tell("responsibility.txt", include_str!("../scripts/responsibility.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_sees_data_on_its_document_and_two_approvals_alone() {
+    tell("lawful-access.txt", include_str!("../scripts/lawful-access.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platforms_controls_and_assessments_are_on_paper() {
+    tell("platform-papers.txt", include_str!("../scripts/platform-papers.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_system_is_checked_each_month_and_a_missed_month_stays_missed() {
+    tell("monthly-inspection.txt", include_str!("../scripts/monthly-inspection.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_and_rectification_are_on_paper() {
+    tell("support.txt", include_str!("../scripts/support.txt")).await;
+}
+
 struct Story {
     fleet: Fleet,
     tenant: Option<TenantId>,
+    record: Option<Record>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +153,8 @@ async fn a_story_of_months_replays_the_same() {
 }
 
 async fn tell(name: &str, script: &str) -> Story {
-    let mut story = Story { fleet: Fleet::start().await.expect("a fleet"), tenant: None };
+    let fleet = Fleet::start().await.expect("a fleet");
+    let mut story = Story { fleet, tenant: None, record: None };
     for (number, line) in (1..).zip(script.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -157,6 +193,13 @@ impl Story {
                 let now = self.fleet.controller.clock().now();
                 self.fleet.set_time(now.plus_ms(301_000)).await
             }
+            ["the", "site's", "ICP", "gate", "is", "standard"] => {
+                let (shipped, own) = ("icp_gate = \"strict\"", "icp_gate = \"standard\"");
+                ensure!(SHIPPED.contains(shipped), "the shipped gate is not strict");
+                let rules = Rules::parse(&SHIPPED.replace(shipped, own))?;
+                self.fleet = Fleet::start_with(rules).await?;
+                Ok(())
+            }
             ["time", "passes"] => Ok(self.fleet.controller.tick().await?),
             ["hosts", first, "and", second, "join"] => {
                 self.fleet.join(first).await?;
@@ -187,21 +230,29 @@ impl Story {
                 self.tenant = Some(self.fleet.controller.draft(customer(name), form).await?.id);
                 Ok(())
             }
+            [role, name, "records", kind, how @ ..] => {
+                self.put_down(&person(role, name)?, kind, how).await
+            }
+            [role, name, "confirms", "the", "record"] => {
+                self.confirm(&person(role, name)?, true).await
+            }
+            [role, name, "rejects", "the", "record"] => {
+                self.confirm(&person(role, name)?, false).await
+            }
             [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
             _ => bail!("not understood"),
         }
     }
 
     async fn act(&self, role: &str, name: &str, what: &str) -> anyhow::Result<()> {
-        let actor = match role {
-            "customer" => customer(name),
-            "reviewer" => provider(name, Role::Reviewer),
-            "operator" => provider(name, Role::Operator),
-            "security" => provider(name, Role::Security),
-            _ => bail!("no role is called {role:?}"),
-        };
+        let actor = person(role, name)?;
         let tenant = self.tenant.context("nobody has applied yet")?;
         let event = words::event(what)?;
+        let documents =
+            if what.contains("nobody uploaded") { Vec::new() } else { event.documents() };
+        for document in documents {
+            self.fleet.file(&actor, Some(tenant), &document.title).await?;
+        }
         self.fleet.controller.act(actor, tenant, event).await?;
         Ok(())
     }
@@ -211,6 +262,9 @@ impl Story {
     }
 
     async fn expect(&self, what: &str) -> anyhow::Result<()> {
+        if let Some(standing) = what.strip_prefix("the record ") {
+            return self.expect_record(standing);
+        }
         let id = self.tenant.context("nobody has applied yet")?;
         let tenant = self.fleet.controller.tenant(id).await?;
         let words: Vec<&str> = what.split_whitespace().collect();
@@ -248,6 +302,15 @@ impl Story {
                 let open = self.fleet.members.values().any(|member| member.opens(port));
                 same(if open { "open" } else { "closed" }, state)
             }
+            [role, name, "sees", count, "records"] => {
+                self.expect_seen(&person(role, name)?, count).await
+            }
+            ["the", "journal", "says", "nothing", "of", word] => self.expect_silence(word).await,
+            ["breached", id, count] => {
+                let breached =
+                    |owed: &&Obligation| owed.id.as_str() == *id && state_name(owed) == "breached";
+                same(&tenant.obligations.iter().filter(breached).count().to_string(), count)
+            }
             ["the", "bundle", "verifies"] => self.verify(id).await,
             [id, state] => same(state_name(last(&tenant, id)?), state),
             _ => bail!("not understood"),
@@ -271,6 +334,18 @@ impl Story {
 /// The stable word of something that the API shows.
 fn word(shown: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_value(shown)?.as_str().context("it is no word")?.to_owned())
+}
+
+fn person(role: &str, name: &str) -> anyhow::Result<Actor> {
+    Ok(match role {
+        "customer" => customer(name),
+        "stranger" => Actor { customer: Some("another bureau".to_owned()), ..customer(name) },
+        "reviewer" => provider(name, Role::Reviewer),
+        "operator" => provider(name, Role::Operator),
+        "security" => provider(name, Role::Security),
+        "auditor" => provider(name, Role::Auditor),
+        _ => bail!("no role is called {role:?}"),
+    })
 }
 
 fn legal(day: &str, time: &str) -> anyhow::Result<Timestamp> {

@@ -21,6 +21,8 @@ pub const NAME_LIMIT: usize = 200;
 pub const TEXT_LIMIT: usize = 4_000;
 /// Most contacts of an application.
 pub const CONTACTS_LIMIT: usize = 16;
+/// Most channels that a contact designates: there are these two.
+pub const CHANNELS_LIMIT: usize = 2;
 /// Most instances of an application, and so most kinds of them.
 pub const INSTANCES_LIMIT: u16 = 200;
 /// Longest role, characters.
@@ -64,7 +66,7 @@ pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 /// `invalid-application` or `invalid-input`, with every fault by its place.
 pub fn event(event: &Event) -> Result<(), Refusal> {
     match event {
-        Event::Submit { application } => form(Code::InvalidApplication, application),
+        Event::Submit { application } => form_of(application),
         Event::SaveDraft { application } => draft(application),
         Event::FileAssessment { assessment } => form(Code::InvalidInput, assessment),
         Event::FileIcp { filing } => form(Code::InvalidInput, filing),
@@ -72,12 +74,20 @@ pub fn event(event: &Event) -> Result<(), Refusal> {
     }
 }
 
+/// Checks an application's form.
+///
+/// # Errors
+/// `invalid-application` with every fault by its place.
+pub fn form_of(application: &Application) -> Result<(), Refusal> {
+    form(Code::InvalidApplication, application)
+}
+
 /// Checks an application's form, and that the catalogue has its images.
 ///
 /// # Errors
 /// `invalid-application` with every fault by its place, or `unknown-image`.
 pub fn application(application: &Application, images: &[Image]) -> Result<(), Refusal> {
-    form(Code::InvalidApplication, application)?;
+    form_of(application)?;
     for InstanceRequest { role, image, .. } in &application.instances {
         if !images.iter().any(|known| known.name == *image) {
             let known: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
@@ -112,7 +122,8 @@ pub fn draft(application: &Application) -> Result<(), Refusal> {
         #[garde(length(chars, max = NAME_LIMIT))]
         code: &'a str,
     }
-    let Application { customer, system, contacts, instances } = application;
+    // The rest of the form is checked at its submission; a request's limit bounds it.
+    let Application { customer, system, contacts, instances, form: _ } = application;
     let system = Named { name: &system.name, code: &system.code };
     form(Code::InvalidApplication, &Draft { customer, system, contacts, instances })
 }
@@ -143,6 +154,27 @@ pub fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
     form(Code::InvalidInput, &Given { contacts })
 }
 
+/// Checks a text that stands at a place of the request (a JSON pointer).
+///
+/// # Errors
+/// `invalid-input`, with the fault by its place.
+pub fn text_at(pointer: &str, value: &str) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Given<'a> {
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(text))]
+        value: &'a str,
+    }
+    let Err(report) = (Given { value }).validate() else { return Ok(()) };
+    let faults: Vec<Fault> = report
+        .iter()
+        .map(|(_, error)| Fault {
+            pointer: pointer.to_owned(),
+            message: error.message().to_owned(),
+        })
+        .collect();
+    Err(Refusal::faulty(Code::InvalidInput, faults))
+}
+
 fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal> {
     let Err(report) = value.validate() else { return Ok(()) };
     let faults: Vec<Fault> = report
@@ -152,9 +184,7 @@ fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal>
             message: error.message().to_owned(),
         })
         .collect();
-    let words: Vec<String> =
-        faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
-    Err(Refusal { code, sentence: words.join("; "), faults })
+    Err(Refusal::faulty(code, faults))
 }
 
 /// `instances[0].role` as a JSON pointer; fields have neither `~` nor `/` in their names.

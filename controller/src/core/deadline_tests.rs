@@ -99,7 +99,7 @@ pub(super) fn notice(year: i16, amends: bool, rest: &[&str], work: &[&str]) -> N
 
 /// Lets the calendar in force count a tenant's deadlines anew.
 fn count_anew(world: &mut World, tenant: &mut Tenant) -> usize {
-    let changes = recount::changes(tenant, &world.calendar);
+    let changes = recount::changes(tenant, &world.calendar, world.now);
     let count = changes.len();
     if count > 0 {
         let (notice, reason) = ("notice".to_owned(), "new".to_owned());
@@ -149,6 +149,20 @@ fn a_new_notice_moves_a_deadline_later_and_an_earlier_one_waits_for_an_administr
 }
 
 #[test]
+fn a_deadline_that_is_missed_stays_so_under_a_newer_notice() {
+    let mut world = World::new();
+    let mut tenant = world.submitted();
+    let missed = tenant.obligations[0].breach_at().expect("a day");
+    let last = tenant.obligations[0].due.last_day().expect("a day").to_string();
+    // Nobody has recorded the breach yet: the controller was down.
+    world.now = missed;
+    world.calendar.add(notice(2026, true, &[&last], &[])).expect("it fits");
+    assert_eq!(count_anew(&mut world, &mut tenant), 0, "it is not open any more");
+    world.now = missed.plus_ms(-1);
+    assert_eq!(count_anew(&mut world, &mut tenant), 1, "it moves as long as it is");
+}
+
+#[test]
 fn newer_rules_move_no_open_deadline() {
     let mut world = World::new();
     let mut tenant = world.submitted();
@@ -156,7 +170,7 @@ fn newer_rules_move_no_open_deadline() {
         .replacen("jiangxi-1", "jiangxi-2", 1)
         .replace("period = { working-days = 5 }", "period = { working-days = 9 }");
     world.rules = Rules::parse(&text).expect("usable");
-    assert_eq!(recount::changes(&tenant, &world.calendar), []);
+    assert_eq!(recount::changes(&tenant, &world.calendar, world.now), []);
     let before = tenant.obligations.clone();
     world.apply(&mut tenant, &Event::Tick).expect("a tick");
     assert_eq!(tenant.obligations, before);

@@ -166,7 +166,7 @@ impl History<'_> {
                     return;
                 }
                 self.world.calendar.add(notice).expect("a notice");
-                let changes = recount::changes(&self.tenant, &self.world.calendar);
+                let changes = recount::changes(&self.tenant, &self.world.calendar, self.world.now);
                 let (notice, reason) = (said("notice"), said("new"));
                 let event = Event::Recount { notice, reason, changes };
                 self.happen(event, Actor::controller());

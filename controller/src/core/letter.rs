@@ -61,6 +61,13 @@ pub enum Letter {
         /// Work days after its delivery, before the instances are stopped.
         grace: u32,
     },
+    /// A monthly security check is done, and its report there.
+    Inspection {
+        /// The first day of its month.
+        month: Date,
+        /// How many findings it has.
+        findings: usize,
+    },
     /// Everything is destroyed and proven so.
     Closed,
     /// What somebody owes, and until when.
@@ -108,6 +115,7 @@ pub fn render(
         | NoticeKind::TrialExpired
         | NoticeKind::ConfirmationMissing
         | NoticeKind::SecondNotice
+        | NoticeKind::Inspection
         | NoticeKind::Closed
         | NoticeKind::Reminder
         | NoticeKind::ProviderReminder => None,
@@ -216,6 +224,21 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         },
         Letter::ConfirmationMissing => unconfirmed_words(system),
         Letter::SecondNotice { grace } => second_notice_words(system, *grace),
+        Letter::Inspection { month, findings } => {
+            let month = month.strftime("%Y-%m");
+            Words {
+                subject: format!("安全检查报告 Security check {month}: {system}"),
+                chinese: format!(
+                    "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议\
+                     已归档，请在“记录”和“附件”中查看并下载。"
+                ),
+                english: format!(
+                    "the security check of your system for {month} is done, with {findings} \
+                     finding(s). Its report and advice are filed: read them among your records and \
+                     attachments."
+                ),
+            }
+        }
         Letter::Reminder(reminder) => reminder_words(tenant, reminder),
         Letter::Closed => Words {
             subject: format!("下线完成 Off-boarding complete: {system}"),
@@ -341,6 +364,7 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         | Letter::TrialExpired
         | Letter::ConfirmationMissing
         | Letter::SecondNotice { .. }
+        | Letter::Inspection { .. }
         | Letter::Reminder(_)
         | Letter::Closed => (
             subject,

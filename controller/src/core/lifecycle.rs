@@ -3,10 +3,11 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`filing`] and [`holding`] what is orthogonal to it; [`suspending`] the provider's review clock;
-//! [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`] what a new
-//! notice does to deadlines. [`invariant`] says what holds whatever happens, and refuses what would
-//! break it: time alone never destroys, nobody judges what they asked for.
+//! [`filing`] and [`holding`] what is orthogonal to it; [`paperwork`] what records owe and
+//! discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
+//! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
+//! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
+//! never destroys, nobody judges what they asked for.
 
 mod actor;
 pub mod admit;
@@ -20,6 +21,7 @@ mod holding;
 pub mod invariant;
 mod joining;
 mod leaving;
+mod paperwork;
 mod passing;
 pub mod recount;
 mod reminding;
@@ -29,11 +31,13 @@ mod suspending;
 mod trying;
 mod wiping;
 
-use tenure_protocol::time::Timestamp;
+use std::collections::BTreeSet;
+
+use tenure_protocol::{digest::Digest, time::Timestamp};
 
 pub use actor::{Actor, Role};
 pub use effect::{Effect, OrderDraft, Transition};
-pub use event::{CutKind, Decision, Document, Event, ReportsDecision};
+pub use event::{CutKind, Decision, Document, Event, RecordFact, ReportsDecision};
 pub use report::{Finding, FindingResult, Reported};
 
 use self::step::Step;
@@ -63,6 +67,8 @@ pub struct Context<'a> {
     pub provider: &'a Provider,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
+    /// Those of the event's documents that are attachments of the tenant.
+    pub filed: &'a BTreeSet<Digest>,
 }
 
 /// Whom the provider has told of what it owes.
@@ -113,6 +119,7 @@ pub fn apply(
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
     admission::event(event)?;
+    admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     happen(&mut step, event)?;
     if admit::decides(event) {
@@ -172,8 +179,10 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
                 announcing::notified(step, *notice, *at);
                 joining::handed_over(step, *notice);
                 leaving::notified(step, *notice);
+                paperwork::delivered(step, *notice);
             }
         }
+        Event::RecordCounts { fact } => paperwork::counts(step, fact),
         Event::Recount { notice, reason, changes } => {
             recount::recount(step, notice, reason, changes)?;
         }

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use tenure_protocol::{
     digest::Digest,
@@ -26,6 +29,7 @@ struct World {
     rules: Rules,
     provider: Provider,
     fleet: Fleet,
+    filed: BTreeSet<Digest>,
     now: Timestamp,
     turn: u64,
 }
@@ -53,13 +57,15 @@ impl World {
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
         let rules = Rules::shipped().expect("rules");
+        let filed = BTreeSet::from([document().sha256]);
         let desk = |name: &str| Contact {
             name: name.to_owned(),
             email: Some(format!("{name}@cloud.example")),
-            webhook: None,
+            ..Contact::default()
         };
         let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
-        Self { calendar, rules, provider, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let now = START.parse().expect("an instant");
+        Self { calendar, rules, provider, fleet, filed, now, turn: 0 }
     }
 
     fn rectifying(&mut self) -> Tenant {
@@ -109,6 +115,7 @@ impl World {
             rules: &self.rules,
             provider: &self.provider,
             fleet: &self.fleet,
+            filed: &self.filed,
         }
     }
 
@@ -167,7 +174,7 @@ fn application() -> Application {
         contacts: vec![Contact {
             name: "desk".to_owned(),
             email: Some("desk@bureau.example".to_owned()),
-            webhook: None,
+            ..Contact::default()
         }],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
@@ -181,6 +188,7 @@ fn application() -> Application {
                 .map(|(port, zone)| IngressRequest { protocol: Transport::Tcp, port, zone })
                 .to_vec(),
         }],
+        form: serde_json::Value::Null,
     }
 }
 
@@ -300,6 +308,14 @@ fn events(now: Timestamp) -> Vec<Event> {
             notice: NoticeId::from_uuid(Uuid::from_u128(9)),
             grade: Grade::E2,
             at: now,
+        },
+        Event::RecordCounts {
+            fact: RecordFact {
+                record: tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(11)),
+                kind: crate::core::record::Kind::Inspection,
+                effective_at: now,
+                findings: 1,
+            },
         },
         Event::Recount {
             notice: "notice".to_owned(),

@@ -6,6 +6,7 @@
 //! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go).
 
 pub mod admission;
+pub mod attachment;
 pub mod attestation;
 pub mod calendar;
 pub mod counting;
@@ -13,12 +14,14 @@ pub mod destination;
 pub mod dispatch;
 pub mod draw;
 pub mod fleet;
+pub mod form;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;
 pub mod obligation;
 pub mod placement;
 pub mod preview;
+pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;

@@ -66,6 +66,8 @@ pub enum NoticeKind {
     ConfirmationMissing,
     /// The same a second time: a grace begins with its delivery.
     SecondNotice,
+    /// The report of a monthly security check is there.
+    Inspection,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
     /// The customer is reminded of what it owes.
@@ -90,6 +92,7 @@ impl NoticeKind {
             Self::TrialExpired => "trial-expired",
             Self::ConfirmationMissing => "confirmation-missing",
             Self::SecondNotice => "second-notice",
+            Self::Inspection => "inspection",
             Self::Closed => "closed",
             Self::Reminder => "reminder",
             Self::ProviderReminder => "provider-reminder",

@@ -94,6 +94,20 @@ pub enum Code {
     NotNotified,
     /// A planned cut is announced already.
     AlreadyAnnounced,
+    /// No such attachment was filed for this tenant.
+    UnknownAttachment,
+    /// An attachment has more bytes than one may have.
+    AttachmentTooLarge,
+    /// No more attachments may be filed.
+    AttachmentsFull,
+    /// What is recorded needs its document, or a scan.
+    DocumentMissing,
+    /// The record that is referred to is not there, or of another kind.
+    UnknownRecord,
+    /// Nobody waits for this any more.
+    AlreadyDecided,
+    /// Two persons have not approved this access, or not before it happened.
+    AccessNotApproved,
     /// The host is blocked already, or not blocked.
     WrongAdmission,
     /// The deadline is not what it was when it was counted.
@@ -144,6 +158,13 @@ impl Code {
             Self::IcpGateStrict => "icp-gate-strict",
             Self::NotNotified => "not-notified",
             Self::AlreadyAnnounced => "already-announced",
+            Self::UnknownAttachment => "unknown-attachment",
+            Self::AttachmentTooLarge => "attachment-too-large",
+            Self::AttachmentsFull => "attachments-full",
+            Self::DocumentMissing => "document-missing",
+            Self::UnknownRecord => "unknown-record",
+            Self::AlreadyDecided => "already-decided",
+            Self::AccessNotApproved => "access-not-approved",
             Self::WrongAdmission => "wrong-admission",
             Self::DeadlineMoved => "deadline-moved",
             Self::NothingToSign => "nothing-to-sign",
@@ -158,5 +179,13 @@ impl Refusal {
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), faults: Vec::new() }
+    }
+
+    /// A refusal of what was handed in, fault by fault.
+    #[must_use]
+    pub fn faulty(code: Code, faults: Vec<Fault>) -> Self {
+        let words: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+        Self { code, sentence: words.join("; "), faults }
     }
 }

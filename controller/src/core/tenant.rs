@@ -37,6 +37,7 @@ pub mod application;
 pub mod compliance;
 pub mod hold;
 pub mod offboarding;
+pub mod papers;
 pub mod phase;
 pub mod trial;
 pub mod wipe;
@@ -53,12 +54,14 @@ use tenure_protocol::{
 };
 
 pub use application::{
-    Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook, Zone,
+    Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System, Webhook,
+    Zone,
 };
 pub use compliance::{Assessment, IcpFiling, IcpOpening};
 pub use hold::{Hold, HoldAct, HoldKind, HoldRegion};
 pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
+pub use papers::{Inspected, Papers};
 pub use phase::Phase;
 pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, Reports, Trial};
 pub use wipe::{Approval, Proven, Wipe};
@@ -119,6 +122,9 @@ pub struct Tenant {
     pub icp_opening: Option<IcpOpening>,
     /// Every hold, oldest first.
     pub holds: Vec<Hold>,
+    /// What of its records matters to the lifecycle.
+    #[serde(default)]
+    pub papers: Papers,
     /// The way off, once asked for.
     pub offboarding: Option<Offboarding>,
     /// The planned cut that is announced.

@@ -111,7 +111,7 @@ impl Engine {
             let sentence = if twice {
                 "the same notice is proposed already: put that one in force"
             } else {
-                "too many proposals wait: put one in force, or ask the administrator"
+                "too many proposals wait: let another person put one of them in force first"
             };
             return Err(Refusal::new(Code::InvalidNotice, sentence).into());
         }
@@ -219,7 +219,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         for _ in 0..TRIES {
             let (tenant, calendar) = (self.tenant(id).await?, self.calendar().await?);
-            let changes = recount::changes(&tenant, &calendar);
+            let now = self.inner.clock.legal(self.inner.clock.now());
+            let changes = recount::changes(&tenant, &calendar, now);
             if changes.is_empty() {
                 return Ok(());
             }

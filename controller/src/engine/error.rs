@@ -1,6 +1,6 @@
 //! Why the engine did not do something.
 
-use crate::{core::refusal::Refusal, ledger::LedgerError, store::StoreError};
+use crate::{core::refusal::Refusal, files::FilesError, ledger::LedgerError, store::StoreError};
 
 /// Why the engine did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ pub enum EngineError {
     /// The ledger failed.
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    /// The store of attachments failed, or did not get what it was to keep.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The system gave no random bytes; nothing changed.
     #[error("the system gave no random bytes")]
     Chance(#[from] getrandom::Error),

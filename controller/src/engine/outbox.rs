@@ -94,6 +94,7 @@ impl Engine {
             | NoticeKind::TrialExpired
             | NoticeKind::ConfirmationMissing
             | NoticeKind::SecondNotice
+            | NoticeKind::Inspection
             | NoticeKind::Closed
             | NoticeKind::Reminder
             | NoticeKind::ProviderReminder => None,

@@ -49,8 +49,9 @@ pub struct CalendarView {
 /// A notice of the State Council.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct NoticeOfYear {
-    /// Which; nothing for a shipped one.
-    #[schema(value_type = Option<String>, format = "uuid")]
+    /// Which; a shipped one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = "uuid", required = false)]
     pub id: Option<Uuid>,
     /// The year that it is about.
     pub year: i16,

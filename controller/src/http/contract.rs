@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The answers that are problem documents: status, name in the document, what it means.
-const PROBLEMS: [(u16, &str, &str); 15] = [
+const PROBLEMS: [(u16, &str, &str); 16] = [
     (400, "BadRequest", "The request itself is wrong: `code` and `detail` say how"),
     (401, "Unauthenticated", "No valid token"),
     (403, "Forbidden", "The token's role, or the same person twice, may not do this"),
@@ -26,12 +26,16 @@ const PROBLEMS: [(u16, &str, &str); 15] = [
     (431, "HeadTooLarge", "The request's head is too large"),
     (500, "BrokenOff", "The controller broke off; nothing is known to be done"),
     (503, "NotDurable", "It could not be made durable; nothing is known to be done: try again"),
+    (507, "Full", "As much is filed already as may be"),
 ];
 
 /// Answers that any request may get.
 const ALWAYS: [u16; 5] = [400, 408, 431, 500, 503];
 /// Answers that changes may get besides.
 const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
+/// Answers that uploads may get besides: their body is a file, of any type and known by its digest,
+/// so that they take neither a key nor a version.
+const ON_UPLOADS: [u16; 3] = [413, 422, 507];
 
 /// Operations that need `If-Match`.
 const ON_A_VERSION: [&str; 4] = ["review", "review_reports", "review_offboarding", "decide"];
@@ -72,7 +76,7 @@ pub(super) fn complete(document: &mut Value) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 10] = [
+    const REQUESTS: [&str; 11] = [
         "Application",
         "System",
         "Contact",
@@ -83,6 +87,7 @@ fn close_requests(document: &mut Value) {
         "Expert",
         "Assessment",
         "IcpFiling",
+        "NewRecord",
     ];
     let schemas = &mut document["components"]["schemas"];
     for name in REQUESTS {
@@ -131,10 +136,14 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
     if id == "bundle" {
         statuses.push(409);
     }
-    if rule.verb == Verb::Post {
+    let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
+    if rule.verb == Verb::Post && !takes_json {
+        statuses.extend(ON_UPLOADS);
+    } else if rule.verb == Verb::Post {
         statuses.extend(ON_CHANGES);
         let tags = ON_A_VERSION.contains(&&*id);
-        if on_a_thing {
+        // Tenants have versions; hosts and notices of the calendar have none.
+        if rule.path.starts_with("/v1/tenants/{id}") {
             statuses.push(412);
             add_header(operation, "If-Match", tags, IF_MATCH, &json!({"pattern": TAGS}));
         }

@@ -11,10 +11,12 @@
 
 pub mod acts;
 pub mod applications;
+pub mod attachments;
 pub mod calendar;
 pub mod change;
 pub mod compliance;
 pub mod conditional;
+mod content;
 mod contract;
 pub mod deadline;
 pub mod edge;
@@ -29,6 +31,7 @@ pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod record;
+pub mod records;
 pub mod tenants;
 pub mod trial;
 pub mod view;
@@ -49,7 +52,7 @@ use tokio::sync::watch;
 use self::{change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem};
 use crate::{
     core::destination::DestinationPolicy,
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, UPLOAD_LIMIT},
 };
 
 /// How long a request may take, from its head to the answer's.
@@ -117,6 +120,10 @@ fn on_one_tenant() -> Router<App> {
         .route("/notices", get(tenants::notices))
         .route("/evidence", get(tenants::evidence))
         .route("/bundle", get(tenants::bundle))
+        .route("/attachments", get(attachments::list).post(attachments::upload))
+        .route("/attachments/{digest}", get(attachments::read))
+        .route("/records", get(records::list).post(records::add))
+        .route("/records/{record}/confirmations", post(records::confirm))
         .route("/application", post(acts::resubmit))
         .route("/review", post(acts::review))
         .route("/configuration/retry", post(acts::retry))
@@ -142,8 +149,10 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
         .route("/v1/drafts", post(applications::draft))
+        .route("/v1/application-forms/{version}", get(platform::application_form))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", on_one_tenant())
+        .merge(papers())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
@@ -181,8 +190,25 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// What is on paper about the platform itself.
+fn papers() -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/platform/attachments",
+            get(attachments::list_platform).post(attachments::upload_platform),
+        )
+        .route("/v1/platform/attachments/{digest}", get(attachments::read_platform))
+        .route("/v1/platform/records", get(records::list_platform).post(records::add_platform))
+        .route("/v1/platform/records/{record}/confirmations", post(records::confirm_platform))
+}
+
 async fn limit_time(request: Request, next: Next) -> Result<Response, Problem> {
-    tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await.map_err(|_| {
+    let limit = if request.uri().path().ends_with("/attachments") {
+        UPLOAD_LIMIT + REQUEST_LIMIT
+    } else {
+        REQUEST_LIMIT
+    };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         let detail = "the request took too long to arrive or to answer: send it again";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
     })

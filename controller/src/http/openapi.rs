@@ -11,8 +11,8 @@ use utoipa::{
 };
 
 use super::{
-    acts, applications, calendar, compliance, contract, deadline, events, form, holds, leaving,
-    platform, problem, record, tenants, trial, view,
+    acts, applications, attachments, calendar, compliance, contract, deadline, events, form, holds,
+    leaving, platform, problem, record, records, tenants, trial, view,
 };
 
 /// The document.
@@ -32,8 +32,13 @@ use super::{
     paths(
         platform::health, platform::hosts, platform::join_token, platform::block,
         platform::unblock, platform::journal, platform::token,
-        platform::images, platform::anchors, platform::clock, platform::advance,
+        platform::images, platform::application_form,
+        platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
+        attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
+        attachments::list_platform, attachments::read_platform,
+        records::add, records::list, records::confirm, records::add_platform,
+        records::list_platform, records::confirm_platform,
         calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
         deadline::sign,
         tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,

@@ -264,6 +264,26 @@ pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
     Json(app.engine.images().iter().map(view).collect())
 }
 
+/// A version of the application form: a JSON schema (draft 2020-12) for the whole application
+#[utoipa::path(get, path = "/v1/application-forms/{version}", tag = "customer",
+    params(("version" = String, Path, description = "`current`, or a version")),
+    responses((status = 200, body = Object, content_type = "application/schema+json")))]
+pub async fn application_form(
+    State(app): State<App>,
+    Path(version): Path<String>,
+) -> Result<Response, Problem> {
+    let forms = app.engine.forms();
+    let version = if version == "current" { forms.version() } else { version.as_str() };
+    let form = forms.get(version).ok_or_else(|| {
+        let detail = format!(
+            "there is no application form of this version: applications take {:?}",
+            forms.version()
+        );
+        Problem::new(StatusCode::NOT_FOUND, "not-found", detail)
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], form.to_string()).into_response())
+}
+
 /// The public keys that verifiers of evidence need; compare them with a copy from another source
 #[utoipa::path(get, path = "/v1/anchors", tag = "platform",
     responses((status = 200, body = Object)))]

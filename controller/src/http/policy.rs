@@ -67,6 +67,18 @@ const PROVIDER: Who = Who::Roles(&[
     Role::Auditor,
     Role::Administrator,
 ]);
+const FILING: Who = Who::Roles(&[
+    Role::Customer,
+    Role::Reviewer,
+    Role::Operator,
+    Role::Security,
+    Role::Administrator,
+]);
+const FILING_PLATFORM: Who =
+    Who::Roles(&[Role::Reviewer, Role::Operator, Role::Security, Role::Administrator]);
+const RECORDING: Who =
+    Who::Roles(&[Role::Customer, Role::Reviewer, Role::Operator, Role::Security]);
+const RECORDING_PLATFORM: Who = Who::Roles(&[Role::Operator, Role::Security]);
 const ALL: Who = Who::Roles(&[
     Role::Customer,
     Role::Reviewer,
@@ -89,6 +101,7 @@ pub const TABLE: &[Rule] = &[
     get("/healthz", Who::Anyone),
     get("/openapi.json", Who::Anyone),
     post("/v1/applications", CUSTOMER),
+    get("/v1/application-forms/{version}", ALL),
     get("/v1/tenants", ALL),
     get("/v1/events", ALL),
     get("/v1/tenants/{id}", ALL),
@@ -98,6 +111,18 @@ pub const TABLE: &[Rule] = &[
     get("/v1/tenants/{id}/notices", ALL),
     get("/v1/tenants/{id}/evidence", ALL),
     get("/v1/tenants/{id}/bundle", ALL),
+    get("/v1/tenants/{id}/attachments", ALL),
+    post("/v1/tenants/{id}/attachments", FILING),
+    get("/v1/tenants/{id}/attachments/{digest}", ALL),
+    get("/v1/tenants/{id}/records", ALL),
+    post("/v1/tenants/{id}/records", RECORDING),
+    post("/v1/tenants/{id}/records/{record}/confirmations", FILING_PLATFORM),
+    get("/v1/platform/records", PROVIDER),
+    post("/v1/platform/records", RECORDING_PLATFORM),
+    post("/v1/platform/records/{record}/confirmations", FILING_PLATFORM),
+    get("/v1/platform/attachments", PROVIDER),
+    post("/v1/platform/attachments", FILING_PLATFORM),
+    get("/v1/platform/attachments/{digest}", PROVIDER),
     post("/v1/tenants/{id}/deadlines/sign", ADMINISTRATOR),
     post("/v1/tenants/{id}/application", CUSTOMER),
     post("/v1/tenants/{id}/review", REVIEWER),
@@ -172,10 +197,14 @@ pub async fn enforce(
     }
 }
 
-/// Reads a JSON body before the handler looks at anything: a handler that refuses the request for
-/// its path or its head leaves no unread bytes then.
+/// Reads a body before the handler looks at anything, be it JSON or as short as JSON may be: a
+/// handler that refuses the request for its path or its head leaves no unread bytes then. Longer
+/// ones are the handler's to read.
 async fn read_in(request: Request) -> Result<Request, Problem> {
-    if require_json(request.headers()).is_err() {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let short = length.is_some_and(|bytes| bytes <= MAX_BODY_BYTES);
+    if !short && require_json(request.headers()).is_err() {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();

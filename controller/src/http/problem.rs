@@ -9,7 +9,10 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{core::refusal, engine::EngineError};
+use crate::{
+    core::refusal::{self, Code},
+    engine::{EngineError, FilesError},
+};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -112,7 +115,23 @@ impl From<EngineError> for Problem {
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
-            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Chance(_) => {
+            EngineError::Files(FilesError::Broken) => {
+                Self::bad_request("broken-body", error.to_string())
+            }
+            EngineError::Files(FilesError::TooLarge) => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Self::new(status, Code::AttachmentTooLarge.as_str(), error.to_string())
+            }
+            EngineError::Files(FilesError::Damaged { .. }) => {
+                tracing::error!(%error, "an attachment is damaged");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let detail = format!("{error}, or upload the same file again");
+                Self::new(status, "attachment-damaged", detail)
+            }
+            EngineError::Store(_)
+            | EngineError::Ledger(_)
+            | EngineError::Chance(_)
+            | EngineError::Files(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
@@ -125,7 +144,6 @@ impl From<EngineError> for Problem {
 
 impl From<refusal::Refusal> for Problem {
     fn from(refusal: refusal::Refusal) -> Self {
-        use refusal::Code;
         let status = match refusal.code {
             Code::WrongRole | Code::SeparationOfDuties => StatusCode::FORBIDDEN,
             // A customer is not told that another's tenant exists.
@@ -139,13 +157,20 @@ impl From<refusal::Refusal> for Problem {
             | Code::ExpertsMissing
             | Code::ItemsMissing
             | Code::UnknownItem
-            | Code::UnknownHold => StatusCode::UNPROCESSABLE_ENTITY,
+            | Code::UnknownHold
+            | Code::UnknownAttachment
+            | Code::DocumentMissing
+            | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::Invariant => StatusCode::INTERNAL_SERVER_ERROR,
             Code::WrongPhase
             | Code::WrongIsolation
             | Code::NoCapacity
             | Code::NoNetwork
             | Code::NotMigrated
+            | Code::AlreadyDecided
+            | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice

@@ -1,7 +1,7 @@
-//! The platform's own acts: hosts that join or are blocked, tokens that are issued, notices of the
-//! calendar that persons propose and put in force. Append-only, in one sequence and chain with the
-//! tenants' rows ([`super::append_journal`]), and entered into the ledger like them, as entries
-//! about no tenant.
+//! The platform's own acts: hosts that join or are blocked, tokens that are issued, what it files
+//! and puts on record, notices of the calendar that persons propose and put in force. Append-only,
+//! in one sequence and chain with the tenants' rows ([`super::append_journal`]), and entered into
+//! the ledger like them, as entries about no tenant.
 //!
 //! A row's salt keeps its names from being guessed by the digest in the ledger; a host's joining
 //! has an object that everybody can compute, since hosts' keys are public.
@@ -46,11 +46,11 @@ pub struct NewAct<'a> {
     pub salt: [u8; 32],
 }
 
-/// Appends an act.
+/// Appends an act and returns its number.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<()> {
+pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<u64> {
     let (seq, previous) = journal::next(conn).await?;
     let chained = serde_json::json!({
         "salt": hex::encode(new.salt),
@@ -93,7 +93,7 @@ pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<
         .execute(conn)
         .await
         .map_err(failed("append an act of the platform"))?;
-    Ok(())
+    Ok(seq)
 }
 
 /// The newest acts, newest first, up to `limit`.

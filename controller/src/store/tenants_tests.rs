@@ -35,6 +35,7 @@ fn tenant() -> Tenant {
         rules: &Rules::shipped().expect("the shipped rules"),
         provider: &Provider::default(),
         fleet: &fleet,
+        filed: &std::collections::BTreeSet::new(),
     };
     let customer = Some("city-archive".to_owned());
     let actor = Actor { name: "li".to_owned(), role: Role::Customer, customer };

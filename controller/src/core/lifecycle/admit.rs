@@ -1,8 +1,12 @@
 //! Which events a phase admits, and who may cause them.
 
+use std::collections::BTreeSet;
+
+use tenure_protocol::digest::Digest;
+
 use super::{
     actor::{Actor, Role},
-    event::Event,
+    event::{Document, Event},
 };
 use crate::core::{
     refusal::{Code, Refusal},
@@ -76,6 +80,7 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         }
         Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
         | Event::Recount { .. }
         | Event::SignRecount { .. }
         | Event::Tick => true,
@@ -119,6 +124,7 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         Event::SignRecount { .. } => &[Role::Administrator],
         Event::OrderReported { .. }
         | Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
         | Event::Recount { .. }
         | Event::Tick => &[Role::Controller],
     }
@@ -160,6 +166,7 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::ConfirmOffboarding { .. }
         | Event::OrderReported { .. }
         | Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
         | Event::Recount { .. }
         | Event::SignRecount { .. }
         | Event::Tick => false,
@@ -185,6 +192,23 @@ pub fn phase(phase: Phase, event: &Event) -> Result<(), Refusal> {
             admitting.join(", ")
         ),
     ))
+}
+
+/// Checks that every document has been filed as an attachment.
+///
+/// # Errors
+/// `unknown-attachment`.
+pub fn attached(documents: &[Document], filed: &BTreeSet<Digest>) -> Result<(), Refusal> {
+    match documents.iter().find(|document| !filed.contains(&document.sha256)) {
+        None => Ok(()),
+        Some(Document { title, sha256 }) => Err(Refusal::new(
+            Code::UnknownAttachment,
+            format!(
+                "no attachment with SHA-256 {sha256} is filed here for {title:?}: upload the file \
+                 first (POST …/attachments, `tenurectl attachment upload`)"
+            ),
+        )),
+    }
 }
 
 /// Checks the role, the customer, and that nobody judges what they asked for.
@@ -259,7 +283,11 @@ fn not_a_decider(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
+/// Checks that the actor never acted for the tenant's customer.
+///
+/// # Errors
+/// `separation-of-duties`.
+pub fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
     if tenant.applicants.contains(&actor.name) || actor.customer.is_some() {
         return Err(Refusal::new(
             Code::SeparationOfDuties,

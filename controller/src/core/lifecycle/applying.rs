@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenure_protocol::id::TenantId;
 
-use super::{Context, actor::Actor, effect::Transition, event::Decision, step::Step};
+use super::{Context, actor::Actor, effect::Transition, event::Decision, paperwork, step::Step};
 use crate::core::{
     admission,
     draw::Draw,
     obligation::ObligationId,
     placement,
     refusal::{Code, Refusal},
-    tenant::{Application, Isolation, Opinion, OrderKind, Phase, Reports, Tenant, Waiting},
+    tenant::{Application, Isolation, Opinion, OrderKind, Papers, Phase, Reports, Tenant, Waiting},
 };
 
 /// A new tenant, with a draft.
@@ -64,6 +64,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         icp: None,
         icp_opening: None,
         holds: Vec::new(),
+        papers: Papers::default(),
         offboarding: None,
         announcement: None,
         cuts: Vec::new(),
@@ -125,6 +126,7 @@ pub(super) fn review(
             step.tenant.phase = Phase::Approved;
             // Day 0 is the approval, whether there is room or not.
             step.owe(ObligationId::O4);
+            paperwork::approved(step);
             place(step);
         }
         Decision::Reject => step.tenant.phase = Phase::Rejected,

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
-    id::{HostId, NoticeId, OrderId},
+    id::{HostId, NoticeId, OrderId, RecordId},
     time::Timestamp,
 };
 
@@ -14,6 +14,7 @@ use crate::core::{
     admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
     notice::Grade,
     obligation::ObligationId,
+    record::Kind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
 };
 
@@ -247,6 +248,11 @@ pub enum Event {
         /// When; real clock.
         at: Timestamp,
     },
+    /// A record of the tenant counts.
+    RecordCounts {
+        /// What of it matters to the lifecycle.
+        fact: RecordFact,
+    },
     /// A new notice counts open deadlines otherwise (R16).
     Recount {
         /// The notice's number or title.
@@ -268,6 +274,19 @@ pub enum Event {
     },
     /// Time has passed.
     Tick,
+}
+
+/// What of a record matters to the lifecycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFact {
+    /// Which record.
+    pub record: RecordId,
+    /// Of which kind.
+    pub kind: Kind,
+    /// When it took effect; legal time.
+    pub effective_at: Timestamp,
+    /// How many findings it has, if it is a check.
+    pub findings: usize,
 }
 
 impl Event {
@@ -307,9 +326,57 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::RecordCounts { .. } => "record-counts",
             Self::Recount { .. } => "recount",
             Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
+        }
+    }
+}
+
+impl Event {
+    /// The documents that it refers to: each has to be an attachment of the tenant.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Document> {
+        match self {
+            Self::SubmitReports { test_report, security_report } => {
+                vec![test_report.clone(), security_report.clone()]
+            }
+            Self::DecideExtension { assessment, .. } => assessment.iter().cloned().collect(),
+            Self::FileAssessment { assessment } => vec![assessment.document.clone()],
+            Self::FileIcp { filing } => vec![filing.document.clone()],
+            Self::Rectify { evidence: document, .. }
+            | Self::PlaceHold { document, .. }
+            | Self::ReleaseHold { document, .. }
+            | Self::RecordService { document } => vec![document.clone()],
+            Self::SaveDraft { .. }
+            | Self::SubmitDraft
+            | Self::Submit { .. }
+            | Self::Withdraw { .. }
+            | Self::Review { .. }
+            | Self::SuspendReview { .. }
+            | Self::ResumeReview
+            | Self::RetryConfiguration
+            | Self::DeclareDeployment
+            | Self::RequestExtension { .. }
+            | Self::ReviewReports { .. }
+            | Self::OpenIcp { .. }
+            | Self::AnnounceCut { .. }
+            | Self::CallOffCut { .. }
+            | Self::Cut { .. }
+            | Self::Restore { .. }
+            | Self::CountersignHold { .. }
+            | Self::RequestOffboarding { .. }
+            | Self::WaivePeriod { .. }
+            | Self::ReviewOffboarding { .. }
+            | Self::ConfirmOffboarding { .. }
+            | Self::ApproveWipe
+            | Self::OrderReported { .. }
+            | Self::NoticeDelivered { .. }
+            | Self::RecordCounts { .. }
+            | Self::Recount { .. }
+            | Self::SignRecount { .. }
+            | Self::Tick => Vec::new(),
         }
     }
 }
@@ -346,7 +413,7 @@ pub enum CutKind {
     Planned,
 }
 
-/// A document that stands outside, by its digest.
+/// A document: an attachment of the tenant, by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -354,6 +421,6 @@ pub struct Document {
     /// Its title or number.
     #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub title: String,
-    /// Digest of the file.
+    /// SHA-256 of the file, which has been filed as an attachment.
     pub sha256: Digest,
 }

@@ -3,6 +3,7 @@
 //! signature. Old, new, notice and reason stay with the obligation, whatever comes after.
 
 use serde::{Deserialize, Serialize};
+use tenure_protocol::time::Timestamp;
 
 use super::step::Step;
 use crate::core::{
@@ -27,10 +28,10 @@ pub struct Change {
 }
 
 /// The open deadlines of a tenant that this calendar counts otherwise, by what is stored of how
-/// they were counted: never by newer rules.
+/// they were counted: never by newer rules. One that is missed stays missed.
 #[must_use]
-pub fn changes(tenant: &Tenant, calendar: &Calendar) -> Vec<Change> {
-    let open = tenant.obligations.iter().filter(|owed| owed.state == ObligationState::Open);
+pub fn changes(tenant: &Tenant, calendar: &Calendar, now: Timestamp) -> Vec<Change> {
+    let open = tenant.obligations.iter().filter(|owed| is_open(owed, now));
     open.filter_map(|owed| {
         let Due::Day { .. } = owed.due else { return None };
         if owed.is_suspended() {
@@ -102,9 +103,15 @@ fn open<'a>(
     id: ObligationId,
     serial: u32,
 ) -> Result<&'a mut Obligation, Refusal> {
+    let now = step.now();
     let mut all = step.tenant.obligations.iter_mut();
     let found = all.find(|owed| owed.id == id && owed.serial == serial);
-    found.filter(|owed| owed.state == ObligationState::Open).ok_or_else(|| moved_on(id))
+    found.filter(|owed| is_open(owed, now)).ok_or_else(|| moved_on(id))
+}
+
+/// Open, and not missed, though nobody may have recorded that yet.
+fn is_open(owed: &Obligation, now: Timestamp) -> bool {
+    owed.state == ObligationState::Open && owed.breach_at().is_none_or(|at| now < at)
 }
 
 fn moved_on(id: ObligationId) -> Refusal {

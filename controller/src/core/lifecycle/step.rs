@@ -14,7 +14,7 @@ use super::{
     leaving,
 };
 use crate::core::{
-    calendar::{Span, legal_day, plus_days},
+    calendar::{Span, legal_day, plus_days, start_of_day},
     dispatch,
     draw::Draw,
     letter::{self, Letter},
@@ -296,7 +296,9 @@ impl<'a> Step<'a> {
             }
             Isolation::Connected | Isolation::Restoring { .. } => None,
         };
+        let check = super::paperwork::next_month(tenant).map(start_of_day);
         let rung = super::reminding::next_at(self);
-        deadlines.chain(again).chain(course).chain(phase).chain(reminder).chain(rung).min()
+        let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
+        dates.chain(reminder).chain(rung).min()
     }
 }
