@@ -15,8 +15,9 @@ use crate::{
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
     filing::{AssessmentVerb, IcpVerb},
+    hold::HoldVerb,
     host::HostVerb,
-    isolation::{CutArgs, RestoreArgs},
+    isolation::{CutArgs, CutNoticeVerb, RestoreArgs},
     ledger::LedgerVerb,
     manual::Shell,
     offboarding::OffboardingVerb,
@@ -29,6 +30,7 @@ use crate::{
     tenant::TenantVerb,
     text::Lang,
     token::TokenVerb,
+    trial::TrialVerb,
     verify::VerifyArgs,
     wipe::WipeVerb,
 };
@@ -120,20 +122,30 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: DeploymentVerb,
     },
+    /// Submit the trial's reports (customer) and decide on them (reviewer)
+    Report {
+        #[command(subcommand)]
+        verb: ReportVerb,
+    },
+    /// Extend a major system's trial: ask (customer), decide (reviewer)
+    Trial {
+        #[command(subcommand)]
+        verb: TrialVerb,
+    },
     /// File the MLPS (等保) assessment (customer)
     Assessment {
         #[command(subcommand)]
         verb: AssessmentVerb,
     },
-    /// File the ICP filing (customer)
+    /// File the ICP filing (customer), or open the Internet before it (reviewer)
     Icp {
         #[command(subcommand)]
         verb: IcpVerb,
     },
-    /// Submit the trial's reports (customer) and decide on them (reviewer)
-    Report {
+    /// Keep what a tenant has from being destroyed (security and a second person)
+    Hold {
         #[command(subcommand)]
-        verb: ReportVerb,
+        verb: HoldVerb,
     },
     /// Add, list and confirm records of a tenant, or of the platform
     Record {
@@ -155,7 +167,12 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: AttachmentVerb,
     },
-    /// Cut all of a tenant's traffic at once, in an emergency (operator)
+    /// Tell the customer of a planned cut (operator)
+    CutNotice {
+        #[command(subcommand)]
+        verb: CutNoticeVerb,
+    },
+    /// Cut all of a tenant's traffic at once, in an emergency or as announced (operator)
     Cut(CutArgs),
     /// End a cut (operator)
     Restore(RestoreArgs),

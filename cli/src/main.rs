@@ -19,6 +19,7 @@ mod events;
 mod failure;
 mod filing;
 mod harmless;
+mod hold;
 mod host;
 mod isolation;
 mod ledger;
@@ -40,6 +41,7 @@ mod table;
 mod tenant;
 mod text;
 mod token;
+mod trial;
 mod verify;
 mod wait;
 mod wipe;
@@ -101,13 +103,16 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Trial { verb } => trial::run(verb, &api()?, screen),
         Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
         Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
+        Noun::Hold { verb } => hold::run(verb, &api()?, screen),
         Noun::Record { verb } => record::run(verb, api, screen),
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
         Noun::Access { verb } => record::access(verb, &api()?, screen),
         Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
+        Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
         Noun::Wipe { verb } => wipe::run(verb, &api()?, screen),

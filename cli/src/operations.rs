@@ -58,6 +58,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/calendar/notices/{id}/enact", "calendar enact T"),
     post("/v1/calendar/notices/{id}/reject", "calendar reject T --reason mistyped"),
     get("/v1/clock", "clock show"),
+    post("/v1/drafts", "application draft thing.json"),
     list("/v1/deadlines/preview", "deadline preview --on 2026-10-20"),
     post("/v1/demo/clock", "clock advance 30"),
     Operation {
@@ -85,13 +86,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     list("/v1/tenants", "tenant list"),
     get("/v1/tenants/{id}", "tenant show T"),
     post("/v1/tenants/{id}/application", "application resubmit T thing.json"),
-    file("/v1/tenants/{id}/assessment", "assessment file T --report report.pdf"),
+    file(
+        "/v1/tenants/{id}/assessment",
+        "assessment file T --report-number n --assessor a --level 3 --conclusion good \
+         --report report.pdf",
+    ),
     list("/v1/tenants/{id}/attachments", "attachment list T"),
     post("/v1/tenants/{id}/attachments", "attachment upload T report.pdf"),
     get("/v1/tenants/{id}/attachments/{digest}", "attachment get T D -o out"),
     get("/v1/tenants/{id}/bundle", "bundle fetch T -o out"),
     post("/v1/tenants/{id}/configuration/retry", "configuration retry T"),
     post("/v1/tenants/{id}/cut", "cut T --reason attack"),
+    post("/v1/tenants/{id}/cut/announcement", "cut-notice announce T --reason switch"),
+    post("/v1/tenants/{id}/cut/announcement/end", "cut-notice call-off T --reason later"),
     list("/v1/tenants/{id}/deadlines", "deadline list T"),
     Operation {
         method: "GET",
@@ -102,7 +109,22 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/tenants/{id}/deadlines/sign", "deadline sign T O5 --reason agreed"),
     post("/v1/tenants/{id}/deployment", "deployment declare T"),
     list("/v1/tenants/{id}/evidence", "tenant evidence T"),
-    file("/v1/tenants/{id}/icp", "icp file T --proof report.pdf"),
+    post("/v1/tenants/{id}/draft", "application draft thing.json --tenant T"),
+    post("/v1/tenants/{id}/draft/submission", "application submit-draft T"),
+    file(
+        "/v1/tenants/{id}/holds",
+        "hold place T --kind legal-hold --document report.pdf --reason court",
+    ),
+    post("/v1/tenants/{id}/holds/countersignatures", "hold countersign T --hold 1"),
+    file(
+        "/v1/tenants/{id}/holds/release",
+        "hold release T --hold 1 --document report.pdf --reason over",
+    ),
+    file(
+        "/v1/tenants/{id}/icp",
+        "icp file T --number n --domain d --holder h --filed-on 2026-10-01 --proof report.pdf",
+    ),
+    post("/v1/tenants/{id}/icp/opening", "icp open T --reason soon"),
     list("/v1/tenants/{id}/journal", "tenant journal T"),
     list("/v1/tenants/{id}/notices", "tenant notices T"),
     post(
@@ -112,6 +134,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/tenants/{id}/offboarding/confirm", "offboarding confirm T --migrated --backed-up"),
     post("/v1/tenants/{id}/offboarding/review", "offboarding approve T --opinion ok"),
     post("/v1/tenants/{id}/offboarding/review", "offboarding reject T --opinion no"),
+    file("/v1/tenants/{id}/offboarding/service", "offboarding served T --document report.pdf"),
+    post("/v1/tenants/{id}/offboarding/waivers", "offboarding waive T --reason dissolved"),
     list("/v1/tenants/{id}/orders", "tenant orders T"),
     list("/v1/tenants/{id}/records", "record list T"),
     post("/v1/tenants/{id}/records", "record add T thing.json"),
@@ -129,13 +153,27 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         line: "report submit T --test-report report.pdf --security-report report.pdf",
         answers: &["{\"sha256\":\"d\"}", "{\"sha256\":\"d\"}", "{}"],
     },
+    file(
+        "/v1/tenants/{id}/reports/rectifications",
+        "report rectify T --item 1 --note mended --evidence report.pdf",
+    ),
     post("/v1/tenants/{id}/reports/review", "report pass T --opinion ok"),
-    post("/v1/tenants/{id}/reports/review", "report fail T --opinion no"),
+    post("/v1/tenants/{id}/reports/review", "report fail T --opinion no --item logs"),
     post("/v1/tenants/{id}/restore", "restore T --reason mended"),
     post("/v1/tenants/{id}/review", "review approve T --opinion ok"),
     post("/v1/tenants/{id}/review", "review reject T --opinion no"),
     post("/v1/tenants/{id}/review", "review return T --opinion again"),
+    post("/v1/tenants/{id}/review/resumption", "review resume T"),
+    post("/v1/tenants/{id}/review/suspension", "review suspend T --reason fire"),
+    post("/v1/tenants/{id}/trial/extension", "trial extend T --days 20 --reason much"),
+    file(
+        "/v1/tenants/{id}/trial/extension/decision",
+        "trial decide approve T --opinion ok --expert Wu:yes --expert Li:yes \
+         --assessment report.pdf",
+    ),
+    post("/v1/tenants/{id}/trial/extension/decision", "trial decide reject T --opinion no"),
     post("/v1/tenants/{id}/wipe/approvals", "wipe approve T"),
+    post("/v1/tenants/{id}/withdrawal", "application withdraw T --reason over"),
     post("/v1/tokens", "token create rita --role reviewer"),
 ];
 

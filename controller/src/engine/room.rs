@@ -7,7 +7,7 @@ use crate::{
     core::{
         fleet::{Fleet, HostRoom},
         lifecycle::{Decision, Event},
-        tenant::Tenant,
+        tenant::{Phase, Tenant},
     },
     store::{self, Tx, record::Admission},
 };
@@ -15,14 +15,22 @@ use crate::{
 impl Engine {
     /// What an event has to know of the fleet: who places instances all of it, and all others the
     /// images alone, which costs nothing.
-    pub(super) async fn fleet_for(&self, tx: &mut Tx, event: &Event) -> Result<Fleet, EngineError> {
-        match event {
-            Event::Review { decision: Decision::Approve, .. } => self.fleet(tx).await,
-            _ => Ok(self.images_alone()),
+    pub(super) async fn fleet_for(
+        &self,
+        tx: &mut Tx,
+        before: &Tenant,
+        event: &Event,
+    ) -> Result<Fleet, EngineError> {
+        let approves = matches!(event, Event::Review { decision: Decision::Approve, .. });
+        if approves || before.phase == Phase::Approved {
+            self.fleet(tx).await
+        } else {
+            Ok(self.catalogue())
         }
     }
 
-    pub(super) fn images_alone(&self) -> Fleet {
+    /// The image catalogue alone, for what places nothing.
+    pub(super) fn catalogue(&self) -> Fleet {
         Fleet { images: self.inner.images.clone(), ..Fleet::default() }
     }
 

@@ -54,6 +54,9 @@ const REVIEWER: Who = Who::Roles(&[Role::Reviewer]);
 const OPERATOR: Who = Who::Roles(&[Role::Operator]);
 const ADMINISTRATOR: Who = Who::Roles(&[Role::Administrator]);
 const WIPE: Who = Who::Roles(&[Role::Operator, Role::Security]);
+const SECURITY: Who = Who::Roles(&[Role::Security]);
+const SECOND: Who = Who::Roles(&[Role::Reviewer, Role::Operator, Role::Security]);
+const SERVICE: Who = Who::Roles(&[Role::Reviewer, Role::Operator]);
 const GUARD: Who = Who::Roles(&[Role::Security, Role::Administrator]);
 const WATCH: Who = Who::Roles(&[Role::Security, Role::Auditor, Role::Administrator]);
 const CALENDAR: Who = Who::Roles(&[Role::Reviewer, Role::Administrator]);
@@ -132,11 +135,28 @@ pub const TABLE: &[Rule] = &[
     post("/v1/tenants/{id}/assessment", CUSTOMER),
     post("/v1/tenants/{id}/icp", CUSTOMER),
     post("/v1/tenants/{id}/cut", OPERATOR),
+    post("/v1/tenants/{id}/cut/announcement", OPERATOR),
+    post("/v1/tenants/{id}/cut/announcement/end", OPERATOR),
     post("/v1/tenants/{id}/restore", OPERATOR),
     post("/v1/tenants/{id}/offboarding", CUSTOMER),
     post("/v1/tenants/{id}/offboarding/review", REVIEWER),
     post("/v1/tenants/{id}/offboarding/confirm", CUSTOMER),
     post("/v1/tenants/{id}/wipe/approvals", WIPE),
+    post("/v1/drafts", CUSTOMER),
+    post("/v1/tenants/{id}/draft", CUSTOMER),
+    post("/v1/tenants/{id}/draft/submission", CUSTOMER),
+    post("/v1/tenants/{id}/withdrawal", CUSTOMER),
+    post("/v1/tenants/{id}/review/suspension", REVIEWER),
+    post("/v1/tenants/{id}/review/resumption", REVIEWER),
+    post("/v1/tenants/{id}/trial/extension", CUSTOMER),
+    post("/v1/tenants/{id}/trial/extension/decision", REVIEWER),
+    post("/v1/tenants/{id}/reports/rectifications", CUSTOMER),
+    post("/v1/tenants/{id}/icp/opening", REVIEWER),
+    post("/v1/tenants/{id}/holds", SECURITY),
+    post("/v1/tenants/{id}/holds/release", SECURITY),
+    post("/v1/tenants/{id}/holds/countersignatures", SECOND),
+    post("/v1/tenants/{id}/offboarding/waivers", SECOND),
+    post("/v1/tenants/{id}/offboarding/service", SERVICE),
     get("/v1/orders/{id}", ALL),
     get("/v1/hosts", PROVIDER),
     post("/v1/hosts/tokens", ADMINISTRATOR),

@@ -50,6 +50,7 @@ statements! {
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
          state = $6, customer = $7, isolation = $8, due_at = $9 WHERE id = $10 AND version = \
          $11";
+    TENANTS_IN_PHASE: "SELECT id FROM tenants WHERE phase = $1 ORDER BY id";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
     LAST_MARK: "SELECT MAX(mark) AS mark FROM tenants";

@@ -57,7 +57,7 @@ pub async fn tenant_ids(
         .fetch_all(conn)
         .await
         .map_err(failed(operation))?;
-    rows.iter().map(|row| read_id(row, operation)).collect()
+    rows.iter().map(id).collect()
 }
 
 /// A part of the tenants that a filter leaves, by id, which is by age. Of few that are due none is
@@ -179,7 +179,20 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
         .fetch_all(conn)
         .await
         .map_err(failed("list wake-ups"))?;
-    rows.iter().map(|row| read_id(row, "list wake-ups")).collect()
+    rows.iter().map(id).collect()
+}
+
+/// The tenants in a phase, by age.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tenants_in(conn: &mut SqliteConnection, phase: Phase) -> Result<Vec<TenantId>> {
+    let rows = query(sql::TENANTS_IN_PHASE)
+        .bind(phase.as_str())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list the tenants in a phase"))?;
+    rows.iter().map(id).collect()
 }
 
 /// The earliest wake-up of all tenants; legal time.
@@ -204,8 +217,8 @@ pub async fn last_mark(conn: &mut SqliteConnection) -> Result<Option<Mark>> {
     Ok(mark.map(|mark| Mark(u32::try_from(mark).unwrap_or(u32::MAX))))
 }
 
-fn read_id(row: &SqliteRow, operation: &'static str) -> Result<TenantId> {
-    let id: String = row.try_get("id").map_err(failed(operation))?;
+fn id(row: &SqliteRow) -> Result<TenantId> {
+    let id: String = row.try_get("id").map_err(failed("read a tenant's id"))?;
     parse(TABLE, &id)
 }
 

@@ -124,7 +124,8 @@ async fn go_online(fleet: &Fleet, id: TenantId) -> anyhow::Result<()> {
     };
     fleet.controller.act(li, id, reports).await?;
     let opinion = "as the file says".to_owned();
-    let pass = Event::ReviewReports { decision: ReportsDecision::Pass, opinion };
+    let (decision, items) = (ReportsDecision::Pass, Vec::new());
+    let pass = Event::ReviewReports { decision, opinion, items };
     fleet.controller.act(provider("zhao", Role::Reviewer), id, pass).await?;
     Ok(())
 }
@@ -132,7 +133,8 @@ async fn go_online(fleet: &Fleet, id: TenantId) -> anyhow::Result<()> {
 /// From the application to leave to the exit bundle.
 async fn leave(fleet: &mut Fleet, id: TenantId) -> anyhow::Result<()> {
     let reason = "it moves elsewhere".to_owned();
-    let ask = Event::RequestOffboarding { stop_day: "2026-11-03".parse()?, reason };
+    let ask =
+        Event::RequestOffboarding { stop_day: "2026-11-03".parse()?, reason, ask_waiver: false };
     fleet.controller.act(customer("li"), id, ask).await?;
     let opinion = "as the file says".to_owned();
     let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion };
