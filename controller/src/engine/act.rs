@@ -272,8 +272,9 @@ impl Engine {
             at: context.now,
             actor,
             actor_keyid: self.keyid_of(actor),
-            body: body(event),
+            body: body(event, &transition.tenant),
             phase: transition.tenant.phase,
+            shown: transition.tenant.submitted_at.is_some(),
             object: transition.object,
             salt: self.inner.chance.draw()?,
         };
@@ -375,6 +376,7 @@ impl Engine {
                 actor_keyid: new.keyid,
                 body: serde_json::json!({"host": new.host, "order": new.order}),
                 phase: tenant.phase,
+                shown: tenant.submitted_at.is_some(),
                 object: Some(digest),
                 salt: self.inner.chance.draw()?,
             };
@@ -434,14 +436,17 @@ async fn is_untouched(
     }))
 }
 
-/// The event as the journal has it: without the contacts' secrets.
-fn body(event: &Event) -> Value {
+/// The event as the journal has it: without the contacts' secrets, and without what a draft said
+/// before it was submitted.
+fn body(event: &Event, after: &Tenant) -> Value {
     let value = match event {
         Event::Submit { application } => {
             serde_json::to_value(Event::Submit { application: application.without_secrets() })
         }
-        Event::SaveDraft { application } => {
-            serde_json::to_value(Event::SaveDraft { application: application.without_secrets() })
+        Event::SaveDraft { application: _ } => Ok(serde_json::json!({"event": event.name()})),
+        Event::SubmitDraft => {
+            let application = after.application.without_secrets();
+            Ok(serde_json::json!({"event": event.name(), "application": application}))
         }
         other => serde_json::to_value(other),
     };
