@@ -3,14 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tenure_protocol::{
-    digest::Digest,
-    id::TenantId,
-    wire::{
-        order::SignedOrder,
-        v1::{Action, Order},
-    },
-};
+use tenure_protocol::{digest::Digest, id::TenantId};
 
 use super::{Call, Engine, EngineError, Expected};
 use crate::{
@@ -18,7 +11,7 @@ use crate::{
         admission,
         calendar::Calendar,
         fleet::Fleet,
-        lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
+        lifecycle::{self, Actor, Context, Effect, Event, Role, Transition},
         notice::{Notice, NoticeState},
         refusal::Refusal,
         tenant::{Application, Phase, Tenant},
@@ -315,40 +308,6 @@ impl Engine {
         Ok(wakes)
     }
 
-    async fn add_order(
-        &self,
-        tx: &mut Tx,
-        tenant: &Tenant,
-        draft: &OrderDraft,
-        context: &Context<'_>,
-    ) -> Result<(), EngineError> {
-        let order = Order {
-            id: draft.id,
-            host: draft.host,
-            tenant: tenant.id,
-            generation: draft.generation,
-            issued_at: context.real_now,
-            ttl_ms: draft.ttl_ms,
-            action: draft.action.clone(),
-        };
-        let signed = SignedOrder::sign(&order, &self.inner.keys.order)
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let record = OrderRecord {
-            id: order.id,
-            host: order.host,
-            tenant: order.tenant,
-            lane: order.action.lane(),
-            generation: order.generation,
-            action: action_name(&order.action).to_owned(),
-            state: "open".to_owned(),
-            issued_at: order.issued_at,
-            reported_at: None,
-            message: None,
-            interval: None,
-        };
-        Ok(store::add_order(tx, &record, &signed).await?)
-    }
-
     async fn record_beside(
         &self,
         tx: &mut Tx,
@@ -451,13 +410,4 @@ fn body(event: &Event, after: &Tenant) -> Value {
         other => serde_json::to_value(other),
     };
     value.unwrap_or(Value::Null)
-}
-
-const fn action_name(action: &Action) -> &'static str {
-    match action {
-        Action::Configure(_) => "configure",
-        Action::Cut(_) => "cut",
-        Action::Restore(_) => "restore",
-        Action::Wipe(_) => "wipe",
-    }
 }
