@@ -1,5 +1,5 @@
 //! Tenants, read: what a caller may see. A customer sees its own, and nothing tells it that there
-//! are others.
+//! are others; the provider sees those that were submitted, and nothing tells it of drafts.
 
 use axum::{
     Json,
@@ -98,7 +98,7 @@ impl IntoResponse for Shown {
 /// The tenant, if the caller may see it.
 ///
 /// # Errors
-/// 404 if it is not there, or another customer's.
+/// 404 if it is not there, another customer's, or a draft and not the caller's.
 pub async fn visible(app: &App, actor: &Actor, id: TenantId) -> Result<Tenant, Problem> {
     let tenant = app.engine.tenant(id).await?;
     if is_visible(actor, &tenant) { Ok(tenant) } else { Err(Problem::not_found("tenant")) }
@@ -107,12 +107,10 @@ pub async fn visible(app: &App, actor: &Actor, id: TenantId) -> Result<Tenant, P
 fn is_visible(actor: &Actor, tenant: &Tenant) -> bool {
     match actor.role {
         Role::Customer => actor.customer.as_deref() == Some(tenant.application.customer.as_str()),
-        Role::Reviewer
-        | Role::Operator
-        | Role::Security
-        | Role::Auditor
-        | Role::Administrator
-        | Role::Controller => true,
+        Role::Reviewer | Role::Operator | Role::Security | Role::Auditor | Role::Administrator => {
+            tenant.submitted_at.is_some()
+        }
+        Role::Controller => true,
     }
 }
 
@@ -155,6 +153,7 @@ pub async fn list(
         customer,
         isolation: isolation.map(|name| name.0),
         due_before: [*due_before, passed].into_iter().flatten().min(),
+        drafts: actor.role == Role::Customer,
     };
     let hosts = host_names(&app).await?;
     let slice = app.engine.tenants(&filter, &listing.page).await?;

@@ -46,7 +46,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 8] = [
+pub const MIGRATIONS: [(i64, &str); 9] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -54,14 +54,15 @@ pub const MIGRATIONS: [(i64, &str); 8] = [
     (5, include_str!("../../migrations/0005_calendar.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
     (7, include_str!("../../migrations/0007_records.sql")),
-    (8, include_str!("../../migrations/0008_large.sql")),
+    (8, include_str!("../../migrations/0008_drafts.sql")),
+    (9, include_str!("../../migrations/0009_large.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.
 const SEARCHED_SINCE: i64 = 4;
 
 /// The migration that gave rows of the journal the customer that they are streamed to.
-const STREAMED_SINCE: i64 = 8;
+const STREAMED_SINCE: i64 = 9;
 
 /// The database.
 #[derive(Debug, Clone)]

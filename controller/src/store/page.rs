@@ -46,6 +46,8 @@ pub struct TenantFilter {
     pub isolation: Option<&'static str>,
     /// With something owed whose deadline is before this legal instant.
     pub due_before: Option<Timestamp>,
+    /// Also those that were not submitted.
+    pub drafts: bool,
 }
 
 impl<K> Page<K> {

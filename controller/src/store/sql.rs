@@ -45,11 +45,11 @@ statements! {
     TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
-         isolation, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         isolation, due_at, handed_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6, customer = $7, isolation = $8, due_at = $9 WHERE id = $10 AND version = \
-         $11";
+         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10 WHERE id = $11 \
+         AND version = $12";
     TENANTS_IN_PHASE: "SELECT id FROM tenants WHERE phase = $1 ORDER BY id";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
@@ -98,8 +98,9 @@ statements! {
         "SELECT seq, digest FROM (SELECT seq, digest FROM journal UNION ALL SELECT seq, digest \
          FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1";
     APPEND_JOURNAL:
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt, customer) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT customer FROM tenants WHERE id = $2))";
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt, shown, \
+         customer) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT customer FROM tenants WHERE id \
+         = $2))";
     FILL_CUSTOMERS:
         "UPDATE journal SET customer = (SELECT customer FROM tenants WHERE tenants.id = \
          journal.tenant)";
@@ -165,7 +166,9 @@ statements! {
     CUSTOMERS_JOURNAL:
         "SELECT record, ledger_index FROM journal WHERE customer = $1 AND seq > $2 ORDER BY seq \
          LIMIT $3";
-    JOURNAL_AFTER: "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
+    SHOWN_JOURNAL:
+        "SELECT record, ledger_index FROM journal WHERE shown = 1 AND seq > $1 ORDER BY seq LIMIT \
+         $2";
     JOURNAL_END: "SELECT COALESCE(MAX(seq), 0) AS seq FROM journal";
     CHANGE_MADE:
         "SELECT request, outcome FROM change_keys WHERE identity = $1 AND name = $2 AND \

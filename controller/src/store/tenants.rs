@@ -88,6 +88,9 @@ pub async fn tenants_page(
     if let Some(customer) = &filter.customer {
         search.push(" AND customer = ").push_bind(customer);
     }
+    if !filter.drafts {
+        search.push(" AND handed_in = 1");
+    }
     if let Some(isolation) = filter.isolation {
         search.push(" AND isolation = ").push_bind(isolation);
     }
@@ -136,6 +139,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .bind(i64::from(tenant.submitted_at.is_some()))
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -161,6 +165,7 @@ pub async fn save_tenant(
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .bind(i64::from(tenant.submitted_at.is_some()))
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)

@@ -19,7 +19,7 @@ pub const ALL: &[Bench] = &[
     },
     Bench {
         name: "lifecycle",
-        about: "transitions, sweeps and memory at a thousand to a million tenants beside bare SQLite",
+        about: "transitions, sweeps, memory at a thousand to a million tenants beside SQLite",
         run: lifecycle::run,
     },
     Bench {

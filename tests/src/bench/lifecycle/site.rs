@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tempfile::TempDir;
 use tenure_controller::{
@@ -219,7 +219,8 @@ impl Site {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&number.to_le_bytes());
         // Ids grow as they do in life: by time.
-        let born = tenant.submitted_at.plus_ms(i64::try_from(number)?);
+        let submitted = tenant.submitted_at.context("a template was submitted")?;
+        let born = submitted.plus_ms(i64::try_from(number)?);
         tenant.id = TenantId::from_uuid(Draw::new(seed, born).uuid());
         let customer = (number / 1000 + number) % CUSTOMERS;
         tenant.application.customer = customer_name(customer);
@@ -270,6 +271,7 @@ fn entry<'a>(life: &'a Life, tenant: &Tenant) -> NewEntry<'a> {
         actor_keyid: Digest::of(life.last.actor.name.as_bytes()),
         body: life.last.body.clone(),
         phase: tenant.phase,
+        shown: tenant.submitted_at.is_some(),
         object: None,
         salt: Digest::of(tenant.id.to_string().as_bytes()).0,
     }
