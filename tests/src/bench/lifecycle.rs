@@ -90,9 +90,9 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
     let controller = std::env::current_exe()?.with_file_name("tenure-controller");
     let effort = Effort {
         sizes: vec![1_000, 10_000, 100_000, 1_000_000],
-        rounds: 5,
-        alone: 200,
-        together: 50,
+        rounds: 3,
+        alone: 150,
+        together: 30,
         due: vec![0, 10, 100, 1_000],
     };
     measure(&controller, &effort)
