@@ -113,7 +113,7 @@ pub fn apply(
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
     admission::event(event)?;
-    let mut step = Step::new(tenant.clone(), actor, context);
+    let mut step = Step::new(tenant, actor, context);
     happen(&mut step, event)?;
     if admit::decides(event) {
         step.tenant.deciders.insert(actor.name.clone());
