@@ -270,9 +270,10 @@ impl Oracle {
             }
             Reported::Wiped { findings } | Reported::Failed { findings, .. } if last("wipe") => {
                 for finding in findings {
-                    let sound = findings.iter().filter(|one| one.subject == finding.subject).all(
-                        |one| one.result == FindingResult::Pass && one.attempt == self.wipes,
-                    );
+                    let sound = findings
+                        .iter()
+                        .filter(|one| one.subject == finding.subject)
+                        .all(|one| one.result == FindingResult::Pass && one.attempt == self.wipes);
                     if sound {
                         self.proven.insert((*host, finding.subject));
                     }
@@ -362,7 +363,10 @@ impl Oracle {
         }
         let Some(leaving) = self.leaving.as_ref().filter(|_| to == Phase::Draining && from != to)
         else {
-            return rule("nothing is stopped that did not ask", to != Phase::Draining || from == to);
+            return rule(
+                "nothing is stopped that did not ask",
+                to != Phase::Draining || from == to,
+            );
         };
         let two = leaving.waivers.len() >= 2;
         let stop = if two { leaving.asked } else { leaving.asked.max(leaving.lawful) };

@@ -48,8 +48,7 @@ impl History {
     /// A tenant that somebody has opened: with a draft, or with its application.
     pub(super) fn open(mut world: World, drafted: bool, ahead_ms: i64) -> Self {
         let (now, customer) = (world.now, customer());
-        let context =
-            Context { now, real_now: now.plus_ms(-ahead_ms), ..world.context() };
+        let context = Context { now, real_now: now.plus_ms(-ahead_ms), ..world.context() };
         let opened = if drafted { open_draft } else { open };
         let tenant = opened(&application(), &customer, &context).expect("well formed").tenant;
         Self {
@@ -109,10 +108,9 @@ impl History {
                 let Entry { event, actor, .. } = &entry;
                 let (before, after) = (&self.tenant, &tenant);
                 let context = &context;
-                let told =
-                    oracle::Told { before, event, actor, context, after, effects: &effects };
+                let told = oracle::Told { before, event, actor, context, after, effects: &effects };
                 let mut verdict = if changed { self.oracle.judge(&told) } else { is_still(&told) };
-                if number.is_multiple_of(4) {
+                if number.is_multiple_of(8) {
                     verdict = verdict
                         .and_then(|()| twice(after, event, actor, context))
                         .and_then(|()| sleeps(after, context));
@@ -212,8 +210,8 @@ fn is_proper(refusal: &Refusal) -> Verdict {
 /// What says that it changed nothing has changed nothing.
 fn is_still(told: &oracle::Told<'_>) -> Verdict {
     let oracle::Told { before, after, effects, .. } = told;
-    let same = effects.is_empty()
-        && **before == Tenant { wake_at: before.wake_at, ..(*after).clone() };
+    let same =
+        effects.is_empty() && **before == Tenant { wake_at: before.wake_at, ..(*after).clone() };
     if same { Ok(()) } else { Err("it changes what it does not say".to_owned()) }
 }
 

@@ -535,6 +535,9 @@ mod histories;
 #[path = "history_oracle_tests.rs"]
 mod oracle;
 
+#[path = "history_found_tests.rs"]
+mod found;
+
 #[path = "history_told_tests.rs"]
 mod told;
 
