@@ -104,7 +104,7 @@ pub fn render(
     draw: &mut Draw,
 ) -> Vec<Notice> {
     let words = words(tenant, letter, real_now);
-    let facts = facts(tenant, kind, &words, real_now);
+    let mut facts = facts(tenant, kind, &words, real_now);
     let cut = match kind {
         NoticeKind::Cut
         | NoticeKind::CutCorrection
@@ -129,8 +129,10 @@ pub fn render(
             secret: webhook.secret.clone(),
         });
         for channel in mail.chain(webhook) {
-            let mut notice = Notice {
-                id: NoticeId::from_uuid(draw.uuid()),
+            let id = NoticeId::from_uuid(draw.uuid());
+            facts["id"] = json!(id);
+            notices.push(Notice {
+                id,
                 tenant: tenant.id,
                 cut,
                 kind,
@@ -141,9 +143,7 @@ pub fn render(
                 payload: facts.to_string(),
                 state: state.clone(),
                 tries: Vec::new(),
-            };
-            notice.readdress(notice.id);
-            notices.push(notice);
+            });
         }
     }
     notices

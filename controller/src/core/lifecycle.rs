@@ -120,7 +120,7 @@ pub fn apply(
     admit::phase(tenant.phase, event)?;
     admission::event(event)?;
     admit::attached(&event.documents(), context.filed)?;
-    let mut step = Step::new(tenant.clone(), actor, context);
+    let mut step = Step::new(tenant, actor, context);
     happen(&mut step, event)?;
     if admit::decides(event) {
         step.tenant.deciders.insert(actor.name.clone());

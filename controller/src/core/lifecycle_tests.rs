@@ -24,6 +24,7 @@ use crate::core::{
 
 const START: &str = "2026-09-01T01:00:00Z";
 
+#[derive(Clone)]
 struct World {
     calendar: Calendar,
     rules: Rules,
@@ -66,17 +67,6 @@ impl World {
         let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
         let now = START.parse().expect("an instant");
         Self { calendar, rules, provider, fleet, filed, now, turn: 0 }
-    }
-
-    fn rectifying(&mut self) -> Tenant {
-        let mut tenant = self.on_trial();
-        let reports = Event::SubmitReports { test_report: document(), security_report: document() };
-        self.apply(&mut tenant, &reports).expect("reports");
-        let items = vec![said("weak passwords"), said("open port")];
-        let (decision, opinion) = (ReportsDecision::Fail, said("not yet"));
-        let fail = Event::ReviewReports { decision, opinion, items };
-        self.apply(&mut tenant, &fail).expect("failed");
-        tenant
     }
 
     fn online(&mut self) -> Tenant {
@@ -565,6 +555,15 @@ mod deadlines;
 
 #[path = "history_tests.rs"]
 mod histories;
+
+#[path = "history_oracle_tests.rs"]
+mod oracle;
+
+#[path = "history_found_tests.rs"]
+mod found;
+
+#[path = "history_told_tests.rs"]
+mod told;
 
 #[path = "invariant_tests.rs"]
 mod invariants;

@@ -39,11 +39,15 @@ pub fn changes(tenant: &Tenant, calendar: &Calendar, now: Timestamp) -> Vec<Chan
             return None;
         }
         let new = counting::anew(owed, calendar);
-        let known = owed.moves.last().is_some_and(|last| !last.applied && last.new == new);
-        let moved = matches!(new, Due::Day { .. }) && new != owed.due && !known;
+        let moved = matches!(new, Due::Day { .. }) && new != owed.due && !waits(owed, new);
         moved.then_some(Change { id: owed.id, serial: owed.serial, old: owed.due, new })
     })
     .collect()
+}
+
+/// Whether just this deadline waits for a signature already.
+fn waits(owed: &Obligation, new: Due) -> bool {
+    owed.moves.last().is_some_and(|last| !last.applied && last.new == new)
 }
 
 pub(super) fn recount(
@@ -59,6 +63,9 @@ pub(super) fn recount(
             return Err(moved_on(*id));
         }
         let applied = new.due_at() >= old.due_at();
+        if waits(owed, *new) {
+            continue;
+        }
         owed.moves.push(Move {
             at,
             old: *old,

@@ -44,11 +44,21 @@ fn rungs(owed: &Obligation, rules: &Rules, calendar: &Calendar) -> Vec<Rung> {
     offsets.iter().map(|rung| (*rung, start_of_day(day(*rung)).plus_ms(hour_ms))).collect()
 }
 
-/// The next legal instant at which a reminder goes out.
+/// The latest rung that has passed and did not go out yet.
+fn overdue(owed: &Obligation, rungs: &[Rung], now: Timestamp) -> Option<Rung> {
+    let passed = rungs.iter().rfind(|(_, at)| *at <= now).copied();
+    passed.filter(|(rung, _)| owed.reminded.is_none_or(|last| last < *rung))
+}
+
+/// The next legal instant at which a reminder goes out; one that has passed if it did not yet.
 pub(super) fn next_at(step: &Step<'_>) -> Option<Timestamp> {
-    let super::Context { rules, calendar, now, .. } = step.context;
-    let owed = step.tenant.obligations.iter();
-    owed.flat_map(|owed| rungs(owed, rules, calendar)).map(|(_, at)| at).filter(|at| at > now).min()
+    let super::Context { rules, calendar, now, .. } = *step.context;
+    let next = |owed: &Obligation| {
+        let rungs = rungs(owed, rules, calendar);
+        let ahead = rungs.iter().find(|(_, at)| *at > now).copied();
+        overdue(owed, &rungs, now).or(ahead).map(|(_, at)| at)
+    };
+    step.tenant.obligations.iter().filter_map(next).min()
 }
 
 /// Sends the latest rung that has passed, if it did not go out yet.
@@ -56,11 +66,7 @@ pub(super) fn remind(step: &mut Step<'_>) {
     let super::Context { rules, calendar, now, .. } = *step.context;
     for place in 0..step.tenant.obligations.len() {
         let owed = &mut step.tenant.obligations[place];
-        let passed = rungs(owed, rules, calendar).into_iter().rfind(|(_, at)| *at <= now);
-        let Some((rung, _)) = passed else { continue };
-        if owed.reminded.is_some_and(|last| last >= rung) {
-            continue;
-        }
+        let Some((rung, _)) = overdue(owed, &rungs(owed, rules, calendar), now) else { continue };
         owed.reminded = Some(rung);
         let owed = owed.clone();
         let rule = rules.rule(owed.id);

@@ -37,23 +37,22 @@ pub(super) struct Step<'a> {
     pub(super) draw: Draw,
     pub(super) effects: Vec<Effect>,
     pub(super) object: Option<Digest>,
-    before: Option<Tenant>,
+    before: Option<&'a Tenant>,
 }
 
 impl<'a> Step<'a> {
-    pub(super) fn new(tenant: Tenant, actor: &'a Actor, context: &'a Context<'a>) -> Self {
-        let before = Some(tenant.clone());
+    pub(super) fn new(before: &'a Tenant, actor: &'a Actor, context: &'a Context<'a>) -> Self {
+        let (tenant, before) = (before.clone(), Some(before));
         let draw = Draw::new(context.seed, context.real_now);
         Self { tenant, actor, context, draw, effects: Vec::new(), object: None, before }
     }
 
     /// For a tenant that did not exist before.
     pub(super) fn first(tenant: Tenant, actor: &'a Actor, context: &'a Context<'a>) -> Self {
-        let mut step = Self::new(tenant, actor, context);
-        step.before = None;
+        let mut draw = Draw::new(context.seed, context.real_now);
         // The tenant's own id was the first thing drawn from this seed.
-        step.draw.bytes();
-        step
+        draw.bytes();
+        Self { tenant, actor, context, draw, effects: Vec::new(), object: None, before: None }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -65,7 +64,7 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn finish(mut self) -> Transition {
-        let changed = !self.effects.is_empty() || self.before.as_ref() != Some(&self.tenant);
+        let changed = !self.effects.is_empty() || self.before != Some(&self.tenant);
         if changed {
             self.tenant.version = self.tenant.version.saturating_add(1);
         }

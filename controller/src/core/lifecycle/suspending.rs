@@ -36,6 +36,8 @@ pub(super) fn resume(step: &mut Step<'_>) -> Result<(), Refusal> {
     last.until = Some(now);
     let owed = open_review(step)?.clone();
     let due = counting::anew(&owed, step.context.calendar);
+    // A notice that came in meanwhile brings no deadline forward unsigned (R16).
+    let due = if due.due_at() < owed.due.due_at() { owed.due } else { due };
     open_review(step)?.count_anew(due);
     Ok(())
 }
