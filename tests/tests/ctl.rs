@@ -155,8 +155,12 @@ fn what_stands_beside_the_lifecycle_is_reached() -> anyhow::Result<()> {
     office.exits(0, &format!("attachment get {id} {digest} -o back.pdf"))?;
     ensure!(fs::read(office.path("back.pdf"))? == b"%PDF-1.7\nreport");
     // Reports of a system that is not live are refused, by their own code.
-    for line in ["assessment file T --report report.pdf", "icp file T --proof report.pdf"] {
-        let refused = office.exits(1, &line.replace('T', id))?;
+    for line in [
+        "assessment file T --report-number 1 --assessor a --level 3 --conclusion c \
+         --report report.pdf",
+        "icp file T --number 1 --domain d.cn --holder h --filed-on 2026-08-01 --proof report.pdf",
+    ] {
+        let refused = office.exits(1, &line.replace(" T ", &format!(" {id} ")))?;
         ensure!(refused.trim_end().ends_with(')'), "{refused}");
     }
     let note = office.exits(0, "ledger checkpoint")?;

@@ -174,11 +174,11 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         return Ok(Expected::Unsaid);
     }
     let text: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
-    let text = text.unwrap_or_default().join(",");
-    if text.trim() == "*" {
+    let text = text.map(|values| values.join(","));
+    if text.as_ref().is_some_and(|text| text.trim() == "*") {
         return Ok(Expected::Any);
     }
-    let tags = entity_tags(&text).filter(|tags| tags.len() <= MAX_TAGS);
+    let tags = text.as_deref().and_then(entity_tags).filter(|tags| tags.len() <= MAX_TAGS);
     let Some(tags) = tags else {
         let detail = "If-Match takes ETags of this tenant, such as \"3\", or *";
         return Err(Problem::bad_request("invalid-if-match", detail));
@@ -241,6 +241,10 @@ mod tests {
             assert_eq!((problem.status, &*problem.code), (400, "invalid-if-match"), "{wrong}");
         }
         assert!(said(&[&"\"1\",".repeat(MAX_TAGS + 1)]).is_err(), "no list without end");
+        let mut headers = HeaderMap::new();
+        let bytes = axum::http::HeaderValue::from_bytes(b"\xc2\x84").expect("a header");
+        headers.append(header::IF_MATCH, bytes);
+        assert!(expected(&headers).is_err(), "no bytes beyond ASCII");
     }
 
     #[test]
