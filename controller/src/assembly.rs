@@ -14,16 +14,22 @@ use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
+use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
     config::{Config, ConfigError},
     core::{
+        access::Scope,
         fleet::Image,
         lifecycle::{Actor, Role},
     },
-    engine::{Engine, EngineError, Parts},
-    http::{self, App, Joining, Site},
+    engine::{Engine, EngineError, NewToken, Parts},
+    http::{
+        self, App, Joining, Site,
+        limit::Limits,
+        policy::{Policy, PolicyError},
+    },
     ledger::{Ledger, LedgerError},
     link::{
         self, Link,
@@ -37,6 +43,7 @@ use crate::{
         mail::{MailChannel, MailError},
         webhook::WebhookChannel,
     },
+    secrets::{Secrets, SecretsError},
     state::{self, State, StateError},
     store::{Store, StoreError},
 };
@@ -45,6 +52,10 @@ use crate::{
 const LEDGER: &str = "ledger";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
+/// The person whose the first token is.
+pub const ADMINISTRATOR: &str = "administrator";
+/// How long the first token lives, days: time enough to make accounts.
+const INIT_TOKEN_DAYS: u32 = 30;
 /// How long open requests may take when the controller stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How often deadlines are looked at, at least.
@@ -66,6 +77,9 @@ pub enum StartError {
     /// The ledger.
     #[error("cannot open the ledger")]
     Ledger(#[from] LedgerError),
+    /// The key of second factors.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
@@ -90,6 +104,9 @@ pub enum StartError {
     /// Mail.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The access policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// A controller that runs.
@@ -115,11 +132,45 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
     let (engine, _lock) = engine(state, Vec::new(), clock).await?;
-    let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
-    let name = "administrator".to_owned();
-    let token = engine.create_token(init, name, Role::Administrator, None).await?;
-    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
+    let token = administrators_token(&engine, ADMINISTRATOR).await?;
+    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, token.as_bytes())?;
     Ok(())
+}
+
+/// Makes a token for an administrator on a controller that does not run, for when nobody can come
+/// in any more: the first one has expired, or every authenticator is lost. Writes it to a new file.
+///
+/// # Errors
+/// [`StartError`]; the file is not there then.
+pub async fn recover(
+    config: &Config,
+    owner: &str,
+    file: &Path,
+    clock: Clock,
+) -> Result<(), StartError> {
+    let (engine, _lock) = engine(state::open(&config.state_dir)?, Vec::new(), clock).await?;
+    let token = administrators_token(&engine, owner).await?;
+    let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
+    let name = name.unwrap_or_default().to_string_lossy();
+    Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
+}
+
+/// A token and a line's end.
+async fn administrators_token(
+    engine: &Engine,
+    owner: &str,
+) -> Result<Zeroizing<String>, EngineError> {
+    let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
+    let new = NewToken {
+        name: owner.to_owned(),
+        owner: owner.to_owned(),
+        role: Role::Administrator,
+        customer: None,
+        scope: Scope::Everything,
+        days: Some(INIT_TOKEN_DAYS),
+    };
+    let (_, token) = engine.create_token(init, new).await?;
+    Ok(Zeroizing::new(format!("{}\n", token.as_str())))
 }
 
 fn anchors(state: &State) -> Result<Anchors, StateError> {
@@ -135,8 +186,10 @@ async fn engine(
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
+    let secrets = Secrets::new(&state.access_key)?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine = Engine::open(Parts { store, ledger, keys: state.keys, clock, images }).await?;
+    let engine =
+        Engine::open(Parts { store, ledger, keys: state.keys, secrets, clock, images }).await?;
     Ok((engine, state.lock))
 }
 
@@ -173,7 +226,13 @@ impl Controller {
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site)?;
+        let app = App {
+            engine: engine.clone(),
+            site: Arc::new(site),
+            policy: Arc::new(Policy::load()?),
+            limits: Arc::new(Limits::new(&config.api.rates)),
+        };
+        let http = serve_api(&mut tasks, api_socket, tls_api, app)?;
         let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
@@ -259,8 +318,7 @@ fn serve_api(
     tasks: &mut JoinSet<&'static str>,
     socket: TcpListener,
     tls: RustlsConfig,
-    engine: &Engine,
-    site: Site,
+    app: App,
 ) -> Result<Handle<SocketAddr>, StartError> {
     let address = socket.local_addr();
     let handle = Handle::new();
@@ -268,11 +326,11 @@ fn serve_api(
         address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
         source,
     })?;
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site) });
+    let router = http::router(app);
     let serving = server
         .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
         .handle(handle.clone())
-        .serve(router.into_make_service());
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");

@@ -3,9 +3,10 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`drain`] brings
+//! the journal into the ledger, [`exit`] makes exit bundles.
 
+mod accounts;
 mod act;
 mod drain;
 mod error;
@@ -13,6 +14,7 @@ mod exit;
 mod hosts;
 mod outbox;
 mod report;
+mod tokens;
 
 use std::{
     collections::HashMap,
@@ -28,8 +30,13 @@ use tenure_protocol::{
 };
 use tokio::sync::watch;
 
-pub use self::{error::EngineError, hosts::JoinGrant};
-pub use crate::store::record;
+pub use self::{
+    accounts::{Entered, Session, SignIn},
+    error::EngineError,
+    hosts::JoinGrant,
+    tokens::NewToken,
+};
+pub use crate::store::{AccessAct, AccountRecord, Standing, TokenRecord, TotpRecord, record};
 use crate::{
     clock::Clock,
     core::{
@@ -41,6 +48,7 @@ use crate::{
     },
     keys::Keys,
     ledger::{Ledger, LedgerError},
+    secrets::Secrets,
     store::{
         self, Store,
         record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
@@ -70,6 +78,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// The signing keys.
     pub keys: Keys,
+    /// Passwords and second factors.
+    pub secrets: Secrets,
     /// Both clocks.
     pub clock: Clock,
     /// The image catalogue.
@@ -88,6 +98,7 @@ struct Inner {
     ledger: Mutex<Ledger>,
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
+    secrets: Secrets,
     clock: Clock,
     images: Vec<Image>,
     calendar: Calendar,
@@ -104,7 +115,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, clock, images } = parts;
+        let Parts { store, ledger, keys, secrets, clock, images } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
@@ -125,12 +136,14 @@ impl Engine {
                 store::save_host(&mut tx, &host).await?;
             }
         }
+        store::fill_customers(&mut tx).await?;
         store::commit(tx).await?;
         let inner = Inner {
             store,
             ledger: Mutex::new(ledger),
             draining: tokio::sync::Mutex::new(()),
             keys,
+            secrets,
             clock,
             images,
             calendar,
@@ -273,6 +286,22 @@ impl Engine {
     pub async fn tenant(&self, id: TenantId) -> Result<Tenant, EngineError> {
         let tenant = store::tenant(&mut *self.inner.store.read().await?, id).await?;
         tenant.ok_or(EngineError::NotFound("tenant"))
+    }
+
+    /// Whose a tenant is; nothing if there is none of this id.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn customer_of(&self, id: TenantId) -> Result<Option<String>, EngineError> {
+        Ok(store::customer_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// Whose the tenant of an order is; nothing if there is no order of this id.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn customer_of_order(&self, id: OrderId) -> Result<Option<String>, EngineError> {
+        Ok(store::customer_of_order(&mut *self.inner.store.read().await?, id).await?)
     }
 
     /// All tenants, by id, which is by age; of one phase if given.

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod notify;
+pub mod secrets;
 pub mod state;
 pub mod store;
 pub mod telemetry;

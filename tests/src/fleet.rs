@@ -31,6 +31,7 @@ use tenure_controller::{
     engine::{Engine, Parts},
     keys::Keys,
     ledger::Ledger,
+    secrets::Secrets,
     store::Store,
 };
 use tenure_protocol::{
@@ -87,7 +88,8 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
-        let parts = Parts { store, ledger, keys, clock: Clock::staged(), images: vec![image] };
+        let (secrets, clock) = (Secrets::new(&[4; 32])?, Clock::staged());
+        let parts = Parts { store, ledger, keys, secrets, clock, images: vec![image] };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members: BTreeMap::new(), dir })
     }
@@ -109,7 +111,8 @@ impl Fleet {
         };
         let clock = Clock::staged();
         clock.set_legal(now);
-        let parts = Parts { store, ledger, keys, clock, images: Vec::new() };
+        let secrets = Secrets::new(&[4; 32])?;
+        let parts = Parts { store, ledger, keys, secrets, clock, images: Vec::new() };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, dir })
     }

@@ -9,11 +9,12 @@ use jiff::{
 };
 use tenure_controller::{
     core::{
-        lifecycle::{CutKind, Decision, Document, Event, ReportsDecision, Role},
+        access::Scope,
+        lifecycle::{Actor, CutKind, Decision, Document, Event, ReportsDecision, Role},
         obligation::{Due, Obligation, ObligationState},
         tenant::{Isolation, Tenant},
     },
-    engine::EngineError,
+    engine::{EngineError, NewToken},
 };
 use tenure_protocol::{digest::Digest, evidence::verify, id::TenantId, time::Timestamp};
 use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, application, customer, provider};
@@ -101,19 +102,33 @@ impl Story {
                 self.tenant = Some(tenant.id);
                 Ok(())
             }
-            [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
+            ["token", token, "of", role, name, rest @ ..] => {
+                let actor = self.actor_by_token(token, actor(role, name)?).await?;
+                self.act(actor, &rest.join(" ")).await
+            }
+            [role, name, rest @ ..] => self.act(actor(role, name)?, &rest.join(" ")).await,
             _ => bail!("not understood"),
         }
     }
 
-    async fn act(&self, role: &str, name: &str, what: &str) -> anyhow::Result<()> {
-        let actor = match role {
-            "customer" => customer(name),
-            "reviewer" => provider(name, Role::Reviewer),
-            "operator" => provider(name, Role::Operator),
-            "security" => provider(name, Role::Security),
-            _ => bail!("no role is called {role:?}"),
+    /// Who comes with a new token of a person.
+    async fn actor_by_token(&self, token: &str, owner: Actor) -> anyhow::Result<Actor> {
+        let new = NewToken {
+            name: token.to_owned(),
+            owner: owner.name,
+            role: owner.role,
+            customer: owner.customer,
+            scope: Scope::Everything,
+            days: None,
         };
+        let controller = &self.fleet.controller;
+        let (_, secret) =
+            controller.create_token(provider("root", Role::Administrator), new).await?;
+        let principal = controller.principal_of(&secret).await?;
+        Ok(principal.context("the token is not known")?.actor)
+    }
+
+    async fn act(&self, actor: Actor, what: &str) -> anyhow::Result<()> {
         let tenant = self.tenant.context("nobody has applied yet")?;
         let event = event(what)?;
         self.fleet.controller.act(actor, tenant, event).await?;
@@ -160,6 +175,16 @@ impl Story {
         ensure!(!verdict.ok, "a flipped byte is not seen");
         Ok(())
     }
+}
+
+fn actor(role: &str, name: &str) -> anyhow::Result<Actor> {
+    Ok(match role {
+        "customer" => customer(name),
+        "reviewer" => provider(name, Role::Reviewer),
+        "operator" => provider(name, Role::Operator),
+        "security" => provider(name, Role::Security),
+        _ => bail!("no role is called {role:?}"),
+    })
 }
 
 fn event(what: &str) -> anyhow::Result<Event> {

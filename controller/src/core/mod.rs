@@ -3,8 +3,9 @@
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`obligation`]
 //! and [`calendar`] (the law's deadlines), [`dispatch`] (what the hosts are told), [`notice`] (what
 //! the customer is told), [`destination`] (where a notice
-//! may go), [`fleet`] and [`placement`] (where instances go).
+//! may go), [`fleet`] and [`placement`] (where instances go), [`access`] (who may come in).
 
+pub mod access;
 pub mod admission;
 pub mod attestation;
 pub mod calendar;

@@ -16,7 +16,7 @@ use super::{
     extract::{Body, Caller, Id, IfMatch},
     form::{ApplicationForm, DocumentForm},
     problem::Problem,
-    tenants::{Shown, host_names, visible},
+    tenants::{Shown, host_names},
     view::{Accepted, TenantView},
     whole,
 };
@@ -112,7 +112,6 @@ async fn act(
     IfMatch(version): IfMatch,
     event: Event,
 ) -> Result<Tenant, Problem> {
-    visible(app, &actor, id).await?;
     let engine = app.engine.clone();
     whole(async move { engine.act_if(actor, id, version, event).await }).await
 }

@@ -12,14 +12,18 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::problem::Problem;
-use crate::core::lifecycle::Actor;
+use crate::core::{access::Principal, lifecycle::Actor};
 
 /// Bytes that a request's body may have.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Who calls: put in by the policy, so that a route outside of it has nobody.
+/// Who calls: put in by the gate, so that a route outside of it has nobody.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Actor);
+
+/// Who calls, with what it came in with.
+#[derive(Debug, Clone)]
+pub struct Entrant(pub Principal);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -40,14 +44,22 @@ pub struct IfMatch(pub Option<u64>);
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(unauthenticated)
+        let principal = parts.extensions.get::<Principal>();
+        principal.map(|principal| Self(principal.actor.clone())).ok_or_else(unauthenticated)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Entrant {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Principal>().cloned().map(Self).ok_or_else(unauthenticated)
     }
 }
 
 /// The answer to a request without a valid token.
 #[must_use]
 pub fn unauthenticated() -> Problem {
-    let detail = "give a valid token: Authorization: Bearer …";
+    let detail = "give a valid token, or come in anew: Authorization: Bearer …";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
 }
 

@@ -1,15 +1,21 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`platform`]
-//! the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`].
+//! [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`access`] accounts, sessions and
+//! tokens, [`platform`] the rest; [`view`] and [`record`] are what is shown; every error is a
+//! [`problem`].
 
+pub mod access;
 pub mod acts;
 pub mod extract;
 pub mod form;
+pub mod gate;
+pub mod limit;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod record;
+pub mod route;
 pub mod tenants;
 pub mod view;
 
@@ -21,10 +27,10 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
-use self::{extract::MAX_BODY_BYTES, problem::Problem};
+use self::{extract::MAX_BODY_BYTES, limit::Limits, policy::Policy, problem::Problem};
 use crate::{
     core::destination::DestinationPolicy,
     engine::{Engine, EngineError},
@@ -40,6 +46,10 @@ pub struct App {
     pub engine: Engine,
     /// What holds for the whole site.
     pub site: Arc<Site>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// How often.
+    pub limits: Arc<Limits>,
 }
 
 /// What holds for the whole site.
@@ -101,15 +111,22 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
-        .route("/v1/tokens", post(platform::token))
+        .route("/v1/sessions", post(access::sign_in))
+        .route("/v1/sessions/current", delete(access::sign_out))
+        .route("/v1/accounts", get(access::accounts).post(access::create_account))
+        .route("/v1/accounts/{name}/disable", post(access::disable_account))
+        .route("/v1/accounts/{name}/reset", post(access::reset_account))
+        .route("/v1/tokens", get(access::tokens).post(access::create_token))
+        .route("/v1/tokens/{id}", delete(access::revoke_token))
+        .route("/v1/access/acts", get(access::acts))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
-        .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
-        .method_not_allowed_fallback(async || policy::method_not_allowed())
+        .route_layer(middleware::from_fn_with_state(app.clone(), gate::enforce))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || {
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)

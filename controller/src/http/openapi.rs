@@ -10,7 +10,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{acts, form, platform, problem, record, tenants, view};
+use super::{access, acts, form, platform, problem, record, tenants, view};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -23,9 +23,12 @@ use super::{acts, form, platform, problem, record, tenants, view};
     ),
     modifiers(&Bearer),
     paths(
-        platform::health, platform::hosts, platform::join_token, platform::token,
+        platform::health, platform::hosts, platform::join_token,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
+        access::sign_in, access::sign_out, access::accounts, access::create_account,
+        access::disable_account, access::reset_account, access::tokens, access::create_token,
+        access::revoke_token, access::acts,
         tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
         tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,

@@ -1,4 +1,4 @@
-//! The platform itself: hosts, tokens, images, anchors, clock, ledger.
+//! The platform itself: hosts, images, anchors, clock, ledger.
 
 use axum::{
     Json,
@@ -13,12 +13,13 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    access::secret,
     extract::{Body, Caller},
     problem::Problem,
     record::HostView,
     whole,
 };
-use crate::core::{fleet::Image, lifecycle::Role};
+use crate::core::fleet::Image;
 
 /// Which host is to join.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -38,34 +39,6 @@ pub struct JoinAnswer {
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-}
-
-/// Whose token.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRequest {
-    /// A person's or script's name: separation of duties goes by it.
-    name: String,
-    /// The role.
-    #[schema(value_type = String)]
-    role: Role,
-    /// The organisation; customers only.
-    #[serde(default)]
-    customer: Option<String>,
-}
-
-/// A token of the API: a secret that is shown once.
-#[derive(Serialize, ToSchema)]
-pub struct TokenAnswer {
-    /// Whose.
-    name: String,
-    /// The role.
-    #[schema(value_type = String)]
-    role: Role,
-    /// The organisation.
-    customer: Option<String>,
-    /// The token.
-    token: String,
 }
 
 /// An image of the catalogue.
@@ -152,26 +125,7 @@ pub async fn join_token(
         token: token.reveal(),
         expires_at: grant.expires_at,
     };
-    Ok(secret(answer))
-}
-
-/// Make a token of the API
-#[utoipa::path(post, path = "/v1/tokens", tag = "platform", request_body = TokenRequest,
-    responses((status = 201, body = TokenAnswer), (status = "4XX", body = Problem)))]
-pub async fn token(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    Body(TokenRequest { name, role, customer }): Body<TokenRequest>,
-) -> Result<Response, Problem> {
-    let engine = app.engine.clone();
-    let (of, whose) = (name.clone(), customer.clone());
-    let token = whole(async move { engine.create_token(actor, of, role, whose).await }).await?;
-    Ok(secret(TokenAnswer { name, role, customer, token }))
-}
-
-/// A secret is answered once, and no cache may keep it.
-fn secret<T: Serialize>(answer: T) -> Response {
-    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+    Ok(secret(StatusCode::CREATED, answer))
 }
 
 /// The image catalogue

@@ -9,7 +9,11 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{core::refusal, engine::EngineError};
+use crate::{
+    core::{access::SignInRefusal, refusal},
+    engine::EngineError,
+    secrets::BUSY_FOR,
+};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -27,6 +31,9 @@ pub struct Problem {
     pub code: String,
     /// What is wrong and what to do.
     pub detail: String,
+    /// When to come again, s: the header Retry-After.
+    #[serde(skip)]
+    pub retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -39,6 +46,7 @@ impl Problem {
             status: status.as_u16(),
             code: code.to_owned(),
             detail: detail.into(),
+            retry_after_s: None,
         }
     }
 
@@ -47,6 +55,13 @@ impl Problem {
     pub fn not_found(what: &str) -> Self {
         let detail = format!("there is no {what} of this id that you may see: check the id");
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// No such method on this path.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path has no such method: see /openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
     }
 
     /// The request itself is wrong.
@@ -64,6 +79,9 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"tenure\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -85,7 +103,8 @@ impl From<EngineError> for Problem {
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
-            EngineError::Store(_) | EngineError::Ledger(_) => {
+            EngineError::SignIn(refusal) => refusal.into(),
+            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Secrets(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
@@ -93,6 +112,19 @@ impl From<EngineError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", detail)
             }
         }
+    }
+}
+
+impl From<SignInRefusal> for Problem {
+    fn from(refusal: SignInRefusal) -> Self {
+        let (status, retry_after_s) = match refusal {
+            SignInRefusal::Wrong => (StatusCode::UNAUTHORIZED, None),
+            SignInRefusal::NewPassword | SignInRefusal::PasswordOld => {
+                (StatusCode::FORBIDDEN, None)
+            }
+            SignInRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_FOR.as_secs())),
+        };
+        Self { retry_after_s, ..Self::new(status, refusal.as_str(), refusal.to_string()) }
     }
 }
 

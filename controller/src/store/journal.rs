@@ -93,12 +93,14 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
     };
     let mut salt = [0_u8; 32];
     getrandom::fill(&mut salt).map_err(StoreError::Random)?;
-    let chained = serde_json::json!({
+    let mut chained = serde_json::json!({
         "salt": hex::encode(salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
     });
+    // The digest is of the members in the order of their names, whatever order this build keeps.
+    chained.sort_all_objects();
     let digest = Digest::of(chained.to_string().as_bytes());
     let object = new.object.unwrap_or(digest);
     let entry = Entry {

@@ -5,12 +5,14 @@
 //! and any name is one here); only `BEGIN IMMEDIATE` and the pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
+mod accounts;
 mod hosts;
 mod journal;
 mod notices;
 mod orders;
 pub mod record;
 mod tenants;
+mod tokens;
 
 use std::{path::Path, time::Duration};
 
@@ -21,7 +23,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::{hosts::*, journal::*, notices::*, orders::*, tenants::*};
+pub use self::{accounts::*, hosts::*, journal::*, notices::*, orders::*, tenants::*, tokens::*};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -29,9 +31,10 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
+    (3, include_str!("../../migrations/0003_access.sql")),
 ];
 
 /// The database.

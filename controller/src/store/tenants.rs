@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use sqlx::{Row as _, SqliteConnection};
-use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
+use tenure_protocol::{
+    id::{OrderId, TenantId},
+    time::Timestamp,
+    wire::v1::Mark,
+};
 
 use super::{Result, failed, from_json, parse, to_i64, to_json, to_u64};
 use crate::core::tenant::{Phase, Tenant};
@@ -23,6 +27,55 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
     let Some(row) = row else { return Ok(None) };
     let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
     from_json(TABLE, &state).map(Some)
+}
+
+/// Whose a tenant is. It never changes.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn customer_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<String>> {
+    sqlx::query("SELECT customer FROM tenants WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("customer")).transpose())
+        .map_err(failed("read whose a tenant is"))
+}
+
+/// Whose the tenant of an order is.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn customer_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<Option<String>> {
+    sqlx::query("SELECT t.customer FROM orders o JOIN tenants t ON t.id = o.tenant WHERE o.id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("customer")).transpose())
+        .map_err(failed("read whose an order is"))
+}
+
+/// Writes whose they are beside tenants of before that column.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn fill_customers(conn: &mut SqliteConnection) -> Result<()> {
+    let operation = "write whose tenants are";
+    let rows = sqlx::query("SELECT state FROM tenants WHERE customer = ''")
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
+    for row in rows {
+        let state: String = row.try_get("state").map_err(failed(operation))?;
+        let tenant: Tenant = from_json(TABLE, &state)?;
+        sqlx::query("UPDATE tenants SET customer = $1 WHERE id = $2")
+            .bind(&tenant.application.customer)
+            .bind(tenant.id.to_string())
+            .execute(&mut *conn)
+            .await
+            .map_err(failed(operation))?;
+    }
+    Ok(())
 }
 
 /// All tenants by id, which is by age; of one phase if given.
@@ -54,8 +107,8 @@ pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Resul
 /// [`super::StoreError`].
 pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<()> {
     sqlx::query(
-        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant.id.to_string())
     .bind(to_i64(tenant.version))
@@ -64,6 +117,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
     .bind(network(tenant))
     .bind(tenant.wake_at.map(Timestamp::unix_ms))
     .bind(to_json(TABLE, tenant)?)
+    .bind(&tenant.application.customer)
     .execute(conn)
     .await
     .map_err(failed("add a tenant"))?;

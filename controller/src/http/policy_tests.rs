@@ -1,0 +1,146 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    core::{
+        access::{Credential, Group},
+        lifecycle::Actor,
+    },
+    http::route::{READ_ENTRIES, TABLE},
+};
+
+/// Decisions that are timed.
+const DECISIONS: u32 = 500;
+
+fn policy() -> Policy {
+    Policy::load().expect("the shipped policy is usable")
+}
+
+fn principal(role: Role, customer: Option<&str>, scope: Scope) -> Principal {
+    let customer = customer.map(str::to_owned);
+    let actor = Actor { name: "somebody".to_owned(), role, customer };
+    Principal { actor, scope, credential: Credential::Token("id".to_owned()) }
+}
+
+/// Groups of the schema to which a token can be limited, by the names of scopes.
+fn group(group: Group) -> &'static str {
+    match group {
+        Group::Cut => "cut-off",
+        other => other.as_str(),
+    }
+}
+
+#[test]
+fn every_route_is_one_action_of_the_policy_and_every_action_one_route() {
+    let policy = policy();
+    let mut routed: Vec<&str> = TABLE.iter().map(|route| route.action).collect();
+    routed.push(READ_ENTRIES);
+    routed.sort_unstable();
+    let once: BTreeSet<&str> = routed.iter().copied().collect();
+    assert_eq!(routed.len(), once.len(), "an action stands for one route");
+    let schema = Schema::from_cedarschema_str(SCHEMA).expect("a schema").0;
+    let groups: BTreeSet<String> =
+        schema.action_groups().map(|uid| uid.id().unescaped().to_owned()).collect();
+    let known: BTreeSet<&str> = policy
+        .actions
+        .keys()
+        .map(String::as_str)
+        .filter(|action| !groups.contains(*action))
+        .collect();
+    assert_eq!(once, known);
+}
+
+#[test]
+fn every_action_but_coming_and_going_can_be_kept_from_a_token() {
+    let policy = policy();
+    let schema = Schema::from_cedarschema_str(SCHEMA).expect("a schema").0;
+    let entities = schema.action_entities().expect("actions");
+    for route in TABLE.iter().filter(|route| !policy.is_open(route.action)) {
+        let uid = policy.actions[route.action].uid();
+        let of: Vec<Group> = Group::ALL
+            .into_iter()
+            .filter(|one| {
+                entities
+                    .ancestors(&uid)
+                    .into_iter()
+                    .flatten()
+                    .any(|above| above.id().unescaped() == group(*one))
+            })
+            .collect();
+        let expected = usize::from(route.action != "sign-out");
+        assert_eq!(of.len(), expected, "{} is in {of:?}", route.action);
+        for one in of {
+            let others = Group::ALL.into_iter().filter(|group| *group != one).collect();
+            let limited = principal(Role::Auditor, None, Scope::Groups(others));
+            let verdict = policy.decide(Some(&limited), route.action, Resource::Platform);
+            assert_eq!(verdict, Verdict::OutOfScope, "{} without {one:?}", route.action);
+        }
+    }
+}
+
+#[test]
+fn without_a_token_one_can_look_and_come_in_and_nothing_else() {
+    let open: Vec<String> =
+        policy().open.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    assert_eq!(open, ["document", "health", "sign-in"]);
+}
+
+#[test]
+fn a_customer_is_permitted_nothing_on_a_tenant_of_others_or_of_nobody() {
+    let policy = policy();
+    let ours = principal(Role::Customer, Some("city-archive"), Scope::Everything);
+    for action in policy.actions.keys() {
+        for customer in ["water-bureau", "", "city-archive ", "City-Archive"] {
+            let verdict = policy.decide(Some(&ours), action, Resource::Tenant(customer));
+            let is_of_all = policy.is_open(action)
+                || ["sign-out", "submit", "list-tenants", "list-images"].contains(&action.as_str())
+                || ["show-anchors", "show-clock", "show-checkpoint", "read-hashes"]
+                    .contains(&action.as_str())
+                || action == "read-platform";
+            assert_eq!(verdict == Verdict::Permitted, is_of_all, "{action} on {customer:?}");
+        }
+    }
+    let nobody = principal(Role::Customer, None, Scope::Everything);
+    let verdict = policy.decide(Some(&nobody), "show-tenant", Resource::Tenant(""));
+    assert_eq!(verdict, Verdict::Denied, "a customer of nobody has no tenants");
+}
+
+#[test]
+fn an_unknown_action_is_denied() {
+    let admin = principal(Role::Administrator, None, Scope::Everything);
+    let verdict = policy().decide(Some(&admin), "nonsense", Resource::Platform);
+    assert_eq!(verdict, Verdict::Denied);
+}
+
+#[test]
+fn rules_that_do_not_fit_the_schema_are_refused() {
+    let refused = |rule: &str| Policy::of(&format!("{POLICY}\n{rule}"), SCHEMA).is_err();
+    assert!(!refused(""));
+    assert!(refused("permit (principal, action, resource"), "no rule at all");
+    assert!(refused("permit (principal, action == Action::\"fly\", resource);"), "no such action");
+    assert!(
+        refused("permit (principal is Person, action, resource) when { principal.rank == 1 };"),
+        "no such attribute"
+    );
+    assert!(
+        refused("permit (principal is Person, action, resource) when { principal.scope == [] };"),
+        "an attribute that may be missing"
+    );
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn one_decision_takes_a_small_part_of_parsing_the_rules() {
+    let start = std::time::Instant::now();
+    let policy = policy();
+    let parsing_us = start.elapsed().as_micros();
+    let ours = principal(Role::Customer, Some("city-archive"), Scope::Everything);
+    let start = std::time::Instant::now();
+    for _ in 0..DECISIONS {
+        let resource = Resource::Tenant("city-archive");
+        assert_eq!(policy.decide(Some(&ours), "show-tenant", resource), Verdict::Permitted);
+    }
+    let us = start.elapsed().as_micros() / u128::from(DECISIONS);
+    println!("one decision takes {us} us in this build, parsing the rules {parsing_us} us");
+    assert!(us * 20 < parsing_us, "one decision {us} us, parsing {parsing_us} us");
+}

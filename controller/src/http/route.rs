@@ -1,0 +1,151 @@
+//! Which route is which action of the policy, and what it is done to: one table. A route that is
+//! not in it cannot be called.
+
+use axum::http::Method;
+
+use super::problem::Problem;
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The method; GET covers HEAD.
+    pub verb: Verb,
+    /// The path, as the router has it.
+    pub path: &'static str,
+    /// The action of `data/policy.cedar`.
+    pub action: &'static str,
+    /// What the action is done to.
+    pub subject: Subject,
+}
+
+/// The methods of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Changes.
+    Post,
+    /// Ends.
+    Delete,
+}
+
+impl Verb {
+    /// As in a request.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What an action is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The platform.
+    Platform,
+    /// The tenant whose id is in the path.
+    Tenant,
+    /// The tenant of the order whose id is in the path.
+    Order,
+    /// The platform; but if the path is not one of hashes the action is [`READ_ENTRIES`].
+    Tile,
+}
+
+/// The action of the ledger's tiles of entries.
+pub const READ_ENTRIES: &str = "read-entries";
+/// The action that no limit of rates holds up.
+///
+/// Clause 6.3 asks for the cut at once. So whoever may cut is never told to come later; who may not
+/// is limited as everybody, after the policy has said so.
+pub const UNLIMITED: &str = "cut";
+
+const fn get(path: &'static str, action: &'static str, subject: Subject) -> Route {
+    Route { verb: Verb::Get, path, action, subject }
+}
+
+const fn post(path: &'static str, action: &'static str, subject: Subject) -> Route {
+    Route { verb: Verb::Post, path, action, subject }
+}
+
+const fn delete(path: &'static str, action: &'static str, subject: Subject) -> Route {
+    Route { verb: Verb::Delete, path, action, subject }
+}
+
+use Subject::{Order, Platform, Tenant, Tile};
+
+/// The table.
+pub const TABLE: &[Route] = &[
+    get("/healthz", "health", Platform),
+    get("/openapi.json", "document", Platform),
+    post("/v1/sessions", "sign-in", Platform),
+    delete("/v1/sessions/current", "sign-out", Platform),
+    get("/v1/accounts", "list-accounts", Platform),
+    post("/v1/accounts", "create-account", Platform),
+    post("/v1/accounts/{name}/disable", "disable-account", Platform),
+    post("/v1/accounts/{name}/reset", "reset-account", Platform),
+    get("/v1/tokens", "list-tokens", Platform),
+    post("/v1/tokens", "create-token", Platform),
+    delete("/v1/tokens/{id}", "revoke-token", Platform),
+    get("/v1/access/acts", "list-access-acts", Platform),
+    post("/v1/applications", "submit", Platform),
+    get("/v1/tenants", "list-tenants", Platform),
+    get("/v1/tenants/{id}", "show-tenant", Tenant),
+    get("/v1/tenants/{id}/journal", "show-journal", Tenant),
+    get("/v1/tenants/{id}/deadlines", "show-deadlines", Tenant),
+    get("/v1/tenants/{id}/orders", "show-orders", Tenant),
+    get("/v1/tenants/{id}/notices", "show-notices", Tenant),
+    get("/v1/tenants/{id}/evidence", "show-evidence", Tenant),
+    get("/v1/tenants/{id}/bundle", "fetch-bundle", Tenant),
+    post("/v1/tenants/{id}/application", "resubmit", Tenant),
+    post("/v1/tenants/{id}/review", "review-application", Tenant),
+    post("/v1/tenants/{id}/configuration/retry", "retry-configuration", Tenant),
+    post("/v1/tenants/{id}/deployment", "declare-deployment", Tenant),
+    post("/v1/tenants/{id}/reports", "submit-reports", Tenant),
+    post("/v1/tenants/{id}/reports/review", "review-reports", Tenant),
+    post("/v1/tenants/{id}/assessment", "file-assessment", Tenant),
+    post("/v1/tenants/{id}/icp", "file-icp", Tenant),
+    post("/v1/tenants/{id}/cut", UNLIMITED, Tenant),
+    post("/v1/tenants/{id}/restore", "restore", Tenant),
+    post("/v1/tenants/{id}/offboarding", "request-offboarding", Tenant),
+    post("/v1/tenants/{id}/offboarding/review", "review-offboarding", Tenant),
+    post("/v1/tenants/{id}/offboarding/confirm", "confirm-offboarding", Tenant),
+    post("/v1/tenants/{id}/wipe/approvals", "approve-wipe", Tenant),
+    get("/v1/orders/{id}", "show-order", Order),
+    get("/v1/hosts", "list-hosts", Platform),
+    post("/v1/hosts/tokens", "create-join-token", Platform),
+    get("/v1/images", "list-images", Platform),
+    get("/v1/anchors", "show-anchors", Platform),
+    get("/v1/clock", "show-clock", Platform),
+    post("/v1/demo/clock", "advance-clock", Platform),
+    get("/v1/ledger/checkpoint", "show-checkpoint", Platform),
+    get("/v1/ledger/tile/{*path}", "read-hashes", Tile),
+];
+
+/// The row of a request.
+///
+/// # Errors
+/// 405 if there is none.
+pub fn find(method: &Method, path: &str) -> Result<&'static Route, Problem> {
+    let wanted = match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Post),
+        Method::DELETE => Some(Verb::Delete),
+        _ => None,
+    };
+    TABLE
+        .iter()
+        .find(|route| route.path == path && Some(route.verb) == wanted)
+        .ok_or_else(Problem::method_not_allowed)
+}
+
+/// Whether a tile is one of hashes, by its path after percent-decoding: only what begins with a
+/// level's number, so that no other spelling leads to the entries.
+#[must_use]
+pub fn is_of_hashes(tile: &str) -> bool {
+    tile.split('/')
+        .next()
+        .is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
+}
