@@ -1,6 +1,6 @@
 //! The controller's HTTP API: one request, one answer, each with a limit. Trusts the CA of the
 //! profile and no other, goes straight to the controller (no proxy, no redirect), and only by
-//! HTTPS, because every request carries the token.
+//! HTTPS, because every request carries a secret.
 
 use std::{fmt, io::Read, time::Duration};
 
@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::Value;
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     http::Response,
     tls::{Certificate, RootCerts, TlsConfig},
 };
@@ -24,11 +24,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const BUNDLE_LIMIT: Duration = Duration::from_secs(600);
 
-/// The API of one controller, for one token.
+/// The API of one controller, for one token, or for somebody who is not known yet.
 pub(crate) struct Api {
     agent: Agent,
     controller: String,
-    authorization: Zeroizing<String>,
+    authorization: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Api {
@@ -42,7 +42,7 @@ impl Api {
     pub(crate) fn new(
         controller: &str,
         authorities: &[CertificateDer<'_>],
-        token: Zeroizing<String>,
+        token: Option<Zeroizing<String>>,
     ) -> Result<Self, Failure> {
         let controller = controller.trim_end_matches('/');
         let authority = controller.strip_prefix("https://").unwrap_or_default();
@@ -65,28 +65,29 @@ impl Api {
             .user_agent(concat!("tenurectl/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        let authorization = Zeroizing::new(format!("Bearer {}", token.as_str()));
+        let authorization = token.map(|token| Zeroizing::new(format!("Bearer {}", token.as_str())));
         Ok(Self { agent, controller: controller.to_owned(), authorization })
     }
 
     /// GETs JSON. `path` starts with a slash and is made of ids and fixed words only.
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
-        let request = self.agent.get(self.url(path)).header("authorization", &*self.authorization);
-        self.json(request.call())
+        self.json(self.known(self.agent.get(self.url(path))).call())
     }
 
     /// POSTs JSON, answers JSON (null if the answer is empty).
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
-        let request = self.agent.post(self.url(path)).header("authorization", &*self.authorization);
-        self.json(request.send_json(body))
+        self.json(self.known(self.agent.post(self.url(path))).send_json(body))
+    }
+
+    /// DELETEs, answers JSON (null if the answer is empty).
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json(self.known(self.agent.delete(self.url(path))).call())
     }
 
     /// GETs bytes of any size up to the bundle's limit, as a stream.
     pub(crate) fn fetch(&self, path: &str) -> Result<impl Read + use<>, Failure> {
         let answer = self
-            .agent
-            .get(self.url(path))
-            .header("authorization", &*self.authorization)
+            .known(self.agent.get(self.url(path)))
             .config()
             .timeout_global(Some(BUNDLE_LIMIT))
             .build()
@@ -98,6 +99,13 @@ impl Api {
     /// The failure of a stream that [`Self::fetch`] gave.
     pub(crate) fn broken(&self, error: impl fmt::Display) -> Failure {
         Failure::Unreachable(format!("the answer of {} broke off: {error}", self.controller))
+    }
+
+    fn known<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization.as_str()),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {

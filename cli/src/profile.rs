@@ -25,6 +25,9 @@ pub(crate) struct Profile {
     controller: Option<String>,
     ca: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    /// Where the session of `login` is kept.
+    #[serde(skip)]
+    session: Option<PathBuf>,
 }
 
 impl Profile {
@@ -34,14 +37,17 @@ impl Profile {
             Some(path) => (Some(path.clone()), true),
             None => (std::env::home_dir().map(|home| home.join(PROFILE)), false),
         };
+        let session = path.as_ref().map(|path| path.with_extension("session"));
         let file = match path {
             Some(path) if asked || path.exists() => Self::read(&path)?,
             _ => Self::default(),
         };
+        let entered = session.clone().filter(|session| session.exists());
         Ok(Self {
             controller: global.controller.clone().or(file.controller),
             ca: global.ca.clone().or(file.ca),
-            token_file: global.token_file.clone().or(file.token_file),
+            token_file: global.token_file.clone().or(entered).or(file.token_file),
+            session,
         })
     }
 
@@ -58,21 +64,42 @@ impl Profile {
             controller: profile.controller,
             ca: profile.ca.map(resolve),
             token_file: profile.token_file.map(resolve),
+            session: None,
         })
     }
 
     /// Reads CA and token, and makes the API's client. Sends nothing yet.
     pub(crate) fn connect(&self) -> Result<Api, Failure> {
-        let missing = |option: &str| {
-            Failure::Usage(format!(
-                "no {option} is known: give --{option}, or set it in ~/{PROFILE}"
-            ))
-        };
+        let file = self.token_file.as_deref().ok_or_else(|| missing("token-file"))?;
+        self.connect_as(file)
+    }
+
+    /// As [`Self::connect`], with the secret of this file.
+    pub(crate) fn connect_as(&self, file: &Path) -> Result<Api, Failure> {
+        self.api(Some(token(file)?))
+    }
+
+    /// As [`Self::connect`], for somebody who is not known yet.
+    pub(crate) fn connect_unknown(&self) -> Result<Api, Failure> {
+        self.api(None)
+    }
+
+    fn api(&self, token: Option<Zeroizing<String>>) -> Result<Api, Failure> {
         let controller = self.controller.as_deref().ok_or_else(|| missing("controller"))?;
         let ca = self.ca.as_deref().ok_or_else(|| missing("ca"))?;
-        let token_file = self.token_file.as_deref().ok_or_else(|| missing("token-file"))?;
-        Api::new(controller, &authorities(ca)?, token(token_file)?)
+        Api::new(controller, &authorities(ca)?, token)
     }
+
+    /// Where the session of `login` is kept.
+    pub(crate) fn session(&self) -> Result<&Path, Failure> {
+        self.session.as_deref().ok_or_else(|| {
+            Failure::Usage("there is no home directory to keep a session in: give --profile".into())
+        })
+    }
+}
+
+fn missing(option: &str) -> Failure {
+    Failure::Usage(format!("no {option} is known: give --{option}, or set it in ~/{PROFILE}"))
 }
 
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -88,23 +115,27 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 fn token(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let read = |source| Failure::Read { path: path.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(read)?;
-    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
-        return Err(Failure::Usage(format!(
-            "others can read the token in {0}: run chmod 600 {0}",
-            path.display()
-        )));
-    }
-    let text = read_text(path)?;
-    let token = text.trim();
+    let token = read_private(path)?;
     if token.is_empty() || token.contains(|letter: char| !letter.is_ascii_graphic()) {
         return Err(Failure::Usage(format!(
             "{} does not hold a token: one line, as `tenurectl token create` writes it",
             path.display()
         )));
     }
-    Ok(Zeroizing::new(token.to_owned()))
+    Ok(token)
+}
+
+/// The secret in a file that nobody else may read, without the blanks around it.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let read = |source| Failure::Read { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(read)?;
+    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        return Err(Failure::Usage(format!(
+            "others can read the secret in {0}: run chmod 600 {0}",
+            path.display()
+        )));
+    }
+    Ok(Zeroizing::new(read_text(path)?.trim().to_owned()))
 }
 
 fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
