@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! connection   tenure-agent → tenure-hostd                tenure-hostd → tenure-agent
-//! cut, work    Order, ReportReceipt, IntentReceipt        Report
+//! cut, work    Order, ReportReceipt, IntentReceipt,       Report
+//!              IntentRefusal
 //!              (the link's own frames, passed on as they are)
 //! base         Ask: facts, signature, observation, id     Tell: one answer to each
 //! ```
@@ -11,7 +12,7 @@
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
-//! say here delays reports at worst.
+//! say here delays reports, or stops a wipe before it begins, at worst.
 
 use std::{
     io::{self, Read, Write},
@@ -245,6 +246,9 @@ impl Desk {
                 }
                 kind if kind == Kind::IntentReceipt as u16 => {
                     Input::IntentReceipt(frame.decode(Kind::IntentReceipt)?)
+                }
+                kind if kind == Kind::IntentRefusal as u16 => {
+                    Input::IntentRefusal(frame.decode(Kind::IntentRefusal)?)
                 }
                 _ => return Err(SocketFailure::Unexpected),
             };

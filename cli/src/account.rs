@@ -73,7 +73,7 @@ pub(crate) fn run(verb: AccountVerb, api: &Api, screen: &Screen) -> Result<(), F
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             hand_over(&api.post("/v1/accounts", &body)?, INITIAL, file, screen)
         }
-        AccountVerb::List => screen.many(&api.get("/v1/accounts")?, ACCOUNTS),
+        AccountVerb::List => screen.many(&api.list("/v1/accounts")?, ACCOUNTS),
         AccountVerb::Disable { name } => {
             let answer = api.post(&format!("/v1/accounts/{name}/disable"), &json!({}))?;
             screen.say(&format!("{name} is disabled; its sessions and tokens have ended"), &answer)

@@ -1,5 +1,6 @@
-//! The controller's HTTP API: one request, one answer, each with a limit. Trusts the CA of the
-//! profile and no other, goes straight to the controller (no proxy, no redirect), and only by
+//! The controller's HTTP API: one request, one answer, each with a limit. A change carries a key
+//! under which it is made once, so it is sent again by itself when no answer came. Trusts the CA of
+//! the profile and no other, goes straight to the controller (no proxy, no redirect), and only by
 //! HTTPS, because every request carries a secret.
 
 use std::{fmt, io::Read, time::Duration};
@@ -9,12 +10,15 @@ use serde::Serialize;
 use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder,
-    http::Response,
+    http::{HeaderMap, Response},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Problem};
+use crate::{
+    failure::{Failure, Problem},
+    pause,
+};
 
 /// Most bytes of an answer but a bundle.
 const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
@@ -23,6 +27,13 @@ const MAX_BUNDLE_BYTES: u64 = 1024 * 1024 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const BUNDLE_LIMIT: Duration = Duration::from_secs(600);
+/// Longer than the controller lets a stream live.
+const STREAM_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// How often a change is sent at most, and how long to wait before it is sent again.
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(500);
+/// Most pages of a list.
+const MAX_PAGES: u32 = 10_000;
 
 /// The API of one controller, for one token, or for somebody who is not known yet.
 pub(crate) struct Api {
@@ -35,6 +46,14 @@ impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("controller", &self.controller).finish_non_exhaustive()
     }
+}
+
+/// Where a list goes on (RFC 8288): a path of the same controller.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get("link")?.to_str().ok()?;
+    let (target, kind) = link.strip_prefix('<')?.split_once('>')?;
+    let is_next = kind.split(';').any(|part| part.trim() == "rel=\"next\"");
+    (is_next && target.starts_with("/v1/")).then(|| target.to_owned())
 }
 
 impl Api {
@@ -74,14 +93,93 @@ impl Api {
         self.json(self.known(self.agent.get(self.url(path))).call())
     }
 
+    /// GETs a whole list, page by page.
+    pub(crate) fn list(&self, path: &str) -> Result<Value, Failure> {
+        let mut all = Vec::new();
+        let mut next = Some(path.to_owned());
+        for _ in 0..MAX_PAGES {
+            let Some(path) = next.take() else { return Ok(Value::Array(all)) };
+            let answer = self.accepted(self.known(self.agent.get(self.url(&path))).call())?;
+            next = next_page(answer.headers());
+            match serde_json::from_slice(&self.bytes(answer)?) {
+                Ok(Value::Array(items)) => all.extend(items),
+                Ok(_) | Err(_) => return Err(self.foreign("a list that is none")),
+            }
+        }
+        Err(self.foreign("a list without an end"))
+    }
+
     /// POSTs JSON, answers JSON (null if the answer is empty).
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.change(path, body, None)
+    }
+
+    /// POSTs JSON once: for what must not be sent again by itself.
+    pub(crate) fn post_once(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         self.json(self.known(self.agent.post(self.url(path))).send_json(body))
     }
 
     /// DELETEs, answers JSON (null if the answer is empty).
     pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.json(self.known(self.agent.delete(self.url(path))).call())
+    }
+
+    /// POSTs JSON about a version of a tenant: its number, or whichever it is at.
+    pub(crate) fn post_about(
+        &self,
+        version: Option<u64>,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Value, Failure> {
+        let tag = version.map_or_else(|| "*".to_owned(), |version| format!("\"{version}\""));
+        self.change(path, body, Some(&tag))
+    }
+
+    /// Sends a change until it is answered, under one key.
+    fn change(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        if_match: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let key = uuid::Uuid::now_v7().to_string();
+        let mut unanswered = None;
+        for again in 0..TRIES {
+            if again > 0 {
+                pause::pause(AGAIN * again);
+            }
+            let mut request = self.known(self.agent.post(self.url(path)));
+            request = request.header("idempotency-key", &key);
+            if let Some(tag) = if_match {
+                request = request.header("if-match", tag);
+            }
+            match self.json(request.send_json(body)) {
+                // What went wrong first tells more than that it went wrong again.
+                Err(failure @ Failure::Unreachable(_)) => {
+                    unanswered.get_or_insert(failure);
+                }
+                Err(Failure::Refused(problem)) if problem.is_under_way() => {
+                    unanswered.get_or_insert(Failure::Refused(problem));
+                }
+                answered => return answered,
+            }
+        }
+        Err(unanswered.unwrap_or_else(|| self.foreign("no answer")))
+    }
+
+    /// GETs a stream of events, after the one of this number.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        after: Option<u64>,
+    ) -> Result<impl Read + use<>, Failure> {
+        let mut request = self.known(self.agent.get(self.url(path)));
+        if let Some(after) = after {
+            request = request.header("last-event-id", after.to_string());
+        }
+        let answer = request.config().timeout_global(Some(STREAM_LIMIT)).build().call();
+        let answer = self.accepted(answer)?;
+        Ok(answer.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
     /// GETs bytes of any size up to the bundle's limit, as a stream.

@@ -10,6 +10,7 @@ use crate::{
     bundle::BundleVerb,
     clock::ClockVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
+    events::EventsArgs,
     host::HostVerb,
     isolation::{CutArgs, RestoreArgs},
     offboarding::OffboardingVerb,
@@ -152,6 +153,8 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: OrderVerb,
     },
+    /// What happens to tenants, as it happens
+    Events(EventsArgs),
     /// Images that applications can name
     Image {
         #[command(subcommand)]

@@ -113,6 +113,11 @@ impl Problem {
         Self { status, ..problem }
     }
 
+    /// Whether the same request is being answered already.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.code.as_deref() == Some("under-way")
+    }
+
     fn words(&self) -> &str {
         let fallback = match self.status {
             401 => {

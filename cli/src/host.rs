@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tenure_protocol::id::HostId;
 
 use crate::{
     api::Api,
@@ -25,28 +26,75 @@ pub(crate) enum HostVerb {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Block a host at once (administrator, security): its session ends, it gets no orders, and
+    /// nothing that it says is believed
+    ///
+    /// Orders to it wait. To cut or stop what runs on it, somebody has to go to the host.
+    Block(BlockArgs),
+    /// Let a blocked host in again (administrator, security)
+    Unblock(BlockArgs),
+    /// What happened to the platform: joins, blocks, tokens (administrator, security, auditor)
+    Journal,
+}
+
+/// Which host, and why.
+#[derive(Debug, Args)]
+pub(crate) struct BlockArgs {
+    /// The host's name or id
+    host: String,
+    /// Why: it stands in the journal, and in the list of hosts
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
 }
 
 const HOSTS: &[Column] = &[
     column("HOST", &["/id"]),
     column("NAME", &["/name"]),
-    column("ADMISSION", &["/admission/state", "/admission"]),
+    column("ADMISSION", &["/admission"]),
     column("UP", &["/up"]),
     column("SEEN", &["/seen_at"]),
     column("AGENT", &["/agent_version"]),
     column("CPUS", &["/facts/cpus"]),
     column("ACCELERATOR", &["/facts/accelerator"]),
     column("INSTANCES", &["/instances"]),
+    column("BLOCKED", &["/blocked/reason"]),
+];
+
+const ACTS: &[Column] = &[
+    column("SEQ", &["/seq"]),
+    column("AT", &["/at"]),
+    column("ACT", &["/kind"]),
+    column("HOST", &["/host"]),
+    column("BY", &["/actor/name"]),
+    column("LEDGER", &["/ledger_index"]),
 ];
 
 /// Runs it.
 pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
     match verb {
-        HostVerb::List => screen.many(&api.get("/v1/hosts")?, HOSTS),
+        HostVerb::List => screen.many(&api.list("/v1/hosts")?, HOSTS),
         HostVerb::Token { host_name, out } => {
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             let answer = api.post("/v1/hosts/tokens", &json!({ "host_name": host_name }))?;
             hand_over(&answer, "token", file, screen)
         }
+        HostVerb::Block(args) => admit(&args, "block", api, screen),
+        HostVerb::Unblock(args) => admit(&args, "unblock", api, screen),
+        HostVerb::Journal => screen.many(&api.get("/v1/platform/journal")?, ACTS),
     }
+}
+
+fn admit(args: &BlockArgs, act: &str, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    let hosts = api.get("/v1/hosts")?;
+    let id = id_of(&hosts, &args.host).ok_or_else(|| {
+        Failure::Usage(format!("no host is called {:?}: see tenurectl host list", args.host))
+    })?;
+    screen.one(&api.post(&format!("/v1/hosts/{id}/{act}"), &json!({ "reason": args.reason }))?)
+}
+
+/// The id of the host of this name or id.
+fn id_of(hosts: &Value, given: &str) -> Option<HostId> {
+    let mut hosts = hosts.as_array()?.iter();
+    let host = hosts.find(|host| host["name"] == given || host["id"] == given)?;
+    host["id"].as_str()?.parse().ok()
 }

@@ -11,6 +11,7 @@ mod args;
 mod bundle;
 mod clock;
 mod deployment;
+mod events;
 mod failure;
 mod host;
 mod isolation;
@@ -95,6 +96,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Login(args) => session::login(&args, &Profile::load(&global)?, screen),
         Noun::Logout => session::logout(&Profile::load(&global)?, screen),
         Noun::Order { verb } => order::run(verb, &api()?, screen),
+        Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),

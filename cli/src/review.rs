@@ -41,6 +41,10 @@ pub(crate) struct OpinionArgs {
     /// The reviewer's opinion, in words
     #[arg(long, value_name = "TEXT")]
     pub(crate) opinion: String,
+    /// Only if the tenant is still at this version, as `tenant show` has it; whichever it is at
+    /// otherwise
+    #[arg(long, value_name = "NUMBER")]
+    version: Option<u64>,
 }
 
 impl OpinionArgs {
@@ -57,7 +61,7 @@ impl OpinionArgs {
 
     fn send(&self, decision: &str, part: &str, api: &Api) -> Result<serde_json::Value, Failure> {
         let body = json!({ "decision": decision, "opinion": self.opinion });
-        api.post(&format!("/v1/tenants/{}/{part}", self.tenant), &body)
+        api.post_about(self.version, &format!("/v1/tenants/{}/{part}", self.tenant), &body)
     }
 }
 

@@ -45,6 +45,11 @@ impl Screen {
         Self { format }
     }
 
+    /// How answers are shown.
+    pub(crate) const fn format(&self) -> Format {
+        self.format
+    }
+
     /// Shows one thing: its members in two columns.
     pub(crate) fn one(&self, value: &Value) -> Result<(), Failure> {
         match (self.format, value) {

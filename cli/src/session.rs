@@ -58,7 +58,8 @@ pub(crate) fn login(args: &LoginArgs, profile: &Profile, screen: &Screen) -> Res
     let mut code = ask("Code of the authenticator (nothing if none is enrolled): ")?;
     let mut new: Option<Zeroizing<String>> = None;
     for _ in 0..STEPS {
-        let answer = api.post("/v1/sessions", &body(&args.name, &password, &code, new.as_ref()));
+        let answer =
+            api.post_once("/v1/sessions", &body(&args.name, &password, &code, new.as_ref()));
         match answer {
             Ok(answer) if answer["totp_secret"].is_string() => {
                 password = new.take().unwrap_or(password);

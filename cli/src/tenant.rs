@@ -1,7 +1,7 @@
 //! `tenurectl tenant`: looks at tenants, and at what happened to them.
 
-use clap::Subcommand;
-use tenure_protocol::id::TenantId;
+use clap::{Args, Subcommand};
+use tenure_protocol::{id::TenantId, time::Timestamp};
 
 use crate::{
     api::Api,
@@ -13,11 +13,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantVerb {
     /// All tenants that this token may see
-    List {
-        /// Only those in this phase, such as trial or online
-        #[arg(long, value_parser = phase_name)]
-        phase: Option<String>,
-    },
+    List(Filter),
     /// One tenant with its instances and deadlines
     Show {
         /// The tenant's id
@@ -48,6 +44,49 @@ pub(crate) enum TenantVerb {
         /// The tenant's id
         tenant: TenantId,
     },
+}
+
+/// Which tenants: all of what is given must hold.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Only those in this phase, such as trial or online
+    #[arg(long, value_name = "PHASE")]
+    phase: Option<String>,
+    /// Only those of this customer
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
+    /// Only those that are connected, cutting, cut or restoring
+    #[arg(long, value_name = "STATE")]
+    isolation: Option<String>,
+    /// Only those with something owed before this instant, such as 2026-10-20T00:00:00Z
+    #[arg(long, value_name = "INSTANT")]
+    due_before: Option<Timestamp>,
+    /// Only those with something owed whose deadline has passed
+    #[arg(long)]
+    overdue: bool,
+}
+
+impl Filter {
+    /// The path of the list.
+    fn path(&self) -> String {
+        let due_before = self.due_before.map(|at| at.to_string());
+        let overdue = self.overdue.then(|| "true".to_owned());
+        let given = [
+            ("phase", &self.phase),
+            ("customer", &self.customer),
+            ("isolation", &self.isolation),
+            ("due_before", &due_before),
+            ("overdue", &overdue),
+        ];
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in given {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        let query = query.finish();
+        if query.is_empty() { "/v1/tenants".to_owned() } else { format!("/v1/tenants?{query}") }
+    }
 }
 
 const TENANTS: &[Column] = &[
@@ -112,10 +151,7 @@ const EVIDENCE: &[Column] = &[
 /// Runs it.
 pub(crate) fn run(verb: TenantVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
     match verb {
-        TenantVerb::List { phase } => {
-            let query = phase.map(|phase| format!("?phase={phase}")).unwrap_or_default();
-            screen.many(&api.get(&format!("/v1/tenants{query}"))?, TENANTS)
-        }
+        TenantVerb::List(filter) => screen.many(&api.list(&filter.path())?, TENANTS),
         TenantVerb::Show { tenant } => screen.one(&api.get(&format!("/v1/tenants/{tenant}"))?),
         TenantVerb::Journal { tenant } => part(api, screen, tenant, "journal", JOURNAL),
         TenantVerb::Deadlines { tenant } => part(api, screen, tenant, "deadlines", DEADLINES),
@@ -132,15 +168,24 @@ fn part(
     part: &str,
     columns: &[Column],
 ) -> Result<(), Failure> {
-    screen.many(&api.get(&format!("/v1/tenants/{tenant}/{part}"))?, columns)
+    screen.many(&api.list(&format!("/v1/tenants/{tenant}/{part}"))?, columns)
 }
 
-/// A phase goes into a query: letters and dashes alone.
-fn phase_name(text: &str) -> Result<String, String> {
-    if !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '-')
-    {
-        Ok(text.to_owned())
-    } else {
-        Err("a phase is letters and dashes, such as trial or offboarding-requested".to_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_written_so_that_nothing_of_them_is_read_as_another() {
+        let none = Filter {
+            phase: None,
+            customer: None,
+            isolation: None,
+            due_before: None,
+            overdue: false,
+        };
+        assert_eq!(none.path(), "/v1/tenants");
+        let some = Filter { customer: Some("a&phase=x 市".to_owned()), overdue: true, ..none };
+        assert_eq!(some.path(), "/v1/tenants?customer=a%26phase%3Dx+%E5%B8%82&overdue=true");
     }
 }

@@ -108,7 +108,7 @@ pub(crate) fn run(verb: TokenVerb, api: &Api, screen: &Screen) -> Result<(), Fai
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             hand_over(&api.post("/v1/tokens", &body)?, "token", file, screen)
         }
-        TokenVerb::List => screen.many(&api.get("/v1/tokens")?, TOKENS),
+        TokenVerb::List => screen.many(&api.list("/v1/tokens")?, TOKENS),
         TokenVerb::Revoke { id } => {
             let answer = api.delete(&format!("/v1/tokens/{id}"))?;
             screen.say(&format!("{id} has ended"), &answer)

@@ -165,6 +165,74 @@ fn what_is_sent_is_what_the_api_takes() {
 }
 
 #[test]
+fn a_change_without_an_answer_is_sent_again_under_the_same_key() {
+    let site = Site::new(&[
+        answer(503, r#"{"code":"not-durable","detail":"try again"}"#),
+        answer(409, r#"{"code":"under-way","detail":"ask again"}"#),
+        view("trial", "cutting"),
+    ]);
+    let ran = site.run("cut T --reason attack");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let requests = site.double.requests();
+    let key = |request: &String| {
+        let mut lines = request.lines().map(str::to_lowercase);
+        lines.find(|line| line.starts_with("idempotency-key: ")).unwrap()
+    };
+    assert_eq!(requests.len(), 3);
+    assert!(requests.iter().all(|request| key(request) == key(&requests[0])), "{requests:?}");
+
+    let site = Site::new(&[view("trial", "cutting"), view("trial", "cutting")]);
+    assert_eq!(site.run("cut T --reason attack").code, Some(0));
+    assert_eq!(site.run("cut T --reason attack").code, Some(0));
+    let requests = site.double.requests();
+    assert_ne!(key(&requests[0]), key(&requests[1]), "two acts have two keys");
+}
+
+#[test]
+fn a_list_is_read_to_its_end_and_by_what_is_asked() {
+    let page = |body: &str, next: &str| {
+        answer(200, body).replacen("\r\n", &format!("\r\nlink: <{next}>; rel=\"next\"\r\n"), 1)
+    };
+    let site = Site::new(&[
+        page(r#"[{"id":"a"}]"#, "/v1/tenants?phase=trial&after=x"),
+        answer(200, r#"[{"id":"b"}]"#),
+    ]);
+    let ran = site.run("tenant list --phase trial --overdue --output json");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let shown: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(shown, serde_json::json!([{"id": "a"}, {"id": "b"}]));
+    let requests = site.double.requests();
+    assert!(requests[0].starts_with("GET /v1/tenants?phase=trial&overdue=true "), "{requests:?}");
+    assert!(requests[1].starts_with("GET /v1/tenants?phase=trial&after=x "), "{requests:?}");
+}
+
+#[test]
+fn events_are_followed_after_the_last_one_when_a_stream_ends() {
+    let event = |number: u32| {
+        let data = format!("{{\"seq\":{number},\"kind\":\"cut\"}}");
+        answer(200, &format!(": heartbeat\n\nid: {number}\nevent: cut\ndata: {data}\n\n"))
+    };
+    let refused = answer(401, r#"{"code":"unauthenticated","detail":"give a valid token"}"#);
+    let site = Site::new(&[event(7), event(8), refused]);
+    let ran = site.run("events --follow --after 6 --output json");
+    assert_eq!(ran.code, Some(1), "a refusal ends it: {ran:?}");
+    let numbers: Vec<u64> = ran
+        .stdout
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(numbers, [7, 8]);
+    let requests: Vec<String> =
+        site.double.requests().iter().map(|request| request.to_lowercase()).collect();
+    assert!(requests[0].starts_with("get /v1/events?after=6 "), "{requests:?}");
+    assert!(!requests[0].contains("last-event-id"), "{requests:?}");
+    assert!(requests[1].contains("last-event-id: 7"), "{requests:?}");
+    assert!(requests[2].contains("last-event-id: 8"), "{requests:?}");
+}
+
+#[test]
 fn a_wait_shows_each_change_and_ends_with_the_last_phase() {
     let site = Site::new(&[
         view("configuring", "connected"),

@@ -17,12 +17,14 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use zeroize::Zeroizing;
 
 use crate::{
+    chance::Chance,
     clock::Clock,
     config::{Config, ConfigError},
     core::{
         access::Scope,
         fleet::Image,
         lifecycle::{Actor, Role},
+        rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, NewToken, Parts},
     http::{
@@ -31,13 +33,7 @@ use crate::{
         policy::{Policy, PolicyError},
     },
     ledger::{Ledger, LedgerError},
-    link::{
-        self, Link,
-        authority::Authority,
-        listener,
-        sessions::{Closing, Sessions},
-        tls,
-    },
+    link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
     notify::{
         drain::{Drain, TRY_LIMIT},
         mail::{MailChannel, MailError},
@@ -62,8 +58,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 const TICK_MAX_MS: i64 = 1_000;
 /// And at most.
 const TICK_MIN_MS: i64 = 50;
-/// How long a new connection of the API may take until its TLS stands.
-const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the controller does not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +68,9 @@ pub enum StartError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The rules of this build.
+    #[error("the rules of this build")]
+    Rules(#[from] RulesError),
     /// The ledger.
     #[error("cannot open the ledger")]
     Ledger(#[from] LedgerError),
@@ -131,7 +128,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), clock).await?;
+    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
     let token = administrators_token(&engine, ADMINISTRATOR).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, token.as_bytes())?;
     Ok(())
@@ -148,7 +145,8 @@ pub async fn recover(
     file: &Path,
     clock: Clock,
 ) -> Result<(), StartError> {
-    let (engine, _lock) = engine(state::open(&config.state_dir)?, Vec::new(), clock).await?;
+    let (engine, _lock) =
+        engine(state::open(&config.state_dir)?, Vec::new(), config.rules()?, clock).await?;
     let token = administrators_token(&engine, owner).await?;
     let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
     let name = name.unwrap_or_default().to_string_lossy();
@@ -183,13 +181,24 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
+    rules: Rules,
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
-    let secrets = Secrets::new(&state.access_key)?;
+    let chance = Chance::default();
+    let secrets = Secrets::new(&state.access_key, chance.clone())?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
-    let engine =
-        Engine::open(Parts { store, ledger, keys: state.keys, secrets, clock, images }).await?;
+    let engine = Engine::open(Parts {
+        store,
+        ledger,
+        keys: state.keys,
+        secrets,
+        clock,
+        chance,
+        images,
+        rules,
+    })
+    .await?;
     Ok((engine, state.lock))
 }
 
@@ -201,6 +210,7 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
+        let rules = config.rules()?;
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -222,7 +232,7 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), clock.clone()).await?;
+        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -231,9 +241,10 @@ impl Controller {
             site: Arc::new(site),
             policy: Arc::new(Policy::load()?),
             limits: Arc::new(Limits::new(&config.api.rates)),
+            stop: stopping.clone(),
         };
-        let http = serve_api(&mut tasks, api_socket, tls_api, app)?;
-        let link = Link { engine: engine.clone(), authority, sessions: Sessions::default(), clock };
+        let http = serve_api(&mut tasks, api_socket, tls_api, app);
+        let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
             served.await;
@@ -250,7 +261,7 @@ impl Controller {
             "the wake-up of deadlines"
         });
         let addresses = [&command, &enrolment].map(|port| port.local_addr().ok());
-        tracing::info!(%api, ?addresses, "the controller is up");
+        tracing::info!(%api, ?addresses, rules = engine.rules().edition(), "the controller is up");
         Ok(Self { engine, api, http, command, enrolment, stop, tasks, _lock: lock })
     }
 
@@ -319,25 +330,16 @@ fn serve_api(
     socket: TcpListener,
     tls: RustlsConfig,
     app: App,
-) -> Result<Handle<SocketAddr>, StartError> {
-    let address = socket.local_addr();
+) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(socket, tls).map_err(|source| StartError::Api {
-        address: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
-        source,
-    })?;
-    let router = http::router(app);
-    let serving = server
-        .map(|acceptor| acceptor.handshake_timeout(TLS_LIMIT))
-        .handle(handle.clone())
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
+    let serving = http::edge::serve(socket, tls, http::router(app), handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");
         }
         "the API"
     });
-    Ok(handle)
+    handle
 }
 
 fn joining(

@@ -34,7 +34,13 @@ pub enum ClockError {
     /// A step of no length, backwards, or beyond any use.
     #[error("the demo clock moves forward only, by 1 to 3660 days")]
     Step,
+    /// Further than any use, and than dates are counted.
+    #[error("the demo clock is at most 100 years ahead: start a new demo")]
+    TooFar,
 }
+
+/// How far a demo's legal time is ahead of real time at most, ms: 100 years.
+const MAX_OFFSET_MS: i64 = 100 * 366 * 86_400_000;
 
 impl Clock {
     /// The system's clock; legal time is real time.
@@ -122,7 +128,10 @@ impl Clock {
             return Err(ClockError::Step);
         }
         let step = i64::from(days) * 86_400_000;
-        Ok(self.offset_ms.fetch_add(step, Ordering::SeqCst) + step)
+        let moved = self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |offset| {
+            offset.checked_add(step).filter(|offset| *offset <= MAX_OFFSET_MS)
+        });
+        moved.map(|before| before + step).map_err(|_| ClockError::TooFar)
     }
 
     /// Sets an offset that was stored by an earlier run of a demo; never smaller than the present

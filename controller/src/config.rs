@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read as _,
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -14,7 +15,12 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
 
 use crate::{
-    core::{destination::DestinationPolicy, fleet::Image, notice::Grade},
+    core::{
+        destination::DestinationPolicy,
+        fleet::Image,
+        notice::Grade,
+        rules::{self, Rules},
+    },
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
@@ -72,6 +78,8 @@ pub struct Config {
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// A text of legal rules instead of the shipped one.
+    pub rules: Option<PathBuf>,
     /// Logs.
     #[serde(default)]
     pub log: Log,
@@ -251,6 +259,24 @@ impl Config {
         self.mail_route().map(drop)
     }
 
+    /// The legal rules: the site's own text if it names one, else the shipped one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with the rule and what to do.
+    pub fn rules(&self) -> Result<Rules, ConfigError> {
+        let Some(path) = &self.rules else {
+            return Rules::shipped().map_err(|error| self.wrong("rules", error.to_string()));
+        };
+        let failed =
+            |reason: String| ConfigError::Value { path: path.clone(), key: "rules", reason };
+        let mut text = String::new();
+        // One byte more than is allowed, so that a longer text is found to be one.
+        let read = fs::File::open(path)
+            .and_then(|file| file.take(rules::MAX_BYTES as u64 + 1).read_to_string(&mut text));
+        read.map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
+        Rules::parse(&text).map_err(|error| failed(format!("{}: {error}", path.display())))
+    }
+
     /// How mail is sent, if at all.
     ///
     /// # Errors
@@ -359,5 +385,27 @@ mod tests {
             let error = load(&SHIPPED.replace(was, is)).expect_err("refused");
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_site_may_have_rules_of_its_own_and_is_told_what_is_wrong_with_them() {
+        let file = |text: &str| {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).expect("written");
+            file
+        };
+        let read = |text: &str| {
+            let own = file(text);
+            let config = file(&format!("rules = {:?}\n{SHIPPED}", own.path()));
+            let config = Config::load(config.path()).expect("usable");
+            config
+                .rules()
+                .map(|rules| rules.edition().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        let shipped = rules::SHIPPED.replacen("jiangxi-1", "elsewhere-1", 1);
+        assert_eq!(read(&shipped).expect("usable"), "elsewhere-1");
+        let error = read(&shipped.replace("{ seconds = 300 }", "{ months = 1 }")).expect_err("not");
+        assert!(error.contains("rule O12b: its period has to be seconds"), "{error}");
     }
 }

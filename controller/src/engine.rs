@@ -3,16 +3,21 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`drain`] brings
-//! the journal into the ledger, [`exit`] makes exit bundles.
+//! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
+//! blocks hosts and records what happens to the platform, [`drain`] brings the journal into the
+//! ledger, [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change
+//! is asked for.
 
 mod accounts;
 mod act;
+mod call;
 mod drain;
 mod error;
 mod exit;
 mod hosts;
 mod outbox;
+mod platform;
+mod read;
 mod report;
 mod tokens;
 
@@ -24,35 +29,37 @@ use std::{
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
-    id::{HostId, OrderId, TenantId},
+    id::HostId,
     time::Timestamp,
-    wire::v1::{IntentReceipt, ReportReceipt},
+    wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
 use tokio::sync::watch;
 
 pub use self::{
     accounts::{Entered, Session, SignIn},
+    call::{Call, Expected, KEY_KEPT_MS},
     error::EngineError,
-    hosts::JoinGrant,
+    hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
 };
-pub use crate::store::{AccessAct, AccountRecord, Standing, TokenRecord, TotpRecord, record};
+pub use crate::store::{
+    AccountRecord, ChangeKey, Standing, TokenRecord, TotpRecord,
+    page::{MAX_PAGE, Page, Slice, TenantFilter},
+    record,
+};
 use crate::{
+    chance::Chance,
     clock::Clock,
     core::{
         calendar::Calendar,
         fleet::Image,
         lifecycle::{Actor, Event, Role},
-        notice::Notice,
-        tenant::{Phase, Tenant},
+        rules::Rules,
     },
     keys::Keys,
     ledger::{Ledger, LedgerError},
     secrets::Secrets,
-    store::{
-        self, Store,
-        record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
-    },
+    store::{self, Store},
 };
 
 /// Name of the demo clock's offset among the settings.
@@ -67,6 +74,8 @@ pub struct Reply {
     pub receipt: Option<ReportReceipt>,
     /// The wipe's intent is in the ledger: destruction may begin.
     pub intent: Option<IntentReceipt>,
+    /// The wipe's intent is not taken: nothing is to be destroyed.
+    pub refusal: Option<IntentRefusal>,
 }
 
 /// What an engine is made of.
@@ -82,8 +91,12 @@ pub struct Parts {
     pub secrets: Secrets,
     /// Both clocks.
     pub clock: Clock,
+    /// Where ids, nonces, salts and secrets come from.
+    pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// The legal rules.
+    pub rules: Rules,
 }
 
 /// The engine. Clones share everything.
@@ -100,11 +113,14 @@ struct Inner {
     keys: Keys,
     secrets: Secrets,
     clock: Clock,
+    chance: Chance,
     images: Vec<Image>,
     calendar: Calendar,
+    rules: Rules,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
+    events_wake: watch::Sender<u64>,
     host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
@@ -115,14 +131,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, secrets, clock, images } = parts;
+        let Parts { store, ledger, keys, secrets, clock, chance, images, rules } = parts;
         let calendar =
             Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
             None => {
-                let salt = Digest(act::fresh_seed()?).to_string();
+                let salt = Digest(chance.draw()?).to_string();
                 store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
                 salt
             }
@@ -130,13 +146,13 @@ impl Engine {
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }
+        store::sweep_changes(&mut tx, clock.now()).await?;
         for mut host in store::hosts(&mut tx).await? {
             if host.up {
                 host.up = false;
                 store::save_host(&mut tx, &host).await?;
             }
         }
-        store::fill_customers(&mut tx).await?;
         store::commit(tx).await?;
         let inner = Inner {
             store,
@@ -145,11 +161,14 @@ impl Engine {
             keys,
             secrets,
             clock,
+            chance,
             images,
             calendar,
+            rules,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
+            events_wake: watch::Sender::new(0),
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -173,6 +192,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// The legal rules.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     /// The key that the ledger's checkpoints are checked with.
@@ -222,6 +247,12 @@ impl Engine {
         self.inner.deadlines_wake.subscribe()
     }
 
+    /// Fires when something was added to the journal.
+    #[must_use]
+    pub fn events_wake(&self) -> watch::Receiver<u64> {
+        self.inner.events_wake.subscribe()
+    }
+
     /// Fires when orders to this host were added.
     #[must_use]
     pub fn wake_of(&self, host: HostId) -> watch::Receiver<u64> {
@@ -233,7 +264,7 @@ impl Engine {
         with(wakes.entry(host).or_insert_with(|| watch::Sender::new(0)))
     }
 
-    /// Handles every deadline and wake-up that has come.
+    /// Handles every deadline and wake-up that has come, and forgets keys whose time is over.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
@@ -250,6 +281,9 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
+        // After the deadlines: nothing waits for it.
+        let mut conn = self.inner.store.read().await?;
+        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 
@@ -266,107 +300,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if this is no demo or the step is out of bounds;
-    /// [`EngineError::Refused`] if the actor is neither administrator nor operator.
-    pub async fn advance_clock(&self, by: Actor, days: u32) -> Result<i64, EngineError> {
-        hosts::need(&by, &[Role::Administrator, Role::Operator], "moving the demo clock")?;
+    /// [`EngineError::Refused`] if the actor is neither administrator nor operator; those of keys.
+    pub async fn advance_clock(&self, call: Call, days: u32) -> Result<i64, EngineError> {
+        let roles = [Role::Administrator, Role::Operator];
+        hosts::need(&call.actor, &roles, "moving the demo clock")?;
+        let mut tx = self.inner.store.write().await?;
+        if let Some(offset) = self.recall(&mut tx, call.key.as_ref()).await? {
+            return Ok(offset);
+        }
         let moved = self.inner.clock.advance_days(days);
         let offset = moved.map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let mut tx = self.inner.store.write().await?;
         store::set_meta(&mut tx, DEMO_OFFSET, &offset.to_string()).await?;
+        self.keep(&mut tx, call.key.as_ref(), Some(&offset)).await?;
         store::commit(tx).await?;
         self.inner.deadlines_wake.send_modify(|count| *count = count.wrapping_add(1));
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
-    }
-
-    /// One tenant.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn tenant(&self, id: TenantId) -> Result<Tenant, EngineError> {
-        let tenant = store::tenant(&mut *self.inner.store.read().await?, id).await?;
-        tenant.ok_or(EngineError::NotFound("tenant"))
-    }
-
-    /// Whose a tenant is; nothing if there is none of this id.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn customer_of(&self, id: TenantId) -> Result<Option<String>, EngineError> {
-        Ok(store::customer_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// Whose the tenant of an order is; nothing if there is no order of this id.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn customer_of_order(&self, id: OrderId) -> Result<Option<String>, EngineError> {
-        Ok(store::customer_of_order(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// All tenants, by id, which is by age; of one phase if given.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn tenants(&self, phase: Option<Phase>) -> Result<Vec<Tenant>, EngineError> {
-        Ok(store::tenants(&mut *self.inner.store.read().await?, phase).await?)
-    }
-
-    /// A tenant's journal, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn journal(&self, id: TenantId) -> Result<Vec<JournalRecord>, EngineError> {
-        Ok(store::journal_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// A tenant's orders, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn orders(&self, id: TenantId) -> Result<Vec<OrderRecord>, EngineError> {
-        Ok(store::orders_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// One order.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn order(&self, id: OrderId) -> Result<OrderRecord, EngineError> {
-        let order = store::order(&mut *self.inner.store.read().await?, id).await?;
-        Ok(order.ok_or(EngineError::NotFound("order"))?.0)
-    }
-
-    /// A tenant's notices, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn notices(&self, id: TenantId) -> Result<Vec<Notice>, EngineError> {
-        Ok(store::notices_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// A tenant's envelopes, oldest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn evidence(&self, id: TenantId) -> Result<Vec<EvidenceRecord>, EngineError> {
-        Ok(store::evidence_of(&mut *self.inner.store.read().await?, id).await?)
-    }
-
-    /// All hosts, by name.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn hosts(&self) -> Result<Vec<HostRecord>, EngineError> {
-        Ok(store::hosts(&mut *self.inner.store.read().await?).await?)
-    }
-
-    /// One host.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn host(&self, id: HostId) -> Result<HostRecord, EngineError> {
-        let host = store::host(&mut *self.inner.store.read().await?, id).await?;
-        host.ok_or(EngineError::NotFound("host"))
     }
 }

@@ -1,6 +1,7 @@
 //! The controller of Tenure: lifecycle, deadlines, orders, notices, ledger, HTTP API.
 
 pub mod assembly;
+pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod core;

@@ -4,8 +4,6 @@
 //! Hashing is slow on purpose and takes much memory, so it runs off the asynchronous threads, in
 //! few slots, with a queue that has an end.
 
-use std::time::Duration;
-
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
@@ -15,6 +13,8 @@ use tenure_protocol::time::Timestamp;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
+
+use crate::chance::Chance;
 
 /// Memory of one hash, KiB (RFC 9106, second recommended choice).
 pub const ARGON2_KIB: u32 = 64 * 1024;
@@ -34,8 +34,8 @@ const TOTP_SKEW: u16 = 1;
 const TOTP_STEP_S: u64 = 30;
 /// Digits of a code.
 const TOTP_DIGITS: u8 = 6;
-/// After how long a caller may come again when the queue is full.
-pub const BUSY_FOR: Duration = Duration::from_secs(5);
+/// After how long a caller may come again when the queue is full, s.
+pub const BUSY_FOR_S: u32 = 5;
 
 /// Why a secret could not be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,7 @@ pub enum SecretsError {
 /// Hashes, compares, seals and opens.
 pub struct Secrets {
     key: LessSafeKey,
+    chance: Chance,
     slots: Semaphore,
     queue: Semaphore,
 }
@@ -88,10 +89,11 @@ impl Secrets {
     ///
     /// # Errors
     /// [`SecretsError::Sealed`]; not for a key of 32 bytes.
-    pub fn new(key: &[u8; 32]) -> Result<Self, SecretsError> {
+    pub fn new(key: &[u8; 32], chance: Chance) -> Result<Self, SecretsError> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| SecretsError::Sealed)?;
         Ok(Self {
             key: LessSafeKey::new(key),
+            chance,
             slots: Semaphore::new(SLOTS),
             queue: Semaphore::new(SLOTS + QUEUE),
         })
@@ -102,8 +104,7 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`].
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String, SecretsError> {
-        let mut salt = [0_u8; 16];
-        getrandom::fill(&mut salt).map_err(|_| SecretsError::Random)?;
+        let salt: [u8; 16] = *self.draw()?;
         self.slowly(move || {
             let hash = argon2()?.hash_password_with_salt(password.as_bytes(), &salt);
             hash.map(|hash| hash.to_string()).map_err(failed)
@@ -143,8 +144,7 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`].
     pub fn enrol(&self, account: &str) -> Result<Enrolment, SecretsError> {
-        let mut bytes = Zeroizing::new([0_u8; TOTP_BYTES]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(|_| SecretsError::Random)?;
+        let bytes: Zeroizing<[u8; TOTP_BYTES]> = self.draw()?;
         let totp = totp(account, &bytes)?;
         Ok(Enrolment {
             secret: Zeroizing::new(totp.secret().to_base32()),
@@ -174,9 +174,15 @@ impl Secrets {
         Ok(step.filter(|_| known))
     }
 
+    /// The first bytes of a draw: `N` is 32 at most.
+    fn draw<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>, SecretsError> {
+        let drawn = Zeroizing::new(self.chance.draw().map_err(|_| SecretsError::Random)?);
+        let bytes = drawn.first_chunk::<N>().ok_or(SecretsError::Random)?;
+        Ok(Zeroizing::new(*bytes))
+    }
+
     fn seal(&self, account: &str, secret: &[u8]) -> Result<String, SecretsError> {
-        let mut sealed = [0_u8; NONCE_LEN].to_vec();
-        getrandom::fill(&mut sealed).map_err(|_| SecretsError::Random)?;
+        let mut sealed = self.draw::<NONCE_LEN>()?.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| SecretsError::Sealed)?;
         let mut text = secret.to_vec();
         self.key
@@ -237,7 +243,7 @@ mod tests {
     use super::*;
 
     fn secrets() -> Secrets {
-        Secrets::new(&[7; 32]).expect("a key")
+        Secrets::new(&[7; 32], Chance::default()).expect("a key")
     }
 
     #[test]
@@ -245,7 +251,7 @@ mod tests {
         let sealed = secrets().seal("li.na", &[3; TOTP_BYTES]).expect("sealed");
         assert_eq!(*secrets().open("li.na", &sealed).expect("opened"), [3; TOTP_BYTES]);
         assert!(secrets().open("zhao.min", &sealed).is_err(), "moved to another account");
-        let other = Secrets::new(&[8; 32]).expect("a key");
+        let other = Secrets::new(&[8; 32], Chance::default()).expect("a key");
         assert!(other.open("li.na", &sealed).is_err());
         assert!(!sealed.contains(&hex::encode([3; TOTP_BYTES])));
     }

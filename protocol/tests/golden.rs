@@ -23,7 +23,7 @@ use tenure_protocol::{
         predicate::{
             Configuration, NetworkCut, Notification, Predicate, Wipe,
             configuration::{ConfigurationMeasured, InstanceMeasured},
-            network_cut::{Direction, NetworkCutMeasured},
+            network_cut::{Direction, NetworkCutMeasured, SealMeasured},
             notification::{NoticeOutcome, NoticeTry},
         },
         statement::Statement,
@@ -36,10 +36,10 @@ use tenure_protocol::{
         order::SignedOrder,
         v1::{
             Action, Boot, CommitInterval, CutOrder, EnrolAnswer, EnrolRequest, Hello, HostFacts,
-            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, KeepAlive, Lane,
-            LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome, Power,
-            Progress, RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Transport,
-            VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive,
+            Lane, LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome,
+            Power, Progress, RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt,
+            TenantWanted, Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
         },
     },
 };
@@ -221,6 +221,13 @@ fn session_messages_keep_their_bytes() {
         checkpoint: "ledger.test\n".to_owned(),
     };
     assert_wire("intent-receipt", &receipt);
+    let refusal = IntentRefusal {
+        order: order_id(),
+        sequence: 70_000,
+        code: "evidence-bad".to_owned(),
+        message: "why".to_owned(),
+    };
+    assert_wire("intent-refusal", &refusal);
     assert_wire("nack", &Nack { kind: 99, message: "unknown kind".to_owned() });
 }
 
@@ -241,6 +248,8 @@ fn enrolment_messages_keep_their_bytes() {
     assert_wire("renew-request", &RenewRequest { csr: vec![0x30, 0], signature: vec![3; 64] });
     assert_wire("renew-accepted", &RenewAnswer::Accepted { chain });
     assert_wire("renew-refused", &RenewAnswer::Refused { message: "blocked".to_owned() });
+    let rejoin = RejoinRequest { host: host(), csr: vec![0x30], signature: vec![9; 64] };
+    assert_wire("rejoin-request", &rejoin);
     let token = JoinToken {
         secret: [1; 32],
         host_name: "h1".to_owned(),
@@ -273,6 +282,8 @@ fn a_frame_of_each_kind_keeps_its_bytes() {
         Kind::LaneOpen,
         Kind::RenewRequest,
         Kind::RenewAnswer,
+        Kind::RejoinRequest,
+        Kind::IntentRefusal,
     ];
     let nack = Nack { kind: 99, message: "unknown kind".to_owned() };
     let frames = kinds.map(|kind| Frame::new(kind, &nack).expect("fits").to_bytes());
@@ -286,9 +297,36 @@ fn network_cut(direction: Direction, cut: bool) -> Predicate {
         latest: at(2),
         took_ns: 123_456,
         cut_read_back: Some(cut),
+        seal: None,
     };
     let id = CutId::from_uuid(uuid(9));
     Predicate::NetworkCut(NetworkCut::new(origin(), id, direction, measured, Vec::new()))
+}
+
+fn sealed(direction: Direction, cut: bool, seal: Option<(u32, u32)>) -> NetworkCut {
+    let Predicate::NetworkCut(mut one) = network_cut(direction, cut) else { unreachable!() };
+    let seal =
+        seal.map(|(taps, sealed)| SealMeasured { at: at(3), taps, sealed_read_back: sealed });
+    one.measured.seal = seal;
+    let NetworkCut { origin, cut, measured, not_measured, .. } = one;
+    NetworkCut::new(origin, cut, direction, measured, not_measured)
+}
+
+#[test]
+fn a_cut_is_in_force_by_its_first_stage_and_ended_when_neither_is_left() {
+    let in_force = |direction, cut, seal| sealed(direction, cut, seal).in_force();
+    for (direction, cut, seal, expected) in [
+        (Direction::Cut, true, Some((2, 2)), true),
+        (Direction::Cut, true, Some((2, 1)), true),
+        (Direction::Cut, true, None, true),
+        (Direction::Cut, true, Some((2, 3)), false),
+        (Direction::Cut, false, Some((2, 2)), false),
+        (Direction::Restore, false, Some((2, 0)), true),
+        (Direction::Restore, false, None, true),
+        (Direction::Restore, false, Some((2, 1)), false),
+    ] {
+        assert_eq!(in_force(direction, cut, seal), expected, "{direction:?} {cut} {seal:?}");
+    }
 }
 
 #[test]
@@ -333,6 +371,7 @@ fn statements_keep_their_bytes() {
         ("key-erasure", Predicate::KeyErasure(erasure)),
         ("network-cut", network_cut(Direction::Cut, true)),
         ("network-restore", network_cut(Direction::Restore, false)),
+        ("network-cut-sealed", Predicate::NetworkCut(sealed(Direction::Cut, true, Some((2, 2))))),
         ("notification", Predicate::Notification(notification)),
         ("configuration", Predicate::Configuration(configuration)),
     ] {

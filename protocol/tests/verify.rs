@@ -4,6 +4,8 @@
 #![allow(missing_docs, dead_code, unreachable_pub, reason = "a test with a shared fixture")]
 
 mod fixture;
+#[path = "verify/joining.rs"]
+mod joining;
 
 use fixture::*;
 use proptest::prelude::*;
@@ -73,6 +75,7 @@ fn a_good_bundle_is_verified_and_each_question_was_asked() {
         Code::Honesty,
         Code::Checkpoint,
         Code::Inclusion,
+        Code::HostKey,
         Code::Sequence,
         Code::Logged,
         Code::Disclosed,
@@ -313,9 +316,10 @@ fn an_omitted_entry_is_found_wherever_it_was() {
     for omitted in 0..entries.len() {
         let mut rest = entries.clone();
         rest.remove(omitted);
-        let (proven, checkpoint) = Exit::logged(&rest);
+        let (joining, proven, checkpoint) = Exit::logged(&exit.joining(), &rest);
         let mut parts = exit.parts();
         (parts.entries, parts.checkpoint) = (proven, checkpoint);
+        parts.joinings = [(host(), joining)].into();
         let bundle = bundle::build(parts, &attestation_key()).expect("built");
         let last = omitted + 1 == entries.len();
         let code = if last { Code::Logged } else { Code::Sequence };

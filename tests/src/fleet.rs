@@ -1,6 +1,7 @@
 //! A fleet in one process: the real controller's engine on a temporary database and ledger, and the
 //! real agents' engines on fake hosts. Orders and reports go from hand to hand instead of over a
-//! link, legal time is set by the story, and nothing sleeps.
+//! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
+//! sleeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,20 +16,24 @@ use anyhow::{Context as _, bail};
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 use tenure_agent::{
+    clock::Clock as AgentClock,
+    core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
     host::fake::FakeHost,
     journal::Journal,
     sign::HostKey,
 };
 use tenure_controller::{
+    chance::Chance,
     clock::Clock,
     core::{
         fleet::Image,
         lifecycle::{Actor, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        rules::Rules,
         tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
     },
-    engine::{Engine, Parts},
+    engine::{Engine, Page, Parts},
     keys::Keys,
     ledger::Ledger,
     secrets::Secrets,
@@ -37,11 +42,15 @@ use tenure_controller::{
 use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
-    id::{HostId, OrderId},
+    id::{HostId, OrderId, TenantId},
+    time::Timestamp,
     wire::v1::{Hello, HostFacts, Lane, Report},
 };
 
-/// How long a fake host may take for an answer; reaching it is a failure.
+/// When a fleet starts, if no story says otherwise.
+const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
+
+/// How long a fake host may take for an answer, really; reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One host with its agent.
@@ -65,6 +74,10 @@ pub struct Fleet {
     pub controller: Engine,
     /// The hosts, by name.
     pub members: BTreeMap<String, Member>,
+    /// All agents' clock; the controller's goes with it.
+    time: AgentClock,
+    /// The same draws in every run, so that a story replays with the same ids and digests.
+    chance: Chance,
     dir: TempDir,
 }
 
@@ -88,10 +101,22 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
-        let (secrets, clock) = (Secrets::new(&[4; 32])?, Clock::staged());
-        let parts = Parts { store, ledger, keys, secrets, clock, images: vec![image] };
+        let clock = Clock::simulated(START);
+        let chance = Chance::replayed();
+        let secrets = Secrets::new(&[4; 32], chance.clone())?;
+        let parts = Parts {
+            store,
+            ledger,
+            keys,
+            secrets,
+            clock,
+            chance: chance.clone(),
+            images: vec![image],
+            rules: Rules::shipped()?,
+        };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members: BTreeMap::new(), dir })
+        let time = AgentClock::simulated(START);
+        Ok(Self { controller, members: BTreeMap::new(), time, chance, dir })
     }
 
     /// Stops the controller as a crash would, and starts it on the same files.
@@ -99,8 +124,7 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be read.
     pub async fn restart_controller(self) -> anyhow::Result<Self> {
-        let Self { controller, members, dir } = self;
-        let now = controller.clock().legal(controller.clock().now());
+        let Self { controller, members, time, chance, dir } = self;
         drop(controller);
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -109,12 +133,29 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
-        let clock = Clock::staged();
-        clock.set_legal(now);
-        let secrets = Secrets::new(&[4; 32])?;
-        let parts = Parts { store, ledger, keys, secrets, clock, images: Vec::new() };
+        let clock = Clock::simulated(time.now());
+        let parts = Parts {
+            store,
+            ledger,
+            keys,
+            secrets: Secrets::new(&[4; 32], chance.clone())?,
+            clock,
+            chance: chance.clone(),
+            images: Vec::new(),
+            rules: Rules::shipped()?,
+        };
         let controller = Engine::open(parts).await?;
-        Ok(Self { controller, members, dir })
+        Ok(Self { controller, members, time, chance, dir })
+    }
+
+    /// Makes it so late, for the controller and for every agent.
+    ///
+    /// # Errors
+    /// If what falls due with it fails.
+    pub async fn set_time(&self, at: Timestamp) -> anyhow::Result<()> {
+        self.time.set(at);
+        self.controller.clock().set(at);
+        Ok(self.controller.tick().await?)
     }
 
     /// Takes a host in, as enrolment does, and starts its agent.
@@ -139,12 +180,13 @@ impl Fleet {
                 kernel: "6".to_owned(),
             },
         };
-        let host = Arc::new(FakeHost::default());
+        let host = Arc::new(FakeHost::at(self.time.clone()));
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             identity: Arc::new(identity),
+            clock: self.time.clone(),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;
@@ -210,6 +252,33 @@ impl Fleet {
         Ok(notices)
     }
 
+    /// All that became of a tenant: its journal, orders and notices, a line each, with their times.
+    ///
+    /// # Errors
+    /// If the database does not read.
+    pub async fn events(&self, tenant: TenantId) -> anyhow::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        let whole = &Page::default();
+        let journal = self.controller.journal(tenant, whole).await?;
+        let orders = self.controller.orders(tenant, whole).await?;
+        let notices = self.controller.notices(tenant, whole).await?;
+        let more = [journal.next, orders.next, notices.next];
+        anyhow::ensure!(more == [None; 3], "a story has more events than one page of each list");
+        lines.extend(
+            journal.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        lines
+            .extend(orders.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?);
+        lines.extend(
+            notices.items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?,
+        );
+        for (name, member) in &self.members {
+            let steps: Vec<_> = member.host.log().iter().map(Step::name).collect();
+            lines.push(format!("{name}: {}", steps.join(", ")));
+        }
+        Ok(lines)
+    }
+
     /// What a security team is given to verify with.
     #[must_use]
     pub fn anchors(&self) -> Anchors {
@@ -238,6 +307,9 @@ impl Member {
         let reply = controller.report(self.id, report).await?;
         if let Some(intent) = reply.intent {
             self.agent.deliver(lane, Input::IntentReceipt(intent))?;
+        }
+        if let Some(refusal) = reply.refusal {
+            self.agent.deliver(lane, Input::IntentRefusal(refusal))?;
         }
         if let Some(receipt) = reply.receipt {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;

@@ -10,3 +10,4 @@ pub mod demo;
 pub mod fleet;
 pub mod lab;
 pub mod scan;
+pub mod third_party;

@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write the files that an operator would write")]
 
+#[path = "agent/certificates.rs"]
+mod certificates;
+
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -88,6 +91,7 @@ fn base(token: &str, allowed: u32) -> Base {
         cut_journal: journal("cut.redb"),
         work_journal: journal("work.redb"),
         identity: Arc::clone(&identity),
+        clock: clock::Clock::default(),
     })
     .expect("started");
     let gib = 1 << 30;
@@ -127,12 +131,8 @@ fn once(site: &InProcess, link: &Link) -> LinkFailure {
     site.runtime().block_on(limited).expect("within 20 s").expect_err("no session")
 }
 
-#[test]
-fn a_host_enrols_comes_up_and_carries_out_an_order() -> anyhow::Result<()> {
-    let site = InProcess::start(Clock::staged())?;
-    let base = base(&site.join_token("alpha")?, uid());
-    let link = base.link();
-    let session = site.runtime().spawn(async move { link.once().await });
+/// Waits until the host is up, and has carried out the order of an approved application.
+fn carries_out_an_order(site: &InProcess) -> anyhow::Result<()> {
     let customer = site.token("li", "customer", Some("Bureau"))?;
     let reviewer = site.token("zhao", "reviewer", None)?;
     let within = |what: &str, holds: &dyn Fn() -> anyhow::Result<bool>| {
@@ -152,6 +152,16 @@ fn a_host_enrols_comes_up_and_carries_out_an_order() -> anyhow::Result<()> {
         let orders = site.get(&site.admin, &format!("{path}/orders"))?.json;
         Ok(orders[0]["state"] == "done")
     })?;
+    Ok(())
+}
+
+#[test]
+fn a_host_enrols_comes_up_and_carries_out_an_order() -> anyhow::Result<()> {
+    let site = InProcess::start(Clock::staged())?;
+    let base = base(&site.join_token("alpha")?, uid());
+    let link = base.link();
+    let session = site.runtime().spawn(async move { link.once().await });
+    carries_out_an_order(&site)?;
     session.abort();
     base.engine.stop();
     Ok(())

@@ -1,9 +1,12 @@
 //! The HTTP API from outside, over TLS: who may do what, and what happens to bad input.
 
+#[path = "api/edge.rs"]
+mod edge;
+
 use serde_json::{Value, json};
 use tenure_controller::{
     clock::Clock,
-    http::{openapi, route::TABLE},
+    http::{openapi, policy::Policy, route::TABLE},
 };
 use tenure_tests::lab::in_process::{Answer, InProcess, application};
 
@@ -40,7 +43,7 @@ fn a_wrong_token_and_no_token_are_refused_with_a_challenge() {
 
 #[test]
 fn the_document_the_table_and_the_committed_copy_are_one() {
-    let text = openapi::text();
+    let text = openapi::text(&Policy::load().expect("the shipped policy"));
     let document: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(document["openapi"], "3.1.0");
     let mut described: Vec<(String, String)> = document["paths"]
@@ -161,7 +164,8 @@ fn a_customer_reads_the_ledgers_hashes_and_no_entries() {
     let auditor = site.token("sun.li", "auditor", None).expect("a token");
     let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
     assert_eq!(made.status, 201, "{made:?}");
-    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/1");
+    // Four tokens and an application.
+    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/5");
     for spelling in ["entries", "tile/entries", "%65ntries", "tile/%65ntries", "tile%2fentries"] {
         let answer = site.get(&theirs, &at(spelling)).expect("an answer");
         problem(&answer, 403, "wrong-role");

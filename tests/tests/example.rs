@@ -13,7 +13,7 @@ fn the_controller_accepts_the_example_that_tenurectl_prints() {
         initrd: Digest::of(b"initrd"),
         cmdline: String::new(),
     };
-    assert_eq!(admission::check(&application, &[image]), Ok(()));
+    assert_eq!(admission::application(&application, &[image]), Ok(()));
 }
 
 #[test]

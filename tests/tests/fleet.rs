@@ -1,13 +1,19 @@
 //! The simulated fleet under faults: a controller that restarts on its files, hosts that cannot be
 //! reached, join tokens that are used twice.
 
+use ed25519_dalek::SigningKey;
 use tenure_controller::{
     core::{
         lifecycle::{Actor, CutKind, Decision, Event, Role},
         notice::NoticeState,
         tenant::{Isolation, Phase},
     },
-    store::record::Admission,
+    engine::{Call, ChangeKey, EngineError, Page},
+};
+use tenure_protocol::{
+    digest::Digest,
+    time::Timestamp,
+    wire::v1::{Hello, HostFacts, Lane, Observation, OrderState, Report},
 };
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
 
@@ -38,10 +44,10 @@ async fn a_restarted_controller_goes_on_where_its_files_say() {
     fleet.settle().await.expect("hosts cut");
     let tenant = fleet.controller.tenant(id).await.expect("kept");
     assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
-    let notices = fleet.controller.notices(id).await.expect("kept");
+    let notices = fleet.controller.notices(id, &Page::default()).await.expect("kept").items;
     let due = notices.iter().filter(|one| matches!(one.state, NoticeState::Due { .. })).count();
     assert_eq!(due, 2, "both channels");
-    let journal = fleet.controller.journal(id).await.expect("kept");
+    let journal = fleet.controller.journal(id, &Page::default()).await.expect("kept").items;
     assert!(journal.iter().all(|row| row.ledger_index == Some(row.seq - 1)));
     assert!(journal.windows(2).all(|pair| pair[1].previous == pair[0].digest));
 }
@@ -70,10 +76,99 @@ async fn a_join_token_that_two_hosts_use_blocks_both() {
     let controller = &fleet.controller;
     let grant = controller.create_join_token(Actor::controller(), "alpha".to_owned()).await;
     let secret = grant.expect("granted").secret;
-    let join = |key: u8| controller.redeem_join_token(secret, "alpha".to_owned(), [key; 32]);
+    let key = |seed: u8| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
+    let join = |seed: u8| controller.redeem_join_token(secret, "alpha".to_owned(), key(seed));
     let id = join(1).await.expect("the first joins");
     assert_eq!(join(1).await.expect("the same host asks again"), id);
     join(2).await.expect_err("another host");
-    assert_eq!(controller.host(id).await.expect("known").admission, Admission::Blocked);
+    let host = controller.host(id).await.expect("known");
+    assert!(host.block().is_some_and(|block| block.reason.contains("used twice")), "{host:?}");
     join(1).await.expect_err("both are blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_host_gets_no_orders_and_is_believed_in_nothing() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let (controller, host) = (&fleet.controller, fleet.members["alpha"].id);
+    let security = || provider("sun", Role::Security);
+    let reason = || "stolen".to_owned();
+    controller.act(provider("wu", Role::Operator), id, cut()).await.expect("ordered");
+    let open = controller.open_orders(host, Lane::Cut).await.expect("admitted");
+    let order = open[0].verify(&controller.keys().order.verifying_key()).expect("signed").id;
+    let operator = controller.block_host(provider("wu", Role::Operator), host, reason()).await;
+    assert!(matches!(operator, Err(EngineError::Refused(_))), "{operator:?}");
+    controller.block_host(security(), host, reason()).await.expect("blocked");
+
+    let blocked = |said: Result<(), EngineError>| match said {
+        Err(EngineError::Blocked) => {}
+        other => panic!("{other:?}"),
+    };
+    blocked(controller.open_orders(host, Lane::Cut).await.map(|_| ()));
+    blocked(controller.observed(host, Observation::default()).await);
+    let at = Timestamp::from_unix_ms(1);
+    let report = Report { order, sequence: 9, at, state: OrderState::Journalled };
+    blocked(controller.report(host, report).await.map(|_| ()));
+    let facts = HostFacts {
+        cpus: 1,
+        memory_bytes: 1,
+        volume_bytes: 1,
+        accelerator: "kvm".to_owned(),
+        kernel: "6".to_owned(),
+    };
+    let hello = Hello { agent_version: "0".to_owned(), boot_id: "b".to_owned(), facts };
+    blocked(controller.host_up(host, hello).await);
+    assert_eq!(controller.order(order).await.expect("kept").state, "open", "nothing was believed");
+
+    controller.unblock_host(security(), host, "found".to_owned()).await.expect("unblocked");
+    assert_eq!(controller.open_orders(host, Lane::Cut).await.expect("admitted").len(), 1);
+    let acts = controller.platform_acts().await.expect("read");
+    let kinds: Vec<&str> = acts.iter().map(|act| act.kind.as_str()).collect();
+    assert_eq!(kinds[..3], ["host-unblocked", "host-blocked", "host-joined"], "newest first");
+    assert!(acts.iter().all(|act| act.ledger_index == Some(act.seq - 1)), "all are in the ledger");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_that_does_not_hold_ends_its_order_and_the_host_is_told() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let controller = &fleet.controller;
+    let host = fleet.members["alpha"].id;
+    controller.act(provider("wu", Role::Operator), id, cut()).await.expect("ordered");
+    let open = controller.open_orders(host, Lane::Cut).await.expect("admitted");
+    let order = open[0].verify(&controller.keys().order.verifying_key()).expect("signed").id;
+    let state = OrderState::Intent { envelope: b"no envelope".to_vec() };
+    let report = Report { order, sequence: 7, at: Timestamp::from_unix_ms(1), state };
+    for _ in 0..2 {
+        let reply = controller.report(host, report.clone()).await.expect("taken");
+        assert!(reply.receipt.is_some() && reply.intent.is_none(), "{reply:?}");
+        let refusal = reply.refusal.expect("a refusal");
+        assert_eq!((refusal.order, refusal.sequence), (order, 7));
+        assert_eq!(refusal.code, "evidence-bad");
+    }
+    let record = controller.order(order).await.expect("kept");
+    assert_eq!(record.state, "failed");
+    assert!(record.message.is_some_and(|message| message.starts_with("evidence-bad")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_was_lost_is_not_made_again_after_a_crash() {
+    let fleet = Fleet::start().await.expect("a fleet");
+    let key = ChangeKey {
+        identity: Digest::of(b"li"),
+        name: "k-1".to_owned(),
+        request: Digest::of(b"the application"),
+    };
+    let call = || Call { key: Some(key.clone()), ..customer("li").into() };
+    // Committed, and the controller is gone before it has answered.
+    let first = fleet.controller.submit(call(), application()).await.expect("submitted");
+    let fleet = fleet.restart_controller().await.expect("restarted");
+    let again = fleet.controller.submit(call(), application()).await.expect("the same outcome");
+    assert_eq!(again, first);
+    let journal = fleet.controller.journal(first.id, &Page::default()).await.expect("kept");
+    assert_eq!(journal.items.len(), 1, "it was made once");
+    let another = ChangeKey { request: Digest::of(b"another application"), ..key.clone() };
+    let call = Call { key: Some(another), ..customer("li").into() };
+    let taken = fleet.controller.submit(call, application()).await.expect_err("taken");
+    assert!(matches!(taken, EngineError::KeyTaken), "{taken}");
 }

@@ -90,6 +90,7 @@ impl Host {
         }
         let image = guest::image().expect("the test guest is built");
         let lab = RunDir::create().expect("a directory");
+        let image = image.laid(lab.path.join("guest")).expect("copied");
         let dir = |name: &str| -> PathBuf {
             let path = lab.path.join(name);
             fs::DirBuilder::new().mode(0o700).create(&path).expect("directory");
@@ -119,7 +120,7 @@ impl Host {
         let opened = self.netns.within(|| {
             let bridge = bridge_name(MARK);
             ensure_bridge(&bridge).expect("bridge");
-            ensure_tap(&tap_name(instance()), &bridge).expect("tap")
+            ensure_tap(&tap_name(instance()), &bridge, || ()).expect("tap")
         });
         let gateway = format!("{}/24", Ipv4Addr::from(NETWORK.gateway));
         let bridge = bridge_name(MARK);

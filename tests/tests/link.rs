@@ -2,6 +2,12 @@
 
 #[path = "link/attested.rs"]
 mod attested;
+#[path = "link/blocked.rs"]
+mod blocked;
+#[path = "link/limits.rs"]
+mod limits;
+#[path = "link/rejoin.rs"]
+mod rejoin;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -160,14 +166,8 @@ async fn enrol(join: JoinToken, seed: u8) -> Member {
     }
 }
 
-async fn connect(member: &Member) -> Session {
-    let identity = (member.chain.clone(), member.key.serialize_der());
-    let (endpoint, connection) =
-        dial(&member.join, &member.join.command_address, ALPN, Some(identity))
-            .await
-            .expect("connected");
-    let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
-    let hello = Hello {
+fn hello() -> Hello {
+    Hello {
         agent_version: "0.0.0-test".to_owned(),
         boot_id: "boot".to_owned(),
         facts: HostFacts {
@@ -177,8 +177,17 @@ async fn connect(member: &Member) -> Session {
             accelerator: "tcg".to_owned(),
             kernel: "6.1".to_owned(),
         },
-    };
-    write(&mut send, Kind::Hello, &hello).await.expect("sent");
+    }
+}
+
+async fn connect(member: &Member) -> Session {
+    let identity = (member.chain.clone(), member.key.serialize_der());
+    let (endpoint, connection) =
+        dial(&member.join, &member.join.command_address, ALPN, Some(identity))
+            .await
+            .expect("connected");
+    let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
+    write(&mut send, Kind::Hello, &hello()).await.expect("sent");
     let welcome = read(&mut recv).await.expect("welcome").decode(Kind::Welcome).expect("welcome");
     Session { connection, control: (send, recv), welcome, _endpoint: endpoint }
 }
@@ -242,19 +251,6 @@ fn a_wrong_token_or_a_request_of_another_session_takes_no_host_in() {
         let garbage = request_enrolment(&join, &host_key, &key, |request| request.csr.truncate(9));
         assert!(refused(garbage.await).contains("certificate request"));
         enrol(join, 1).await;
-    });
-}
-
-#[test]
-fn a_second_use_of_a_token_by_another_blocks_the_host_and_ends_its_session() {
-    with_site(|site| async move {
-        let member = enrol(join(&site, "h1").await, 1).await;
-        let session = connect(&member).await;
-        let thief = rcgen::KeyPair::generate().expect("a key");
-        let again = request_enrolment(&member.join, &host_key(9), &thief, |_| {}).await;
-        assert!(refused(again).contains("used already"));
-        // At once, whether the host says anything more or not.
-        assert_eq!(closed(&session.connection).await, 1, "this host is not known here");
     });
 }
 

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tenure_protocol::evidence::anchors::Anchors;
 use tenure_tests::{
     demo::{
         isolation, leaving,
@@ -12,6 +13,7 @@ use tenure_tests::{
         world::{Tenant, World},
     },
     lab::{daemon::elapse, guest, net, site::Build},
+    third_party::{self, Unpacked},
 };
 
 /// A site with both hosts up and one tenant in its trial; `None`, and a word, where it cannot run.
@@ -57,7 +59,18 @@ fn lab_hosts_that_are_killed_again_and_again_during_a_wipe_finish_it() -> anyhow
     ensure!(kills > 1, "the wipe was over before anybody was killed");
     steps::wait_phase(&people, id, "closed", 240)?;
     leaving::scan(&world, &tenant, &marks)?;
-    leaving::bundle(&world, &mut show, &people, &tenant).map(drop)
+    leaving::bundle(&world, &mut show, &people, &tenant)?;
+    others_verify(&world)
+}
+
+/// The bundle that a real site made, before verifiers that we did not write.
+fn others_verify(world: &World) -> anyhow::Result<()> {
+    let Some(venv) = third_party::venv() else { return Ok(()) };
+    let anchors = Anchors::from_json(&fs::read(world.anchors())?)?;
+    let bundle = fs::read(world.run.path.join("exit-bundle.tar"))?;
+    let unpacked = Unpacked::new(&bundle, &anchors)?;
+    unpacked.python(&venv)?;
+    unpacked.python_refuses_changes(&venv)
 }
 
 fn closed(people: &People, id: &str) -> anyhow::Result<bool> {

@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use tenure_agent::{
-    clock,
+    clock::{self, Clock},
     config::{self, HostdConfig},
     engine::{Engine, EngineFailure, Identity, Parts},
-    host::{observe, preflight, real::RealHost},
+    host::{nft, observe, preflight, real::RealHost},
     join,
     journal::Journal,
     sign::HostKey,
@@ -68,6 +68,9 @@ fn start() -> Result<()> {
         Some(Command::Check) => {
             preflight::check(&config)?;
             println!("this host fits");
+            if let Err(error) = nft::probe_seal() {
+                println!("but cuts have no second stage on it: {:#}", anyhow::Error::from(error));
+            }
             Ok(())
         }
         None => run(&config),
@@ -95,6 +98,7 @@ fn run(config: &HostdConfig) -> Result<()> {
         cut_journal,
         work_journal,
         identity: Arc::clone(&identity),
+        clock: Clock::default(),
     };
     let engine = Engine::start_after(parts, || preflight::machines(config))?;
     let accelerator = host.accelerator()?;

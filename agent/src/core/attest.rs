@@ -8,7 +8,7 @@ use tenure_protocol::{
             AgentIdentity, Clock, Configuration, NetworkCut, NotMeasured, Origin, Predicate, Run,
             Wipe, WipeAccount, WipeIntent, WipeResult,
             configuration::{ConfigurationMeasured, InstanceMeasured},
-            network_cut::{Direction, NetworkCutMeasured},
+            network_cut::{Direction, NetworkCutMeasured, SealMeasured},
             wipe::Claimed,
         },
         statement::Statement,
@@ -179,7 +179,7 @@ pub fn configuration(
     }))
 }
 
-/// A cut, or the end of one.
+/// A cut, or the end of one. A seal that was not measured comes with the reason, as a sentence.
 #[must_use]
 pub fn network_cut(
     origin: Origin,
@@ -187,19 +187,30 @@ pub fn network_cut(
     direction: Direction,
     interval: CommitInterval,
     cut_read_back: Option<bool>,
+    seal: Result<SealMeasured, String>,
 ) -> Statement {
+    let mut not_measured = vec![NotMeasured {
+        what: "frames on the wire".to_owned(),
+        reason: "the kernel's packet filter was read back; no frames were sent to try it"
+            .to_owned(),
+    }];
+    let seal = match seal {
+        Ok(seal) => Some(seal),
+        Err(reason) => {
+            let what = "the second stage, at the taps themselves: LLDP to the host's own daemons, \
+                        frames put on a tap past its bridge";
+            not_measured.push(NotMeasured { what: what.to_owned(), reason });
+            None
+        }
+    };
     let measured = NetworkCutMeasured {
         mark: cut.mark.0,
         earliest: interval.earliest,
         latest: interval.latest,
         took_ns: interval.took_ns,
         cut_read_back,
+        seal,
     };
-    let not_measured = vec![NotMeasured {
-        what: "frames on the wire".to_owned(),
-        reason: "the kernel's packet filter was read back; no frames were sent to try it"
-            .to_owned(),
-    }];
     Statement::new(Predicate::NetworkCut(NetworkCut::new(
         origin,
         cut.cut,

@@ -12,5 +12,6 @@ pub mod record;
 pub mod ruleset;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod seal;
 pub mod step;
 pub mod wipe;

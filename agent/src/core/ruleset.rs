@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!             frame from a tap                         frame to a tap
+//!   −500  tenure_cut_… at the tap itself, of a cut tenant: drop (core::seal)
 //!   −450  tenure_cut  tap → mark, cut? drop      −450  tenure_cut  tap → mark, cut? drop
 //!   −400  tenure      known tap? its own          −400  tenure      same tenant? ARP, ICMP, TCP
 //!                     MAC, ARP and IPv4?                            answers, open port? else drop
@@ -184,9 +185,7 @@ fn policy_structure(table: &str) -> String {
 }
 
 /// The input chain clears the mark as well, so that the host's routing never sees a tenant's. What
-/// a guest sends to an address that bridges keep to themselves (LLDP, 01:80:c2:00:00:0e) goes to
-/// daemons of the host, if any listens, past all hooks of this family: no tenant and no fabric sees
-/// it, and only a netdev hook on the tap could stop it.
+/// goes past all hooks of this family, the seal stops at the tap ([`super::seal`]).
 const CUT: &str = "\
 add map bridge TABLE port_tenant { type ifname : mark; size 65536; }
 add set bridge TABLE cut_tenant { type mark; size 65536; }

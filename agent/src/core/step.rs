@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     evidence::predicate::{
         KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, NotMeasured,
-        wipe::DeviceReported,
+        network_cut::SealMeasured, wipe::DeviceReported,
     },
     id::{InstanceId, TenantId, VolumeId},
     wire::v1::{CommitInterval, InstanceWanted, Mark, Network},
@@ -23,8 +23,14 @@ pub enum Step {
         /// The tenant's mark.
         mark: Mark,
     },
-    /// Let the traffic of a mark pass again. Cut lane.
+    /// Let the traffic of a mark pass again; its seal goes in the same transaction. Cut lane.
     Restore {
+        /// The tenant's mark.
+        mark: Mark,
+    },
+    /// The second stage of a cut: seal the taps of a mark that is cut, and none of one that is not
+    /// ([`super::seal`]). Cut lane.
+    Seal {
         /// The tenant's mark.
         mark: Mark,
     },
@@ -154,6 +160,7 @@ impl Step {
         match self {
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
+            Self::Seal { .. } => "seal",
             Self::Guard => "guard cut table",
             Self::Enlist { .. } => "enlist tap",
             Self::Delist { .. } => "delist tap",
@@ -184,6 +191,7 @@ impl Step {
             | Self::RemoveInstance { .. } => true,
             Self::Cut { .. }
             | Self::Restore { .. }
+            | Self::Seal { .. }
             | Self::Guard
             | Self::Enlist { .. }
             | Self::Delist { .. }
@@ -212,6 +220,8 @@ pub enum Performed {
         /// Whether the kernel, asked again, has the mark among those that are cut.
         read_back: Option<bool>,
     },
+    /// The taps of a mark are sealed, or not, as it is cut or not.
+    Sealed(SealMeasured),
     /// What a wipe measured.
     Wiped(Box<WipeFacts>),
 }

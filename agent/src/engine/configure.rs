@@ -6,15 +6,12 @@ use tenure_protocol::{
 };
 
 use super::{EngineFailure, work::WorkLane};
-use crate::{
-    clock,
-    core::{
-        attest,
-        observed::Observed,
-        plan,
-        record::{Allocation, Change, Fate, OrderRecord, TenantRecord},
-        step::{HostFailure, Step},
-    },
+use crate::core::{
+    attest,
+    observed::Observed,
+    plan,
+    record::{Allocation, Change, Fate, OrderRecord, TenantRecord},
+    step::{HostFailure, Step},
 };
 
 /// Why a wanted state was not reached.
@@ -81,8 +78,8 @@ impl WorkLane {
                 power: power(one.instance),
             })
             .collect();
-        let origin = self.identity.origin(order, record.digest);
-        let statement = attest::configuration(origin, order, wanted, observed, clock::now());
+        let origin = self.identity.origin(order, record.digest, self.clock.quality());
+        let statement = attest::configuration(origin, order, wanted, observed, self.clock.now());
         let envelopes: Vec<Vec<u8>> = self.identity.key.seal(&statement).into_iter().collect();
         let mut desk = self.desk();
         if let Some(other) = wanted.instances.iter().find(|one| power(one.instance) != one.power) {

@@ -1,4 +1,11 @@
 //! The cut lane: cuts and restores, and nothing else.
+//!
+//! ```text
+//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► report
+//!   start, tick ─► the table guarded ─► every cut again ─► every seal again, none too many
+//! ```
+//!
+//! A seal never undoes or fails a cut: where it is missing, the log and the statement say so.
 
 use std::sync::{
     Arc,
@@ -6,9 +13,9 @@ use std::sync::{
 };
 
 use tenure_protocol::{
-    evidence::predicate::network_cut::Direction,
-    id::OrderId,
-    wire::v1::{Action, CommitInterval, CutOrder, Order, OrderState, Outcome},
+    evidence::predicate::network_cut::{Direction, SealMeasured},
+    id::{OrderId, TenantId},
+    wire::v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
 };
 
 use super::{
@@ -18,6 +25,7 @@ use super::{
 use crate::core::{
     attest,
     record::{Change, Isolation, IsolationRecord, OrderRecord},
+    seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
 };
 
@@ -61,7 +69,7 @@ impl CutLane {
                 self.assert_cuts();
                 self.desk.tick()
             }
-            Input::IntentReceipt(_) | Input::Stop => Ok(()),
+            Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
     }
 
@@ -69,11 +77,30 @@ impl CutLane {
         if let Err(error) = self.host.perform(&Step::Guard, &mut |_| {}) {
             tracing::error!(code = error.code, "the cut table cannot be guarded: {error}");
         }
-        for record in self.desk.records().isolations.values() {
+        let isolations = &self.desk.records().isolations;
+        for record in isolations.values() {
             if record.isolation == Isolation::Cut
                 && let Err(error) = self.host.perform(&Step::Cut { mark: record.mark }, &mut |_| {})
             {
                 tracing::error!(tenant = %record.tenant, "a cut cannot be asserted: {error}");
+            }
+        }
+        // Of connected tenants as well: their taps have no seal, or lose it now.
+        for record in isolations.values() {
+            let _ = self.seal(record.tenant, record.mark);
+        }
+    }
+
+    /// Seals the taps of a tenant that is cut; else why they are not, as a sentence.
+    fn seal(&self, tenant: TenantId, mark: Mark) -> Result<SealMeasured, String> {
+        match self.host.perform(&Step::Seal { mark }, &mut |_| {}) {
+            Ok(Performed::Sealed(seal)) => Ok(seal),
+            Ok(other) => Err(format!("the host answered a seal with {other:?}")),
+            // Said once, when the host was taken hold of.
+            Err(HostFailure { code: NO_SEAL, sentence }) => Err(sentence),
+            Err(HostFailure { code, sentence }) => {
+                tracing::error!(%tenant, mark = mark.0, code, "taps are not sealed: {sentence}");
+                Err(sentence)
             }
         }
     }
@@ -115,7 +142,8 @@ impl CutLane {
         };
         let state = match self.host.perform(&step, &mut |_| {}) {
             Ok(Performed::Isolated { interval, read_back }) => {
-                self.measured(&record, order, direction, cut, interval, read_back)
+                let seal = self.seal(order.tenant, cut.mark);
+                self.measured(&record, order, (direction, cut), interval, read_back, seal)
             }
             Ok(other) => failed("host", format!("the host answered a cut with {other:?}")),
             Err(HostFailure { code, sentence }) => failed(code, sentence),
@@ -129,13 +157,15 @@ impl CutLane {
         &self,
         record: &OrderRecord,
         order: &Order,
-        direction: Direction,
-        cut: CutOrder,
+        (direction, cut): (Direction, CutOrder),
         interval: CommitInterval,
         read_back: Option<bool>,
+        seal: Result<SealMeasured, String>,
     ) -> OrderState {
-        let origin = self.identity.origin(order, record.digest);
-        let statement = attest::network_cut(origin, &cut, direction, interval, read_back);
+        let origin = self.identity.origin(order, record.digest, self.desk.clock().quality());
+        let still = direction == Direction::Restore
+            && seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
+        let statement = attest::network_cut(origin, &cut, direction, interval, read_back, seal);
         let envelopes = match self.identity.key.seal(&statement) {
             Ok(envelope) => vec![envelope],
             Err(error) => {
@@ -143,7 +173,7 @@ impl CutLane {
                 Vec::new()
             }
         };
-        if read_back == Some(direction == Direction::Restore) {
+        if still || read_back == Some(direction == Direction::Restore) {
             return OrderState::Failed {
                 code: "not-in-force".to_owned(),
                 message: "the kernel acknowledged the change, but read back it is not there: look \

@@ -1,5 +1,14 @@
 //! A lane's desk: its journal, its numbers and its way out. Everything is saved here before it is
 //! said.
+//!
+//! Receipts of reports are not signed. They come over a session in which both sides are
+//! authenticated, through the network side, and who breaks into that can forge them. He gains a
+//! delay by it and no more: a receipt ends the repetition of a report, but the order's record
+//! stays, with its last state and envelopes, and is said again when the controller sends the order
+//! again, which it does in each new session until it has the end itself. A record that attests a
+//! wipe stays for ever, any other until a day after the order's time to live; until then the
+//! controller shows the order as open, which people see. A wipe is released by the ledger's proof
+//! alone, never by a receipt. A refused intent stops a wipe, as withholding its receipt does.
 
 use std::sync::{Arc, mpsc::TrySendError};
 
@@ -13,7 +22,7 @@ use tenure_protocol::{
 
 use super::{EngineFailure, Identity, Outlet, Sequence};
 use crate::{
-    clock,
+    clock::Clock,
     core::{
         accept::{self, Admission, Refusal, Standing},
         record::{Change, OrderRecord, OrderStage, Records, WipeStage},
@@ -39,11 +48,21 @@ pub(super) struct Desk {
     lane: Lane,
     sequence: Arc<Sequence>,
     outlet: Option<Outlet>,
+    clock: Clock,
 }
 
 impl Desk {
-    pub(super) const fn new(journal: Journal, lane: Lane, sequence: Arc<Sequence>) -> Self {
-        Self { journal, lane, sequence, outlet: None }
+    pub(super) const fn new(
+        journal: Journal,
+        lane: Lane,
+        sequence: Arc<Sequence>,
+        clock: Clock,
+    ) -> Self {
+        Self { journal, lane, sequence, outlet: None, clock }
+    }
+
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) const fn records(&self) -> &Records {
@@ -56,7 +75,7 @@ impl Desk {
 
     /// A new report, numbered.
     pub(super) fn report(&self, order: OrderId, state: OrderState) -> Report {
-        Report { order, sequence: self.sequence.next(), at: clock::now(), state }
+        Report { order, sequence: self.sequence.next(), at: self.clock.now(), state }
     }
 
     /// Says something that may be lost.
@@ -100,7 +119,7 @@ impl Desk {
             return Ok(None);
         }
         let digest = signed.digest();
-        let now = clock::now();
+        let now = self.clock.now();
         let standing = Standing { host: *host, now, records: self.records() };
         let record = OrderRecord {
             id: order.id,
@@ -194,7 +213,7 @@ impl Desk {
 
     /// On each tick: says again what is without a receipt for long, and forgets what is over.
     pub(super) fn tick(&mut self) -> Result<(), EngineFailure> {
-        let now = clock::now();
+        let now = self.clock.now();
         self.resend(Some(now.plus_ms(-RESEND_AFTER_MS)));
         let over: Vec<Change> = self
             .records()

@@ -22,7 +22,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{self, Receiver, SyncSender},
     },
     thread,
     time::Duration,
@@ -33,18 +33,21 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{
         note::LedgerKey,
-        predicate::{AgentIdentity, Origin},
+        predicate::{self, AgentIdentity, Origin},
     },
     id::HostId,
     wire::{
         order::SignedOrder,
-        v1::{InstanceObserved, IntentReceipt, Lane, Observation, Order, Report, ReportReceipt},
+        v1::{
+            InstanceObserved, IntentReceipt, IntentRefusal, Lane, Observation, Order, Report,
+            ReportReceipt,
+        },
     },
 };
 
 use self::{cut::CutLane, desk::Desk, work::WorkLane};
 use crate::{
-    clock,
+    clock::Clock,
     core::{attest, observed::Observed, step::Host},
     host::preflight::PreflightFailure,
     journal::{Journal, JournalFailure},
@@ -96,8 +99,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn origin(&self, order: &Order, digest: Digest) -> Origin {
-        attest::origin(order, digest, order.host, self.agent.clone(), clock::quality())
+    fn origin(&self, order: &Order, digest: Digest, clock: predicate::Clock) -> Origin {
+        attest::origin(order, digest, order.host, self.agent.clone(), clock)
     }
 }
 
@@ -112,6 +115,8 @@ pub struct Parts<H> {
     pub work_journal: Journal,
     /// Who and whom.
     pub identity: Arc<Identity>,
+    /// The time of orders, reports and statements.
+    pub clock: Clock,
 }
 
 /// A message to a lane.
@@ -123,6 +128,8 @@ pub enum Input {
     ReportReceipt(ReportReceipt),
     /// A wipe's intent is in the ledger.
     IntentReceipt(IntentReceipt),
+    /// A wipe's intent is not taken, and will not be.
+    IntentRefusal(IntentRefusal),
     /// The link is up: reports go here from now on, those without a receipt first.
     Connected(Outlet),
     /// Time has passed.
@@ -178,18 +185,18 @@ impl Engine {
         parts: Parts<H>,
         fit: impl FnOnce() -> Result<(), PreflightFailure>,
     ) -> Result<Self, EngineFailure> {
-        let Parts { host, cut_journal, work_journal, identity } = parts;
+        let Parts { host, cut_journal, work_journal, identity, clock } = parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
         let sequence = Arc::new(Sequence::of_start(start));
         let mut cut_lane = CutLane {
-            desk: Desk::new(cut_journal, Lane::Cut, Arc::clone(&sequence)),
+            desk: Desk::new(cut_journal, Lane::Cut, Arc::clone(&sequence), clock.clone()),
             host: Arc::clone(&host),
             identity: Arc::clone(&identity),
         };
         cut_lane.begin()?;
         fit().map_err(Box::new)?;
-        let desk = Desk::new(work_journal, Lane::Work, sequence);
+        let desk = Desk::new(work_journal, Lane::Work, sequence, clock.clone());
         let work_lane = Arc::new(WorkLane::new(desk, Arc::clone(&host), identity));
         let (cut, cut_inbox) = mpsc::sync_channel(MAX_INBOX);
         let (work, work_inbox) = mpsc::sync_channel(MAX_INBOX);
@@ -212,7 +219,7 @@ impl Engine {
         engine.spawn("work lane", end.clone(), move || admission.run(&work_inbox))?;
         let performer = Arc::clone(&work_lane);
         engine.spawn("performer", end.clone(), move || performer.perform_all())?;
-        let observer = Observer { host, work_lane, view, lanes: [cut, work] };
+        let observer = Observer { host, work_lane, view, lanes: [cut, work], clock };
         engine.spawn("tick", end, move || observer.run(&ticks))?;
         Ok(engine)
     }
@@ -297,16 +304,13 @@ struct Observer {
     work_lane: Arc<WorkLane>,
     view: Arc<Mutex<Observation>>,
     lanes: [SyncSender<Input>; 2],
+    clock: Clock,
 }
 
 impl Observer {
     fn run(&self, ended: &Receiver<()>) -> Result<(), EngineFailure> {
         let mut wait = Duration::ZERO;
-        loop {
-            match ended.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
+        while self.clock.wait(wait, ended) {
             wait = TICK;
             for lane in &self.lanes {
                 let _ = lane.try_send(Input::Tick);
@@ -316,6 +320,7 @@ impl Observer {
                 Err(error) => tracing::warn!(code = error.code, "cannot observe: {error}"),
             }
         }
+        Ok(())
     }
 
     fn observation(&self, observed: &Observed) -> Observation {

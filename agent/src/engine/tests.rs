@@ -9,7 +9,7 @@ use tenure_protocol::{
         key::PublicKey,
         merkle,
         note::Checkpoint,
-        predicate::{Kind, Predicate, WipeResult},
+        predicate::{Kind, NetworkCut, Predicate, WipeResult},
     },
     wire::v1::{Action, OrderState, Outcome, Power},
 };
@@ -77,12 +77,12 @@ impl Bench {
         let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
         let host: Arc<dyn Host> = self.host.clone();
         let mut cut = CutLane {
-            desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence)),
+            desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence), Clock::default()),
             host: Arc::clone(&host),
             identity: Arc::clone(&self.identity),
         };
         cut.begin()?;
-        let desk = Desk::new(work, Lane::Work, sequence);
+        let desk = Desk::new(work, Lane::Work, sequence, Clock::default());
         let work = WorkLane::new(desk, host, Arc::clone(&self.identity));
         work.converge()?;
         cut.take(Input::Connected(outlet.clone()))?;
@@ -95,7 +95,7 @@ impl Bench {
     }
 
     fn signed(&self, id: u128, n: u128, generation: u64, action: Action) -> SignedOrder {
-        let order = sample::order(id, n, generation, clock::now(), action);
+        let order = sample::order(id, n, generation, Clock::default().now(), action);
         SignedOrder::sign(&order, &self.order_key).expect("signed")
     }
 
@@ -125,7 +125,7 @@ impl Bench {
             tenant_seq: 1,
             prev_tenant_event: None,
             kind: Kind::WipeIntent.name().to_owned(),
-            at: clock::now(),
+            at: Clock::default().now(),
             actor_keyid: Digest::of(b"host"),
             object_digest,
         }
@@ -211,7 +211,7 @@ fn a_tenant_is_configured_once_however_often_it_is_ordered() {
 fn an_order_that_the_pinned_key_did_not_sign_does_nothing() {
     let bench = Bench::new();
     let mut lanes = bench.sound();
-    let order = sample::order(1, 1, 1, clock::now(), Action::Cut(sample::cut(1)));
+    let order = sample::order(1, 1, 1, Clock::default().now(), Action::Cut(sample::cut(1)));
     let forged = SignedOrder::sign(&order, &SigningKey::from_bytes(&[9; 32])).expect("signed");
     lanes.cut.take(Input::Order(forged.clone())).expect("passed over");
     lanes.work.take(Input::Order(forged)).expect("passed over");
@@ -292,6 +292,35 @@ fn a_wipe_waits_for_a_proof_that_its_intent_is_logged_and_believes_no_other() {
     let state = bench.host.state();
     assert!(state.volumes.is_empty() && state.instances.is_empty() && state.taps.is_empty());
     assert_eq!(code(&lanes.order(bench.configure(3, 3, Power::Running))), "tenant-wiped");
+}
+
+#[test]
+fn a_wipe_whose_intent_is_not_taken_fails_destroys_nothing_and_leaves_the_way_free() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    let reports = lanes.order(bench.wipe(2, 2));
+    let announced = reports.last().expect("intent").clone();
+    let refusal = |sequence| {
+        let (code, message) = ("evidence-bad".to_owned(), "another key".to_owned());
+        Input::IntentRefusal(IntentRefusal { order: announced.order, sequence, code, message })
+    };
+    lanes.work.take(refusal(announced.sequence + 1)).expect("passed over");
+    assert_eq!(lanes.reports(), vec![], "that is no refusal of this intent");
+    lanes.work.take(refusal(announced.sequence)).expect("taken");
+    lanes.run_work().expect("nothing to do");
+    let reports = lanes.reports();
+    assert_eq!(code(&reports), "intent-refused");
+    assert!(!bench.destroyed_anything());
+    // A receipt that comes too late releases nothing, and the intent is said no more.
+    let receipt = bench.receipt(announced.order, &intent(std::slice::from_ref(&announced)));
+    lanes.work.take(Input::IntentReceipt(receipt)).expect("passed over");
+    lanes.run_work().expect("nothing to do");
+    assert!(!bench.destroyed_anything());
+    drop(lanes);
+    let lanes = bench.sound();
+    assert_eq!(states(&lanes.reports()), ["done", "failed"], "said again");
+    assert_eq!(states(&lanes.order(bench.wipe(3, 3))), ["journalled", "intent"], "a new attempt");
 }
 
 #[test]
@@ -379,6 +408,55 @@ fn cuts_are_asserted_at_start_and_on_every_tick_and_end_with_a_restore_alone() {
 }
 
 #[test]
+fn a_cut_whose_taps_cannot_be_sealed_is_done_and_its_statement_says_so() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let mut lanes = bench.sound();
+    lanes.reports();
+    let key = PublicKey::from(bench.identity.key.public());
+    let told = |lanes: &mut Lanes, n, generation, action| {
+        lanes.cut.take(Input::Order(bench.signed(n, 1, generation, action))).expect("taken");
+        let reports = lanes.reports();
+        let Some(OrderState::Done { envelopes, .. }) = reports.last().map(|last| &last.state)
+        else {
+            panic!("not done: {reports:?}")
+        };
+        let statement = dsse::open_statement(&envelopes[0], &key).expect("signed");
+        let Predicate::NetworkCut(cut) = statement.predicate() else { panic!("another kind") };
+        cut.clone()
+    };
+    let sealed = |cut: &NetworkCut| {
+        cut.measured.seal.as_ref().map(|seal| (seal.taps, seal.sealed_read_back))
+    };
+    for failing in ["no-seal", "packet-filter"] {
+        bench.host.fail("seal", failing);
+        let generation = if failing == "no-seal" { 1 } else { 3 };
+        let id = u128::from(generation) + 9;
+        let cut = told(&mut lanes, id, generation, Action::Cut(sample::cut(1)));
+        assert!(cut.in_force(), "the first stage stands");
+        assert_eq!(sealed(&cut), None);
+        let unmeasured = &cut.not_measured;
+        assert!(unmeasured.iter().any(|one| one.what.contains("second stage")), "{unmeasured:?}");
+        bench.host.heal("seal");
+        bench.host.tamper(|there| there.cut.clear());
+        lanes.cut.take(Input::Tick).expect("taken");
+        let log = bench.host.log();
+        let mark = sample::cut(1).mark;
+        let last: Vec<&Step> = log.iter().rev().take(3).collect();
+        assert_eq!(last, [&Step::Seal { mark }, &Step::Cut { mark }, &Step::Guard], "on a tick");
+        let restore = Action::Restore(sample::cut(1));
+        let restored = told(&mut lanes, id + 1, generation + 1, restore);
+        assert_eq!(sealed(&restored).map(|(_, sealed)| sealed), Some(0));
+    }
+    let cut = told(&mut lanes, 20, 9, Action::Cut(sample::cut(1)));
+    let (taps, read_back) = sealed(&cut).expect("measured");
+    assert!(taps > 0 && taps == read_back && cut.in_force());
+    assert!(cut.not_measured.iter().all(|one| !one.what.contains("second stage")));
+}
+
+#[test]
 fn a_cut_goes_through_while_a_wipe_is_blocked() {
     let bench = Bench::new();
     let lanes = bench.sound();
@@ -389,6 +467,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
         cut_journal: bench.journal("cut.redb"),
         work_journal: bench.journal("work.redb"),
         identity: Arc::clone(&bench.identity),
+        clock: Clock::default(),
     })
     .expect("started");
     let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);

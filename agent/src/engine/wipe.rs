@@ -10,18 +10,18 @@ use tenure_protocol::{
         Ending, KeyErasureMeasured, NotMeasured, Run,
         key_erasure::{Escrow, KeyCopy, KeyPlace},
     },
+    time::Timestamp,
     wire::v1::{Order, OrderState, Outcome, Progress, WipeOrder, WipeSubject},
 };
 
 use super::{EngineFailure, work::WorkLane};
 use crate::{
-    clock,
     core::{
         attest, plan,
         record::{Change, Fate, OrderRecord, SubjectStage, TenantRecord, WipeRecord, WipeStage},
         step::{HostFailure, MemoryWipe, Performed, Step, StepProgress, VolumeWipe, WipeFacts},
     },
-    host::{disk, memory, overwrite::Clocks},
+    host::{disk, memory},
 };
 
 /// One released wipe while it is carried out.
@@ -75,10 +75,10 @@ impl WorkLane {
         progress: WipeRecord,
         tenant: &TenantRecord,
     ) -> Result<(), EngineFailure> {
-        let origin = self.identity.origin(order, record.digest);
+        let origin = self.identity.origin(order, record.digest, self.clock.quality());
         let supersedes = tenant.last_intent;
         let run = attest::run(wipe, supersedes);
-        let statement = attest::intent(origin, run, clock::now(), &wipe.subjects);
+        let statement = attest::intent(origin, run, self.clock.now(), &wipe.subjects);
         let sealed = self.identity.key.seal(&statement);
         let mut desk = self.desk();
         let intent = match sealed {
@@ -174,7 +174,7 @@ impl WorkLane {
             }
             Err(failure) => {
                 tracing::error!(order = %act.order.id, ?subject, code = failure.code, "{failure}");
-                let facts = unmeasured(subject, failure);
+                let facts = unmeasured(subject, failure, self.clock.now());
                 Ok(serde_json::to_vec(&facts).map_or_else(
                     |_| attested(Vec::new()),
                     |facts| SubjectStage::Measured { facts },
@@ -219,7 +219,7 @@ impl WorkLane {
                 }
             }
         }
-        let origin = self.identity.origin(act.order, act.record.digest);
+        let origin = self.identity.origin(act.order, act.record.digest, self.clock.quality());
         let claimed = attest::claimed_bytes(&act.tenant.wanted, subject);
         let statements = attest::wiped(&origin, &act.run, act.intent, subject, claimed, facts);
         let mut envelopes = Vec::new();
@@ -278,7 +278,7 @@ impl WorkLane {
             let code = "wipe-incomplete";
             return self.fail(&mut self.desk(), record, code, message, envelopes, changes);
         }
-        tenant.fate = Fate::Destroyed { at: clock::now() };
+        tenant.fate = Fate::Destroyed { at: self.clock.now() };
         self.dismantle(&tenant);
         tracing::info!(order = %act.order.id, tenant = %tenant.tenant, "tenant wiped");
         let state = OrderState::Done { outcome: Outcome::Wiped, envelopes };
@@ -322,14 +322,13 @@ impl WorkLane {
 }
 
 /// The facts of a step that failed before it could tell any: a statement says at least that.
-fn unmeasured(subject: WipeSubject, failure: HostFailure) -> WipeFacts {
-    let clocks = Clocks { now: clock::now, monotonic: clock::monotonic };
+fn unmeasured(subject: WipeSubject, failure: HostFailure, now: Timestamp) -> WipeFacts {
     let ending = Ending::Aborted;
     let reason = failure.sentence;
     let missed = |what: &str| NotMeasured { what: what.to_owned(), reason: reason.clone() };
     match subject {
         WipeSubject::Volume { .. } => {
-            let media = disk::unmeasured(ending, clocks);
+            let media = disk::unmeasured(ending, now);
             let key_file = KeyCopy {
                 place: KeyPlace::KeyFile,
                 destroyed: false,
@@ -352,7 +351,7 @@ fn unmeasured(subject: WipeSubject, failure: HostFailure) -> WipeFacts {
             }
         }
         WipeSubject::Memory { .. } => WipeFacts::Memory {
-            memory: memory::unmeasured(ending, clocks),
+            memory: memory::unmeasured(ending, now),
             not_measured: vec![missed("the instance's memory")],
         },
     }

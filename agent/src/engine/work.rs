@@ -14,7 +14,7 @@ use tenure_protocol::{
     digest::Digest,
     evidence::entry::verify_intent_receipt,
     id::{InstanceId, OrderId, TenantId},
-    wire::v1::{Action, IntentReceipt, OrderState, TenantWanted, WipeOrder},
+    wire::v1::{Action, IntentReceipt, IntentRefusal, OrderState, TenantWanted, WipeOrder},
 };
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     lock,
 };
 use crate::{
-    clock,
+    clock::Clock,
     core::{
         accept,
         record::{
@@ -34,6 +34,9 @@ use crate::{
     },
 };
 
+/// Longest word of the controller on an intent that is kept, characters.
+const MAX_REFUSAL_CHARS: usize = 2_000;
+
 #[derive(Debug)]
 pub(super) struct WorkLane {
     desk: Mutex<Desk>,
@@ -41,12 +44,14 @@ pub(super) struct WorkLane {
     stopped: AtomicBool,
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
+    pub(super) clock: Clock,
 }
 
 impl WorkLane {
     pub(super) fn new(desk: Desk, host: Arc<dyn Host>, identity: Arc<Identity>) -> Self {
         let (wake, stopped) = (Condvar::new(), AtomicBool::new(false));
-        Self { desk: Mutex::new(desk), wake, stopped, host, identity }
+        let clock = desk.clock().clone();
+        Self { desk: Mutex::new(desk), wake, stopped, host, identity, clock }
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -94,6 +99,7 @@ impl WorkLane {
             }
             Input::ReportReceipt(receipt) => desk.receipted(receipt)?,
             Input::IntentReceipt(receipt) => self.release(&mut desk, &receipt)?,
+            Input::IntentRefusal(refusal) => self.abandon(&mut desk, &refusal)?,
             Input::Connected(outlet) => desk.connected(outlet),
             Input::Tick => desk.tick()?,
             Input::Stop => {}
@@ -149,7 +155,8 @@ impl WorkLane {
             }
         }
         tracing::info!(order = %receipt.order, index = receipt.index, "wipe released");
-        let stage = WipeStage::Released { intent, ledger_index: receipt.index, at: clock::now() };
+        let stage =
+            WipeStage::Released { intent, ledger_index: receipt.index, at: self.clock.now() };
         desk.commit(vec![
             Change::Wipe(WipeRecord { stage, ..wipe }),
             Change::Tenant(TenantRecord {
@@ -159,6 +166,22 @@ impl WorkLane {
             }),
             Change::Dequeue(sequence),
         ])
+    }
+
+    /// An intent that the controller will not enter ends its order, and destroys nothing. Nobody
+    /// has to prove a refusal: who can forge one could as well keep the receipt back for ever.
+    fn abandon(&self, desk: &mut Desk, refusal: &IntentRefusal) -> Result<(), EngineFailure> {
+        let IntentRefusal { order, sequence, code, message } = refusal;
+        let stage = desk.records().wipes.get(order).map(|wipe| &wipe.stage);
+        match stage {
+            Some(WipeStage::Announced { sequence: announced, .. }) if announced == sequence => {}
+            Some(_) | None => return Ok(()),
+        }
+        let Some(record) = desk.records().orders.get(order).cloned() else { return Ok(()) };
+        let text = format!("the controller does not take the intent ({code}): {message}");
+        let text = text.chars().take(MAX_REFUSAL_CHARS).collect();
+        let changes = vec![Change::ForgetWipe(*order), Change::Dequeue(*sequence)];
+        self.fail(desk, record, "intent-refused", text, Vec::new(), changes)
     }
 
     /// The performer thread: first what the host should run already, then orders, oldest first.

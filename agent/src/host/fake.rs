@@ -14,14 +14,16 @@ use tenure_protocol::{
         key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
         media_wipe::{ExtentList, FileSystem, FileSystemKind, Layer, LayerKind},
         memory_wipe::{MemoryFileSystem, Residue, ResiduePlace, ResidueState},
+        network_cut::SealMeasured,
         wipe::{Pass, Pattern, ReadBack, ReadLayer, ReadMode, Writers},
     },
     id::InstanceId,
-    wire::v1::{CommitInterval, Power},
+    time::Timestamp,
+    wire::v1::{CommitInterval, Mark, Power},
 };
 
 use crate::{
-    clock,
+    clock::Clock,
     core::{
         observed::Observed,
         step::{Host, HostFailure, Performed, Step, StepProgress, WipeFacts},
@@ -35,6 +37,7 @@ const BYTES: u64 = 64 << 40;
 /// A host in memory. It keeps what was done in a log, and can be told to fail or to block.
 #[derive(Debug, Default)]
 pub struct FakeHost {
+    clock: Clock,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -50,6 +53,12 @@ struct Inner {
 }
 
 impl FakeHost {
+    /// An empty host with a clock of its own; [`FakeHost::default`] has the system's.
+    #[must_use]
+    pub fn at(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// Every step that was done, in order.
     #[must_use]
     pub fn log(&self) -> Vec<Step> {
@@ -124,7 +133,7 @@ impl Host for FakeHost {
             return Err(HostFailure { code, sentence });
         }
         inner.log.push(step.clone());
-        let performed = inner.perform(step);
+        let performed = inner.perform(step, self.clock.now());
         drop(inner);
         if matches!(step, Step::WipeVolume(_) | Step::WipeMemory(_)) {
             for done in [BYTES / 2, BYTES] {
@@ -137,17 +146,18 @@ impl Host for FakeHost {
 }
 
 impl Inner {
-    fn perform(&mut self, step: &Step) -> Performed {
+    fn perform(&mut self, step: &Step, now: Timestamp) -> Performed {
         let there = &mut self.observed;
         match step {
             Step::Cut { mark } => {
                 there.cut.insert(*mark);
-                return isolated(true);
+                return isolated(true, now);
             }
             Step::Restore { mark } => {
                 there.cut.remove(mark);
-                return isolated(false);
+                return isolated(false, now);
             }
+            Step::Seal { mark } => return sealed(there, *mark, now),
             Step::Guard => {}
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
@@ -181,10 +191,16 @@ impl Inner {
                 }
             }
             Step::WipeVolume(wipe) => {
-                return Performed::Wiped(Box::new(volume(there.volumes.contains(&wipe.volume))));
+                return Performed::Wiped(Box::new(volume(
+                    there.volumes.contains(&wipe.volume),
+                    now,
+                )));
             }
             Step::WipeMemory(wipe) => {
-                return Performed::Wiped(Box::new(memory(self.memory.contains(&wipe.instance))));
+                return Performed::Wiped(Box::new(memory(
+                    self.memory.contains(&wipe.instance),
+                    now,
+                )));
             }
             Step::RemoveVolume { volume } => {
                 there.volumes.remove(volume);
@@ -198,14 +214,19 @@ impl Inner {
     }
 }
 
-fn isolated(cut: bool) -> Performed {
-    let now = clock::now();
+fn isolated(cut: bool, now: Timestamp) -> Performed {
     let interval = CommitInterval { earliest: now, latest: now, took_ns: 1 };
     Performed::Isolated { interval, read_back: Some(cut) }
 }
 
-fn span() -> Span {
-    let now = clock::now();
+fn sealed(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
+    let taps = there.enlisted.values().filter(|of| **of == mark).count();
+    let taps = u32::try_from(taps).unwrap_or(u32::MAX);
+    let sealed_read_back = if there.cut.contains(&mark) { taps } else { 0 };
+    Performed::Sealed(SealMeasured { at: now, taps, sealed_read_back })
+}
+
+const fn span(now: Timestamp) -> Span {
     Span { started_at: now, ended_at: now, took_ns: 1 }
 }
 
@@ -215,23 +236,23 @@ const fn ending(there: bool) -> Ending {
 
 const GONE: Writers = Writers { vmm_dead: true, open_files: 0, mappings: 0 };
 
-fn pass(pattern: Pattern) -> Pass {
-    Pass { pattern, bytes: BYTES, error_bytes: 0, span: span() }
+const fn pass(pattern: Pattern, now: Timestamp) -> Pass {
+    Pass { pattern, bytes: BYTES, error_bytes: 0, span: span(now) }
 }
 
-fn read(pattern: Pattern, layer: ReadLayer, bytes: u64) -> ReadBack {
-    let (mode, direct, span) = (ReadMode::Full, true, span());
+const fn read(pattern: Pattern, layer: ReadLayer, bytes: u64, now: Timestamp) -> ReadBack {
+    let (mode, direct, span) = (ReadMode::Full, true, span(now));
     let (mismatched_bytes, unreadable_bytes) = (0, 0);
     ReadBack { pattern, mode, layer, direct, bytes, mismatched_bytes, unreadable_bytes, span }
 }
 
-fn volume(there: bool) -> WipeFacts {
+fn volume(there: bool, now: Timestamp) -> WipeFacts {
     let extents = ExtentList::of(&[(0, 4096, BYTES)], 0);
     let layer = ReadLayer::BlockDevice;
     let header_bytes = 4096;
     let media = MediaWipeMeasured {
         ending: ending(there),
-        span: span(),
+        span: span(now),
         file_system: FileSystem { kind: FileSystemKind::Ext4, mount_options: "rw".to_owned() },
         topology: vec![Layer {
             kind: LayerKind::Disk,
@@ -244,8 +265,11 @@ fn volume(there: bool) -> WipeFacts {
         extents_before: extents.clone(),
         extents_after: Some(extents),
         writers: GONE,
-        passes: vec![pass(Pattern::Stream), pass(Pattern::Zeros)],
-        read_backs: vec![read(Pattern::Stream, layer, BYTES), read(Pattern::Zeros, layer, BYTES)],
+        passes: vec![pass(Pattern::Stream, now), pass(Pattern::Zeros, now)],
+        read_backs: vec![
+            read(Pattern::Stream, layer, BYTES, now),
+            read(Pattern::Zeros, layer, BYTES, now),
+        ],
         file_synced: true,
         device_cache_flushed: true,
         unlinked: false,
@@ -253,7 +277,7 @@ fn volume(there: bool) -> WipeFacts {
     };
     let key = KeyErasureMeasured {
         ending: ending(there),
-        span: span(),
+        span: span(now),
         encryption: "luks1/aes-256-xts-plain64".to_owned(),
         encrypted_from_first_byte: true,
         copies: vec![KeyCopy {
@@ -263,7 +287,7 @@ fn volume(there: bool) -> WipeFacts {
         }],
         header: Some(HeaderErasure {
             bytes: header_bytes,
-            read_back: read(Pattern::Zeros, layer, header_bytes),
+            read_back: read(Pattern::Zeros, layer, header_bytes, now),
         }),
         escrow: Escrow::None,
     };
@@ -271,20 +295,20 @@ fn volume(there: bool) -> WipeFacts {
     WipeFacts::Volume { media, key, device_reported: Vec::new(), not_measured: Vec::new() }
 }
 
-fn memory(there: bool) -> WipeFacts {
+fn memory(there: bool, now: Timestamp) -> WipeFacts {
     let residue = ResiduePlace::REQUIRED
         .into_iter()
         .map(|place| Residue { place, state: ResidueState::Clean, detail: "fake".to_owned() })
         .collect();
     let memory = MemoryWipeMeasured {
         ending: ending(there),
-        span: span(),
+        span: span(now),
         file_system: MemoryFileSystem::Tmpfs,
         page_bytes: 4096,
         bytes: BYTES,
         writers: GONE,
-        passes: vec![pass(Pattern::Zeros)],
-        read_backs: vec![read(Pattern::Zeros, ReadLayer::Memory, BYTES)],
+        passes: vec![pass(Pattern::Zeros, now)],
+        read_backs: vec![read(Pattern::Zeros, ReadLayer::Memory, BYTES, now)],
         unlinked: false,
         residue,
     };

@@ -14,14 +14,13 @@
 //! [`Protection::Unowned`] says so.
 
 mod message;
+mod seal;
 mod structure;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netlink_packet_netfilter::{
-    NetfilterMessage,
-    nftables::{TableAttribute, TableFlags},
-};
+use netlink_packet_netfilter::{NetfilterMessage, NetfilterProtoFamily, nftables::TableFlags};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
 use tenure_protocol::wire::v1::{CommitInterval, Mark};
@@ -35,6 +34,11 @@ use crate::{
     core::ruleset::{self, CUT_SET, CUT_TABLE, PORT_MAP, TapName},
 };
 use message::Key;
+pub use seal::probe_seal;
+use table::{Found, table};
+
+/// The family of the cut table.
+const BRIDGE: NetfilterProtoFamily = NetfilterProtoFamily::Bridge;
 
 /// What went wrong with the packet filter.
 #[derive(Debug, thiserror::Error)]
@@ -66,12 +70,14 @@ pub enum NftFailure {
         #[source]
         source: NetlinkFailure,
     },
-    /// Another living process owns the cut table.
+    /// Another living process owns a table of ours.
     #[error(
-        "the table bridge {CUT_TABLE} belongs to another process (netlink port {port}): another \
-         agent runs here, end it first"
+        "the table {table} belongs to another process (netlink port {port}): another agent runs \
+         here, end it first"
     )]
     Owned {
+        /// Its name.
+        table: String,
         /// The owner's netlink port, as a rule its process id.
         port: u32,
     },
@@ -126,6 +132,8 @@ pub struct CutTable {
     kernel: Channel<NetfilterMessage>,
     protection: Protection,
     structure: String,
+    /// Whether seals are made so that nobody else can edit them: until the kernel says no.
+    seals_are_owned: bool,
 }
 
 impl CutTable {
@@ -136,7 +144,7 @@ impl CutTable {
     pub fn open() -> Result<Self, NftFailure> {
         let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(making)?;
         let (protection, structure) = prepare(&mut kernel)?;
-        Ok(Self { kernel, protection, structure })
+        Ok(Self { kernel, protection, structure, seals_are_owned: true })
     }
 
     /// Makes the table anew if it is not as it should be. Only an unowned table can need it.
@@ -179,15 +187,6 @@ impl CutTable {
         self.commit("cut a tenant", add, None)
     }
 
-    /// Lets a tenant's frames pass again. Restoring again changes nothing.
-    ///
-    /// # Errors
-    /// [`NftFailure::Kernel`]; the cut goes on then.
-    pub fn restore(&mut self, mark: Mark) -> Result<CommitInterval, NftFailure> {
-        let delete = message::delete_element(CUT_SET, &Key::Mark(mark));
-        self.commit("restore a tenant", delete, Some(Errno::ENOENT))
-    }
-
     /// Says whose a tap is. To be done before the tap is made, so that it inherits a cut at birth.
     ///
     /// # Errors
@@ -218,6 +217,19 @@ impl CutTable {
         self.commit("delist a tap", delete, Some(Errno::ENOENT)).map(|_| ())
     }
 
+    /// Whether the kernel has the mark among those that are cut.
+    ///
+    /// # Errors
+    /// [`NftFailure::Kernel`] or [`NftFailure::Unreadable`].
+    pub fn is_cut(&mut self, mark: Mark) -> Result<bool, NftFailure> {
+        for element in self.elements(CUT_SET)? {
+            if message::mark(&element)? == mark {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What the kernel holds now.
     ///
     /// # Errors
@@ -241,7 +253,9 @@ impl CutTable {
     /// [`NftFailure::Altered`] says what is wrong.
     pub fn inspect(&mut self) -> Result<(), NftFailure> {
         let altered = |what: &str| Err(NftFailure::Altered(what.to_owned()));
-        let Some(found) = table(&mut self.kernel)? else { return altered("the table is gone") };
+        let Some(found) = table(&mut self.kernel, BRIDGE, CUT_TABLE)? else {
+            return altered("the table is gone");
+        };
         if found.flags.contains(TableFlags::Dormant) {
             return altered("the table is dormant");
         }
@@ -287,9 +301,9 @@ impl CutTable {
 
 /// The three steps. An unowned table keeps its elements if it is there.
 fn prepare(kernel: &mut Channel<NetfilterMessage>) -> Result<(Protection, String), NftFailure> {
-    let before = table(kernel)?;
+    let before = table(kernel, BRIDGE, CUT_TABLE)?;
     if let Some(Found { owner: Some(port), .. }) = before {
-        return Err(NftFailure::Owned { port });
+        return Err(NftFailure::Owned { table: CUT_TABLE.to_owned(), port });
     }
     let persistent = TableFlags::Persisent;
     let new_table = |flags| message::transaction(message::new_table(flags));
@@ -346,32 +360,6 @@ fn text(operation: &'static str, text: &str) -> Result<(), NftFailure> {
         Err(source) if source.is_not_installed() => Err(NftFailure::Missing(source)),
         Err(source) => Err(NftFailure::Text { operation, source }),
     }
-}
-
-/// The cut table as the kernel describes it.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    flags: TableFlags,
-    owner: Option<u32>,
-}
-
-fn table(kernel: &mut Channel<NetfilterMessage>) -> Result<Option<Found>, NftFailure> {
-    let answers = match kernel.request(message::get_table()) {
-        Ok(answers) => answers,
-        Err(source) if is(&source, &[Errno::ENOENT]) => return Ok(None),
-        Err(source) => {
-            return Err(NftFailure::Kernel { operation: "look for the cut table", source });
-        }
-    };
-    let mut found = Found { flags: TableFlags::empty(), owner: None };
-    for attribute in message::table_attributes(answers) {
-        match attribute {
-            TableAttribute::Flags(flags) => found.flags = flags,
-            TableAttribute::Owner(port) => found.owner = Some(port),
-            _ => {}
-        }
-    }
-    Ok(Some(found))
 }
 
 fn unowned(existed: bool) -> Protection {

@@ -133,11 +133,16 @@ pub fn ensure_bridge(name: &str) -> Result<(), TapFailure> {
 }
 
 /// Makes a tap with virtio headers that outlives this process, plugs it into the bridge, brings it
-/// up, and returns it opened: for QEMU to inherit.
+/// up, and returns it opened: for QEMU to inherit. `before_up` is called when it is there, before
+/// it goes up.
 ///
 /// # Errors
 /// [`TapFailure::Busy`] while an instance has it open, [`TapFailure::Absent`] without the bridge.
-pub fn ensure_tap(tap: &TapName, bridge: &str) -> Result<OwnedFd, TapFailure> {
+pub fn ensure_tap(
+    tap: &TapName,
+    bridge: &str,
+    before_up: impl FnOnce(),
+) -> Result<OwnedFd, TapFailure> {
     let name = tap.as_str();
     let mut links = Links::open(name)?;
     let bridge =
@@ -145,8 +150,15 @@ pub fn ensure_tap(tap: &TapName, bridge: &str) -> Result<OwnedFd, TapFailure> {
     let fd = open_tap(tap)?;
     let link = links.get(name)?.ok_or_else(|| TapFailure::Absent { name: name.to_owned() })?;
     links.quiet(&link)?;
+    before_up();
     links.up(&link, Some(bridge.index))?;
     Ok(fd)
+}
+
+/// Whether there is a device of this name.
+#[must_use]
+pub fn exists(tap: &TapName) -> bool {
+    nix::net::if_::if_nametoindex(tap.as_str()).is_ok()
 }
 
 /// Removes a tap; one that is not there is removed already.

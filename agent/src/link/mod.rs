@@ -2,8 +2,9 @@
 //! for tenure-hostd.
 //!
 //! ```text
-//! dial ─► enrol (no certificate yet) ─► dial ─► Hello ─Welcome→ up ─┐
-//!  ▲                                                                │ any end: of the connection,
+//!        ┌► enrol (no certificate) ──┐
+//! start ─┼► rejoin (it has expired) ─┼► dial ─► Hello ─Welcome→ up ─┐
+//!  ▲     └► (it is good) ────────────┘                              │ any end: of the connection,
 //!  └──────────────── jittered back-off ◄────────────────────────────┘ a lane, or tenure-hostd
 //! ```
 //!
@@ -68,7 +69,7 @@ pub enum LinkFailure {
     #[error("the TLS session cannot be bound to the request")]
     Exporter,
     /// The controller does not take the host in.
-    #[error("the controller refused the enrolment ({code}): {message}")]
+    #[error("the controller does not take this host in ({code}): {message}")]
     Refused {
         /// Stable code.
         code: String,
@@ -78,12 +79,6 @@ pub enum LinkFailure {
     /// The controller said something else than was due.
     #[error("the controller broke the protocol: {0}")]
     Protocol(&'static str),
-    /// The certificate ended, and only a new token helps.
-    #[error(
-        "this host's certificate has expired: run `tenure-hostd join --token-file FILE` with a \
-         new token"
-    )]
-    Expired,
 }
 
 /// The link's side of a host.
@@ -120,19 +115,21 @@ impl Link {
         }
     }
 
-    /// One try: enrols if there is no certificate, then serves one session to its end.
+    /// One try: gets a certificate if there is none that is good, then serves one session to its
+    /// end.
     ///
     /// # Errors
     /// [`LinkFailure`]: why it ended.
     pub async fn once(&self) -> Result<(), LinkFailure> {
         let mut base = local::Base::connect(&self.socket).await?;
         let identity = match identity::load(&self.state_dir)? {
+            Some(old) if old.certificate.not_after <= clock::now() => {
+                tracing::warn!(since = %old.certificate.not_after, "the certificate has expired");
+                enrol::rejoin(self, &mut base, old.certificate.host).await?
+            }
             Some(identity) => identity,
             None => enrol::enrol(self, &mut base).await?,
         };
-        if identity.certificate.not_after <= clock::now() {
-            return Err(LinkFailure::Expired);
-        }
         base.enrolled(&identity.chain).await?;
         session::run(self, base, identity).await
     }

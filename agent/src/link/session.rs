@@ -247,7 +247,8 @@ async fn relay(
 
 /// From the controller to tenure-hostd: the bytes as they are.
 async fn inward(mut recv: RecvStream, mut local: OwnedWriteHalf) -> Result<(), LinkFailure> {
-    let passed = [Kind::Order, Kind::ReportReceipt, Kind::IntentReceipt].map(|kind| kind as u16);
+    let passed = [Kind::Order, Kind::ReportReceipt, Kind::IntentReceipt, Kind::IntentRefusal];
+    let passed = passed.map(|kind| kind as u16);
     loop {
         let frame = stream::read(&mut recv).await?;
         if passed.contains(&frame.kind) {
@@ -266,5 +267,25 @@ async fn outward(mut send: SendStream, mut local: OwnedReadHalf) -> Result<(), L
     loop {
         let frame = stream::read(&mut local).await.map_err(LocalFailure::from)?;
         stream::write(&mut send, &frame).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_protocol::id::HostId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_between_50_and_70_percent_of_its_life_and_not_always_at_once() {
+        let not_before = Timestamp::from_unix_ms(1_788_220_800_000);
+        let not_after = not_before.plus_ms(86_400_000);
+        let host = HostId::from_uuid(Uuid::from_u128(1));
+        let certificate = HostCertificate { host, not_before, not_after };
+        let permille = |at: Timestamp| at.ms_since(not_before) / 86_400;
+        let drawn: Vec<_> = (0..256).map(|_| permille(renewal(&certificate))).collect();
+        assert!(drawn.iter().all(|at| (500..=700).contains(at)), "{drawn:?}");
+        assert!(drawn.iter().any(|at| *at < 560) && drawn.iter().any(|at| *at > 640), "{drawn:?}");
     }
 }

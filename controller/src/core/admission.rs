@@ -1,24 +1,30 @@
-//! Whether an application is well formed: everything is checked before anything is touched, and the
-//! first thing wrong is named together with what to do.
+//! Whether what callers hand in is well formed. The rules stand on the types themselves
+//! ([`Application`], [`Event`], [`Document`]), by way of `garde`; here are their limits, the rules
+//! that need words of their own, and what an application must be besides. The API's document
+//! takes its limits from here, too.
 
 use std::collections::BTreeSet;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use garde::Validate;
 
 use super::{
+    destination::{self, DestinationPolicy},
     fleet::Image,
-    refusal::{Code, Refusal},
-    tenant::{Application, Contact, InstanceRequest},
+    lifecycle::Event,
+    refusal::{Code, Fault, Refusal},
+    tenant::{Application, InstanceRequest, Secret},
 };
 
-/// Longest name of a customer, system, contact or document, characters.
+/// Longest name of a customer, system or contact, characters.
 pub const NAME_LIMIT: usize = 200;
-/// Longest reason or opinion, characters.
+/// Longest reason, opinion or document title, characters.
 pub const TEXT_LIMIT: usize = 4_000;
 /// Most contacts of an application.
 pub const CONTACTS_LIMIT: usize = 16;
-/// Most instances of an application.
-pub const INSTANCES_LIMIT: u32 = 200;
+/// Most instances of an application, and so most kinds of them.
+pub const INSTANCES_LIMIT: u16 = 200;
+/// Longest role, characters.
+pub const ROLE_LIMIT: usize = 40;
 /// Most virtual processors of an instance.
 pub const VCPUS_LIMIT: u16 = 64;
 /// Least memory of an instance, MiB.
@@ -27,195 +33,168 @@ pub const MEMORY_LEAST_MIB: u32 = 64;
 pub const MEMORY_LIMIT_MIB: u32 = 4 << 20;
 /// Most volumes of an instance.
 pub const VOLUMES_LIMIT: usize = 16;
-/// Largest volume, bytes: 64 TiB.
-pub const VOLUME_LIMIT_BYTES: u64 = 64 << 40;
-/// Smallest volume, bytes: 1 MiB.
-pub const VOLUME_LEAST_BYTES: u64 = 1 << 20;
+/// Largest volume, MiB: 64 TiB.
+pub const VOLUME_LIMIT_MIB: u32 = 64 << 20;
+/// Largest volume, GiB: 64 TiB.
+pub const VOLUME_LIMIT_GIB: u32 = VOLUME_LIMIT_MIB >> 10;
 /// Most open ports of an instance.
 pub const INGRESS_LIMIT: usize = 64;
 
-/// Checks an application against the limits and the image catalogue.
+/// What a name may be, for the API's document: more than blanks, and no control characters.
+pub const NAME_PATTERN: &str =
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// What a text may be: as a name, and line ends and tabs.
+pub const TEXT_PATTERN: &str = concat!(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*",
+    r"[^\s\x00-\x1f\x7f-\x9f]",
+    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+);
+/// What a role may be.
+pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
+
+/// Checks everything that a person hands in with an event; what hosts report is checked elsewhere.
 ///
 /// # Errors
-/// `invalid-application` or `unknown-image`, with a sentence.
-pub fn check(application: &Application, images: &[Image]) -> Result<(), Refusal> {
-    name("customer", &application.customer)?;
-    name("system.name", &application.system.name)?;
-    name("system.code", &application.system.code)?;
-    contacts(&application.contacts)?;
-    if application.instances.is_empty() {
-        return invalid("instances is empty: ask for at least one instance");
-    }
-    let mut roles = BTreeSet::new();
-    let mut total = 0_u32;
-    for request in &application.instances {
-        instance(request, images)?;
-        if !roles.insert(request.role.as_str()) {
-            return invalid(format!(
-                "role {:?} stands twice: give each entry of instances a role of its own",
-                request.role
-            ));
+/// `invalid-application` or `invalid-input`, with every fault by its place.
+pub fn event(event: &Event) -> Result<(), Refusal> {
+    match event {
+        Event::Submit { application } => form(Code::InvalidApplication, application),
+        Event::FileAssessment { document } | Event::FileIcp { document } => {
+            form(Code::InvalidInput, document)
         }
-        total = total.saturating_add(u32::from(request.count));
+        other => form(Code::InvalidInput, other),
     }
-    if total > INSTANCES_LIMIT {
-        return invalid(format!("{total} instances: ask for at most {INSTANCES_LIMIT}"));
-    }
-    Ok(())
 }
 
-/// Checks a free text that a person gives.
+/// Checks an application's form, and that the catalogue has its images.
 ///
 /// # Errors
-/// `invalid-input` if it is empty or too long.
-pub fn text(field: &str, value: &str) -> Result<(), Refusal> {
-    let length = value.chars().count();
-    if value.trim().is_empty() || length > TEXT_LIMIT {
-        return Err(Refusal::new(
-            Code::InvalidInput,
-            format!("{field} has {length} characters: give 1 to {TEXT_LIMIT}"),
-        ));
-    }
-    Ok(())
-}
-
-fn invalid<T>(sentence: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::new(Code::InvalidApplication, sentence))
-}
-
-fn name(field: &str, value: &str) -> Result<(), Refusal> {
-    let length = value.chars().count();
-    if value.trim().is_empty() || length > NAME_LIMIT || value.chars().any(char::is_control) {
-        return invalid(format!(
-            "{field} is empty, longer than {NAME_LIMIT} characters, or has control characters"
-        ));
-    }
-    Ok(())
-}
-
-fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
-    if contacts.is_empty() || contacts.len() > CONTACTS_LIMIT {
-        return invalid(format!(
-            "{} contacts: name 1 to {CONTACTS_LIMIT} whom to notify",
-            contacts.len()
-        ));
-    }
-    for contact in contacts {
-        name("contacts.name", &contact.name)?;
-        if contact.email.is_none() && contact.webhook.is_none() {
-            return invalid(format!(
-                "contact {:?} has no channel: give an email or a webhook",
-                contact.name
-            ));
-        }
-        if let Some(email) = &contact.email {
-            mail_address(email)?;
-        }
-        if let Some(webhook) = &contact.webhook {
-            web_address(&webhook.url)?;
-            let secret = webhook.secret.reveal();
-            let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret));
-            if !key.is_ok_and(|key| (16..=128).contains(&key.len())) {
-                return invalid(format!(
-                    "the webhook secret of contact {:?} is not whsec_ and base64 of 16 to 128 \
-                     bytes",
-                    contact.name
-                ));
-            }
+/// `invalid-application` with every fault by its place, or `unknown-image`.
+pub fn application(application: &Application, images: &[Image]) -> Result<(), Refusal> {
+    form(Code::InvalidApplication, application)?;
+    for InstanceRequest { role, image, .. } in &application.instances {
+        if !images.iter().any(|known| known.name == *image) {
+            let known: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+            let known = known.join(", ");
+            let sentence = format!("{role}: no image {image:?}; the catalogue has: {known}");
+            return Err(Refusal::new(Code::UnknownImage, sentence));
         }
     }
     Ok(())
 }
 
-fn mail_address(email: &str) -> Result<(), Refusal> {
-    let sound = email.split_once('@').is_some_and(|(user, domain)| {
-        !user.is_empty()
-            && !domain.is_empty()
-            && !domain.contains('@')
-            && !domain.starts_with('.')
-            && !domain.ends_with('.')
-    });
-    let plain = email.len() <= 254
-        && email.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>,;:\"()\\[]".contains(&byte));
-    if sound && plain {
-        Ok(())
-    } else {
-        invalid(format!("{email:?} is no e-mail address: give one such as duty@example.gov.cn"))
+/// Checks why something is done to the platform itself.
+///
+/// # Errors
+/// `invalid-input`, with the fault by its place.
+pub fn reason(reason: &str) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Given<'a> {
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(text))]
+        reason: &'a str,
     }
+    form(Code::InvalidInput, &Given { reason })
 }
 
-fn web_address(url: &str) -> Result<(), Refusal> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    if url.len() <= 2_000
-        && url.bytes().all(|byte| byte.is_ascii_graphic())
-        && !host.is_empty()
-        && !host.starts_with(':')
-        && !host.contains('@')
+fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal> {
+    let Err(report) = value.validate() else { return Ok(()) };
+    let faults: Vec<Fault> = report
+        .iter()
+        .map(|(path, error)| Fault {
+            pointer: pointer(&path.to_string()),
+            message: error.message().to_owned(),
+        })
+        .collect();
+    let words: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+    Err(Refusal { code, sentence: words.join("; "), faults })
+}
+
+/// `instances[0].role` as a JSON pointer; fields have neither `~` nor `/` in their names.
+fn pointer(path: &str) -> String {
+    let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+    steps.map(|step| format!("/{}", step.trim_end_matches(']'))).collect()
+}
+
+fn wrong(sentence: impl Into<String>) -> garde::Result {
+    Err(garde::Error::new(sentence.into()))
+}
+
+/// A name: see [`NAME_PATTERN`].
+pub(super) fn name(value: &str, (): &()) -> garde::Result {
+    if value.trim().is_empty() || value.chars().any(char::is_control) {
+        return wrong("a name is more than blanks, and has no control characters");
+    }
+    Ok(())
+}
+
+/// A text for people to read: lines and tabs may be in it.
+pub(super) fn text(value: &str, (): &()) -> garde::Result {
+    let control = |letter: char| letter.is_control() && !"\n\r\t".contains(letter);
+    if value.trim().is_empty() || value.chars().any(control) {
+        return wrong(
+            "a text is more than blanks, and has no control characters but line ends and tabs",
+        );
+    }
+    Ok(())
+}
+
+/// Part of a host name.
+pub(super) fn role(value: &str, (): &()) -> garde::Result {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if value.bytes().all(inner)
+        && value.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
+        && !value.ends_with('-')
     {
-        Ok(())
-    } else {
-        invalid(format!("{url:?} is no webhook address: give https://host/path, without a user"))
+        return Ok(());
+    }
+    wrong("a role is of a-z, 0-9 and -, begins with a letter and does not end with -")
+}
+
+pub(super) fn mail(value: &str, (): &()) -> garde::Result {
+    destination::mail(value).map_err(|error| garde::Error::new(error.to_string()))
+}
+
+/// A URL, whatever the site allows of them: that is the site's to say.
+pub(super) fn url(value: &str, (): &()) -> garde::Result {
+    let any = DestinationPolicy { private: true, loopback: true, plain_http: true };
+    destination::webhook(value, any).map_err(|error| garde::Error::new(error.to_string()))
+}
+
+pub(super) fn webhook_secret(value: &Secret, (): &()) -> garde::Result {
+    destination::webhook_secret(value.reveal())
+        .map_err(|error| garde::Error::new(error.to_string()))
+}
+
+/// At least one channel leads to a contact.
+pub(super) fn channel(has_webhook: bool) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
+    move |email, (): &()| {
+        if email.is_some() || has_webhook {
+            return Ok(());
+        }
+        wrong("this contact has no channel: give an email or a webhook")
     }
 }
 
-fn instance(request: &InstanceRequest, images: &[Image]) -> Result<(), Refusal> {
-    let role = &request.role;
-    let label = role.len() <= 40
-        && role
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && role.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
-        && !role.ends_with('-');
-    if !label {
-        return invalid(format!(
-            "role {role:?} is no name: give 1 to 40 of a-z, 0-9 and -, beginning with a letter"
-        ));
+/// Volumes are given in GiB or in MiB, at least one.
+pub(super) fn volumes(gib: usize) -> impl FnOnce(&[u32], &()) -> garde::Result {
+    move |mib, (): &()| match (gib, mib.len()) {
+        (0, 0) => wrong("an instance has at least one volume: give volumes_gib or this"),
+        (0, _) | (_, 0) => Ok(()),
+        (_, _) => wrong("give volumes_gib or volumes_mib, not both"),
     }
-    if request.count == 0 {
-        return invalid(format!("{role}: count is 0; ask for at least 1 instance"));
-    }
-    if !(1..=VCPUS_LIMIT).contains(&request.vcpus) {
-        return invalid(format!("{role}: vcpus is {}; give 1 to {VCPUS_LIMIT}", request.vcpus));
-    }
-    if !(MEMORY_LEAST_MIB..=MEMORY_LIMIT_MIB).contains(&request.memory_mib) {
-        return invalid(format!(
-            "{role}: memory_mib is {}; give {MEMORY_LEAST_MIB} to {MEMORY_LIMIT_MIB}",
-            request.memory_mib
-        ));
-    }
-    if !images.iter().any(|image| image.name == request.image) {
-        let known: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
-        return Err(Refusal::new(
-            Code::UnknownImage,
-            format!(
-                "{role}: no image {:?}; the catalogue has: {}",
-                request.image,
-                known.join(", ")
-            ),
-        ));
-    }
-    volumes(request)?;
-    if request.ingress.len() > INGRESS_LIMIT {
-        return invalid(format!("{role}: more than {INGRESS_LIMIT} ingress ports"));
-    }
-    if request.ingress.iter().any(|ingress| ingress.port == 0) {
-        return invalid(format!("{role}: ingress port 0; give 1 to 65535"));
-    }
-    Ok(())
 }
 
-fn volumes(request: &InstanceRequest) -> Result<(), Refusal> {
-    let role = &request.role;
-    if !request.volumes_gib.is_empty() && !request.volumes_mib.is_empty() {
-        return invalid(format!("{role}: give volumes_gib or volumes_mib, not both"));
+/// Each role once, and not too many instances in all.
+pub(super) fn instances(requests: &[InstanceRequest], (): &()) -> garde::Result {
+    let mut roles = BTreeSet::new();
+    if let Some(twice) = requests.iter().find(|request| !roles.insert(request.role.as_str())) {
+        let sentence = "stands twice: give each entry a role of its own";
+        return wrong(format!("role {:?} {sentence}", twice.role));
     }
-    let sizes = request.volumes_bytes();
-    if sizes.is_empty() || sizes.len() > VOLUMES_LIMIT {
-        return invalid(format!("{role}: {} volumes; give 1 to {VOLUMES_LIMIT}", sizes.len()));
-    }
-    if sizes.iter().any(|size| !(VOLUME_LEAST_BYTES..=VOLUME_LIMIT_BYTES).contains(size)) {
-        return invalid(format!("{role}: a volume of no size, or larger than 64 TiB"));
+    let total = requests.iter().map(|request| u32::from(request.count)).sum::<u32>();
+    if total > u32::from(INSTANCES_LIMIT) {
+        return wrong(format!("{total} instances: ask for at most {INSTANCES_LIMIT}"));
     }
     Ok(())
 }

@@ -113,6 +113,12 @@ pub fn plus_days(day: Date, days: i32) -> Date {
     day.saturating_add(days.days())
 }
 
+/// The same day so many months later, clamped to the month's end (R5).
+#[must_use]
+pub fn plus_months(day: Date, months: u32) -> Date {
+    day.saturating_add(i64::from(months.min(LONGEST_DAYS)).months())
+}
+
 impl Calendar {
     /// The calendar of the notices that this build carries.
     ///
@@ -188,18 +194,6 @@ impl Calendar {
         } else {
             Span { earliest, latest }
         }
-    }
-
-    /// The day so many calendar days after day 0, moved off Rest days.
-    #[must_use]
-    pub fn calendar_days(&self, day_zero: Date, count: u32) -> Span {
-        self.roll(plus_days(day_zero, i32::try_from(count).unwrap_or(i32::MAX)))
-    }
-
-    /// The same day so many months later, clamped to the month's end, moved off Rest days.
-    #[must_use]
-    pub fn months(&self, day_zero: Date, count: u32) -> Span {
-        self.roll(day_zero.saturating_add(i64::from(count.min(LONGEST_DAYS)).months()))
     }
 
     /// This day, or the next Work day if it is a Rest day.

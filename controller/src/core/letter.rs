@@ -8,6 +8,7 @@ use tenure_protocol::{id::NoticeId, time::Timestamp};
 use super::{
     draw::Draw,
     notice::{Channel, Notice, NoticeKind, NoticeState},
+    rules::Period,
     tenant::{Cut, CutEnd, Tenant},
 };
 
@@ -15,7 +16,12 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Letter {
     /// The resources are ready.
-    Handover,
+    Handover {
+        /// How long the trial is.
+        trial: Period,
+        /// Within what deployment has to begin.
+        deploy: Period,
+    },
     /// A cut is ordered; its instant is not known yet.
     CutOrdered,
     /// The traffic is cut, since t0.
@@ -123,17 +129,19 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
     let system = &tenant.application.system.name;
     let now = local(real_now);
     match letter {
-        Letter::Handover => Words {
+        Letter::Handover { trial, deploy } => Words {
             subject: format!("资源开通通知 Resources handed over: {system}"),
             chinese: format!(
-                "贵单位申请的云资源已完成配置并开通，共 {} 台实例。自本通知送达之日起，试用期 30 日开始计算；\
-                 请在 10 个工作日内开展部署。",
-                tenant.instances().len()
+                "贵单位申请的云资源已完成配置并开通，共 {} 台实例。自本通知送达之日起，试用期 {} 开始计算；\
+                 请在 {} 内开展部署。",
+                tenant.instances().len(),
+                trial.chinese(),
+                deploy.chinese()
             ),
             english: format!(
                 "the cloud resources that you applied for are configured and open: {} \
-                 instance(s). The 30 days of trial count from the delivery of this notice; \
-                 please begin deployment within 10 working days.",
+                 instance(s). The trial of {trial} counts from the delivery of this notice; \
+                 please begin deployment within {deploy}.",
                 tenant.instances().len()
             ),
         },
@@ -210,7 +218,7 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
                 format!("the network of your system was restored at {at}."),
             )
         }
-        Letter::CutOrdered | Letter::Handover | Letter::TrialExpired | Letter::Closed => (
+        Letter::CutOrdered | Letter::Handover { .. } | Letter::TrialExpired | Letter::Closed => (
             "紧急断网通知 Emergency network cut",
             format!(
                 "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"

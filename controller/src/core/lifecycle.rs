@@ -22,9 +22,12 @@ pub use event::{
 
 use self::step::Step;
 use super::{
+    admission,
     calendar::Calendar,
     fleet::Fleet,
+    obligation::ObligationId,
     refusal::{Code, Refusal},
+    rules::Rules,
     tenant::{Application, OrderFate, OrderKind, Tenant},
 };
 
@@ -39,6 +42,8 @@ pub struct Context<'a> {
     pub seed: [u8; 32],
     /// The working-day calendar.
     pub calendar: &'a Calendar,
+    /// The legal rules: numbers, and what a breach does.
+    pub rules: &'a Rules,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
 }
@@ -52,7 +57,11 @@ pub fn open(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admit::customer_of(&application.customer, actor)?;
+    admit::customer_of(&application.customer, actor).map_err(|refusal| match refusal.code {
+        // There is no tenant yet that could be another's.
+        Code::NotYourTenant => Refusal { code: Code::InvalidApplication, ..refusal },
+        _ => refusal,
+    })?;
     joining::submit_first(application, actor, context)
 }
 
@@ -68,6 +77,7 @@ pub fn apply(
 ) -> Result<Transition, Refusal> {
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
+    admission::event(event)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     match event {
         Event::Submit { application } => joining::submit_again(&mut step, application)?,
@@ -80,8 +90,8 @@ pub fn apply(
         Event::ReviewReports { decision, opinion } => {
             joining::review_reports(&mut step, *decision, opinion)?;
         }
-        Event::FileAssessment { document } => joining::file_assessment(&mut step, document)?,
-        Event::FileIcp { document } => joining::file_icp(&mut step, document)?,
+        Event::FileAssessment { document: _ } => joining::file(&mut step, ObligationId::O8),
+        Event::FileIcp { document: _ } => joining::file(&mut step, ObligationId::O9),
         Event::Cut { kind: CutKind::Emergency, reason } => cutting::cut(&mut step, reason)?,
         Event::Restore { reason } => cutting::restore(&mut step, reason)?,
         Event::RequestOffboarding { stop_day, reason } => {

@@ -21,6 +21,7 @@ const START: &str = "2026-09-01T01:00:00Z";
 
 struct World {
     calendar: Calendar,
+    rules: Rules,
     fleet: Fleet,
     now: Timestamp,
     turn: u8,
@@ -48,7 +49,8 @@ impl World {
         let fleet =
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
-        Self { calendar, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let rules = Rules::shipped().expect("rules");
+        Self { calendar, rules, fleet, now: START.parse().expect("an instant"), turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -58,6 +60,7 @@ impl World {
             real_now: self.now,
             seed: [self.turn; 32],
             calendar: &self.calendar,
+            rules: &self.rules,
             fleet: &self.fleet,
         }
     }
@@ -264,8 +267,21 @@ fn a_cut_that_every_host_failed_is_void_and_taken_back_on_each() {
         matches!(effect, Effect::Order(draft) if matches!(draft.action, v1::Action::Restore(_)))
     });
     assert_eq!(restores.count(), tenant.hosts().len());
+    let restores = tenant.orders.iter().filter(|order| order.kind == OrderKind::Restore);
+    let (host, order) = restores.map(|order| (order.host, order.id)).next().expect("a restore");
+    let (code, message) = ("nft-failed".to_owned(), "busy".to_owned());
+    let report = Reported::Failed { code, message, findings: Vec::new() };
+    let failed = Event::OrderReported { host, order, report };
+    world.apply(&mut tenant, &failed).expect("a report");
+    assert_eq!(tenant.wake_at, Some(world.now.plus_ms(5_000)), "and again until it has");
+    world.now = world.now.plus_ms(5_000);
+    let again = world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let [Effect::Order(draft)] = again.as_slice() else { panic!("{again:?}") };
+    assert!(matches!(draft.action, v1::Action::Restore(_)) && draft.host == host, "{draft:?}");
     world.obey(&mut tenant);
     assert!(matches!(tenant.isolation, Isolation::Connected));
+    world.now = world.now.plus_ms(5_000);
+    assert!(world.apply(&mut tenant, &Event::Tick).expect("a tick").is_empty(), "then it is over");
 }
 
 #[test]
@@ -335,16 +351,20 @@ fn instances_of_a_role_are_spread_and_a_fleet_without_room_refuses() {
 fn an_application_that_cannot_be_is_refused_with_a_sentence() {
     type Spoil = fn(&mut Application);
     let spoilt: [(Spoil, Code, &str); 8] = [
-        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "vcpus is 0"),
-        (|form| form.instances[0].memory_mib = 63, Code::InvalidApplication, "memory_mib is 63"),
-        (|form| form.instances[0].count = 0, Code::InvalidApplication, "count is 0"),
+        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "/instances/0/vcpus: "),
+        (
+            |form| form.instances[0].memory_mib = 63,
+            Code::InvalidApplication,
+            "/instances/0/memory_mib: ",
+        ),
+        (|form| form.instances[0].count = 0, Code::InvalidApplication, "/instances/0/count: "),
         (|form| form.instances[0].image = "no".to_owned(), Code::UnknownImage, "no image"),
         (|form| form.instances[0].role = "A b".to_owned(), Code::InvalidApplication, "role"),
-        (|form| form.contacts.clear(), Code::InvalidApplication, "0 contacts"),
+        (|form| form.contacts.clear(), Code::InvalidApplication, "/contacts: "),
         (
             |form| form.contacts[0].email = Some("nobody".to_owned()),
             Code::InvalidApplication,
-            "no e-mail address",
+            "/contacts/0/email: ",
         ),
         (
             |form| form.instances.push(form.instances[0].clone()),

@@ -10,10 +10,10 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
 
-use super::calendar::Span;
-
-/// Clause 6.3: the customer is notified of an emergency cut within five minutes, exclusive.
-pub const O12B_SECONDS: u32 = 300;
+use super::{
+    calendar::Span,
+    rules::{Basis, Period, Roll},
+};
 
 /// One thing that one party owes the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +30,29 @@ pub struct Obligation {
     pub state: ObligationState,
 }
 
-/// The obligations that this version keeps; `obligations.md` of the design has them all.
+/// The standard's obligations, in its order. [`super::rules`] says what each is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ObligationId {
+    /// The conditions for applying are met.
+    O1,
+    /// The application is complete.
+    O2,
     /// Opinion on the application.
     O3,
     /// Resources configured.
     O4,
     /// Deployment started.
     O5,
-    /// Thirty days of trial.
+    /// The trial.
     O6a,
+    /// Extension of the trial.
+    O6b,
     /// Both reports before the trial ends.
     O7a,
     /// Opinion on the reports.
     O7b,
+    /// What a review found is rectified.
+    O7c,
     /// Third-party MLPS assessment filed.
     O8,
     /// ICP filing filed.
@@ -55,10 +63,24 @@ pub enum ObligationId {
     O11a,
     /// Reclaimed, terminated, wiped.
     O11b,
+    /// Customer notified before a planned cut.
+    O12a,
     /// Customer notified of an emergency cut.
     O12b,
     /// Traffic restored: a cut is temporary.
     O12c,
+    /// The customer answers for its system's security.
+    O13,
+    /// Secrecy; lawful access on the record.
+    O14,
+    /// Security controls of the platform.
+    O15,
+    /// Yearly assessment of the platform.
+    O16,
+    /// Monthly check of each system.
+    O17,
+    /// Help with migration, consulting, training.
+    O18,
 }
 
 /// Who owes it.
@@ -94,33 +116,19 @@ pub enum Due {
     Never,
 }
 
-/// How a deadline was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a deadline was counted: kept with it, whatever the rules say later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// The rule.
-    pub rule: Rule,
-    /// Whether the number is the provider's policy and not the standard's.
-    pub policy: bool,
-    /// The day that does not count; for [`Rule::Seconds`] the day of the event.
+    /// The period, with its number.
+    pub period: Period,
+    /// Whether its last day was moved off Rest days.
+    pub roll: Roll,
+    /// Whose number it is.
+    pub basis: Basis,
+    /// The day that does not count; for a period of seconds the day of the event.
     pub day_zero: Date,
-}
-
-/// A rule of counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// So many Work days after day 0.
-    WorkingDays(u32),
-    /// So many calendar days after day 0, moved off Rest days.
-    CalendarDays(u32),
-    /// The same day so many months later, clamped to the month's end, moved off Rest days.
-    Months(u32),
-    /// So many seconds after the event.
-    Seconds(u32),
-    /// Before this day begins.
-    Before(Date),
-    /// No number.
-    None,
+    /// Edition of the rules.
+    pub edition: String,
 }
 
 /// What became of an obligation.
@@ -149,91 +157,62 @@ pub enum ObligationState {
 }
 
 impl ObligationId {
+    /// All, in the standard's order: the order of the declaration.
+    pub const ALL: [Self; 24] = [
+        Self::O1,
+        Self::O2,
+        Self::O3,
+        Self::O4,
+        Self::O5,
+        Self::O6a,
+        Self::O6b,
+        Self::O7a,
+        Self::O7b,
+        Self::O7c,
+        Self::O8,
+        Self::O9,
+        Self::O10,
+        Self::O11a,
+        Self::O11b,
+        Self::O12a,
+        Self::O12b,
+        Self::O12c,
+        Self::O13,
+        Self::O14,
+        Self::O15,
+        Self::O16,
+        Self::O17,
+        Self::O18,
+    ];
+
     /// Its number, as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::O1 => "O1",
+            Self::O2 => "O2",
             Self::O3 => "O3",
             Self::O4 => "O4",
             Self::O5 => "O5",
             Self::O6a => "O6a",
+            Self::O6b => "O6b",
             Self::O7a => "O7a",
             Self::O7b => "O7b",
+            Self::O7c => "O7c",
             Self::O8 => "O8",
             Self::O9 => "O9",
             Self::O10 => "O10",
             Self::O11a => "O11a",
             Self::O11b => "O11b",
+            Self::O12a => "O12a",
             Self::O12b => "O12b",
             Self::O12c => "O12c",
-        }
-    }
-
-    /// Clause of the standard: its headings and paragraphs in order.
-    #[must_use]
-    pub const fn clause(self) -> &'static str {
-        match self {
-            Self::O3 => "4.2",
-            Self::O4 => "5.1",
-            Self::O5 => "5.2",
-            Self::O6a => "5.3",
-            Self::O7a | Self::O7b => "5.4",
-            Self::O8 => "5.5",
-            Self::O9 => "5.6",
-            Self::O10 => "6.1",
-            Self::O11a | Self::O11b => "6.2",
-            Self::O12b | Self::O12c => "6.3",
-        }
-    }
-
-    /// The standard's words.
-    #[must_use]
-    pub const fn quote(self) -> &'static str {
-        match self {
-            Self::O3 => "云服务方应在五个工作日内给出审核意见。",
-            Self::O4 => "云服务方审核通过云服务客户申请后，应在2个工作日内完成资源配置。",
-            Self::O5 => "云服务客户应在资源配置完成后的10个工作日内开展应用系统部署工作。",
-            Self::O6a => "自云资源开通日起，云服务方为云服务客户提供30日的试用期。",
-            Self::O7a => {
-                "试用期内，云服务客户应完成应用系统迁移上云部署，完成压力测试、内部测试及安全风险\
-                 预评估等工作，并将测试报告和安全风险评估报告提交云服务方审查"
-            }
-            Self::O7b => {
-                "审核通过的应用系统正式上线运行；审核未通过的，云服务客户应按照审核意见进行整改"
-            }
-            Self::O8 => {
-                "申请部署的业务系统上线运行后，云服务客户应在6个月内完成第三方测评机构组织的网络安全\
-                 等级保护测评工作，并将测评报告复印件提交云服务方备案。"
-            }
-            Self::O9 => {
-                "在1个月内向通信运营商完成业务系统备案，并向云服务方提供备案证明材料复印件。"
-            }
-            Self::O10 => {
-                "应做好应用系统下线和数据迁移备份工作，并提前15个工作日向云服务方提交申请。"
-            }
-            Self::O11a => "云服务方应在2个工作日内完成审核",
-            Self::O11b => {
-                "并按要求回收相应政务云资源，终止有关服务，并自动清除对应物理设备上磁盘和内存数据，\
-                 使得数据无法恢复。"
-            }
-            Self::O12b => "紧急情况下可先断开网络连接并在5分钟内通知云服务客户。",
-            Self::O12c => "云服务方有权临时断开应用系统的网络连接",
-        }
-    }
-
-    /// Who owes it.
-    #[must_use]
-    pub const fn party(self) -> Party {
-        match self {
-            Self::O3
-            | Self::O4
-            | Self::O6a
-            | Self::O7b
-            | Self::O11a
-            | Self::O11b
-            | Self::O12b
-            | Self::O12c => Party::Provider,
-            Self::O5 | Self::O7a | Self::O8 | Self::O9 | Self::O10 => Party::Customer,
+            Self::O13 => "O13",
+            Self::O14 => "O14",
+            Self::O15 => "O15",
+            Self::O16 => "O16",
+            Self::O17 => "O17",
+            Self::O18 => "O18",
         }
     }
 }
@@ -246,6 +225,15 @@ impl Due {
             last_day: span.earliest,
             due_at: super::calendar::end_of_day(span.earliest),
             breach_at: super::calendar::end_of_day(span.latest),
+        }
+    }
+
+    /// The last day on which it is met, if it ends with a day.
+    #[must_use]
+    pub const fn last_day(&self) -> Option<Date> {
+        match self {
+            Self::Day { last_day, .. } => Some(*last_day),
+            Self::Instant { .. } | Self::Never => None,
         }
     }
 
@@ -336,26 +324,43 @@ impl Obligation {
         }
     }
 
-    /// Rule, day 0 and count in a sentence.
+    /// Period, day 0 and edition in a sentence.
     #[must_use]
     pub fn explanation(&self) -> String {
-        let counted = match self.counted.rule {
-            Rule::WorkingDays(days) => format!("{days} working days after"),
-            Rule::CalendarDays(days) => {
-                format!("{days} calendar days, moved to a working day, after")
-            }
-            Rule::Months(months) => format!("{months} months, moved to a working day, after"),
-            Rule::Seconds(seconds) => format!("{seconds} s, exclusive, after the event on"),
-            Rule::Before(day) => format!("before {day} begins; applied for on"),
-            Rule::None => "no number in the standard; since".to_owned(),
+        let Counted { period, roll, basis, day_zero, edition } = &self.counted;
+        let rolled = match roll {
+            Roll::NextWorkDay => ", moved to a working day,",
+            Roll::None => "",
         };
-        let policy = if self.counted.policy { " (provider's policy)" } else { "" };
+        let counted = match (period, self.due) {
+            (Period::WorkingDaysBefore(days), Due::Day { due_at, .. }) => format!(
+                "before {} begins; at least {days} working days lie between it and the \
+                 application on",
+                super::calendar::legal_day(due_at)
+            ),
+            (Period::Seconds(_), _) => format!("{period}, exclusive, after the event on"),
+            (Period::None, _) => "no number in the standard; since".to_owned(),
+            (
+                Period::WorkingDays(_)
+                | Period::CalendarDays(_)
+                | Period::Months(_)
+                | Period::WorkingDaysBefore(_)
+                | Period::SameAs(_)
+                | Period::EachMonth(_)
+                | Period::EachYear(_),
+                _,
+            ) => format!("{period}{rolled} after"),
+        };
+        let policy = match basis {
+            Basis::Policy => " (provider's policy)",
+            Basis::Standard => "",
+        };
         let provisional = match self.due {
             Due::Day { due_at, breach_at, .. } if due_at != breach_at => {
                 "; provisional until the State Council's notice for those days"
             }
             Due::Day { .. } | Due::Instant { .. } | Due::Never => "",
         };
-        format!("{counted} {}, which is day 0{policy}{provisional}", self.counted.day_zero)
+        format!("{counted} {day_zero}, which is day 0{policy}; rules {edition}{provisional}")
     }
 }

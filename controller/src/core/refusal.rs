@@ -10,6 +10,18 @@ pub struct Refusal {
     pub code: Code,
     /// What is wrong and what to do, for people.
     pub sentence: String,
+    /// Each thing that is wrong with what was handed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with what was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901) into what was handed in.
+    pub pointer: String,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// Stable codes of refusals; their kebab-case text is part of the API.
@@ -46,6 +58,8 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// The host is blocked already, or not blocked.
+    WrongAdmission,
 }
 
 impl Code {
@@ -68,6 +82,7 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::WrongAdmission => "wrong-admission",
         }
     }
 }
@@ -76,6 +91,6 @@ impl Refusal {
     /// A refusal with its sentence.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into() }
+        Self { code, sentence: sentence.into(), faults: Vec::new() }
     }
 }

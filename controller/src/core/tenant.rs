@@ -119,6 +119,14 @@ impl Tenant {
         self.obligations.iter().find(owed).and_then(|owed| owed.due.due_at())
     }
 
+    /// The earliest deadline of what is still owed, by whichever clock that one counts; nothing if
+    /// nothing is owed by a deadline. What was missed and never met is still owed.
+    #[must_use]
+    pub fn next_due_at(&self) -> Option<Timestamp> {
+        let owed = self.obligations.iter().filter(|obligation| obligation.is_owed());
+        owed.filter_map(|obligation| obligation.due.due_at()).min()
+    }
+
     /// Everything ever allocated on a host: volumes by instance, then memory.
     #[must_use]
     pub fn subjects(&self, host: HostId) -> Vec<WipeSubject> {
@@ -166,6 +174,22 @@ pub enum Isolation {
         /// Which cut is being ended.
         cut: CutId,
     },
+}
+
+impl Isolation {
+    /// The stable kebab-case texts, in the order of the way.
+    pub const TEXTS: [&'static str; 4] = ["connected", "cutting", "cut", "restoring"];
+
+    /// The stable kebab-case text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Cutting { .. } => "cutting",
+            Self::Cut { .. } => "cut",
+            Self::Restoring { .. } => "restoring",
+        }
+    }
 }
 
 /// What a tenant was given.

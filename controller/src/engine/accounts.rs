@@ -14,12 +14,13 @@
 //! An unknown name, a wrong password and a wrong code get one answer, and the same work is done for
 //! each.
 
+use serde_json::json;
 use tenure_protocol::{digest::Digest, time::Timestamp};
 use zeroize::Zeroizing;
 
 use super::{
-    Engine, EngineError,
-    tokens::{SESSION, fresh_secret, need_one_role},
+    Call, Engine, EngineError, Page, Slice,
+    tokens::{SESSION, need_one_role},
 };
 use crate::{
     core::{
@@ -84,11 +85,12 @@ impl Engine {
     /// [`EngineError::Invalid`] for a name that is bad or taken, or has a token of another role.
     pub async fn create_account(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         name: String,
         role: Role,
         customer: Option<String>,
     ) -> Result<(AccountRecord, Zeroizing<String>), EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         access::name("an account's name", &name)?;
         access::role(role, customer.as_deref())?;
         let now = self.inner.clock.now();
@@ -105,24 +107,30 @@ impl Engine {
             entered_at: None,
         };
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, key.as_ref()).await?;
         if store::account(&mut tx, &account.name).await?.is_some() {
             let sentence = format!("there is an account {} already: reset it", account.name);
             return Err(EngineError::Invalid(sentence));
         }
         need_one_role(&mut tx, &account.name, role, account.customer.as_deref(), now).await?;
         store::save_account(&mut tx, &account).await?;
-        store::add_access_act(&mut tx, now, &by, "account-created", &account.name).await?;
+        self.note_access(&mut tx, "account-created", &by, &account.name).await?;
+        self.keep::<()>(&mut tx, key.as_ref(), None).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(name = account.name, role = role.as_str(), by = by.name, "account made");
         Ok((account, initial))
     }
 
-    /// All accounts, by name.
+    /// A part of the accounts, by name.
     ///
     /// # Errors
     /// [`EngineError::Store`].
-    pub async fn accounts(&self) -> Result<Vec<AccountRecord>, EngineError> {
-        Ok(store::accounts(&mut *self.inner.store.read().await?).await?)
+    pub async fn accounts(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Slice<String, AccountRecord>, EngineError> {
+        Ok(store::accounts(&mut *self.inner.store.read().await?, page).await?)
     }
 
     /// Ends an account, its sessions and its person's tokens at once.
@@ -131,19 +139,27 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Store`].
     pub async fn disable_account(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         name: String,
     ) -> Result<AccountRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
+        let made = self.recall::<()>(&mut tx, key.as_ref()).await?;
         let known = store::account(&mut tx, &name).await?;
         let mut account = known.ok_or(EngineError::NotFound("account"))?;
+        if made.is_some() {
+            return Ok(account);
+        }
         account.standing = Standing::Disabled;
         store::save_account(&mut tx, &account).await?;
         store::end_sessions_of(&mut tx, &name, 0).await?;
         store::revoke_tokens_of(&mut tx, &name, now).await?;
-        store::add_access_act(&mut tx, now, &by, "account-disabled", &name).await?;
+        self.note_access(&mut tx, "account-disabled", &by, &name).await?;
+        // Not the account: its hash and its sealed secret stand in one place alone.
+        self.keep(&mut tx, key.as_ref(), Some(&())).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(name, by = by.name, "account disabled");
         Ok(account)
     }
@@ -155,12 +171,14 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Store`].
     pub async fn reset_account(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         name: String,
     ) -> Result<(AccountRecord, Zeroizing<String>), EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         let now = self.inner.clock.now();
         let (initial, password) = self.initial_password(now).await?;
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, key.as_ref()).await?;
         let known = store::account(&mut tx, &name).await?;
         let mut account = known.ok_or(EngineError::NotFound("account"))?;
         account.standing = Standing::Enabled;
@@ -168,8 +186,10 @@ impl Engine {
         account.totp = TotpRecord::Missing;
         store::save_account(&mut tx, &account).await?;
         store::end_sessions_of(&mut tx, &name, 0).await?;
-        store::add_access_act(&mut tx, now, &by, "account-reset", &name).await?;
+        self.note_access(&mut tx, "account-reset", &by, &name).await?;
+        self.keep::<()>(&mut tx, key.as_ref(), None).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(name, by = by.name, "account reset");
         Ok((account, initial))
     }
@@ -178,7 +198,7 @@ impl Engine {
         &self,
         now: Timestamp,
     ) -> Result<(Zeroizing<String>, PasswordRecord), EngineError> {
-        let secret = fresh_secret("")?;
+        let secret = self.fresh_secret("")?;
         // 96 bits are enough for a password that lives a week, and can still be typed.
         let initial = Zeroizing::new(secret.chars().take(24).collect::<String>());
         let phc = self.inner.secrets.hash(initial.clone()).await?;
@@ -223,6 +243,7 @@ impl Engine {
         let attempt = Attempt { account, step, has_code: code.is_some(), new_phc, now };
         let entered = self.enter(&mut tx, attempt).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         Ok(entered)
     }
 
@@ -238,7 +259,7 @@ impl Engine {
         if account.password.initial {
             let phc = new_phc.ok_or(SignInRefusal::NewPassword)?;
             account.password = PasswordRecord { phc, set_at: now, initial: false };
-            own_act(tx, now, &account, "password-set").await?;
+            self.own_act(tx, &account, "password-set").await?;
             return self.offer(tx, account).await;
         }
         let (sealed, last_step) = match &account.totp {
@@ -258,18 +279,18 @@ impl Engine {
         account.totp = TotpRecord::Enrolled { sealed, last_step };
         if let Some(phc) = new_phc {
             account.password = PasswordRecord { phc, set_at: now, initial: false };
-            own_act(tx, now, &account, "password-set").await?;
+            self.own_act(tx, &account, "password-set").await?;
             store::end_sessions_of(tx, &account.name, 0).await?;
         }
         account.entered_at = Some(now);
         store::save_account(tx, &account).await?;
         store::forget_sessions(tx, now).await?;
         store::end_sessions_of(tx, &account.name, access::SESSIONS_MAX - 1).await?;
-        let secret = fresh_secret(SESSION)?;
+        let secret = self.fresh_secret(SESSION)?;
         let expires_at = now.plus_ms(access::SESSION_MS);
         let digest = Digest::of(secret.as_bytes());
         store::add_session(tx, digest, &account.name, expires_at, now).await?;
-        own_act(tx, now, &account, "came-in").await?;
+        self.own_act(tx, &account, "came-in").await?;
         tracing::info!(name = account.name, "came in");
         Ok(Entered::Session(Session { secret, account, expires_at }))
     }
@@ -292,11 +313,38 @@ impl Engine {
         };
         let mut tx = self.inner.store.write().await?;
         store::end_session(&mut tx, digest).await?;
-        let (now, actor) = (self.inner.clock.now(), &principal.actor);
-        store::add_access_act(&mut tx, now, actor, "went-out", &actor.name).await?;
+        let actor = &principal.actor;
+        self.note_access(&mut tx, "went-out", actor, &actor.name).await?;
         store::commit(tx).await?;
-        tracing::info!(name = principal.actor.name, "went out");
+        self.drain_or_log().await;
+        tracing::info!(name = actor.name, "went out");
         Ok(())
+    }
+
+    /// What a person did about their own account.
+    async fn own_act(
+        &self,
+        tx: &mut Tx,
+        account: &AccountRecord,
+        kind: &str,
+    ) -> Result<(), EngineError> {
+        let actor = Actor {
+            name: account.name.clone(),
+            role: account.role,
+            customer: account.customer.clone(),
+        };
+        self.note_access(tx, kind, &actor, &account.name).await
+    }
+
+    /// Records what was done about an account, a session or a token.
+    pub(super) async fn note_access(
+        &self,
+        tx: &mut Tx,
+        kind: &str,
+        by: &Actor,
+        subject: &str,
+    ) -> Result<(), EngineError> {
+        self.note_act(tx, kind, None, by, json!({ "subject": subject })).await
     }
 }
 
@@ -307,21 +355,6 @@ struct Attempt {
     has_code: bool,
     new_phc: Option<String>,
     now: Timestamp,
-}
-
-/// What a person did about their own account.
-async fn own_act(
-    tx: &mut Tx,
-    now: Timestamp,
-    account: &AccountRecord,
-    act: &str,
-) -> Result<(), EngineError> {
-    let actor = Actor {
-        name: account.name.clone(),
-        role: account.role,
-        customer: account.customer.clone(),
-    };
-    Ok(store::add_access_act(tx, now, &actor, act, &account.name).await?)
 }
 
 fn sealed(totp: &TotpRecord) -> Option<&str> {

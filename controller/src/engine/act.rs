@@ -10,7 +10,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError};
+use super::{Call, Engine, EngineError, Expected};
 use crate::{
     core::{
         fleet::{Fleet, HostRoom},
@@ -19,7 +19,7 @@ use crate::{
         tenant::{Application, Tenant},
     },
     store::{
-        self, NewEntry, NewEvidence, Tx,
+        self, ChangeKey, NewEntry, NewEvidence, Tx,
         record::{Admission, OrderRecord},
     },
 };
@@ -30,8 +30,10 @@ const TRIES: u32 = 8;
 /// What is recorded beside the event itself, and on what condition.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beside {
-    /// The only version of the tenant that the event is meant for; any if there is none.
-    pub(super) expected: Option<u64>,
+    /// The versions of the tenant that the event is meant for.
+    pub(super) expected: Expected,
+    /// The key that it is kept under.
+    pub(super) key: Option<ChangeKey>,
     /// What became of an order.
     pub(super) order: Option<OrderRecord>,
     /// Envelopes that came with it.
@@ -48,62 +50,47 @@ struct Wakes {
     exit: bool,
 }
 
-/// 32 random bytes.
-pub(super) fn fresh_seed() -> Result<[u8; 32], EngineError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| EngineError::Invalid(format!("no random bytes: {error}")))?;
-    Ok(seed)
-}
-
 impl Engine {
     /// Takes an application in.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::Store`].
+    /// [`EngineError::Refused`], [`EngineError::Store`]; those of keys.
     pub async fn submit(
         &self,
-        actor: Actor,
+        call: impl Into<Call>,
         application: Application,
     ) -> Result<Tenant, EngineError> {
+        let Call { actor, expected: _, key } = call.into();
         let mut tx = self.inner.store.write().await?;
+        if let Some(tenant) = self.recall(&mut tx, key.as_ref()).await? {
+            return Ok(tenant);
+        }
         let fleet = self.fleet(&mut tx).await?;
         let context = self.context(&fleet)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let event = Event::Submit { application };
         let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&transition.tenant)).await?;
         store::commit(tx).await?;
         self.after(&transition.tenant, &event, wakes).await;
         Ok(transition.tenant)
     }
 
-    /// Lets something happen to a tenant.
+    /// Lets something happen to a tenant, if it is at a version that the call is meant for, and did
+    /// not happen before under the call's key: then the outcome of before comes again.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Conflict`],
-    /// [`EngineError::Store`].
+    /// [`EngineError::Refused`], [`EngineError::NotFound`], [`EngineError::Version`],
+    /// [`EngineError::Conflict`], [`EngineError::Store`]; those of keys.
     pub async fn act(
         &self,
-        actor: Actor,
+        call: impl Into<Call>,
         tenant: TenantId,
         event: Event,
     ) -> Result<Tenant, EngineError> {
-        self.act_if(actor, tenant, None, event).await
-    }
-
-    /// As [`Engine::act`], but only if the tenant is still at this version, if one is given.
-    ///
-    /// # Errors
-    /// As [`Engine::act`], and [`EngineError::Version`]: nothing changed.
-    pub async fn act_if(
-        &self,
-        actor: Actor,
-        tenant: TenantId,
-        expected: Option<u64>,
-        event: Event,
-    ) -> Result<Tenant, EngineError> {
-        let beside = Beside { expected, ..Beside::default() };
+        let Call { actor, expected, key } = call.into();
+        let beside = Beside { expected, key, ..Beside::default() };
         self.act_beside(&actor, tenant, &event, &beside).await
     }
 
@@ -116,9 +103,12 @@ impl Engine {
     ) -> Result<Tenant, EngineError> {
         for _ in 0..TRIES {
             let mut tx = self.inner.store.write().await?;
+            if let Some(tenant) = self.recall(&mut tx, beside.key.as_ref()).await? {
+                return Ok(tenant);
+            }
             let before =
                 store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
-            if beside.expected.is_some_and(|expected| expected != before.version) {
+            if !beside.expected.admits(before.version) {
                 return Err(EngineError::Version(before.version));
             }
             let fleet = match event {
@@ -138,6 +128,7 @@ impl Engine {
                 Wakes::default()
             };
             self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
+            self.keep(&mut tx, beside.key.as_ref(), Some(&transition.tenant)).await?;
             store::commit(tx).await?;
             self.after(&transition.tenant, event, wakes).await;
             return Ok(transition.tenant);
@@ -158,6 +149,7 @@ impl Engine {
         let context = self.context(&fleet)?;
         self.record_beside(&mut tx, &tenant, beside, &context).await?;
         store::commit(tx).await?;
+        self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
         self.drain_or_log().await;
         Ok(())
     }
@@ -167,15 +159,16 @@ impl Engine {
         Ok(Context {
             now: self.inner.clock.legal(real_now),
             real_now,
-            seed: fresh_seed()?,
+            seed: self.inner.chance.draw()?,
             calendar: &self.inner.calendar,
+            rules: &self.inner.rules,
             fleet,
         })
     }
 
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
     async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
-        let tenants = store::tenants(tx, None).await?;
+        let tenants = store::tenants(tx).await?;
         let mut fleet = Fleet {
             hosts: Vec::new(),
             images: self.inner.images.clone(),
@@ -233,6 +226,7 @@ impl Engine {
             body: body(event),
             phase: transition.tenant.phase,
             object: transition.object,
+            salt: self.inner.chance.draw()?,
         };
         store::append_journal(tx, entry).await?;
         let mut wakes = Wakes::default();
@@ -333,6 +327,7 @@ impl Engine {
                 body: serde_json::json!({"host": new.host, "order": new.order}),
                 phase: tenant.phase,
                 object: Some(digest),
+                salt: self.inner.chance.draw()?,
             };
             let seq = store::append_journal(tx, entry).await?;
             store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;
@@ -341,7 +336,7 @@ impl Engine {
     }
 
     /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
-    fn keyid_of(&self, actor: &Actor) -> Digest {
+    pub(super) fn keyid_of(&self, actor: &Actor) -> Digest {
         match actor.role {
             Role::Controller => self.attestation_key().id(),
             Role::Customer
@@ -366,6 +361,7 @@ impl Engine {
             self.inner.notices_wake.send_modify(bump);
         }
         self.inner.deadlines_wake.send_modify(bump);
+        self.inner.events_wake.send_modify(bump);
         tracing::info!(tenant = %tenant.id, event = event.name(), phase = tenant.phase.as_str(),
             version = tenant.version, "transition");
         self.drain_or_log().await;

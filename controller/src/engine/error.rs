@@ -22,8 +22,19 @@ pub enum EngineError {
     /// The caller looked at another version of the tenant; nothing changed.
     #[error("the tenant is at version {0}: look at it again")]
     Version(u64),
-    /// The host may not take part any more, nor may its session go on.
-    #[error("this host is blocked: its join token was used twice")]
+    /// The change's key was used for another request; nothing changed.
+    #[error("this Idempotency-Key was used for another request: choose a new key")]
+    KeyTaken,
+    /// The change was made before, and what came of it was a secret, which is not kept.
+    #[error(
+        "this was done before under the same Idempotency-Key, and its answer was a secret, which \\
+         is not kept: make another one under a new key"
+    )]
+    SecretGone,
+    /// The host may not take part any more, nor may its session go on. Why is not for its ears.
+    #[error(
+        "this host is blocked: ask the provider's administrators, whose list of hosts says why"
+    )]
     Blocked,
     /// What a host or a caller handed in is not what it has to be.
     #[error("{0}")]
@@ -40,4 +51,7 @@ pub enum EngineError {
     /// The ledger failed.
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    /// The system gave no random bytes; nothing changed.
+    #[error("the system gave no random bytes")]
+    Chance(#[from] getrandom::Error),
 }

@@ -12,22 +12,19 @@ use tenure_protocol::{
     wire::{
         order::SignedOrder,
         v1::{
-            Action, CommitInterval, IntentReceipt, OrderState, Outcome, Power, Report,
-            ReportReceipt,
+            Action, CommitInterval, IntentReceipt, IntentRefusal, OrderState, Outcome, Power,
+            Report, ReportReceipt,
         },
     },
 };
 
-use super::{Engine, EngineError, Reply, act::Beside};
+use super::{Engine, EngineError, Reply, act::Beside, platform};
 use crate::{
     core::{
         attestation::{self, About, Attested},
         lifecycle::{Actor, Event, Reported},
     },
-    store::{
-        self, NewEvidence,
-        record::{Admission, OrderRecord},
-    },
+    store::{self, NewEvidence, record::OrderRecord},
 };
 
 /// Longest word of a host that is kept, characters.
@@ -54,7 +51,6 @@ impl Engine {
     pub async fn report(&self, host: HostId, report: Report) -> Result<Reply, EngineError> {
         let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
         let known = self.known_order(host, &report).await?;
-        let done = |receipt| Reply { receipt: Some(receipt), intent: None };
         match &report.state {
             OrderState::Journalled => self.note(known, "journalled", None).await?,
             OrderState::Started => self.note(known, "started", None).await?,
@@ -66,14 +62,7 @@ impl Engine {
                 self.note(known, "started", Some(text)).await?;
             }
             OrderState::Intent { envelope } => {
-                let intent = match declared(&known, envelope, &self.inner.keys.order) {
-                    Ok(attested) => Some(self.intended(&known, attested, envelope).await?),
-                    Err(message) => {
-                        self.disbelieve(known, message).await?;
-                        None
-                    }
-                };
-                return Ok(Reply { receipt: Some(receipt), intent });
+                return self.announced(known, receipt, envelope).await;
             }
             OrderState::Done { outcome, envelopes } => {
                 let opened = Opened::of(&known, envelopes);
@@ -111,7 +100,44 @@ impl Engine {
                 self.settle(known, "refused", words, reported, Vec::new()).await?;
             }
         }
-        Ok(done(receipt))
+        Ok(Reply { receipt: Some(receipt), ..Reply::default() })
+    }
+
+    /// A wipe's intent is either in the ledger, or ends its order.
+    async fn announced(
+        &self,
+        known: Known,
+        receipt: ReportReceipt,
+        envelope: &[u8],
+    ) -> Result<Reply, EngineError> {
+        // Nothing that comes after it ends an order whose intent is taken: it may be destroying.
+        let said = store::intent_of(&mut *self.inner.store.read().await?, known.record.id).await?;
+        if said.is_some_and(|said| said != Digest::of(envelope)) {
+            let sentence = "this order has another intent in the ledger already";
+            return Err(EngineError::Invalid(sentence.to_owned()));
+        }
+        let (code, message) = match declared(&known, envelope, &self.inner.keys.order) {
+            Ok(attested) => match self.intended(&known, attested, envelope).await {
+                Ok(intent) => {
+                    return Ok(Reply {
+                        receipt: Some(receipt),
+                        intent: Some(intent),
+                        refusal: None,
+                    });
+                }
+                // The order is no longer wanted.
+                Err(EngineError::Refused(refusal)) => {
+                    (refusal.code.as_str().to_owned(), refusal.sentence)
+                }
+                Err(error) => return Err(error),
+            },
+            Err(message) => (EVIDENCE_BAD.to_owned(), message),
+        };
+        let message = clip(&message);
+        self.turn_down(known, code.clone(), message.clone()).await?;
+        let ReportReceipt { order, sequence } = receipt;
+        let refusal = IntentRefusal { order, sequence, code, message };
+        Ok(Reply { receipt: Some(receipt), intent: None, refusal: Some(refusal) })
     }
 
     async fn known_order(&self, host: HostId, report: &Report) -> Result<Known, EngineError> {
@@ -122,10 +148,7 @@ impl Engine {
             let sentence = format!("order {} is not this host's", record.id);
             return Err(EngineError::Invalid(sentence));
         }
-        let host = store::host(&mut conn, host).await?.ok_or(EngineError::NotFound("host"))?;
-        if host.admission == Admission::Blocked {
-            return Err(EngineError::Blocked);
-        }
+        let host = platform::admitted(&mut conn, host).await?;
         let key = PublicKey::from_bytes(&host.host_key)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         Ok(Known { record, signed, key })
@@ -180,12 +203,16 @@ impl Engine {
         self.intent_receipt(known, digest).await
     }
 
-    /// An intent that does not hold ends its order: the host said its last word, and sending it
+    /// An intent that is not taken ends its order: the host said its last word, and sending it
     /// again would not mend it. Nothing was destroyed; a new attempt needs new approvals.
-    async fn disbelieve(&self, known: Known, message: String) -> Result<(), EngineError> {
-        let message = clip(&message);
-        tracing::error!(order = %known.record.id, message, "an intent does not hold");
-        let (code, findings) = (EVIDENCE_BAD.to_owned(), Vec::new());
+    async fn turn_down(
+        &self,
+        known: Known,
+        code: String,
+        message: String,
+    ) -> Result<(), EngineError> {
+        tracing::error!(order = %known.record.id, code, message, "an intent is not taken");
+        let findings = Vec::new();
         let words = Some(format!("{code}: {message}"));
         let reported = Reported::Failed { code, message, findings };
         self.settle(known, "failed", words, reported, Vec::new()).await

@@ -1,15 +1,16 @@
 //! API tokens: made for a person, shown once, limited in scope and time, ended by hand or by time.
 
+use serde_json::json;
 use tenure_protocol::{digest::Digest, time::Timestamp};
 use zeroize::Zeroizing;
 
-use super::{Engine, EngineError, act::fresh_seed};
+use super::{Call, Engine, EngineError, Page, Slice};
 use crate::{
     core::{
         access::{self, Credential, Principal, Scope},
         lifecycle::{Actor, Role},
     },
-    store::{self, AccessAct, Standing, TokenGrant, TokenRecord, Tx},
+    store::{self, Standing, TokenGrant, TokenRecord, Tx},
 };
 
 /// What tokens begin with.
@@ -18,8 +19,6 @@ const TOKEN: &str = "tnr_";
 pub(super) const SESSION: &str = "tns_";
 /// Hexadecimal digits of a token's id.
 const ID_DIGITS: usize = 32;
-/// Acts that are shown at once.
-const ACTS_MAX: u32 = 1000;
 
 /// A token to be made.
 #[derive(Debug, Clone)]
@@ -52,16 +51,17 @@ impl Engine {
     /// out of bounds, an owner who is disabled or has another role.
     pub async fn create_token(
         &self,
-        by: Actor,
+        call: impl Into<Call>,
         new: NewToken,
     ) -> Result<(TokenRecord, Zeroizing<String>), EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
         access::name("a token's name", &new.name)?;
         access::name("its owner's name", &new.owner)?;
         access::role(new.role, new.customer.as_deref())?;
         access::scope(&new.scope)?;
         let now = self.inner.clock.now();
         let expires_at = access::token_end(now, new.days)?;
-        let secret = fresh_secret(TOKEN)?;
+        let secret = self.fresh_secret(TOKEN)?;
         let digest = Digest::of(secret.as_bytes());
         let token = TokenRecord {
             id: digest.to_string().chars().take(ID_DIGITS).collect(),
@@ -79,11 +79,18 @@ impl Engine {
             used_at: None,
         };
         let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, key.as_ref()).await?;
         let (role, customer) = (token.grant.role, token.grant.customer.as_deref());
         need_one_role(&mut tx, &token.owner, role, customer, now).await?;
         store::add_token(&mut tx, digest, &token).await?;
-        store::add_access_act(&mut tx, now, &by, "token-created", &token.id).await?;
+        let body = json!({
+            "subject": token.id, "owner": token.owner, "name": token.grant.name, "role": role,
+            "customer": customer, "scope": token.grant.scope, "expires_at": expires_at,
+        });
+        self.note_act(&mut tx, "token-issued", None, &by, body).await?;
+        self.keep::<()>(&mut tx, key.as_ref(), None).await?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         tracing::info!(
             id = token.id,
             owner = token.owner,
@@ -94,12 +101,15 @@ impl Engine {
         Ok((token, secret))
     }
 
-    /// All tokens, ended ones too, by owner.
+    /// A part of the tokens, ended ones too, by owner and id; the list's keys are `owner/id`.
     ///
     /// # Errors
     /// [`EngineError::Store`].
-    pub async fn tokens(&self) -> Result<Vec<TokenRecord>, EngineError> {
-        Ok(store::tokens(&mut *self.inner.store.read().await?).await?)
+    pub async fn tokens(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Slice<String, TokenRecord>, EngineError> {
+        Ok(store::tokens(&mut *self.inner.store.read().await?, page).await?)
     }
 
     /// Ends a token at once. Doing it again changes nothing.
@@ -110,11 +120,12 @@ impl Engine {
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
         if store::revoke_token(&mut tx, &id, now).await? {
-            store::add_access_act(&mut tx, now, &by, "token-revoked", &id).await?;
+            self.note_access(&mut tx, "token-revoked", &by, &id).await?;
             tracing::info!(id, by = by.name, "token revoked");
         }
         let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
         store::commit(tx).await?;
+        self.drain_or_log().await;
         Ok(token)
     }
 
@@ -165,19 +176,11 @@ impl Engine {
         Ok(Some(Principal { actor, scope: Scope::Everything, credential }))
     }
 
-    /// What was last done about accounts and tokens, the newest first.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn access_acts(&self) -> Result<Vec<AccessAct>, EngineError> {
-        Ok(store::access_acts(&mut *self.inner.store.read().await?, ACTS_MAX).await?)
+    /// A new secret with 256 random bits.
+    pub(super) fn fresh_secret(&self, prefix: &str) -> Result<Zeroizing<String>, EngineError> {
+        let seed = Zeroizing::new(self.inner.chance.draw()?);
+        Ok(Zeroizing::new(format!("{prefix}{}", hex::encode(seed.as_slice()))))
     }
-}
-
-/// A new secret with 256 random bits.
-pub(super) fn fresh_secret(prefix: &str) -> Result<Zeroizing<String>, EngineError> {
-    let seed = Zeroizing::new(fresh_seed()?);
-    Ok(Zeroizing::new(format!("{prefix}{}", hex::encode(seed.as_slice()))))
 }
 
 fn is_alive(token: &TokenRecord, now: Timestamp) -> bool {

@@ -11,23 +11,28 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, RefOr, Schema},
+};
 use zeroize::Zeroizing;
 
 use super::{
     App,
+    acts::Nothing,
+    change::Change,
     extract::{Body, Caller, Entrant, Id},
+    form,
+    listing::{Listing, Paging},
     problem::Problem,
     whole,
 };
 use crate::{
     core::{
-        access::{SESSION_IDLE_MS, Scope},
-        lifecycle::{Actor, Role},
+        access::{Group, SESSION_IDLE_MS, Scope},
+        lifecycle::Role,
     },
-    engine::{
-        AccessAct, AccountRecord, Entered, NewToken, SignIn, Standing, TokenRecord, TotpRecord,
-    },
+    engine::{AccountRecord, Entered, NewToken, SignIn, Standing, TokenRecord, TotpRecord},
 };
 
 /// What somebody comes in with.
@@ -86,9 +91,10 @@ pub struct EnrolmentAnswer {
 #[serde(deny_unknown_fields)]
 pub struct AccountRequest {
     /// The person's name: separation of duties goes by it. 1 to 63 of a-z, 0-9 and `. _ -`.
+    #[schema(schema_with = form::person)]
     name: String,
     /// The role.
-    #[schema(value_type = String)]
+    #[schema(schema_with = roles)]
     role: Role,
     /// The organisation; customers only.
     #[serde(default)]
@@ -140,12 +146,13 @@ pub struct AccountAnswer {
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// The token's own name: a person's, or a script's. 1 to 63 of a-z, 0-9 and `. _ -`.
+    #[schema(schema_with = form::person)]
     name: String,
     /// The person whose it is: separation of duties goes by it. `name` if left out.
     #[serde(default)]
     owner: Option<String>,
     /// The role.
-    #[schema(value_type = String)]
+    #[schema(schema_with = roles)]
     role: Role,
     /// The organisation; customers only.
     #[serde(default)]
@@ -153,12 +160,30 @@ pub struct TokenRequest {
     /// Groups of acts that it is limited to: `read`, `apply`, `leave`, `review`, `configure`,
     /// `cut`, `wipe`, `hosts`, `access`, `clock`. All that the role may if left out.
     #[serde(default = "everything")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(schema_with = scopes)]
     scope: Scope,
     /// How long it lives, days, 1 to 366; 90 if left out.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 366)]
     days: Option<u32>,
+}
+
+/// The roles that people have.
+fn roles() -> RefOr<Schema> {
+    form::words([
+        Role::Customer,
+        Role::Reviewer,
+        Role::Operator,
+        Role::Security,
+        Role::Auditor,
+        Role::Administrator,
+    ])
+}
+
+/// Groups of acts, at least one.
+fn scopes() -> RefOr<Schema> {
+    let groups = ArrayBuilder::new().items(form::words(Group::ALL.map(Group::as_str)));
+    groups.min_items(Some(1)).build().into()
 }
 
 const fn everything() -> Scope {
@@ -208,24 +233,6 @@ pub struct TokenAnswer {
     token: String,
 }
 
-/// Something that was done about an account, a session or a token.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AccessActView {
-    /// Its number, from 1.
-    seq: u64,
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// Who did it.
-    #[schema(value_type = Object)]
-    actor: Actor,
-    /// `account-created`, `account-disabled`, `account-reset`, `token-created`, `token-revoked`,
-    /// `password-set`, `came-in`, `went-out`.
-    act: String,
-    /// About which account or token.
-    subject: String,
-}
-
 impl From<AccountRecord> for AccountView {
     fn from(account: AccountRecord) -> Self {
         Self {
@@ -265,12 +272,6 @@ impl From<TokenRecord> for TokenView {
     }
 }
 
-impl From<AccessAct> for AccessActView {
-    fn from(act: AccessAct) -> Self {
-        Self { seq: act.seq, at: act.at, actor: act.actor, act: act.act, subject: act.subject }
-    }
-}
-
 /// A secret is answered once, and no cache may keep it.
 pub(super) fn secret<T: Serialize>(status: StatusCode, answer: T) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
@@ -278,8 +279,9 @@ pub(super) fn secret<T: Serialize>(status: StatusCode, answer: T) -> Response {
 
 /// Come in by password and second factor; the first time, set a password and enrol
 #[utoipa::path(post, path = "/v1/sessions", tag = "access", request_body = SignInRequest,
-    responses((status = 201, body = SessionAnswer), (status = 202, body = EnrolmentAnswer),
-        (status = "4XX", body = Problem)), security(()))]
+    responses((status = 201, body = SessionAnswer), (status = 202,
+        description = "Put the second factor into an authenticator, and come again with a code",
+        body = EnrolmentAnswer)), security(()))]
 pub async fn sign_in(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -319,7 +321,7 @@ pub async fn sign_in(
 
 /// Go out: end the session that the request came with
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "access",
-    responses((status = 204), (status = "4XX", body = Problem)))]
+    responses((status = 204)))]
 pub async fn sign_out(
     State(app): State<App>,
     Entrant(principal): Entrant,
@@ -329,52 +331,60 @@ pub async fn sign_out(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// All accounts
-#[utoipa::path(get, path = "/v1/accounts", tag = "access",
-    responses((status = 200, body = [AccountView]), (status = "4XX", body = Problem)))]
-pub async fn accounts(State(app): State<App>) -> Result<Json<Vec<AccountView>>, Problem> {
-    Ok(Json(app.engine.accounts().await?.into_iter().map(AccountView::from).collect()))
+/// All accounts, by name
+#[utoipa::path(get, path = "/v1/accounts", tag = "access", params(Paging),
+    responses((status = 200, body = [AccountView])))]
+pub async fn accounts(
+    State(app): State<App>,
+    listing: Listing<String>,
+) -> Result<Response, Problem> {
+    let slice = app.engine.accounts(&listing.page).await?;
+    Ok(listing.answer(slice, AccountView::from))
 }
 
 /// Make an account for a person
 #[utoipa::path(post, path = "/v1/accounts", tag = "access", request_body = AccountRequest,
-    responses((status = 201, body = AccountAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = AccountAnswer)))]
 pub async fn create_account(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(AccountRequest { name, role, customer }): Body<AccountRequest>,
+    change: Change<AccountRequest>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();
-    let made = whole(async move { engine.create_account(actor, name, role, customer).await });
-    let (account, initial) = made.await?;
+    let (account, initial) = change
+        .make(|call, AccountRequest { name, role, customer }| async move {
+            engine.create_account(call, name, role, customer).await
+        })
+        .await?;
     Ok(with_initial(StatusCode::CREATED, account, &initial))
 }
 
 /// End an account, its sessions and its person's tokens at once
-#[utoipa::path(post, path = "/v1/accounts/{name}/disable", tag = "access",
+#[utoipa::path(post, path = "/v1/accounts/{name}/disable", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
-    responses((status = 200, body = AccountView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = AccountView)))]
 pub async fn disable_account(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(name): Id<String>,
+    change: Change<Nothing>,
 ) -> Result<Json<AccountView>, Problem> {
     let engine = app.engine.clone();
-    let account = whole(async move { engine.disable_account(actor, name).await }).await?;
+    let disable = |call, Nothing {}| async move { engine.disable_account(call, name).await };
+    let account = change.make(disable).await?;
     Ok(Json(account.into()))
 }
 
 /// Give an account a new initial password, take its second factor away, and enable it
-#[utoipa::path(post, path = "/v1/accounts/{name}/reset", tag = "access",
+#[utoipa::path(post, path = "/v1/accounts/{name}/reset", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
-    responses((status = 200, body = AccountAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = AccountAnswer)))]
 pub async fn reset_account(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(name): Id<String>,
+    change: Change<Nothing>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();
-    let (account, initial) = whole(async move { engine.reset_account(actor, name).await }).await?;
+    let reset = |call, Nothing {}| async move { engine.reset_account(call, name).await };
+    let (account, initial) = change.make(reset).await?;
     Ok(with_initial(StatusCode::OK, account, &initial))
 }
 
@@ -383,38 +393,42 @@ fn with_initial(status: StatusCode, account: AccountRecord, initial: &str) -> Re
     secret(status, AccountAnswer { account: account.into(), initial_password })
 }
 
-/// All tokens, ended ones too, without their secrets
-#[utoipa::path(get, path = "/v1/tokens", tag = "access",
-    responses((status = 200, body = [TokenView]), (status = "4XX", body = Problem)))]
-pub async fn tokens(State(app): State<App>) -> Result<Json<Vec<TokenView>>, Problem> {
-    Ok(Json(app.engine.tokens().await?.into_iter().map(TokenView::from).collect()))
+/// All tokens by owner, ended ones too, without their secrets
+#[utoipa::path(get, path = "/v1/tokens", tag = "access", params(Paging),
+    responses((status = 200, body = [TokenView])))]
+pub async fn tokens(State(app): State<App>, listing: Listing<String>) -> Result<Response, Problem> {
+    let slice = app.engine.tokens(&listing.page).await?;
+    Ok(listing.answer(slice, TokenView::from))
 }
 
 /// Make a token for a person or a person's script
 #[utoipa::path(post, path = "/v1/tokens", tag = "access", request_body = TokenRequest,
-    responses((status = 201, body = TokenAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = TokenAnswer)))]
 pub async fn create_token(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(form): Body<TokenRequest>,
+    change: Change<TokenRequest>,
 ) -> Result<Response, Problem> {
-    let new = NewToken {
-        owner: form.owner.unwrap_or_else(|| form.name.clone()),
-        name: form.name,
-        role: form.role,
-        customer: form.customer,
-        scope: form.scope,
-        days: form.days,
-    };
     let engine = app.engine.clone();
-    let (token, text) = whole(async move { engine.create_token(actor, new).await }).await?;
+    let (token, text) = change
+        .make(|call, form| async move {
+            let new = NewToken {
+                owner: form.owner.unwrap_or_else(|| form.name.clone()),
+                name: form.name,
+                role: form.role,
+                customer: form.customer,
+                scope: form.scope,
+                days: form.days,
+            };
+            engine.create_token(call, new).await
+        })
+        .await?;
     let answer = TokenAnswer { view: token.into(), token: text.to_string() };
     Ok(secret(StatusCode::CREATED, answer))
 }
 
 /// End a token at once
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "access", params(("id" = String, Path)),
-    responses((status = 200, body = TokenView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TokenView)))]
 pub async fn revoke_token(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -423,11 +437,4 @@ pub async fn revoke_token(
     let engine = app.engine.clone();
     let token = whole(async move { engine.revoke_token(actor, id).await }).await?;
     Ok(Json(token.into()))
-}
-
-/// What was last done about accounts, sessions and tokens, the newest first, up to 1000
-#[utoipa::path(get, path = "/v1/access/acts", tag = "access",
-    responses((status = 200, body = [AccessActView]), (status = "4XX", body = Problem)))]
-pub async fn acts(State(app): State<App>) -> Result<Json<Vec<AccessActView>>, Problem> {
-    Ok(Json(app.engine.access_acts().await?.into_iter().map(AccessActView::from).collect()))
 }

@@ -1,4 +1,6 @@
-//! What callers do to tenants: every act is one event of the lifecycle, which decides.
+//! What callers do to tenants: every act is one event of the lifecycle, which decides. What hosts
+//! carry out later is answered with 202 and the ids of its orders; all else is done, and answered
+//! with the tenant.
 
 use axum::{
     Json,
@@ -9,20 +11,23 @@ use axum::{
 use jiff::civil::Date;
 use serde::Deserialize;
 use tenure_protocol::id::TenantId;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     App,
-    extract::{Body, Caller, Id, IfMatch},
-    form::{ApplicationForm, DocumentForm},
+    change::Change,
+    extract::Id,
+    form::{self, ApplicationForm, DocumentForm},
     problem::Problem,
     tenants::{Shown, host_names},
     view::{Accepted, TenantView},
-    whole,
 };
 use crate::core::{
     destination,
-    lifecycle::{Actor, CutKind, Decision, Document, Event, ReportsDecision},
+    lifecycle::{CutKind, Decision, Document, Event, ReportsDecision},
     tenant::{Application, OrderKind, Tenant},
 };
 
@@ -30,10 +35,11 @@ use crate::core::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Review {
-    /// `approve`, `reject` or `return`.
-    #[schema(value_type = String)]
+    /// The outcome.
+    #[schema(schema_with = decisions)]
     decision: Decision,
     /// Why.
+    #[schema(schema_with = form::text)]
     opinion: String,
 }
 
@@ -53,10 +59,11 @@ pub struct Reports {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportsReview {
-    /// `pass` or `fail`.
-    #[schema(value_type = String)]
+    /// The outcome.
+    #[schema(schema_with = reports_decisions)]
     decision: ReportsDecision,
     /// Why, or what to rectify.
+    #[schema(schema_with = form::text)]
     opinion: String,
 }
 
@@ -64,10 +71,11 @@ pub struct ReportsReview {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CutRequest {
-    /// `emergency`.
-    #[schema(value_type = String)]
+    /// Which kind.
+    #[schema(schema_with = cut_kinds)]
     kind: CutKind,
     /// Why: the customer reads this in the notice.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -76,6 +84,7 @@ pub struct CutRequest {
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -87,6 +96,7 @@ pub struct Leaving {
     #[schema(value_type = String, format = Date)]
     stop_day: Date,
     /// Why.
+    #[schema(schema_with = form::text)]
     reason: String,
 }
 
@@ -105,271 +115,280 @@ pub struct Confirmation {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-async fn act(
+fn decisions() -> RefOr<Schema> {
+    form::words([Decision::Approve, Decision::Reject, Decision::Return])
+}
+
+fn reports_decisions() -> RefOr<Schema> {
+    form::words([ReportsDecision::Pass, ReportsDecision::Fail])
+}
+
+fn cut_kinds() -> RefOr<Schema> {
+    form::words([CutKind::Emergency])
+}
+
+/// Lets a tenant's event happen, if the caller may see the tenant.
+async fn act<T>(
     app: &App,
-    actor: Actor,
     id: TenantId,
-    IfMatch(version): IfMatch,
-    event: Event,
+    change: Change<T>,
+    event: impl FnOnce(T) -> Event,
 ) -> Result<Tenant, Problem> {
     let engine = app.engine.clone();
-    whole(async move { engine.act_if(actor, id, version, event).await }).await
+    change
+        .make(|call, body| {
+            let event = event(body);
+            async move { engine.act(call, id, event).await }
+        })
+        .await
 }
 
-async fn shown(app: &App, tenant: &Tenant) -> Result<Shown, Problem> {
-    Ok(Shown(StatusCode::OK, TenantView::of(tenant, &host_names(app).await?)))
+/// An act that is done with the answer.
+async fn done<T>(
+    app: App,
+    id: TenantId,
+    change: Change<T>,
+    event: impl FnOnce(T) -> Event,
+) -> Result<Shown, Problem> {
+    let tenant = act(&app, id, change, event).await?;
+    let view = TenantView::of(&tenant, &host_names(&app).await?, app.engine.rules());
+    Ok(Shown(StatusCode::OK, view))
 }
 
-fn accepted(tenant: &Tenant, kind: OrderKind) -> (StatusCode, Json<Accepted>) {
-    (StatusCode::ACCEPTED, Json(Accepted::of(tenant, kind)))
+/// An act that hosts carry out later, by orders of this kind.
+async fn ordered<T>(
+    app: App,
+    id: TenantId,
+    change: Change<T>,
+    kind: OrderKind,
+    event: impl FnOnce(T) -> Event,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let tenant = act(&app, id, change, event).await?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted::of(&tenant, kind))))
 }
 
-/// Every destination that an application names is checked before it is taken.
+/// Webhooks lead where the site allows, and no other way.
 fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
-    let wrong = |contact: &str, error: destination::DestinationError| {
-        let detail = format!("contact {contact:?}: {error}");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
-    };
-    for contact in &application.contacts {
-        if let Some(address) = &contact.email {
-            destination::mail(address).map_err(|error| wrong(&contact.name, error))?;
-        }
-        if let Some(webhook) = &contact.webhook {
-            destination::webhook(&webhook.url, app.site.destinations)
-                .and_then(|()| destination::webhook_secret(webhook.secret.reveal()))
-                .map_err(|error| wrong(&contact.name, error))?;
-        }
+    for (place, contact) in application.contacts.iter().enumerate() {
+        let Some(webhook) = &contact.webhook else { continue };
+        destination::webhook(&webhook.url, app.site.destinations).map_err(|error| {
+            let detail = format!("contact {:?}: {error}", contact.name);
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
+                .with(format!("/contacts/{place}/webhook/url"), error.to_string())
+        })?;
     }
     Ok(())
 }
 
 /// Apply (clause 4.2)
 #[utoipa::path(post, path = "/v1/applications", tag = "customer", request_body = ApplicationForm,
-    responses((status = 201, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = TenantView)))]
 pub async fn submit(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(application): Body<Application>,
+    change: Change<Application>,
 ) -> Result<Response, Problem> {
-    check_destinations(&app, &application)?;
+    check_destinations(&app, &change.body)?;
     let engine = app.engine.clone();
-    let tenant = whole(async move { engine.submit(actor, application).await }).await?;
+    let submit = |call, application| async move { engine.submit(call, application).await };
+    let tenant = change.make(submit).await?;
     let location = [(header::LOCATION, format!("/v1/tenants/{}", tenant.id))];
-    let view = TenantView::of(&tenant, &host_names(&app).await?);
+    let view = TenantView::of(&tenant, &host_names(&app).await?, app.engine.rules());
     Ok((location, Shown(StatusCode::CREATED, view)).into_response())
 }
 
 /// Apply again after a return for correction (clause 4.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/application", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = ApplicationForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn resubmit(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(application): Body<Application>,
+    change: Change<Application>,
 ) -> Result<Shown, Problem> {
-    check_destinations(&app, &application)?;
-    let tenant = act(&app, actor, id, if_match, Event::Submit { application }).await?;
-    shown(&app, &tenant).await
+    check_destinations(&app, &change.body)?;
+    done(app, id, change, |application| Event::Submit { application }).await
 }
 
 /// Give an opinion on an application (clause 4.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/review", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Review,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn review(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Review { decision, opinion }): Body<Review>,
+    change: Change<Review>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::Review { decision, opinion }).await?;
-    shown(&app, &tenant).await
+    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::Review {
+        decision,
+        opinion,
+    })
+    .await
 }
 
 /// Have a failed configuration tried again (clause 5.1)
 #[utoipa::path(post, path = "/v1/tenants/{id}/configuration/retry", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Nothing,
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem)))]
+    responses((status = 202, body = Accepted)))]
 pub async fn retry(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Nothing {}): Body<Nothing>,
+    change: Change<Nothing>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::RetryConfiguration).await?;
-    Ok(accepted(&tenant, OrderKind::Configure))
+    ordered(app, id, change, OrderKind::Configure, |Nothing {}| Event::RetryConfiguration).await
 }
 
 /// Declare that deployment has started (clause 5.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/deployment", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = Nothing,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn deployment(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Nothing {}): Body<Nothing>,
+    change: Change<Nothing>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::DeclareDeployment).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Nothing {}| Event::DeclareDeployment).await
 }
 
 /// Hand in both reports (clause 5.4)
 #[utoipa::path(post, path = "/v1/tenants/{id}/reports", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = Reports,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn reports(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Reports { test_report, security_report }): Body<Reports>,
+    change: Change<Reports>,
 ) -> Result<Shown, Problem> {
-    let event = Event::SubmitReports { test_report, security_report };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Reports { test_report, security_report }| Event::SubmitReports {
+        test_report,
+        security_report,
+    })
+    .await
 }
 
 /// Give an opinion on the reports (clause 5.4)
 #[utoipa::path(post, path = "/v1/tenants/{id}/reports/review", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = ReportsReview,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn review_reports(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(ReportsReview { decision, opinion }): Body<ReportsReview>,
+    change: Change<ReportsReview>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::ReviewReports { decision, opinion }).await?;
-    shown(&app, &tenant).await
+    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion }| {
+        Event::ReviewReports { decision, opinion }
+    })
+    .await
 }
 
 /// File the MLPS (等保) assessment report (clause 5.5)
 #[utoipa::path(post, path = "/v1/tenants/{id}/assessment", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn assessment(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(document): Body<Document>,
+    change: Change<Document>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::FileAssessment { document }).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |document| Event::FileAssessment { document }).await
 }
 
 /// File the proof of the ICP filing (clause 5.6)
 #[utoipa::path(post, path = "/v1/tenants/{id}/icp", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn icp(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(document): Body<Document>,
+    change: Change<Document>,
 ) -> Result<Shown, Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::FileIcp { document }).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |document| Event::FileIcp { document }).await
 }
 
 /// Cut a tenant's network (clause 6.3)
 #[utoipa::path(post, path = "/v1/tenants/{id}/cut", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = CutRequest,
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem)))]
+    responses((status = 202, body = Accepted)))]
 pub async fn cut(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(CutRequest { kind, reason }): Body<CutRequest>,
+    change: Change<CutRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::Cut { kind, reason }).await?;
-    Ok(accepted(&tenant, OrderKind::Cut))
+    ordered(app, id, change, OrderKind::Cut, |CutRequest { kind, reason }| Event::Cut {
+        kind,
+        reason,
+    })
+    .await
 }
 
 /// End the cut (clause 6.3)
 #[utoipa::path(post, path = "/v1/tenants/{id}/restore", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Reason,
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem)))]
+    responses((status = 202, body = Accepted)))]
 pub async fn restore(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Reason { reason }): Body<Reason>,
+    change: Change<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::Restore { reason }).await?;
-    Ok(accepted(&tenant, OrderKind::Restore))
+    ordered(app, id, change, OrderKind::Restore, |Reason { reason }| Event::Restore { reason })
+        .await
 }
 
 /// Ask to leave (clause 6.1)
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = Leaving,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn offboarding(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Leaving { stop_day, reason }): Body<Leaving>,
+    change: Change<Leaving>,
 ) -> Result<Shown, Problem> {
-    let event = Event::RequestOffboarding { stop_day, reason };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Leaving { stop_day, reason }| Event::RequestOffboarding {
+        stop_day,
+        reason,
+    })
+    .await
 }
 
 /// Give an opinion on leaving (clause 6.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/review", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Review,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn review_offboarding(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Review { decision, opinion }): Body<Review>,
+    change: Change<Review>,
 ) -> Result<Shown, Problem> {
-    let event = Event::ReviewOffboarding { decision, opinion };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::ReviewOffboarding {
+        decision,
+        opinion,
+    })
+    .await
 }
 
 /// Confirm migration and backup (clause 6.1)
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/confirm", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = Confirmation,
-    responses((status = 200, body = TenantView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TenantView)))]
 pub async fn confirm(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Confirmation { migrated, backed_up }): Body<Confirmation>,
+    change: Change<Confirmation>,
 ) -> Result<Shown, Problem> {
-    let event = Event::ConfirmOffboarding { migrated, backed_up };
-    let tenant = act(&app, actor, id, if_match, event).await?;
-    shown(&app, &tenant).await
+    done(app, id, change, |Confirmation { migrated, backed_up }| Event::ConfirmOffboarding {
+        migrated,
+        backed_up,
+    })
+    .await
 }
 
 /// Approve the wipe as one of two persons; the second approval orders it (clause 6.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/wipe/approvals", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Nothing,
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem)))]
+    responses((status = 202, body = Accepted)))]
 pub async fn approve_wipe(
     State(app): State<App>,
-    Caller(actor): Caller,
     Id(id): Id<TenantId>,
-    if_match: IfMatch,
-    Body(Nothing {}): Body<Nothing>,
+    change: Change<Nothing>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let tenant = act(&app, actor, id, if_match, Event::ApproveWipe).await?;
-    Ok(accepted(&tenant, OrderKind::Wipe))
+    ordered(app, id, change, OrderKind::Wipe, |Nothing {}| Event::ApproveWipe).await
 }

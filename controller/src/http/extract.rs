@@ -37,10 +37,6 @@ pub struct Id<T>(pub T);
 #[derive(Debug)]
 pub struct Parameters<T>(pub T);
 
-/// The version that the caller knows, from `If-Match`; nothing if it does not care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IfMatch(pub Option<u64>);
-
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -66,27 +62,76 @@ pub fn unauthenticated() -> Problem {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let detail = "send JSON, with content-type: application/json";
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Problem::new(status, "unsupported-media-type", detail));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let detail = format!("the body is over {MAX_BODY_BYTES} bytes: send less");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
-            } else {
-                Problem::bad_request("broken-body", "the body broke off: send it again")
-            }
-        })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let code = match error.classify() {
-                Category::Data => "invalid-body",
-                Category::Io | Category::Syntax | Category::Eof => "malformed-json",
-            };
-            Problem::bad_request(code, format!("the body is not usable: {error}"))
-        })
+        require_json(request.headers())?;
+        Self::read(&body_bytes(request, state).await?)
     }
+}
+
+impl<T: DeserializeOwned> Body<T> {
+    /// Reads a body; what is wrong is named by its place in it.
+    ///
+    /// # Errors
+    /// The answer.
+    pub fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let read = serde_path_to_error::deserialize(&mut json);
+        let value = read.map_err(|error| {
+            let pointer = pointer(error.path());
+            unusable(error.inner(), Some(pointer))
+        })?;
+        json.end().map_err(|error| unusable(&error, None))?;
+        Ok(Self(value))
+    }
+}
+
+fn unusable(error: &serde_json::Error, pointer: Option<String>) -> Problem {
+    let problem = |code| Problem::bad_request(code, format!("the body is not usable: {error}"));
+    match (error.classify(), pointer) {
+        (Category::Data, Some(pointer)) => problem("invalid-body").with(pointer, error.to_string()),
+        (Category::Data, None) => problem("invalid-body"),
+        (Category::Io | Category::Syntax | Category::Eof, _) => problem("malformed-json"),
+    }
+}
+
+/// A place in a JSON document (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                text.push('/');
+                text.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    text
+}
+
+/// The whole body, up to its limit.
+pub(super) async fn body_bytes<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is over {MAX_BODY_BYTES} bytes: send less");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+        } else {
+            Problem::bad_request("broken-body", "the body broke off: send it again")
+        }
+    })
+}
+
+/// The body must be said to be JSON.
+pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    let detail = "send JSON, with content-type: application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -118,24 +163,5 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             Problem::bad_request("invalid-query", error.body_text())
         };
         Query::from_request_parts(parts, state).await.map(|Query(query)| Self(query)).map_err(wrong)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(Self(None));
-        }
-        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        version
-            .and_then(|version| version.parse().ok())
-            .map(|version| Self(Some(version)))
-            .ok_or_else(|| {
-                let detail = "If-Match takes the ETag of one answer, such as \"3\", or *";
-                Problem::bad_request("invalid-if-match", detail)
-            })
     }
 }

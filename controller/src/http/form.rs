@@ -1,21 +1,37 @@
 //! The shape of `core`'s request types for the OpenAPI document: `core` itself knows nothing of
-//! documents. The API's tests hold the two together.
+//! documents. Limits and patterns are those of [`crate::core::admission`]; the API's tests hold the
+//! two together.
 
-use utoipa::ToSchema;
+use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, Object, ObjectBuilder, RefOr, Schema, schema::Type},
+};
+
+use crate::{
+    core::access::NAME_MAX as PERSON_LIMIT,
+    core::admission::{
+        CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB,
+        NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN, TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT,
+        VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+    },
+    engine::NAME_LIMIT as HOST_NAME_LIMIT,
+};
 
 /// An application for resources on the government cloud (clause 4.2).
 #[derive(Debug, ToSchema)]
 #[schema(as = Application)]
 pub struct ApplicationForm {
     /// The organisation that applies: the token's own.
+    #[schema(schema_with = name)]
     pub customer: String,
     /// The system that it wants to run.
     pub system: SystemForm,
     /// Whom to notify, at least one.
-    #[schema(min_items = 1)]
+    #[schema(schema_with = contacts)]
     pub contacts: Vec<ContactForm>,
     /// What it needs, at least one.
-    #[schema(min_items = 1)]
+    #[schema(schema_with = instances)]
     pub instances: Vec<InstanceForm>,
 }
 
@@ -24,8 +40,10 @@ pub struct ApplicationForm {
 #[schema(as = System)]
 pub struct SystemForm {
     /// Its name.
+    #[schema(schema_with = name)]
     pub name: String,
     /// Its short code.
+    #[schema(schema_with = name)]
     pub code: String,
     /// Whether it is a major one (重大应用系统).
     #[schema(required = false, default = false)]
@@ -40,6 +58,7 @@ pub struct SystemForm {
 #[schema(as = Contact)]
 pub struct ContactForm {
     /// Who.
+    #[schema(schema_with = name)]
     pub name: String,
     /// E-mail address.
     #[schema(format = Email)]
@@ -53,9 +72,10 @@ pub struct ContactForm {
 #[schema(as = Webhook)]
 pub struct WebhookForm {
     /// Where to post.
-    #[schema(format = "uri")]
+    #[schema(format = "uri", max_length = 512)]
     pub url: String,
     /// `whsec_` and the base64 of 24 to 64 bytes: the signing secret that both sides know.
+    #[schema(write_only, pattern = "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")]
     pub secret: String,
 }
 
@@ -64,26 +84,28 @@ pub struct WebhookForm {
 #[schema(as = InstanceRequest)]
 pub struct InstanceForm {
     /// What they do; their names are `<role>-<n>`.
+    #[schema(schema_with = role)]
     pub role: String,
     /// How many.
-    #[schema(minimum = 1)]
+    #[schema(schema_with = count)]
     pub count: u16,
     /// Virtual processors of each.
-    #[schema(minimum = 1)]
+    #[schema(schema_with = vcpus)]
     pub vcpus: u16,
     /// Memory of each, MiB.
-    #[schema(minimum = 1)]
+    #[schema(schema_with = memory)]
     pub memory_mib: u32,
     /// Name of an image of the catalogue.
+    #[schema(schema_with = image)]
     pub image: String,
-    /// Volumes of each, GiB.
-    #[schema(required = false)]
+    /// Volumes of each, GiB: at least one, or `volumes_mib`.
+    #[schema(required = false, schema_with = volumes_gib)]
     pub volumes_gib: Vec<u32>,
     /// Volumes of each, MiB: instead of `volumes_gib`.
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = volumes_mib)]
     pub volumes_mib: Vec<u32>,
     /// What may come in.
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = ingress)]
     pub ingress: Vec<IngressForm>,
 }
 
@@ -92,9 +114,10 @@ pub struct InstanceForm {
 #[schema(as = IngressRequest)]
 pub struct IngressForm {
     /// `tcp` or `udp`.
+    #[schema(schema_with = protocol)]
     pub protocol: String,
     /// The port.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     pub port: u16,
 }
 
@@ -103,7 +126,95 @@ pub struct IngressForm {
 #[schema(as = Document)]
 pub struct DocumentForm {
     /// Its title or number.
+    #[schema(schema_with = text)]
     pub title: String,
     /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).min_length(Some(1))
+}
+
+fn number(least: u32, most: u32) -> Object {
+    let number = ObjectBuilder::new().schema_type(Type::Integer);
+    number.minimum(Some(least)).maximum(Some(most)).build()
+}
+
+fn many(items: impl Into<RefOr<Schema>>, least: usize, most: usize) -> RefOr<Schema> {
+    ArrayBuilder::new().items(items.into()).min_items(Some(least)).max_items(Some(most)).into()
+}
+
+/// The texts of an enumeration, as they are written.
+pub(super) fn words<T: Serialize>(values: impl IntoIterator<Item = T>) -> RefOr<Schema> {
+    let texts = values.into_iter().filter_map(|value| serde_json::to_value(value).ok());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts)).build().into()
+}
+
+/// A name of people's, by [`NAME_PATTERN`].
+pub(super) fn name() -> RefOr<Schema> {
+    string().max_length(Some(NAME_LIMIT)).pattern(Some(NAME_PATTERN)).build().into()
+}
+
+/// A text for people, by [`TEXT_PATTERN`].
+pub(super) fn text() -> RefOr<Schema> {
+    string().max_length(Some(TEXT_LIMIT)).pattern(Some(TEXT_PATTERN)).build().into()
+}
+
+/// A host's name: a DNS label.
+pub(super) fn host_name() -> RefOr<Schema> {
+    let label = "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$";
+    string().max_length(Some(HOST_NAME_LIMIT)).pattern(Some(label)).build().into()
+}
+
+/// The name of a person or a token.
+pub(super) fn person() -> RefOr<Schema> {
+    let name = string().max_length(Some(PERSON_LIMIT)).pattern(Some("^[a-z][a-z0-9._-]*$"));
+    name.build().into()
+}
+
+fn role() -> RefOr<Schema> {
+    string().max_length(Some(ROLE_LIMIT)).pattern(Some(ROLE_PATTERN)).build().into()
+}
+
+fn image() -> RefOr<Schema> {
+    string().max_length(Some(NAME_LIMIT)).build().into()
+}
+
+fn protocol() -> RefOr<Schema> {
+    words(["tcp", "udp"])
+}
+
+fn count() -> RefOr<Schema> {
+    number(1, INSTANCES_LIMIT.into()).into()
+}
+
+fn vcpus() -> RefOr<Schema> {
+    number(1, VCPUS_LIMIT.into()).into()
+}
+
+fn memory() -> RefOr<Schema> {
+    number(MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB).into()
+}
+
+fn contacts() -> RefOr<Schema> {
+    many(utoipa::openapi::Ref::from_schema_name("Contact"), 1, CONTACTS_LIMIT)
+}
+
+fn instances() -> RefOr<Schema> {
+    let one = utoipa::openapi::Ref::from_schema_name("InstanceRequest");
+    many(one, 1, INSTANCES_LIMIT.into())
+}
+
+fn volumes_gib() -> RefOr<Schema> {
+    many(number(1, VOLUME_LIMIT_GIB), 0, VOLUMES_LIMIT)
+}
+
+fn volumes_mib() -> RefOr<Schema> {
+    many(number(1, VOLUME_LIMIT_MIB), 0, VOLUMES_LIMIT)
+}
+
+fn ingress() -> RefOr<Schema> {
+    many(utoipa::openapi::Ref::from_schema_name("IngressRequest"), 0, INGRESS_LIMIT)
 }

@@ -17,7 +17,7 @@ use tenure_protocol::id::{OrderId, TenantId};
 
 use super::{
     App,
-    extract::{Id, unauthenticated},
+    extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
     policy::{Resource, Verdict},
     problem::Problem,
     route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
@@ -41,22 +41,54 @@ pub async fn enforce(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let route = route::find(request.method(), path.as_str())?;
-    let peer = peer(&request);
+    match pass(&app, path.as_str(), &mut request).await {
+        Ok(()) => Ok(next.run(read_in(request).await?).await),
+        Err(problem) => {
+            read_out(request).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Reads a JSON body before the handler looks at anything: a handler that refuses the request for
+/// its path or its head leaves no unread bytes then.
+async fn read_in(request: Request) -> Result<Request, Problem> {
+    if require_json(request.headers()).is_err() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let mut whole = Request::new(body);
+    // The limit of bodies is among them.
+    whole.extensions_mut().clone_from(&parts.extensions);
+    let bytes = body_bytes(whole, &()).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+/// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed
+/// over unread bytes loses the answer on its way.
+pub(super) async fn read_out(request: Request) {
+    // Whether it can be read does not matter any more.
+    let _ = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+}
+
+/// Whether a request may pass; its principal goes with it.
+async fn pass(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
+    let route = route::find(request.method(), path)?;
+    let peer = peer(request);
     no_secret_in(request.uri())?;
     if route.action != UNLIMITED {
         app.limits.peer(peer)?;
     }
     if app.policy.is_open(route.action) {
-        return Ok(next.run(request).await);
+        return Ok(());
     }
-    let allowed = admit(&app, route, &mut request).await;
+    let allowed = admit(app, route, request).await;
     if allowed.is_err() && route.action == UNLIMITED {
         app.limits.peer(peer)?;
     }
     let principal = allowed?;
     request.extensions_mut().insert(principal);
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// Who comes, if the policy lets them.

@@ -144,7 +144,7 @@ impl<K: Clone + Hash + Eq> Buckets<K> {
 
 /// The answer to whoever comes too often: when to come again, rounded up to seconds.
 fn too_many(wait: Duration) -> Problem {
-    let seconds = wait.as_secs() + 1;
+    let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
     let detail = format!("too many requests: come again in {seconds} s");
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail);
     Problem { retry_after_s: Some(seconds), ..problem }

@@ -1,15 +1,25 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`].
-//! [`tenants`] are reads, [`acts`] what the lifecycle decides on, [`access`] accounts, sessions and
-//! tokens, [`platform`] the rest; [`view`] and [`record`] are what is shown; every error is a
-//! [`problem`].
+//! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
+//! is what stands before all of it. [`tenants`] are reads, [`acts`] what the lifecycle decides on,
+//! [`access`] accounts, sessions and tokens, [`platform`] the rest; [`view`] and [`record`] are
+//! what is shown; every error is a [`problem`].
+//!
+//! What every route of a kind has in common stands once: [`change`] is what changes come with
+//! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
+//! those who have the answer, [`events`] the stream of what happens.
 
 pub mod access;
 pub mod acts;
+pub mod change;
+pub mod conditional;
+mod contract;
+pub mod edge;
+pub mod events;
 pub mod extract;
 pub mod form;
 pub mod gate;
 pub mod limit;
+pub mod listing;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
@@ -22,7 +32,7 @@ pub mod view;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     http::StatusCode,
     middleware::{self, Next},
@@ -30,7 +40,12 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use self::{extract::MAX_BODY_BYTES, limit::Limits, policy::Policy, problem::Problem};
+use tokio::sync::watch;
+
+use self::{
+    change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, limit::Limits, policy::Policy,
+    problem::Problem,
+};
 use crate::{
     core::destination::DestinationPolicy,
     engine::{Engine, EngineError},
@@ -50,6 +65,8 @@ pub struct App {
     pub policy: Arc<Policy>,
     /// How often.
     pub limits: Arc<Limits>,
+    /// Turns true when the controller stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// What holds for the whole site.
@@ -108,9 +125,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/applications", post(acts::submit))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
+        .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
+        .route("/v1/hosts/{id}/block", post(platform::block))
+        .route("/v1/hosts/{id}/unblock", post(platform::unblock))
+        .route("/v1/platform/journal", get(platform::journal))
         .route("/v1/sessions", post(access::sign_in))
         .route("/v1/sessions/current", delete(access::sign_out))
         .route("/v1/accounts", get(access::accounts).post(access::create_account))
@@ -118,7 +139,6 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts/{name}/reset", post(access::reset_account))
         .route("/v1/tokens", get(access::tokens).post(access::create_token))
         .route("/v1/tokens/{id}", delete(access::revoke_token))
-        .route("/v1/access/acts", get(access::acts))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
         .route("/v1/clock", get(platform::clock))
@@ -126,11 +146,18 @@ pub fn router(app: App) -> Router {
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
         .route_layer(middleware::from_fn_with_state(app.clone(), gate::enforce))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .fallback(async || {
+        .method_not_allowed_fallback(async |request: Request| {
+            gate::read_out(request).await;
+            Problem::method_not_allowed()
+        })
+        .fallback(async |request: Request| {
+            gate::read_out(request).await;
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
         })
+        .layer(Extension(UnderWay::default()))
+        .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn(conditional::answer))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)

@@ -2,6 +2,7 @@
 //! that no change of the API goes unseen.
 
 use axum::{
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -10,7 +11,10 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{access, acts, form, platform, problem, record, tenants, view};
+use super::{
+    App, access, acts, contract, events, form, platform, policy::Policy, problem, record, tenants,
+    view,
+};
 
 /// The document.
 #[derive(Debug, OpenApi)]
@@ -19,24 +23,30 @@ use super::{access, acts, form, platform, problem, record, tenants, view};
         title = "Tenure",
         description = "The life of tenants on a government cloud, from application to attested \
                        erasure. Errors are problem documents (RFC 9457) with a stable `code`. \
-                       Changes take `If-Match` with a tenant's ETag."
+                       Changes take `If-Match` with a tenant's ETag, and an `Idempotency-Key` \
+                       under which they are made once. Lists come in pages: `limit`, `after`, and \
+                       in the answer `Link: <…>; rel=\"next\"` while there is more. Reads take \
+                       `If-None-Match`. What hosts carry out later is answered with 202 and the \
+                       ids of its orders; `/v1/events` streams what happens."
     ),
     modifiers(&Bearer),
     paths(
-        platform::health, platform::hosts, platform::join_token,
+        platform::health, platform::hosts, platform::join_token, platform::block,
+        platform::unblock, platform::journal,
         platform::images, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
         access::sign_in, access::sign_out, access::accounts, access::create_account,
         access::disable_account, access::reset_account, access::tokens, access::create_token,
-        access::revoke_token, access::acts,
-        tenants::list, tenants::show, tenants::journal, tenants::deadlines, tenants::orders,
-        tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
+        access::revoke_token,
+        tenants::list, events::events, tenants::show, tenants::journal, tenants::deadlines,
+        tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
     ),
     components(schemas(
-        problem::Problem, form::ApplicationForm, form::DocumentForm, view::TenantView,
+        problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
+        form::IngressForm, form::DocumentForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))
@@ -55,17 +65,20 @@ impl Modify for Bearer {
     }
 }
 
-/// The document as JSON, indented, with a line's end.
+/// The document as JSON, indented, with a line's end; `policy` says who may call what.
 #[must_use]
-pub fn text() -> String {
+pub fn text(policy: &Policy) -> String {
     // Maps of strings alone: serialising them cannot fail.
-    let json = Document::openapi().to_pretty_json().unwrap_or_default();
-    format!("{json}\n")
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    contract::complete(&mut document, policy);
+    // In the order of names, whatever order this build keeps.
+    document.sort_all_objects();
+    format!("{document:#}\n")
 }
 
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "platform",
     responses((status = 200, body = Object)))]
-pub async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text()).into_response()
+pub async fn document(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text(&app.policy)).into_response()
 }

@@ -8,25 +8,37 @@ use axum::{
 };
 use jiff::{civil::Date, tz};
 use serde::{Deserialize, Serialize};
-use tenure_protocol::{digest::Digest, time::Timestamp, wire::join::JoinToken};
+use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp, wire::join::JoinToken};
 use utoipa::ToSchema;
 
 use super::{
     App,
     access::secret,
-    extract::{Body, Caller},
+    change::Change,
+    extract::Id,
+    form,
+    listing::{Listing, Paging},
     problem::Problem,
     record::HostView,
-    whole,
 };
-use crate::core::fleet::Image;
+use crate::{core::fleet::Image, engine::record::PlatformRecord};
 
 /// Which host is to join.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// The host's name.
+    #[schema(schema_with = form::host_name)]
     host_name: String,
+}
+
+/// Why a host is blocked, or let in again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// Why: it stands in the journal, and beside the host.
+    #[schema(schema_with = form::text)]
+    reason: String,
 }
 
 /// A join token: a secret that works once.
@@ -90,23 +102,66 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// All hosts
-#[utoipa::path(get, path = "/v1/hosts", tag = "platform",
-    responses((status = 200, body = [HostView]), (status = "4XX", body = Problem)))]
-pub async fn hosts(State(app): State<App>) -> Result<Json<Vec<HostView>>, Problem> {
-    Ok(Json(app.engine.hosts().await?.into_iter().map(HostView::from).collect()))
+/// All hosts, by name
+#[utoipa::path(get, path = "/v1/hosts", tag = "platform", params(Paging),
+    responses((status = 200, body = [HostView])))]
+pub async fn hosts(State(app): State<App>, listing: Listing<String>) -> Result<Response, Problem> {
+    let slice = app.engine.hosts_page(&listing.page).await?;
+    Ok(listing.answer(slice, HostView::from))
+}
+
+/// Block a host: its session ends at once, it gets no orders, and nothing that it says is believed
+#[utoipa::path(post, path = "/v1/hosts/{id}/block", tag = "platform", request_body = BlockRequest,
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, body = HostView)))]
+pub async fn block(
+    State(app): State<App>,
+    Id(host): Id<HostId>,
+    change: Change<BlockRequest>,
+) -> Result<Json<HostView>, Problem> {
+    let engine = app.engine.clone();
+    let block =
+        |call, BlockRequest { reason }| async move { engine.block_host(call, host, reason).await };
+    Ok(Json(HostView::from(change.make(block).await?)))
+}
+
+/// Let a blocked host in again
+#[utoipa::path(post, path = "/v1/hosts/{id}/unblock", tag = "platform",
+    request_body = BlockRequest, params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, body = HostView)))]
+pub async fn unblock(
+    State(app): State<App>,
+    Id(host): Id<HostId>,
+    change: Change<BlockRequest>,
+) -> Result<Json<HostView>, Problem> {
+    let engine = app.engine.clone();
+    let unblock = |call, BlockRequest { reason }| async move {
+        engine.unblock_host(call, host, reason).await
+    };
+    Ok(Json(HostView::from(change.make(unblock).await?)))
+}
+
+/// What happened to the platform itself: joins, blocks, accounts,
+/// sessions, tokens; the newest first
+#[utoipa::path(get, path = "/v1/platform/journal", tag = "platform",
+    responses((status = 200, body = [Object])))]
+pub async fn journal(State(app): State<App>) -> Result<Json<Vec<PlatformRecord>>, Problem> {
+    Ok(Json(app.engine.platform_acts().await?))
 }
 
 /// Make a join token for a new host
 #[utoipa::path(post, path = "/v1/hosts/tokens", tag = "platform", request_body = JoinRequest,
-    responses((status = 201, body = JoinAnswer), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = JoinAnswer)))]
 pub async fn join_token(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(JoinRequest { host_name }): Body<JoinRequest>,
+    change: Change<JoinRequest>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();
-    let grant = whole(async move { engine.create_join_token(actor, host_name).await }).await?;
+    let grant = change
+        .make(|call, JoinRequest { host_name }| async move {
+            engine.create_join_token(call, host_name).await
+        })
+        .await?;
     let joining = &app.site.joining;
     let token = JoinToken {
         secret: grant.secret,
@@ -130,7 +185,7 @@ pub async fn join_token(
 
 /// The image catalogue
 #[utoipa::path(get, path = "/v1/images", tag = "platform",
-    responses((status = 200, body = [ImageView]), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = [ImageView])))]
 pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
     let view = |image: &Image| ImageView {
         name: image.name.clone(),
@@ -143,28 +198,31 @@ pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
 
 /// The public keys that verifiers of evidence need; compare them with a copy from another source
 #[utoipa::path(get, path = "/v1/anchors", tag = "platform",
-    responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Object)))]
 pub async fn anchors(State(app): State<App>) -> Json<serde_json::Value> {
     Json(app.site.anchors.clone())
 }
 
 /// Real and legal time
 #[utoipa::path(get, path = "/v1/clock", tag = "platform",
-    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = ClockView)))]
 pub async fn clock(State(app): State<App>) -> Json<ClockView> {
     Json(clock_view(&app))
 }
 
 /// Move the demo clock forward; only with --demo-clock
 #[utoipa::path(post, path = "/v1/demo/clock", tag = "platform", request_body = Advance,
-    responses((status = 200, body = ClockView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = ClockView)))]
 pub async fn advance(
     State(app): State<App>,
-    Caller(actor): Caller,
-    Body(Advance { advance_days }): Body<Advance>,
+    change: Change<Advance>,
 ) -> Result<Json<ClockView>, Problem> {
     let engine = app.engine.clone();
-    whole(async move { engine.advance_clock(actor, advance_days).await }).await?;
+    change
+        .make(|call, Advance { advance_days }| async move {
+            engine.advance_clock(call, advance_days).await
+        })
+        .await?;
     Ok(Json(clock_view(&app)))
 }
 
@@ -189,7 +247,7 @@ fn civil_day(at: Timestamp) -> Date {
 
 /// The ledger's signed checkpoint (C2SP tlog-checkpoint)
 #[utoipa::path(get, path = "/v1/ledger/checkpoint", tag = "ledger",
-    responses((status = 200, body = String), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = String)))]
 pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
     let note = app.engine.ledger_checkpoint().await?;
     let headers =
@@ -200,8 +258,7 @@ pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
 /// A tile of the ledger (C2SP tlog-tiles)
 #[utoipa::path(get, path = "/v1/ledger/tile/{path}", tag = "ledger",
     params(("path" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<Response, Problem> {
     let bytes = app.engine.ledger_tile(path).await?;
     let headers = [

@@ -93,7 +93,8 @@ fn a_customer_is_permitted_nothing_on_a_tenant_of_others_or_of_nobody() {
         for customer in ["water-bureau", "", "city-archive ", "City-Archive"] {
             let verdict = policy.decide(Some(&ours), action, Resource::Tenant(customer));
             let is_of_all = policy.is_open(action)
-                || ["sign-out", "submit", "list-tenants", "list-images"].contains(&action.as_str())
+                || ["sign-out", "submit", "list-tenants", "list-events", "list-images"]
+                    .contains(&action.as_str())
                 || ["show-anchors", "show-clock", "show-checkpoint", "read-hashes"]
                     .contains(&action.as_str())
                 || action == "read-platform";

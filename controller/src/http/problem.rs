@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     core::{access::SignInRefusal, refusal},
     engine::EngineError,
-    secrets::BUSY_FOR,
+    secrets::BUSY_FOR_S,
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -33,7 +33,20 @@ pub struct Problem {
     pub detail: String,
     /// When to come again, s: the header Retry-After.
     #[serde(skip)]
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
+    /// Each thing that is wrong with the body, by its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<Fault>,
+}
+
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub message: String,
 }
 
 impl Problem {
@@ -47,7 +60,15 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.into(),
             retry_after_s: None,
+            errors: Vec::new(),
         }
+    }
+
+    /// The problem with one more thing that is wrong with the body.
+    #[must_use]
+    pub fn with(mut self, pointer: String, message: String) -> Self {
+        self.errors.push(Fault { pointer, message });
+        self
     }
 
     /// No such thing, or none that the caller may know of.
@@ -97,6 +118,12 @@ impl From<EngineError> for Problem {
                 let status = StatusCode::PRECONDITION_FAILED;
                 Self::new(status, "version-mismatch", error.to_string())
             }
+            EngineError::KeyTaken => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", error.to_string())
+            }
+            EngineError::SecretGone => {
+                Self::new(StatusCode::CONFLICT, "secret-not-kept", error.to_string())
+            }
             EngineError::Blocked => {
                 Self::new(StatusCode::CONFLICT, "host-blocked", error.to_string())
             }
@@ -104,7 +131,10 @@ impl From<EngineError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
             EngineError::SignIn(refusal) => refusal.into(),
-            EngineError::Store(_) | EngineError::Ledger(_) | EngineError::Secrets(_) => {
+            EngineError::Store(_)
+            | EngineError::Ledger(_)
+            | EngineError::Chance(_)
+            | EngineError::Secrets(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
@@ -122,7 +152,7 @@ impl From<SignInRefusal> for Problem {
             SignInRefusal::NewPassword | SignInRefusal::PasswordOld => {
                 (StatusCode::FORBIDDEN, None)
             }
-            SignInRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_FOR.as_secs())),
+            SignInRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_FOR_S)),
         };
         Self { retry_after_s, ..Self::new(status, refusal.as_str(), refusal.to_string()) }
     }
@@ -146,8 +176,11 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::UnknownOrder
             | Code::ReportMismatch
-            | Code::UnknownNotice => StatusCode::CONFLICT,
+            | Code::UnknownNotice
+            | Code::WrongAdmission => StatusCode::CONFLICT,
         };
-        Self::new(status, refusal.code.as_str(), refusal.sentence)
+        let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
+        let faults = refusal.faults.into_iter();
+        faults.fold(problem, |problem, fault| problem.with(fault.pointer, fault.message))
     }
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     core::notice::{Channel, Grade, Notice, NoticeKind, NoticeState, Outcome},
-    engine::record::{Admission, EvidenceRecord, HostRecord, OrderRecord},
+    engine::record::{Block, EvidenceRecord, HostRecord, OrderRecord},
 };
 
 /// An order and what became of it.
@@ -204,6 +204,24 @@ impl From<EvidenceRecord> for EvidenceView {
     }
 }
 
+/// Why a host is blocked.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BlockView {
+    /// Name of the person; `controller` if its join token was used twice.
+    pub by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<Block> for BlockView {
+    fn from(block: Block) -> Self {
+        Self { by: block.by, at: block.at, reason: block.reason }
+    }
+}
+
 /// A host.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct HostView {
@@ -213,8 +231,9 @@ pub struct HostView {
     /// Its name.
     pub name: String,
     /// `admitted` or `blocked`.
-    #[schema(value_type = String)]
-    pub admission: Admission,
+    pub admission: &'static str,
+    /// Why it is blocked, if it is.
+    pub blocked: Option<BlockView>,
     /// Whether a session stands.
     pub up: bool,
     /// When it was last heard of.
@@ -242,12 +261,14 @@ pub struct HostView {
 
 impl From<HostRecord> for HostView {
     fn from(host: HostRecord) -> Self {
+        let blocked = host.block().cloned().map(BlockView::from);
         let seen = host.observation.is_some();
         let observation: Observation = host.observation.unwrap_or_default();
         Self {
             id: host.id,
             name: host.name,
-            admission: host.admission,
+            admission: if blocked.is_some() { "blocked" } else { "admitted" },
+            blocked,
             up: host.up,
             seen_at: host.seen_at,
             agent_version: host.agent_version,

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 
 use super::form::ApplicationForm;
 use crate::core::{
-    obligation::{Due, Obligation, ObligationState, Party},
+    obligation::{Obligation, ObligationState, Party},
+    rules::Rules,
     tenant::{
         Application, Cut, CutEnd, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
         Phase, Tenant, Trial, Wipe,
@@ -139,9 +140,9 @@ pub struct DeadlineView {
     /// Distinguishes repetitions: from 1.
     pub serial: u32,
     /// Clause of the standard.
-    pub clause: &'static str,
+    pub clause: String,
     /// Its words.
-    pub quote: &'static str,
+    pub quote: String,
     /// `customer` or `provider`.
     #[schema(value_type = String)]
     pub party: Party,
@@ -231,7 +232,7 @@ pub struct Accepted {
 impl TenantView {
     /// What is shown of a tenant.
     #[must_use]
-    pub fn of(tenant: &Tenant, hosts: &HostNames) -> Self {
+    pub fn of(tenant: &Tenant, hosts: &HostNames, rules: &Rules) -> Self {
         let allotment = tenant.allotment.as_ref();
         let instances = allotment.map_or(&[][..], |allotment| &allotment.instances);
         Self {
@@ -244,7 +245,7 @@ impl TenantView {
             mark: allotment.map(|allotment| allotment.mark.0),
             network: allotment.map(|allotment| NetworkView::of(&allotment.network)),
             instances: instances.iter().map(|instance| InstanceView::of(instance, hosts)).collect(),
-            deadlines: tenant.obligations.iter().map(DeadlineView::of).collect(),
+            deadlines: DeadlineView::all(tenant, rules),
             submitted_at: tenant.submitted_at,
             opened_at: tenant.opened_at,
             trial: tenant.trial,
@@ -306,26 +307,27 @@ impl InstanceView {
 }
 
 impl DeadlineView {
-    /// What is shown of an obligation.
+    /// What is shown of a tenant's obligations.
     #[must_use]
-    pub fn of(obligation: &Obligation) -> Self {
+    pub fn all(tenant: &Tenant, rules: &Rules) -> Vec<Self> {
+        tenant.obligations.iter().map(|owed| Self::of(owed, rules)).collect()
+    }
+
+    fn of(obligation: &Obligation, rules: &Rules) -> Self {
+        let rule = rules.rule(obligation.id);
         let (state, discharged_at, breached_at) = match obligation.state {
             ObligationState::Open => ("open", None, None),
             ObligationState::Discharged { at } => ("discharged", Some(at), None),
             ObligationState::Breached { at, met_at } => ("breached", met_at, Some(at)),
             ObligationState::Lapsed { .. } => ("lapsed", None, None),
         };
-        let last_day = match obligation.due {
-            Due::Day { last_day, .. } => Some(last_day),
-            Due::Instant { .. } | Due::Never => None,
-        };
         Self {
             id: obligation.id.as_str(),
             serial: obligation.serial,
-            clause: obligation.id.clause(),
-            quote: obligation.id.quote(),
-            party: obligation.id.party(),
-            last_day,
+            clause: rule.clause.clone(),
+            quote: rule.quote.clone(),
+            party: rule.party,
+            last_day: obligation.due.last_day(),
             due_at: obligation.due.due_at(),
             explanation: obligation.explanation(),
             state,

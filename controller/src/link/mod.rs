@@ -3,11 +3,14 @@
 //!
 //! [`authority`] is the private certificate authority and [`tls`] every port's configuration;
 //! [`listener`] opens the two ports, [`enrolment`] takes hosts in, [`session`] serves a host that
-//! is known, [`sessions`] knows who is up, and [`stream`] has the frames.
+//! is known, [`sessions`] knows who is up, [`pace`] and [`limits`] hold back who sends too much,
+//! and [`stream`] has the frames.
 
 pub mod authority;
 mod enrolment;
+mod limits;
 pub mod listener;
+mod pace;
 mod session;
 pub mod sessions;
 pub mod stream;
@@ -22,14 +25,21 @@ use crate::{clock::Clock, engine::Engine};
 /// What every session needs.
 #[derive(Debug)]
 pub struct Link {
-    /// Decides and keeps.
-    pub engine: Engine,
-    /// Issues hosts' certificates.
-    pub authority: Arc<authority::Authority>,
-    /// Who is up.
-    pub sessions: sessions::Sessions,
-    /// Real time.
-    pub clock: Clock,
+    engine: Engine,
+    authority: Arc<authority::Authority>,
+    sessions: sessions::Sessions,
+    gate: enrolment::Gate,
+    limits: limits::Limits,
+    clock: Clock,
+}
+
+impl Link {
+    /// With nobody up.
+    #[must_use]
+    pub fn new(engine: Engine, authority: Arc<authority::Authority>, clock: Clock) -> Self {
+        let (sessions, gate) = (sessions::Sessions::default(), enrolment::Gate::default());
+        Self { engine, authority, sessions, gate, limits: limits::Limits::default(), clock }
+    }
 }
 
 /// Serves both ports until they are closed.

@@ -1,10 +1,11 @@
 //! A session: one connection of one host.
 //!
 //! ```text
-//! handshake ─Hello→ known? ─Welcome→ up ─┬─ the peer closed, fell silent, or broke the protocol
-//!     │               │                  ├─ replaced by a newer session of the same host
-//!     └─ no host's    └─ unknown,        ├─ its certificate ended, and was not renewed
-//!        certificate     or denied       └─ the controller stops
+//! handshake ─admitted→ Hello ─Welcome→ up ─┬─ the peer closed, fell silent, or broke the protocol
+//!     │                  │                 ├─ replaced by a newer session of the same host
+//!     └─ no host's       └─ over a limit   ├─ its host was blocked, or sent more than it may
+//!        certificate,                      ├─ its certificate ended, and was not renewed
+//!        unknown, blocked                  └─ the controller stops
 //! ```
 //! The host is the one that the certificate names, never one that a message names. The streams:
 //! control (opened by the agent), then the cut lane and the work lane (opened by the controller). A
@@ -35,13 +36,11 @@ use tokio::{
 use super::{
     Link,
     authority::{HOST_LIFE, HostIdentity, HostRequest},
+    limits::{self, OverLimit},
     sessions::Closing,
     stream::{self, StreamError},
 };
-use crate::{
-    clock::Clock,
-    engine::{EngineError, record::Admission},
-};
+use crate::{clock::Clock, engine::EngineError};
 
 /// How long a new connection may take until its Hello is there.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -60,9 +59,6 @@ pub(super) enum SessionError {
     /// The certificate is none of a host.
     #[error("the certificate names no host")]
     NoHost,
-    /// The host was blocked while its session stood.
-    #[error("the host is blocked")]
-    Blocked,
     /// No Hello in time.
     #[error("no Hello within {} s", HELLO_LIMIT.as_secs())]
     Silent,
@@ -78,6 +74,9 @@ pub(super) enum SessionError {
     /// Too much that is not understood.
     #[error("more than {MAX_NACKS} frames that this build does not understand")]
     TooManyNacks,
+    /// More than one host may send.
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
     /// The certificate ended.
     #[error("the certificate has expired")]
     Expired,
@@ -92,13 +91,11 @@ pub(super) enum SessionError {
 impl SessionError {
     const fn closing(&self) -> Closing {
         match self {
+            Self::Engine(EngineError::Blocked) => Closing::Blocked,
+            Self::OverLimit(_) => Closing::OverLimit,
             Self::NoHost
-            | Self::Blocked
             | Self::Engine(
-                EngineError::NotFound(_)
-                | EngineError::Refused(_)
-                | EngineError::Invalid(_)
-                | EngineError::Blocked,
+                EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
             ) => Closing::UnknownHost,
             Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
                 Closing::Protocol
@@ -106,6 +103,14 @@ impl SessionError {
             Self::Expired => Closing::Expired,
             Self::Engine(_) => Closing::Failure,
             Self::Connection(_) | Self::Stopping => Closing::Stopping,
+        }
+    }
+
+    /// Ends the connection, and says why.
+    fn close(&self, connection: &Connection) {
+        match self {
+            Self::OverLimit(over) => self.closing().close_saying(connection, &over.to_string()),
+            _ => self.closing().close(connection),
         }
     }
 }
@@ -127,7 +132,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
         Err(error) => {
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(%host, %remote, error = cause, "refused a host");
-            error.closing().close(&connection);
+            error.close(&connection);
             return;
         }
     };
@@ -136,7 +141,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
     tracing::info!(%host, %remote, "host is up");
     let end = up(link, &connection, identity, control).await;
     if let Err(error) = &end {
-        error.closing().close(&connection);
+        error.close(&connection);
         tracing::info!(%host, error = error as &dyn std::error::Error, "session ended");
     }
     // A newer session of the same host keeps it up.
@@ -156,12 +161,14 @@ fn identify(connection: &Connection) -> Result<HostIdentity, SessionError> {
     HostIdentity::of_certificate(leaf).map_err(|_| SessionError::NoHost)
 }
 
-/// Takes the Hello and answers it; the host is up from then on.
+/// Takes the Hello of a host that may come in, and answers it; the host is up from then on.
 async fn greet(
     link: &Link,
     connection: &Connection,
     host: HostId,
 ) -> Result<(SendStream, RecvStream), SessionError> {
+    link.engine.admitted_host(host).await?;
+    link.limits.session(host, link.clock.now())?;
     let first = async {
         let (send, mut recv) = connection.accept_bi().await?;
         let hello: Hello = stream::read(&mut recv).await?.decode(Kind::Hello)?;
@@ -169,6 +176,7 @@ async fn greet(
     };
     let (mut send, recv, hello) =
         timeout(HELLO_LIMIT, first).await.map_err(|_| SessionError::Silent)??;
+    limits::hello(&hello)?;
     link.engine.host_up(host, hello).await?;
     let welcome = Welcome {
         host,
@@ -197,7 +205,18 @@ async fn up(
         end = control.run(control_send, control_recv) => end,
         end = lane(link, host, Lane::Cut, cut_send, cut_recv) => end,
         end = lane(link, host, Lane::Work, work_send, work_recv) => end,
+        end = admitted(link, host) => end,
         () = expired(&link.clock, until) => Err(SessionError::Expired),
+    }
+}
+
+/// Ends when the host is blocked: at once, whatever its streams are stuck in.
+async fn admitted(link: &Link, host: HostId) -> Result<(), SessionError> {
+    let mut wake = link.engine.wake_of(host);
+    loop {
+        wake.borrow_and_update();
+        link.engine.admitted_host(host).await?;
+        wake.changed().await.map_err(|_| SessionError::Stopping)?;
     }
 }
 
@@ -226,6 +245,7 @@ impl Control<'_> {
         let mut nacks = 0;
         loop {
             let frame = stream::read(&mut recv).await?;
+            self.link.limits.control(self.host, self.link.clock.now())?;
             match self.answer(&frame).await {
                 Ok(answer) => {
                     send.write_all(&answer.to_bytes()).await.map_err(StreamError::from)?
@@ -246,12 +266,11 @@ impl Control<'_> {
         }
         let alive: KeepAlive = frame.decode(Kind::KeepAlive)?;
         if let Some(observation) = alive.observation {
+            limits::observation(&observation)?;
             self.link.engine.observed(self.host, observation).await?;
         }
-        // A live connection is never verified again by TLS.
-        if self.link.engine.host(self.host).await?.admission == Admission::Blocked {
-            return Err(SessionError::Blocked);
-        }
+        // Another controller on this database may have blocked it, and wakes nobody here.
+        self.link.engine.admitted_host(self.host).await?;
         let answer = KeepAlive {
             sent_at: self.link.clock.now(),
             answers: Some(alive.sent_at),
@@ -263,7 +282,7 @@ impl Control<'_> {
     /// The next certificate, for a request that the host key has signed in this very session.
     async fn renew(&self, request: &RenewRequest) -> Result<RenewAnswer, SessionError> {
         let refused = |message: &str| RenewAnswer::Refused { message: message.to_owned() };
-        let key = self.link.engine.host(self.host).await?.host_key;
+        let key = self.link.engine.admitted_host(self.host).await?.host_key;
         if !signed(self.connection, &key, &request.csr, &request.signature) {
             return Ok(refused("the request is not signed by this host's key in this session"));
         }
@@ -361,8 +380,12 @@ async fn read_lane(
     let mut nacks = 0;
     loop {
         let frame = stream::read(&mut recv).await?;
+        link.limits.report(host, link.clock.now())?;
         let replies = match frame.decode::<Report>(Kind::Report) {
-            Ok(report) => taken(link, host, report).await?,
+            Ok(report) => {
+                limits::report(&report)?;
+                taken(link, host, report).await?
+            }
             Err(error) => {
                 nack(&mut nacks)?;
                 vec![Frame::new(Kind::Nack, &nack_of(&frame, &error))?]
@@ -398,6 +421,9 @@ async fn taken(link: &Link, host: HostId, report: Report) -> Result<Vec<Frame>, 
     }
     if let Some(intent) = &reply.intent {
         frames.push(Frame::new(Kind::IntentReceipt, intent)?);
+    }
+    if let Some(refusal) = &reply.refusal {
+        frames.push(Frame::new(Kind::IntentRefusal, refusal)?);
     }
     Ok(frames)
 }

@@ -11,7 +11,7 @@ use tenure_protocol::id::HostId;
 /// Why the controller closes a connection: application error codes of the link, never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
-    /// The certificate names no host, one that is not known, or one that is denied.
+    /// The certificate names no host, or one that is not known.
     UnknownHost,
     /// A newer session of the same host took over.
     Replaced,
@@ -25,6 +25,10 @@ pub enum Closing {
     Stopping,
     /// An enrolment is over.
     Enrolled,
+    /// The host is blocked.
+    Blocked,
+    /// The host sends more than it may.
+    OverLimit,
 }
 
 impl Closing {
@@ -34,18 +38,24 @@ impl Closing {
         match self {
             Self::UnknownHost => (1, "this host is not known here: enrol it"),
             Self::Replaced => (2, "a newer session of this host took over"),
-            Self::Expired => (3, "the certificate has expired: enrol again"),
+            Self::Expired => (3, "the certificate has expired: ask for the next with the host key"),
             Self::Protocol => (4, "the protocol was broken"),
             Self::Failure => (5, "the controller failed: connect again"),
             Self::Stopping => (6, "the controller stops: connect again"),
             Self::Enrolled => (7, "the enrolment is over"),
+            Self::Blocked => (8, "this host is blocked: an administrator may unblock it"),
+            Self::OverLimit => (9, "over the limit of what one host may send"),
         }
     }
 
     /// Closes a connection for this reason.
     pub fn close(self, connection: &Connection) {
-        let (code, reason) = self.wire();
-        connection.close(VarInt::from_u32(code), reason.as_bytes());
+        self.close_saying(connection, self.wire().1);
+    }
+
+    /// Closes a connection for this reason, in other words.
+    pub fn close_saying(self, connection: &Connection, reason: &str) {
+        connection.close(VarInt::from_u32(self.wire().0), reason.as_bytes());
     }
 }
 

@@ -1,11 +1,15 @@
-//! People's accounts, their sessions, and what was done about accounts and tokens.
+//! People's accounts, and their sessions.
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{digest::Digest, time::Timestamp};
 
-use super::{Result, failed, from_json, to_i64, to_json, to_u64};
-use crate::core::lifecycle::{Actor, Role};
+use super::{
+    Page, Result, Slice, failed, from_json,
+    sql::{self, query},
+    to_json,
+};
+use crate::core::lifecycle::Role;
 
 const TABLE: &str = "accounts";
 
@@ -101,53 +105,39 @@ pub struct SessionRecord {
     pub used_at: Timestamp,
 }
 
-/// Something that was done about an account or a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessAct {
-    /// Its number, from 1.
-    pub seq: u64,
-    /// When; real clock.
-    pub at: Timestamp,
-    /// Who did it.
-    pub actor: Actor,
-    /// What: a word such as `token-created`.
-    pub act: String,
-    /// About which account or token.
-    pub subject: String,
-}
-
 /// One account.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn account(conn: &mut SqliteConnection, name: &str) -> Result<Option<AccountRecord>> {
     let operation = "read an account";
-    let row = sqlx::query("SELECT state FROM accounts WHERE name = $1")
-        .bind(name)
-        .fetch_optional(conn)
-        .await
-        .map_err(failed(operation))?;
+    let row =
+        query(sql::ACCOUNT).bind(name).fetch_optional(conn).await.map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let state: String = row.try_get("state").map_err(failed(operation))?;
     from_json(TABLE, &state).map(Some)
 }
 
-/// All accounts, by name.
+/// A part of the accounts, by name.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn accounts(conn: &mut SqliteConnection) -> Result<Vec<AccountRecord>> {
+pub async fn accounts(
+    conn: &mut SqliteConnection,
+    page: &Page<String>,
+) -> Result<Slice<String, AccountRecord>> {
     let operation = "list accounts";
-    let rows = sqlx::query("SELECT state FROM accounts ORDER BY name")
+    let rows = query(sql::ACCOUNTS)
+        .bind(page.after.as_deref().unwrap_or_default())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
         .map_err(failed(operation))?;
-    rows.iter()
-        .map(|row| {
-            let state: String = row.try_get("state").map_err(failed(operation))?;
-            from_json(TABLE, &state)
-        })
-        .collect()
+    page.slice(&rows, |row| {
+        let state: String = row.try_get("state").map_err(failed(operation))?;
+        let account: AccountRecord = from_json(TABLE, &state)?;
+        Ok((account.name.clone(), account))
+    })
 }
 
 /// Keeps an account, new or known.
@@ -155,15 +145,12 @@ pub async fn accounts(conn: &mut SqliteConnection) -> Result<Vec<AccountRecord>>
 /// # Errors
 /// [`super::StoreError`].
 pub async fn save_account(conn: &mut SqliteConnection, account: &AccountRecord) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO accounts (name, state) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET state = excluded.state",
-    )
-    .bind(&account.name)
-    .bind(to_json(TABLE, account)?)
-    .execute(conn)
-    .await
-    .map_err(failed("save an account"))?;
+    query(sql::SAVE_ACCOUNT)
+        .bind(&account.name)
+        .bind(to_json(TABLE, account)?)
+        .execute(conn)
+        .await
+        .map_err(failed("save an account"))?;
     Ok(())
 }
 
@@ -178,16 +165,14 @@ pub async fn add_session(
     expires_at: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO sessions (digest, account, expires_at, used_at) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(digest.to_string())
-    .bind(account)
-    .bind(expires_at.unix_ms())
-    .bind(now.unix_ms())
-    .execute(conn)
-    .await
-    .map_err(failed("add a session"))?;
+    query(sql::ADD_SESSION)
+        .bind(digest.to_string())
+        .bind(account)
+        .bind(expires_at.unix_ms())
+        .bind(now.unix_ms())
+        .execute(conn)
+        .await
+        .map_err(failed("add a session"))?;
     Ok(())
 }
 
@@ -197,14 +182,11 @@ pub async fn add_session(
 /// [`super::StoreError`].
 pub async fn session(conn: &mut SqliteConnection, digest: Digest) -> Result<Option<SessionRecord>> {
     let operation = "read a session";
-    let row = sqlx::query(
-        "SELECT s.expires_at, s.used_at, a.state FROM sessions s \
-         JOIN accounts a ON a.name = s.account WHERE s.digest = $1",
-    )
-    .bind(digest.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::SESSION)
+        .bind(digest.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let state: String = row.try_get("state").map_err(failed(operation))?;
     let expires_at: i64 = row.try_get("expires_at").map_err(failed(operation))?;
@@ -225,7 +207,7 @@ pub async fn use_session(
     digest: Digest,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query("UPDATE sessions SET used_at = $1 WHERE digest = $2")
+    query(sql::USE_SESSION)
         .bind(now.unix_ms())
         .bind(digest.to_string())
         .execute(conn)
@@ -239,7 +221,7 @@ pub async fn use_session(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn end_session(conn: &mut SqliteConnection, digest: Digest) -> Result<()> {
-    sqlx::query("DELETE FROM sessions WHERE digest = $1")
+    query(sql::END_SESSION)
         .bind(digest.to_string())
         .execute(conn)
         .await
@@ -256,15 +238,12 @@ pub async fn end_sessions_of(
     account: &str,
     keep: usize,
 ) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
-         WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)",
-    )
-    .bind(account)
-    .bind(i64::try_from(keep).unwrap_or(i64::MAX))
-    .execute(conn)
-    .await
-    .map_err(failed("end a person's sessions"))?;
+    query(sql::END_SESSIONS_OF)
+        .bind(account)
+        .bind(i64::try_from(keep).unwrap_or(i64::MAX))
+        .execute(conn)
+        .await
+        .map_err(failed("end a person's sessions"))?;
     Ok(())
 }
 
@@ -273,63 +252,10 @@ pub async fn end_sessions_of(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn forget_sessions(conn: &mut SqliteConnection, now: Timestamp) -> Result<()> {
-    sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+    query(sql::FORGET_SESSIONS)
         .bind(now.unix_ms())
         .execute(conn)
         .await
         .map_err(failed("forget old sessions"))?;
     Ok(())
-}
-
-/// Writes down what was done about an account or a token; part of the transaction that does it.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn add_access_act(
-    conn: &mut SqliteConnection,
-    at: Timestamp,
-    actor: &Actor,
-    act: &str,
-    subject: &str,
-) -> Result<()> {
-    let operation = "write down an act";
-    let last: i64 = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS seq FROM access_acts")
-        .fetch_one(&mut *conn)
-        .await
-        .and_then(|row| row.try_get("seq"))
-        .map_err(failed(operation))?;
-    let seq = to_u64(last) + 1;
-    let record = AccessAct {
-        seq,
-        at,
-        actor: actor.clone(),
-        act: act.to_owned(),
-        subject: subject.to_owned(),
-    };
-    sqlx::query("INSERT INTO access_acts (seq, record) VALUES ($1, $2)")
-        .bind(to_i64(seq))
-        .bind(to_json("access_acts", &record)?)
-        .execute(conn)
-        .await
-        .map_err(failed(operation))?;
-    Ok(())
-}
-
-/// What was done about accounts and tokens, the newest first, at most `limit`.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn access_acts(conn: &mut SqliteConnection, limit: u32) -> Result<Vec<AccessAct>> {
-    let operation = "list acts";
-    let rows = sqlx::query("SELECT record FROM access_acts ORDER BY seq DESC LIMIT $1")
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await
-        .map_err(failed(operation))?;
-    rows.iter()
-        .map(|row| {
-            let record: String = row.try_get("record").map_err(failed(operation))?;
-            from_json("access_acts", &record)
-        })
-        .collect()
 }

@@ -3,7 +3,13 @@
 use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp};
 
-use super::{Result, failed, from_json, parse, record::HostRecord, to_json};
+use super::{
+    Page, Result, Slice, failed, from_json, parse,
+    record::HostRecord,
+    sql::{self, query},
+    to_json,
+};
+use crate::core::lifecycle::Actor;
 
 /// A grant for one host to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub struct JoinToken {
     pub expires_at: Timestamp,
     /// The host that used it.
     pub host: Option<HostId>,
+    /// Who issued it.
+    pub issuer: Actor,
 }
 
 /// One host.
@@ -23,7 +31,7 @@ pub struct JoinToken {
 /// # Errors
 /// [`super::StoreError`].
 pub async fn host(conn: &mut SqliteConnection, id: HostId) -> Result<Option<HostRecord>> {
-    let row = sqlx::query("SELECT state FROM hosts WHERE id = $1")
+    let row = query(sql::HOST)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -38,10 +46,7 @@ pub async fn host(conn: &mut SqliteConnection, id: HostId) -> Result<Option<Host
 /// # Errors
 /// [`super::StoreError`].
 pub async fn hosts(conn: &mut SqliteConnection) -> Result<Vec<HostRecord>> {
-    let rows = sqlx::query("SELECT state FROM hosts ORDER BY name")
-        .fetch_all(conn)
-        .await
-        .map_err(failed("list hosts"))?;
+    let rows = query(sql::HOSTS).fetch_all(conn).await.map_err(failed("list hosts"))?;
     rows.iter()
         .map(|row| {
             let state: String = row.try_get("state").map_err(failed("list hosts"))?;
@@ -50,22 +55,41 @@ pub async fn hosts(conn: &mut SqliteConnection) -> Result<Vec<HostRecord>> {
         .collect()
 }
 
+/// A part of the hosts, by name.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hosts_page(
+    conn: &mut SqliteConnection,
+    page: &Page<String>,
+) -> Result<Slice<String, HostRecord>> {
+    let operation = "list hosts";
+    let rows = query(sql::HOSTS_PAGE)
+        .bind(page.after.as_deref().unwrap_or_default())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let state: String = row.try_get("state").map_err(failed(operation))?;
+        let host: HostRecord = from_json("hosts", &state)?;
+        Ok((host.name.clone(), host))
+    })
+}
+
 /// Keeps a host, new or known.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn save_host(conn: &mut SqliteConnection, host: &HostRecord) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO hosts (id, name, up, state) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (id) DO UPDATE SET up = excluded.up, state = excluded.state",
-    )
-    .bind(host.id.to_string())
-    .bind(&host.name)
-    .bind(i64::from(host.up))
-    .bind(to_json("hosts", host)?)
-    .execute(conn)
-    .await
-    .map_err(failed("save a host"))?;
+    query(sql::SAVE_HOST)
+        .bind(host.id.to_string())
+        .bind(&host.name)
+        .bind(i64::from(host.up))
+        .bind(to_json("hosts", host)?)
+        .execute(conn)
+        .await
+        .map_err(failed("save a host"))?;
     Ok(())
 }
 
@@ -74,17 +98,15 @@ pub async fn save_host(conn: &mut SqliteConnection, host: &HostRecord) -> Result
 /// # Errors
 /// [`super::StoreError`].
 pub async fn save_join_token(conn: &mut SqliteConnection, token: &JoinToken) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO join_tokens (digest, host_name, expires_at, host) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (digest) DO UPDATE SET host = excluded.host",
-    )
-    .bind(token.digest.to_string())
-    .bind(&token.host_name)
-    .bind(token.expires_at.unix_ms())
-    .bind(token.host.map(|host| host.to_string()))
-    .execute(conn)
-    .await
-    .map_err(failed("save a join token"))?;
+    query(sql::SAVE_JOIN_TOKEN)
+        .bind(token.digest.to_string())
+        .bind(&token.host_name)
+        .bind(token.expires_at.unix_ms())
+        .bind(token.host.map(|host| host.to_string()))
+        .bind(to_json("join_tokens", &token.issuer)?)
+        .execute(conn)
+        .await
+        .map_err(failed("save a join token"))?;
     Ok(())
 }
 
@@ -94,7 +116,7 @@ pub async fn save_join_token(conn: &mut SqliteConnection, token: &JoinToken) -> 
 /// [`super::StoreError`].
 pub async fn join_token(conn: &mut SqliteConnection, digest: Digest) -> Result<Option<JoinToken>> {
     let operation = "read a join token";
-    let row = sqlx::query("SELECT host_name, expires_at, host FROM join_tokens WHERE digest = $1")
+    let row = query(sql::JOIN_TOKEN)
         .bind(digest.to_string())
         .fetch_optional(conn)
         .await
@@ -102,10 +124,13 @@ pub async fn join_token(conn: &mut SqliteConnection, digest: Digest) -> Result<O
     let Some(row) = row else { return Ok(None) };
     let expires_at: i64 = row.try_get("expires_at").map_err(failed(operation))?;
     let host: Option<String> = row.try_get("host").map_err(failed(operation))?;
+    let issuer: Option<String> = row.try_get("issuer").map_err(failed(operation))?;
+    let issuer = issuer.map(|issuer| from_json("join_tokens", &issuer)).transpose()?;
     Ok(Some(JoinToken {
         digest,
         host_name: row.try_get("host_name").map_err(failed(operation))?,
         expires_at: Timestamp::from_unix_ms(expires_at),
         host: host.map(|host| parse("join_tokens", &host)).transpose()?,
+        issuer: issuer.unwrap_or_else(Actor::controller),
     }))
 }

@@ -1,6 +1,7 @@
 //! The journal and the evidence: append-only. Each row is chained to the row before by its digest,
 //! and to the tenant's row before by its ledger entry; the ledger takes the rows in their order, so
-//! that row `seq` is entry `seq - 1`.
+//! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a
+//! table of their own, and in the same sequence and chain.
 //!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,
@@ -10,14 +11,15 @@ use serde_json::Value;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
     digest::Digest,
-    evidence::entry::Entry,
+    evidence::{entry::Entry, predicate::Kind},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
 };
 
 use super::{
-    Result, StoreError, failed, from_json, parse,
+    Page, Result, Slice, failed, from_json, parse,
     record::{EvidenceRecord, JournalRecord},
+    sql::{self, query},
     to_i64, to_json, to_u64,
 };
 use crate::core::{lifecycle::Actor, tenant::Phase};
@@ -43,6 +45,8 @@ pub struct NewEntry<'a> {
     pub phase: Phase,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
+    /// Fresh for each row.
+    pub salt: [u8; 32],
 }
 
 /// An envelope to be kept.
@@ -75,26 +79,13 @@ pub struct Pending {
 /// [`super::StoreError`].
 pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> Result<u64> {
     let operation = "append to the journal";
-    let last = sqlx::query("SELECT seq, digest FROM journal ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed(operation))?;
-    let (seq, previous) = match last {
-        Some(row) => {
-            let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-            let digest: String = row.try_get("digest").map_err(failed(operation))?;
-            (to_u64(seq) + 1, parse(TABLE, &digest)?)
-        }
-        None => (1, Digest([0; 32])),
-    };
+    let (seq, previous) = next(conn).await?;
     let (tenant_seq, prev_tenant_event) = match last_entry(conn, new.tenant).await? {
         Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
         None => (1, None),
     };
-    let mut salt = [0_u8; 32];
-    getrandom::fill(&mut salt).map_err(StoreError::Random)?;
     let mut chained = serde_json::json!({
-        "salt": hex::encode(salt),
+        "salt": hex::encode(new.salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
@@ -128,21 +119,31 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         digest,
         ledger_index: None,
     };
-    sqlx::query(
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(to_i64(seq))
-    .bind(new.tenant.to_string())
-    .bind(to_i64(tenant_seq))
-    .bind(to_json(TABLE, &record)?)
-    .bind(digest.to_string())
-    .bind(entry.to_bytes())
-    .bind(salt.as_slice())
-    .execute(conn)
-    .await
-    .map_err(failed(operation))?;
+    query(sql::APPEND_JOURNAL)
+        .bind(to_i64(seq))
+        .bind(new.tenant.to_string())
+        .bind(to_i64(tenant_seq))
+        .bind(to_json(TABLE, &record)?)
+        .bind(digest.to_string())
+        .bind(entry.to_bytes())
+        .bind(new.salt.as_slice())
+        .execute(conn)
+        .await
+        .map_err(failed(operation))?;
     Ok(seq)
+}
+
+/// The number of the next row, be it a tenant's or the platform's, and the digest of the last one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn next(conn: &mut SqliteConnection) -> Result<(u64, Digest)> {
+    let operation = "read the journal's end";
+    let last = query(sql::LAST_ROW).fetch_optional(conn).await.map_err(failed(operation))?;
+    let Some(row) = last else { return Ok((1, Digest([0; 32]))) };
+    let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    Ok((to_u64(seq) + 1, parse(TABLE, &digest)?))
 }
 
 /// Number and ledger entry of a tenant's last row.
@@ -154,44 +155,89 @@ pub async fn last_entry(
     tenant: TenantId,
 ) -> Result<Option<(u64, Vec<u8>)>> {
     let operation = "read a tenant's last entry";
-    let row = sqlx::query(
-        "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT 1",
-    )
-    .bind(tenant.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::LAST_ENTRY)
+        .bind(tenant.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let tenant_seq: i64 = row.try_get("tenant_seq").map_err(failed(operation))?;
     let entry = row.try_get("entry").map_err(failed(operation))?;
     Ok(Some((to_u64(tenant_seq), entry)))
 }
 
-/// A tenant's journal, oldest first.
+/// A tenant's journal, oldest first, by the tenant's own numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn journal_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<JournalRecord>> {
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
+    let rows = query(sql::JOURNAL_OF)
+        .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("read the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.tenant_seq, record)))
+}
+
+/// The whole journal, oldest first, by its numbers; of one customer's tenants if given. Numbers are
+/// given under the lock that writers hold until they commit, so that no row appears before one that
+/// was read already.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_after(
+    conn: &mut SqliteConnection,
+    customer: Option<&str>,
+    page: &Page<u64>,
+) -> Result<Slice<u64, JournalRecord>> {
+    let rows = match customer {
+        Some(customer) => {
+            query(sql::CUSTOMERS_JOURNAL)
+                .bind(customer)
+                .bind(page.after_number())
+                .bind(page.rows())
+                .fetch_all(conn)
+                .await
+        }
+        None => {
+            query(sql::JOURNAL_AFTER)
+                .bind(page.after_number())
+                .bind(page.rows())
+                .fetch_all(conn)
+                .await
+        }
+    };
+    let rows = rows.map_err(failed("follow the journal"))?;
+    page.slice(&rows, |row| read_record(row).map(|record| (record.seq, record)))
+}
+
+/// Number of the journal's last row; 0 if it is empty.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn journal_end(conn: &mut SqliteConnection) -> Result<u64> {
+    let operation = "read the journal's end";
+    let seq: i64 = query(sql::JOURNAL_END)
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get("seq"))
+        .map_err(failed(operation))?;
+    Ok(to_u64(seq))
+}
+
+fn read_record(row: &SqliteRow) -> Result<JournalRecord> {
     let operation = "read the journal";
-    let rows = sqlx::query(
-        "SELECT record, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
-    rows.iter()
-        .map(|row| {
-            let text: String = row.try_get("record").map_err(failed(operation))?;
-            let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
-            let mut record: JournalRecord = from_json(TABLE, &text)?;
-            record.ledger_index = index.map(to_u64);
-            Ok(record)
-        })
-        .collect()
+    let text: String = row.try_get("record").map_err(failed(operation))?;
+    let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
+    let mut record: JournalRecord = from_json(TABLE, &text)?;
+    record.ledger_index = index.map(to_u64);
+    Ok(record)
 }
 
 /// A tenant's ledger entries with their places, oldest first.
@@ -203,13 +249,11 @@ pub async fn entries_of(
     tenant: TenantId,
 ) -> Result<Vec<(Option<u64>, Vec<u8>)>> {
     let operation = "read a tenant's entries";
-    let rows = sqlx::query(
-        "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::ENTRIES_OF)
+        .bind(tenant.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
     rows.iter()
         .map(|row| {
             let index: Option<i64> = row.try_get("ledger_index").map_err(failed(operation))?;
@@ -225,13 +269,11 @@ pub async fn entries_of(
 /// [`super::StoreError`].
 pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pending>> {
     let operation = "read what the ledger lacks";
-    let rows = sqlx::query(
-        "SELECT seq, entry FROM journal WHERE ledger_index IS NULL ORDER BY seq LIMIT $1",
-    )
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::PENDING)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
     rows.iter()
         .map(|row| {
             let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
@@ -246,12 +288,15 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
 /// # Errors
 /// [`super::StoreError`].
 pub async fn set_ledger_index(conn: &mut SqliteConnection, seq: u64, index: u64) -> Result<()> {
-    sqlx::query("UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL")
-        .bind(to_i64(index))
-        .bind(to_i64(seq))
-        .execute(conn)
-        .await
-        .map_err(failed("keep a place in the ledger"))?;
+    // The row is in one of the two.
+    for statement in [sql::SET_LEDGER_INDEX, sql::SET_ACT_LEDGER_INDEX] {
+        query(statement)
+            .bind(to_i64(index))
+            .bind(to_i64(seq))
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("keep a place in the ledger"))?;
+    }
     Ok(())
 }
 
@@ -266,41 +311,42 @@ pub async fn add_evidence(
     at: Timestamp,
     new: &NewEvidence,
 ) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(Digest::of(&new.envelope).to_string())
-    .bind(to_i64(seq))
-    .bind(tenant.to_string())
-    .bind(new.host.map(|host| host.to_string()))
-    .bind(new.order.map(|order| order.to_string()))
-    .bind(new.kind)
-    .bind(at.unix_ms())
-    .bind(&new.envelope)
-    .execute(conn)
-    .await
-    .map_err(failed("keep an envelope"))?;
+    query(sql::ADD_EVIDENCE)
+        .bind(Digest::of(&new.envelope).to_string())
+        .bind(to_i64(seq))
+        .bind(tenant.to_string())
+        .bind(new.host.map(|host| host.to_string()))
+        .bind(new.order.map(|order| order.to_string()))
+        .bind(new.kind)
+        .bind(at.unix_ms())
+        .bind(&new.envelope)
+        .execute(conn)
+        .await
+        .map_err(failed("keep an envelope"))?;
     Ok(())
 }
 
-/// A tenant's envelopes, oldest first.
+/// A tenant's envelopes, oldest first, by their journal rows' numbers.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn evidence_of(
     conn: &mut SqliteConnection,
     tenant: TenantId,
-) -> Result<Vec<EvidenceRecord>> {
-    let rows = sqlx::query(
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index \
-         FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 ORDER BY e.seq",
-    )
-    .bind(tenant.to_string())
-    .fetch_all(conn)
-    .await
-    .map_err(failed("list evidence"))?;
-    rows.iter().map(read_evidence).collect()
+    page: &Page<u64>,
+) -> Result<Slice<u64, EvidenceRecord>> {
+    let operation = "list evidence";
+    let rows = query(sql::EVIDENCE_OF)
+        .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read_evidence(row)?))
+    })
 }
 
 /// The envelope with this digest, and the ledger entry that it was entered with.
@@ -312,17 +358,31 @@ pub async fn evidence(
     digest: Digest,
 ) -> Result<Option<(EvidenceRecord, Vec<u8>)>> {
     let operation = "read an envelope";
-    let row = sqlx::query(
-        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, j.ledger_index, \
-         j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest = $1",
-    )
-    .bind(digest.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::EVIDENCE)
+        .bind(digest.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
     let Some(row) = row else { return Ok(None) };
     let entry = row.try_get("entry").map_err(failed(operation))?;
     Ok(Some((read_evidence(&row)?, entry)))
+}
+
+/// Digest of the intent that an order has, if it has one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn intent_of(conn: &mut SqliteConnection, order: OrderId) -> Result<Option<Digest>> {
+    let operation = "read an order's intent";
+    let row = query(sql::INTENT_OF)
+        .bind(order.to_string())
+        .bind(Kind::WipeIntent.name())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed(operation))?;
+    let Some(row) = row else { return Ok(None) };
+    let digest: String = row.try_get("digest").map_err(failed(operation))?;
+    parse("evidence", &digest).map(Some)
 }
 
 fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {
@@ -352,7 +412,7 @@ fn read_evidence(row: &SqliteRow) -> Result<EvidenceRecord> {
 /// # Errors
 /// [`super::StoreError`].
 pub async fn bundle(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Option<Vec<u8>>> {
-    sqlx::query("SELECT tar FROM bundles WHERE tenant = $1")
+    query(sql::BUNDLE)
         .bind(tenant.to_string())
         .fetch_optional(conn)
         .await
@@ -365,7 +425,7 @@ pub async fn bundle(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Opt
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_bundle(conn: &mut SqliteConnection, tenant: TenantId, tar: &[u8]) -> Result<()> {
-    sqlx::query("INSERT INTO bundles (tenant, tar) VALUES ($1, $2)")
+    query(sql::ADD_BUNDLE)
         .bind(tenant.to_string())
         .bind(tar)
         .execute(conn)

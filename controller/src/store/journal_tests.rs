@@ -4,6 +4,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{core::lifecycle::Role, store::Store};
 
+#[allow(clippy::disallowed_methods, reason = "a look at what is kept, as an intruder has it")]
 #[tokio::test]
 async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -25,6 +26,7 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
         body: json!({"reason": "under attack"}),
         phase: Phase::Online,
         object: None,
+        salt: [7; 32],
     };
     append_journal(&mut tx, new.clone()).await.expect("appended");
     let rows = sqlx::query("SELECT entry, salt FROM journal").fetch_one(&mut *tx).await;
@@ -43,11 +45,9 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
     guess.sort_all_objects();
     assert_eq!(Digest::of(guess.to_string().as_bytes()), entry.object_digest, "with the salt");
 
-    append_journal(&mut tx, new).await.expect("appended");
-    let shown = journal_of(&mut tx, tenant).await.expect("the journal");
+    append_journal(&mut tx, NewEntry { salt: [8; 32], ..new }).await.expect("appended");
+    let shown = journal_of(&mut tx, tenant, &Page::default()).await.expect("the journal").items;
     assert_eq!(shown.len(), 2);
     let shown = serde_json::to_string(&shown).expect("JSON");
     assert!(!shown.contains("salt") && !shown.contains(&hex::encode(&salt)), "{shown}");
-    let salts = sqlx::query("SELECT DISTINCT salt FROM journal").fetch_all(&mut *tx).await;
-    assert_eq!(salts.expect("salts").len(), 2, "each row has its own");
 }

@@ -1,16 +1,21 @@
 //! What the controller keeps: one SQL database. Every transition is one transaction, and what was
 //! committed survives the loss of power (`synchronous = FULL`).
 //!
-//! It is SQLite. Schema and statements keep to what PostgreSQL takes too (BYTEA is a type there,
-//! and any name is one here); only `BEGIN IMMEDIATE` and the pragmas at the start are SQLite's own.
+//! It is SQLite. Schema and statements ([`sql`]) keep to what PostgreSQL takes too (BYTEA is a type
+//! there, and any name is one here), which a test lets PostgreSQL say; only `BEGIN IMMEDIATE` and
+//! the pragmas at the start are SQLite's own.
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod accounts;
 mod hosts;
 mod journal;
+mod keys;
 mod notices;
 mod orders;
+pub mod page;
+mod platform;
 pub mod record;
+pub mod sql;
 mod tenants;
 mod tokens;
 
@@ -23,7 +28,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::{accounts::*, hosts::*, journal::*, notices::*, orders::*, tenants::*, tokens::*};
+use self::sql::query;
+pub use self::{
+    accounts::*, hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*,
+    tenants::*, tokens::*,
+};
 
 /// Connections to the database at most.
 const CONNECTIONS: u32 = 8;
@@ -31,11 +40,16 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-const MIGRATIONS: [(i64, &str); 3] = [
+pub const MIGRATIONS: [(i64, &str); 5] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
-    (3, include_str!("../../migrations/0003_access.sql")),
+    (3, include_str!("../../migrations/0003_platform.sql")),
+    (4, include_str!("../../migrations/0004_search_and_keys.sql")),
+    (6, include_str!("../../migrations/0006_access.sql")),
 ];
+
+/// The migration that gave tenants the columns that they are searched by.
+const SEARCHED_SINCE: i64 = 4;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -72,9 +86,6 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random(#[source] getrandom::Error),
     /// A row does not read back.
     #[error("a row of {table} cannot be read: {reason}")]
     Row {
@@ -134,30 +145,30 @@ impl Store {
         self.pool.close().await;
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the schema, all of which is `MIGRATIONS`")]
     async fn migrate(&self) -> Result<()> {
         let operation = "bring the schema up to date";
         let mut tx = self.write().await?;
-        sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
-            .execute(&mut *tx)
+        query(sql::CREATE_SCHEMA_VERSION).execute(&mut *tx).await.map_err(failed(operation))?;
+        let found: i64 = query(sql::SCHEMA_VERSION)
+            .fetch_one(&mut *tx)
             .await
+            .and_then(|row| row.try_get("version"))
             .map_err(failed(operation))?;
-        let found: i64 =
-            sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM schema_version")
-                .fetch_one(&mut *tx)
-                .await
-                .and_then(|row| row.try_get("version"))
-                .map_err(failed(operation))?;
         let known = MIGRATIONS.iter().map(|(version, _)| *version).max().unwrap_or(0);
         if found > known {
             return Err(StoreError::Newer { found, known });
         }
         for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
             sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(failed(operation))?;
-            sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+            query(sql::ADD_SCHEMA_VERSION)
                 .bind(version)
                 .execute(&mut *tx)
                 .await
                 .map_err(failed(operation))?;
+        }
+        if found < SEARCHED_SINCE {
+            tenants::refill(&mut tx).await?;
         }
         commit(tx).await
     }
@@ -176,7 +187,7 @@ pub async fn commit(tx: Tx) -> Result<()> {
 /// # Errors
 /// [`StoreError::Statement`].
 pub async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Option<String>> {
-    sqlx::query("SELECT value FROM meta WHERE name = $1")
+    query(sql::META)
         .bind(name)
         .fetch_optional(conn)
         .await
@@ -189,15 +200,12 @@ pub async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Option<Stri
 /// # Errors
 /// [`StoreError::Statement`].
 pub async fn set_meta(conn: &mut SqliteConnection, name: &str, value: &str) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(name)
-    .bind(value)
-    .execute(conn)
-    .await
-    .map_err(failed("keep a setting"))?;
+    query(sql::SET_META)
+        .bind(name)
+        .bind(value)
+        .execute(conn)
+        .await
+        .map_err(failed("keep a setting"))?;
     Ok(())
 }
 
@@ -211,6 +219,11 @@ pub async fn ping(conn: &mut SqliteConnection) -> Result<()> {
 
 fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Statement { operation, source }
+}
+
+/// What is said of a row that does not read or write as JSON.
+pub(crate) const fn unreadable(table: &'static str, reason: String) -> StoreError {
+    StoreError::Row { table, reason }
 }
 
 fn to_json<T: Serialize>(table: &'static str, value: &T) -> Result<String> {

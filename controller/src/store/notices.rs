@@ -6,7 +6,11 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::{Result, failed, from_json, to_json};
+use super::{
+    Page, Result, Slice, failed, from_json,
+    sql::{self, query},
+    to_json, to_u64,
+};
 use crate::core::notice::Notice;
 
 const TABLE: &str = "notices";
@@ -28,17 +32,14 @@ pub struct NoticeRow {
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) \
-         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices",
-    )
-    .bind(notice.id.to_string())
-    .bind(notice.tenant.to_string())
-    .bind(notice.next_at().map(Timestamp::unix_ms))
-    .bind(to_json(TABLE, notice)?)
-    .execute(conn)
-    .await
-    .map_err(failed("add a notice"))?;
+    query(sql::ADD_NOTICE)
+        .bind(notice.id.to_string())
+        .bind(notice.tenant.to_string())
+        .bind(notice.next_at().map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, notice)?)
+        .execute(conn)
+        .await
+        .map_err(failed("add a notice"))?;
     Ok(())
 }
 
@@ -47,7 +48,7 @@ pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<
 /// # Errors
 /// [`super::StoreError`].
 pub async fn save_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
-    sqlx::query("UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3")
+    query(sql::SAVE_NOTICE)
         .bind(notice.next_at().map(Timestamp::unix_ms))
         .bind(to_json(TABLE, notice)?)
         .bind(notice.id.to_string())
@@ -62,7 +63,7 @@ pub async fn save_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result
 /// # Errors
 /// [`super::StoreError`].
 pub async fn notice(conn: &mut SqliteConnection, id: NoticeId) -> Result<Option<NoticeRow>> {
-    let row = sqlx::query("SELECT state, leased_until FROM notices WHERE id = $1")
+    let row = query(sql::NOTICE)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -74,14 +75,23 @@ pub async fn notice(conn: &mut SqliteConnection, id: NoticeId) -> Result<Option<
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn notices_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<Notice>> {
-    let rows =
-        sqlx::query("SELECT state, leased_until FROM notices WHERE tenant = $1 ORDER BY seq")
-            .bind(tenant.to_string())
-            .fetch_all(conn)
-            .await
-            .map_err(failed("list notices"))?;
-    rows.iter().map(|row| read(row).map(|row| row.notice)).collect()
+pub async fn notices_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, Notice>> {
+    let operation = "list notices";
+    let rows = query(sql::NOTICES_OF)
+        .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read(row)?.notice))
+    })
 }
 
 /// Leases the notices that are due to the caller.
@@ -94,19 +104,16 @@ pub async fn lease_notices(
     until: Timestamp,
 ) -> Result<Vec<Notice>> {
     let operation = "lease notices";
-    let rows = sqlx::query(
-        "SELECT state, leased_until FROM notices WHERE next_at <= $1 \
-         AND (leased_until IS NULL OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2",
-    )
-    .bind(now.unix_ms())
-    .bind(BATCH)
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(failed(operation))?;
+    let rows = query(sql::NOTICES_TO_LEASE)
+        .bind(now.unix_ms())
+        .bind(BATCH)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
     let mut notices = Vec::new();
     for row in &rows {
         let notice = read(row)?.notice;
-        sqlx::query("UPDATE notices SET leased_until = $1 WHERE id = $2")
+        query(sql::LEASE_NOTICE)
             .bind(until.unix_ms())
             .bind(notice.id.to_string())
             .execute(&mut *conn)
@@ -123,13 +130,7 @@ pub async fn lease_notices(
 /// [`super::StoreError`].
 pub async fn next_notice_at(conn: &mut SqliteConnection) -> Result<Option<Timestamp>> {
     let operation = "read the next notice's time";
-    let row = sqlx::query(
-        "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
-         FROM notices WHERE next_at IS NOT NULL",
-    )
-    .fetch_one(conn)
-    .await
-    .map_err(failed(operation))?;
+    let row = query(sql::NEXT_NOTICE_AT).fetch_one(conn).await.map_err(failed(operation))?;
     let at: Option<i64> = row.try_get("at").map_err(failed(operation))?;
     Ok(at.map(Timestamp::from_unix_ms))
 }

@@ -6,12 +6,14 @@ use tenure_protocol::{
     wire::{order::SignedOrder, v1::Lane},
 };
 
-use super::{Result, failed, from_json, record::OrderRecord, to_json};
+use super::{
+    Page, Result, Slice, failed, from_json,
+    record::OrderRecord,
+    sql::{self, query},
+    to_json, to_u64,
+};
 
 const TABLE: &str = "orders";
-
-/// The states in which a host still owes an answer.
-const OPEN: &str = "('open', 'journalled', 'started', 'intent')";
 
 /// Keeps a new order; unfinished ones to the same host for the same tenant on the same lane are
 /// superseded by it.
@@ -24,29 +26,35 @@ pub async fn add_order(
     order: &SignedOrder,
 ) -> Result<()> {
     let operation = "add an order";
-    for mut earlier in orders_of(conn, record.tenant).await? {
-        let same = earlier.host == record.host && earlier.lane == record.lane;
-        if same && is_open(&earlier.state) {
-            "superseded".clone_into(&mut earlier.state);
-            save_order(conn, &earlier).await?;
-        }
+    for mut earlier in unfinished(conn, record).await? {
+        "superseded".clone_into(&mut earlier.state);
+        save_order(conn, &earlier).await?;
     }
-    sqlx::query(
-        "INSERT INTO orders (id, seq, tenant, host, lane, state, record, signed_order, signature) \
-         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM orders",
-    )
-    .bind(record.id.to_string())
-    .bind(record.tenant.to_string())
-    .bind(record.host.to_string())
-    .bind(lane(record.lane))
-    .bind(&record.state)
-    .bind(to_json(TABLE, record)?)
-    .bind(&order.order)
-    .bind(&order.signature)
-    .execute(conn)
-    .await
-    .map_err(failed(operation))?;
+    query(sql::ADD_ORDER)
+        .bind(record.id.to_string())
+        .bind(record.tenant.to_string())
+        .bind(record.host.to_string())
+        .bind(lane(record.lane))
+        .bind(&record.state)
+        .bind(to_json(TABLE, record)?)
+        .bind(&order.order)
+        .bind(&order.signature)
+        .execute(conn)
+        .await
+        .map_err(failed(operation))?;
     Ok(())
+}
+
+/// The orders that one to the same host for the same tenant on the same lane supersedes.
+async fn unfinished(conn: &mut SqliteConnection, new: &OrderRecord) -> Result<Vec<OrderRecord>> {
+    let rows = query(sql::UNFINISHED_ORDERS)
+        .bind(new.tenant.to_string())
+        .bind(new.host.to_string())
+        .bind(lane(new.lane))
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list unfinished orders"))?;
+    rows.iter().map(self::record).collect()
 }
 
 /// Keeps what became of an order.
@@ -54,7 +62,7 @@ pub async fn add_order(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn save_order(conn: &mut SqliteConnection, record: &OrderRecord) -> Result<()> {
-    sqlx::query("UPDATE orders SET state = $1, record = $2 WHERE id = $3")
+    query(sql::SAVE_ORDER)
         .bind(&record.state)
         .bind(to_json(TABLE, record)?)
         .bind(record.id.to_string())
@@ -72,7 +80,7 @@ pub async fn order(
     conn: &mut SqliteConnection,
     id: OrderId,
 ) -> Result<Option<(OrderRecord, SignedOrder)>> {
-    let row = sqlx::query("SELECT record, signed_order, signature FROM orders WHERE id = $1")
+    let row = query(sql::ORDER)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -84,13 +92,23 @@ pub async fn order(
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn orders_of(conn: &mut SqliteConnection, tenant: TenantId) -> Result<Vec<OrderRecord>> {
-    let rows = sqlx::query("SELECT record FROM orders WHERE tenant = $1 ORDER BY seq")
+pub async fn orders_of(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    page: &Page<u64>,
+) -> Result<Slice<u64, OrderRecord>> {
+    let operation = "list orders";
+    let rows = query(sql::ORDERS_OF)
         .bind(tenant.to_string())
+        .bind(page.after_number())
+        .bind(page.rows())
         .fetch_all(conn)
         .await
-        .map_err(failed("list orders"))?;
-    rows.iter().map(record).collect()
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), record(row)?))
+    })
 }
 
 /// The orders that a host has not answered for good, oldest first.
@@ -102,15 +120,12 @@ pub async fn open_orders(
     host: HostId,
     on: Lane,
 ) -> Result<Vec<SignedOrder>> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT signed_order, signature FROM orders WHERE host = $1 AND lane = $2 AND state IN \
-         {OPEN} ORDER BY seq"
-    )))
-    .bind(host.to_string())
-    .bind(lane(on))
-    .fetch_all(conn)
-    .await
-    .map_err(failed("list open orders"))?;
+    let rows = query(sql::OPEN_ORDERS)
+        .bind(host.to_string())
+        .bind(lane(on))
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list open orders"))?;
     rows.iter().map(signed).collect()
 }
 

@@ -36,14 +36,63 @@ pub struct HostRecord {
     pub observation: Option<Observation>,
 }
 
-/// Whether a host may connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a host may take part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Admission {
     /// It may.
     Admitted,
-    /// Its join token was used twice: nobody knows which one is the host.
-    Blocked,
+    /// It has no session, gets no orders, and is believed in nothing, until it is unblocked.
+    Blocked(Block),
+}
+
+/// Why a host is blocked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Name of the person; the controller, if the host's join token was used twice.
+    pub by: String,
+    /// When; real clock.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl HostRecord {
+    /// Why the host is blocked, if it is.
+    #[must_use]
+    pub const fn block(&self) -> Option<&Block> {
+        match &self.admission {
+            Admission::Admitted => None,
+            Admission::Blocked(block) => Some(block),
+        }
+    }
+}
+
+/// What happened to the platform itself: by whom, chained to the row before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformRecord {
+    /// Number of the row in the whole journal, from 1; tenants' rows count too.
+    pub seq: u64,
+    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
+    /// `subject` in the body: `account-created`, `account-disabled`, `account-reset`,
+    /// `password-set`, `came-in`, `went-out`, `token-issued`, `token-revoked`.
+    pub kind: String,
+    /// The host that it is about.
+    pub host: Option<HostId>,
+    /// When; real clock.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// The act itself, without secrets.
+    pub body: serde_json::Value,
+    /// Digest that the ledger entry refers to.
+    pub object: Digest,
+    /// Digest of the row before it, of all rows.
+    pub previous: Digest,
+    /// Digest of this row.
+    pub digest: Digest,
+    /// Its place in the ledger, once it is there.
+    pub ledger_index: Option<u64>,
 }
 
 /// An order and what became of it.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
     id::{OrderId, TenantId},
     time::Timestamp,
     wire::v1::Mark,
 };
 
-use super::{Result, failed, from_json, parse, to_i64, to_json, to_u64};
-use crate::core::tenant::{Phase, Tenant};
+use super::{
+    Page, Result, Slice, TenantFilter, failed, from_json, parse,
+    sql::{self, query},
+    to_i64, to_json, to_u64,
+};
+use crate::core::tenant::Tenant;
 
 const TABLE: &str = "tenants";
 
@@ -19,14 +23,12 @@ const TABLE: &str = "tenants";
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT state FROM tenants WHERE id = $1")
+    let row = query(sql::TENANT)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
         .map_err(failed("read a tenant"))?;
-    let Some(row) = row else { return Ok(None) };
-    let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
-    from_json(TABLE, &state).map(Some)
+    row.as_ref().map(read).transpose()
 }
 
 /// Whose a tenant is. It never changes.
@@ -34,7 +36,7 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
 /// # Errors
 /// [`super::StoreError`].
 pub async fn customer_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<String>> {
-    sqlx::query("SELECT customer FROM tenants WHERE id = $1")
+    query(sql::CUSTOMER_OF)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -47,7 +49,7 @@ pub async fn customer_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Op
 /// # Errors
 /// [`super::StoreError`].
 pub async fn customer_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<Option<String>> {
-    sqlx::query("SELECT t.customer FROM orders o JOIN tenants t ON t.id = o.tenant WHERE o.id = $1")
+    query(sql::CUSTOMER_OF_ORDER)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
@@ -55,50 +57,53 @@ pub async fn customer_of_order(conn: &mut SqliteConnection, id: OrderId) -> Resu
         .map_err(failed("read whose an order is"))
 }
 
-/// Writes whose they are beside tenants of before that column.
+/// All tenants by id, which is by age.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn fill_customers(conn: &mut SqliteConnection) -> Result<()> {
-    let operation = "write whose tenants are";
-    let rows = sqlx::query("SELECT state FROM tenants WHERE customer = ''")
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(failed(operation))?;
-    for row in rows {
-        let state: String = row.try_get("state").map_err(failed(operation))?;
-        let tenant: Tenant = from_json(TABLE, &state)?;
-        sqlx::query("UPDATE tenants SET customer = $1 WHERE id = $2")
-            .bind(&tenant.application.customer)
-            .bind(tenant.id.to_string())
-            .execute(&mut *conn)
-            .await
-            .map_err(failed(operation))?;
-    }
-    Ok(())
+pub async fn tenants(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
+    let rows = query(sql::TENANTS).fetch_all(conn).await.map_err(failed("list tenants"))?;
+    rows.iter().map(read).collect()
 }
 
-/// All tenants by id, which is by age; of one phase if given.
+/// A part of the tenants that a filter leaves, by id, which is by age.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Result<Vec<Tenant>> {
-    let rows = match phase {
-        Some(phase) => {
-            sqlx::query("SELECT state FROM tenants WHERE phase = $1 ORDER BY id")
-                .bind(phase.as_str())
-                .fetch_all(conn)
-                .await
-        }
-        None => sqlx::query("SELECT state FROM tenants ORDER BY id").fetch_all(conn).await,
-    };
-    let rows = rows.map_err(failed("list tenants"))?;
-    rows.iter()
-        .map(|row| {
-            let state: String = row.try_get("state").map_err(failed("list tenants"))?;
-            from_json(TABLE, &state)
-        })
-        .collect()
+pub async fn tenants_page(
+    conn: &mut SqliteConnection,
+    filter: &TenantFilter,
+    page: &Page<TenantId>,
+) -> Result<Slice<TenantId, Tenant>> {
+    let mut search = sqlx::QueryBuilder::new("SELECT state FROM tenants WHERE id > ");
+    search.push_bind(page.after.map_or_else(String::new, |id| id.to_string()));
+    if let Some(phase) = filter.phase {
+        search.push(" AND phase = ").push_bind(phase.as_str());
+    }
+    if let Some(customer) = &filter.customer {
+        search.push(" AND customer = ").push_bind(customer);
+    }
+    if let Some(isolation) = filter.isolation {
+        search.push(" AND isolation = ").push_bind(isolation);
+    }
+    if let Some(before) = filter.due_before {
+        search.push(" AND due_at < ").push_bind(before.unix_ms());
+    }
+    search.push(" ORDER BY id LIMIT ").push_bind(page.rows());
+    let rows = search.build().fetch_all(conn).await.map_err(failed("search tenants"))?;
+    page.slice(&rows, |row| read(row).map(|tenant| (tenant.id, tenant)))
+}
+
+/// Fills the columns that tenants are searched by, for rows that were written before there were
+/// any.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn refill(conn: &mut SqliteConnection) -> Result<()> {
+    for tenant in tenants(&mut *conn).await? {
+        save_tenant(&mut *conn, &tenant, tenant.version).await?;
+    }
+    Ok(())
 }
 
 /// Keeps a tenant for the first time.
@@ -106,21 +111,20 @@ pub async fn tenants(conn: &mut SqliteConnection, phase: Option<Phase>) -> Resul
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(tenant.id.to_string())
-    .bind(to_i64(tenant.version))
-    .bind(tenant.phase.as_str())
-    .bind(mark(tenant))
-    .bind(network(tenant))
-    .bind(tenant.wake_at.map(Timestamp::unix_ms))
-    .bind(to_json(TABLE, tenant)?)
-    .bind(&tenant.application.customer)
-    .execute(conn)
-    .await
-    .map_err(failed("add a tenant"))?;
+    query(sql::ADD_TENANT)
+        .bind(tenant.id.to_string())
+        .bind(to_i64(tenant.version))
+        .bind(tenant.phase.as_str())
+        .bind(mark(tenant))
+        .bind(network(tenant))
+        .bind(tenant.wake_at.map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, tenant)?)
+        .bind(&tenant.application.customer)
+        .bind(tenant.isolation.as_str())
+        .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .execute(conn)
+        .await
+        .map_err(failed("add a tenant"))?;
     Ok(())
 }
 
@@ -133,21 +137,21 @@ pub async fn save_tenant(
     tenant: &Tenant,
     decided_on: u64,
 ) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6 WHERE id = $7 AND version = $8",
-    )
-    .bind(to_i64(tenant.version))
-    .bind(tenant.phase.as_str())
-    .bind(mark(tenant))
-    .bind(network(tenant))
-    .bind(tenant.wake_at.map(Timestamp::unix_ms))
-    .bind(to_json(TABLE, tenant)?)
-    .bind(tenant.id.to_string())
-    .bind(to_i64(decided_on))
-    .execute(conn)
-    .await
-    .map_err(failed("save a tenant"))?;
+    let done = query(sql::SAVE_TENANT)
+        .bind(to_i64(tenant.version))
+        .bind(tenant.phase.as_str())
+        .bind(mark(tenant))
+        .bind(network(tenant))
+        .bind(tenant.wake_at.map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, tenant)?)
+        .bind(&tenant.application.customer)
+        .bind(tenant.isolation.as_str())
+        .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .bind(tenant.id.to_string())
+        .bind(to_i64(decided_on))
+        .execute(conn)
+        .await
+        .map_err(failed("save a tenant"))?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -156,7 +160,7 @@ pub async fn save_tenant(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<TenantId>> {
-    let rows = sqlx::query("SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at")
+    let rows = query(sql::TENANTS_TO_WAKE)
         .bind(now.unix_ms())
         .fetch_all(conn)
         .await
@@ -174,10 +178,8 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
 /// # Errors
 /// [`super::StoreError`].
 pub async fn next_wake(conn: &mut SqliteConnection) -> Result<Option<Timestamp>> {
-    let row = sqlx::query("SELECT MIN(wake_at) AS wake_at FROM tenants")
-        .fetch_one(conn)
-        .await
-        .map_err(failed("read the next wake-up"))?;
+    let row =
+        query(sql::NEXT_WAKE).fetch_one(conn).await.map_err(failed("read the next wake-up"))?;
     let at: Option<i64> = row.try_get("wake_at").map_err(failed("read the next wake-up"))?;
     Ok(at.map(Timestamp::from_unix_ms))
 }
@@ -187,16 +189,18 @@ pub async fn next_wake(conn: &mut SqliteConnection) -> Result<Option<Timestamp>>
 /// # Errors
 /// [`super::StoreError`].
 pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
-    let rows = sqlx::query("SELECT mark FROM tenants WHERE mark IS NOT NULL")
-        .fetch_all(conn)
-        .await
-        .map_err(failed("list marks"))?;
+    let rows = query(sql::MARKS).fetch_all(conn).await.map_err(failed("list marks"))?;
     rows.iter()
         .map(|row| {
             let mark: i64 = row.try_get("mark").map_err(failed("list marks"))?;
             Ok(Mark(u32::try_from(to_u64(mark)).unwrap_or(0)))
         })
         .collect()
+}
+
+fn read(row: &SqliteRow) -> Result<Tenant> {
+    let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
+    from_json(TABLE, &state)
 }
 
 fn mark(tenant: &Tenant) -> Option<i64> {
@@ -209,3 +213,7 @@ fn network(tenant: &Tenant) -> Option<String> {
         .as_ref()
         .map(|given| std::net::Ipv4Addr::from(given.network.address).to_string())
 }
+
+#[cfg(test)]
+#[path = "tenants_tests.rs"]
+mod tests;

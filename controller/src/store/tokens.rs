@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{digest::Digest, time::Timestamp};
 
-use super::{Result, failed, from_json, to_json};
+use super::{
+    Page, Result, Slice, failed, from_json,
+    sql::{self, query},
+    to_json,
+};
 use crate::core::{access::Scope, lifecycle::Role};
 
 const TABLE: &str = "tokens";
@@ -52,17 +56,15 @@ pub async fn add_token(
     digest: Digest,
     token: &TokenRecord,
 ) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO tokens (id, digest, owner, expires_at, record) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(&token.id)
-    .bind(digest.to_string())
-    .bind(&token.owner)
-    .bind(token.expires_at.unix_ms())
-    .bind(to_json(TABLE, &token.grant)?)
-    .execute(conn)
-    .await
-    .map_err(failed("add a token"))?;
+    query(sql::ADD_TOKEN)
+        .bind(&token.id)
+        .bind(digest.to_string())
+        .bind(&token.owner)
+        .bind(token.expires_at.unix_ms())
+        .bind(to_json(TABLE, &token.grant)?)
+        .execute(conn)
+        .await
+        .map_err(failed("add a token"))?;
     Ok(())
 }
 
@@ -74,13 +76,11 @@ pub async fn token_by_digest(
     conn: &mut SqliteConnection,
     digest: Digest,
 ) -> Result<Option<TokenRecord>> {
-    let row = sqlx::query(
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE digest = $1",
-    )
-    .bind(digest.to_string())
-    .fetch_optional(conn)
-    .await
-    .map_err(failed("read a token"))?;
+    let row = query(sql::TOKEN_BY_DIGEST)
+        .bind(digest.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("read a token"))?;
     row.map(|row| read(&row)).transpose()
 }
 
@@ -89,28 +89,34 @@ pub async fn token_by_digest(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn token(conn: &mut SqliteConnection, id: &str) -> Result<Option<TokenRecord>> {
-    let row = sqlx::query(
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
-    .map_err(failed("read a token"))?;
+    let row = query(sql::TOKEN_BY_ID)
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("read a token"))?;
     row.map(|row| read(&row)).transpose()
 }
 
-/// All tokens, by owner.
+/// A part of the tokens, by owner and id; the list's keys are `owner/id`.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn tokens(conn: &mut SqliteConnection) -> Result<Vec<TokenRecord>> {
-    let rows = sqlx::query(
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens ORDER BY owner, id",
-    )
-    .fetch_all(conn)
-    .await
-    .map_err(failed("list tokens"))?;
-    rows.iter().map(read).collect()
+pub async fn tokens(
+    conn: &mut SqliteConnection,
+    page: &Page<String>,
+) -> Result<Slice<String, TokenRecord>> {
+    let after = page.after.as_deref().and_then(|key| key.split_once('/')).unwrap_or_default();
+    let rows = query(sql::TOKENS)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list tokens"))?;
+    page.slice(&rows, |row| {
+        let token = read(row)?;
+        Ok((format!("{}/{}", token.owner, token.id), token))
+    })
 }
 
 /// All tokens of a person.
@@ -118,13 +124,11 @@ pub async fn tokens(conn: &mut SqliteConnection) -> Result<Vec<TokenRecord>> {
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tokens_of(conn: &mut SqliteConnection, owner: &str) -> Result<Vec<TokenRecord>> {
-    let rows = sqlx::query(
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner = $1",
-    )
-    .bind(owner)
-    .fetch_all(conn)
-    .await
-    .map_err(failed("list a person's tokens"))?;
+    let rows = query(sql::TOKENS_OF)
+        .bind(owner)
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list a person's tokens"))?;
     rows.iter().map(read).collect()
 }
 
@@ -133,13 +137,12 @@ pub async fn tokens_of(conn: &mut SqliteConnection, owner: &str) -> Result<Vec<T
 /// # Errors
 /// [`super::StoreError`].
 pub async fn revoke_token(conn: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<bool> {
-    let done =
-        sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
-            .bind(now.unix_ms())
-            .bind(id)
-            .execute(conn)
-            .await
-            .map_err(failed("revoke a token"))?;
+    let done = query(sql::REVOKE_TOKEN)
+        .bind(now.unix_ms())
+        .bind(id)
+        .execute(conn)
+        .await
+        .map_err(failed("revoke a token"))?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -152,7 +155,7 @@ pub async fn revoke_tokens_of(
     owner: &str,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL")
+    query(sql::REVOKE_TOKENS_OF)
         .bind(now.unix_ms())
         .bind(owner)
         .execute(conn)
@@ -166,7 +169,7 @@ pub async fn revoke_tokens_of(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn use_token(conn: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE tokens SET used_at = $1 WHERE id = $2")
+    query(sql::USE_TOKEN)
         .bind(now.unix_ms())
         .bind(id)
         .execute(conn)

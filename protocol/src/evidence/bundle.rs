@@ -6,7 +6,11 @@
 //! statements/0001-<kind>.dsse.json   every envelope that the manifest lists, and no other
 //! ledger/0001.json                   every ledger entry of the tenant, with its inclusion proof
 //! ledger/checkpoint                  the signed head under which the proofs hold
+//! hosts/0001.json                    the ledger entry of each host's joining, in the manifest's
+//!                                    order, with its inclusion proof: whose key it is
 //! ```
+
+use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
@@ -20,7 +24,11 @@ use super::{
     },
     statement::Statement,
 };
-use crate::{digest::Digest, id::TenantId, time::Timestamp};
+use crate::{
+    digest::Digest,
+    id::{HostId, TenantId},
+    time::Timestamp,
+};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "manifest.dsse.json";
@@ -41,6 +49,8 @@ pub struct BundleParts {
     pub demo_offset_ms: Option<i64>,
     /// Every host that held something of the tenant's.
     pub hosts: Vec<HostKey>,
+    /// The entries of their joining, proven under `checkpoint`.
+    pub joinings: BTreeMap<HostId, ProvenEntry>,
     /// All that the tenant was ever given.
     pub inventory: Vec<InventoryItem>,
     /// Every envelope about the tenant with its kind, in the order of the ledger.
@@ -109,6 +119,12 @@ pub fn build(parts: BundleParts, key: &SigningKey) -> Result<Vec<u8>, BundleErro
         members.insert(entry_path(number), serde_json::to_vec(entry).unwrap_or_default());
     }
     members.insert(CHECKPOINT.to_owned(), parts.checkpoint.into_bytes());
+    for (number, host) in (1..).zip(&parts.hosts) {
+        if let Some(joining) = parts.joinings.get(&host.host) {
+            let bytes = serde_json::to_vec(joining).unwrap_or_default();
+            members.insert(joining_path(number), bytes);
+        }
+    }
     let manifest = Statement::new(Predicate::TenantExit(TenantExit {
         tenant: parts.tenant,
         at: parts.at,
@@ -128,6 +144,11 @@ pub fn build(parts: BundleParts, key: &SigningKey) -> Result<Vec<u8>, BundleErro
 /// Name of the `number`th envelope, from 1.
 pub(super) fn statement_path(number: usize, kind: Kind) -> String {
     format!("statements/{number:04}-{}.dsse.json", kind.name())
+}
+
+/// Name of the entry of the `number`th host's joining, from 1.
+pub(super) fn joining_path(number: usize) -> String {
+    format!("hosts/{number:04}.json")
 }
 
 /// Name of the `number`th entry, from 1.

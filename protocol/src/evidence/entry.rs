@@ -10,13 +10,21 @@ use super::{
     note::{Checkpoint, LedgerKey, NoteError},
     predicate::Kind,
 };
-use crate::{digest::Digest, id::TenantId, time::Timestamp, wire::v1::IntentReceipt};
+use crate::{
+    digest::Digest,
+    id::{HostId, TenantId},
+    time::Timestamp,
+    wire::v1::IntentReceipt,
+};
 
 /// Most bytes of an entry (C2SP tlog-tiles).
 pub const MAX_ENTRY_BYTES: usize = 65_535;
 
 /// Type of the entry of one person's approval of a wipe; its object is its salted digest.
 pub const WIPE_APPROVAL: &str = "approve-wipe";
+
+/// Type of the entry of a host's joining, which is about no tenant; its object is [`host_joined`].
+pub const HOST_JOINED: &str = "host-joined";
 
 /// Most bytes of an entry's type.
 const MAX_TYPE_BYTES: usize = 64;
@@ -45,6 +53,14 @@ pub struct Entry {
     pub actor_keyid: Digest,
     /// Of what: digest of an envelope, of an order, or of the event's record.
     pub object_digest: Digest,
+}
+
+/// The object of a host's joining: it binds the host to the key that it signs with. Hosts' keys are
+/// public and no person's, so it has no salt, and everybody can compute it: SHA-256 of
+/// `tenure/host-joined/v1`, a zero byte, the host's id, a zero byte, and the key's name.
+#[must_use]
+pub fn host_joined(host: HostId, keyid: &Digest) -> Digest {
+    Digest::of(format!("tenure/host-joined/v1\0{host}\0{keyid}").as_bytes())
 }
 
 /// Why bytes are no entry.

@@ -4,7 +4,8 @@
 //! 1. the container has its one form;
 //! 2. the manifest is signed by the controller, and lists exactly what is there;
 //! 3. each envelope is signed by whoever must sign it, and is honest by its own rules;
-//! 4. the tenant's ledger entries are proven, numbered and chained without a gap;
+//! 4. the tenant's ledger entries are proven, numbered and chained without a gap, and each host's
+//!    key is the one with which it joined, by the ledger and not by the controller's word;
 //! 5. what the ledger has of statements is what the bundle has of them, and the other way round;
 //! 6. each wipe follows its intent, each intent two persons' approvals, and none lacks its end;
 //! 7. the whole inventory is covered by passes, and nothing else was ever seen.
@@ -70,6 +71,8 @@ pub enum Code {
     Checkpoint,
     /// Are the entries in the ledger?
     Inclusion,
+    /// Did each host join with the key that the manifest gives it?
+    HostKey,
     /// Are the tenant's entries numbered and chained without a gap?
     Sequence,
     /// Is each envelope in the ledger?
@@ -140,6 +143,7 @@ pub fn verify_bundle(bytes: &[u8], anchors: &Anchors) -> Verdict {
         }
     }
     let chain = Chain::verify(&members, &manifest, anchors, &mut findings);
+    chain::check_joined(&members, &manifest, anchors, &mut findings);
     chain.check_logged(&opened, &mut findings);
     chain.check_disclosed(&opened, &mut findings);
     coverage::check_intents(&opened, &chain, &mut findings);
@@ -192,6 +196,7 @@ fn listed<'a>(
     let mut expected: BTreeSet<String> = [MANIFEST.to_owned(), CHECKPOINT.to_owned()].into();
     let count = usize::try_from(manifest.entries.count).unwrap_or(usize::MAX);
     expected.extend((1..=count.min(members.len())).map(bundle::entry_path));
+    expected.extend((1..=manifest.hosts.len()).map(bundle::joining_path));
     let mut digests = BTreeSet::new();
     for (number, envelope) in (1..).zip(&manifest.envelopes) {
         let path = &envelope.path;

@@ -44,6 +44,11 @@ pub enum Kind {
     RenewRequest = 12,
     /// Controller → agent on the control stream: [`super::v1::RenewAnswer`].
     RenewAnswer = 13,
+    /// Agent → controller on the enrolment port: [`super::v1::RejoinRequest`]; the answer is an
+    /// [`super::v1::EnrolAnswer`].
+    RejoinRequest = 14,
+    /// Controller → agent on the work lane: [`super::v1::IntentRefusal`].
+    IntentRefusal = 15,
 }
 
 /// One frame: raw, its body not decoded yet.

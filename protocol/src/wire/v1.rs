@@ -10,7 +10,8 @@
 //!   | -- Report{Journalled} --------------> |   durable on the host
 //!   | -- Report{Started, Progress …} -----> |
 //!   | -- Report{Intent} ------------------> |   a wipe only
-//!   | <------------------ IntentReceipt --- |   the intent is in the ledger
+//!   | <------------------ IntentReceipt --- |   the intent is in the ledger,
+//!   | <---------------- or IntentRefusal -- |   or will never be: the order has failed
 //!   | -- Report{Done | Failed | Refused} -> |   sent again until …
 //!   | <------------------ ReportReceipt --- |   … it is durable at the controller
 //! ```
@@ -423,6 +424,20 @@ pub struct IntentReceipt {
     pub checkpoint: String,
 }
 
+/// The intent of a wipe is not taken, and will not be: the order has failed, and nothing is
+/// destroyed. Who forges one stops a wipe, and no more, as who drops receipts does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRefusal {
+    /// The order.
+    pub order: OrderId,
+    /// The report with the intent.
+    pub sequence: u64,
+    /// Stable code, kebab-case.
+    pub code: String,
+    /// Why, and what to do.
+    pub message: String,
+}
+
 /// The answer to a frame that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nack {
@@ -453,14 +468,27 @@ impl std::fmt::Debug for EnrolRequest {
     }
 }
 
-/// What the host key signs at enrolment and renewal: bound to this TLS session by its exporter, and
-/// to the request.
+/// A host whose certificate has expired asks for the next one, on the enrolment port. The answer is
+/// an [`EnrolAnswer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejoinRequest {
+    /// Which host; the signature proves it.
+    pub host: HostId,
+    /// PKCS#10 request for the TLS certificate, DER.
+    pub csr: Vec<u8>,
+    /// Signature by the host key over [`enrol_message`]: 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+/// What the host key signs at enrolment, re-join and renewal: bound to the request, and to this TLS
+/// session by its exporter, which is the challenge: both sides' randomness is in it, and no other
+/// session has the same.
 #[must_use]
 pub fn enrol_message(exporter: &[u8; 32], csr: &[u8]) -> Vec<u8> {
     [b"tenure/enrol/v1\0".as_slice(), exporter, &Digest::of(csr).0].concat()
 }
 
-/// The answer to [`EnrolRequest`].
+/// The answer to [`EnrolRequest`] and to [`RejoinRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnrolAnswer {
     /// Taken in.

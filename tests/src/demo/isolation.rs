@@ -69,7 +69,7 @@ pub fn cut(
     ensure!(gap < NEIGHBOUR_GAP, "the neighbour's stream paused for {} ms", gap.as_millis());
     show.figure("longest pause of the neighbour's stream", gap.as_secs_f64() * 1000.0, "ms");
     ensure!(!answers(world, tenant)?, "a guest still answers");
-    show_table(world, show, tenant)?;
+    show_tables(world, show, tenant)?;
     Ok((
         (),
         format!("the last byte came {last_ms:.0} ms after the request; the neighbour's went on"),
@@ -116,18 +116,25 @@ fn watch(streams: &[&StreamReader], long: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What an operator would look at on a host.
-fn show_table(world: &World, show: &Show, tenant: &Tenant) -> anyhow::Result<()> {
+/// What an operator would look at on a host: both stages of the cut.
+fn show_tables(world: &World, show: &mut Show, tenant: &Tenant) -> anyhow::Result<()> {
     let host = &tenant.instances.first().context("no instance")?.host;
     let netns = world.host_netns(host)?;
-    let list = run_in(&netns, &["nft", "list", "table", "bridge", "tenure_cut"])?;
-    show.say(&format!("{host}# nft list table bridge tenure_cut"));
-    let lines = list.lines().filter(|line| {
-        ["set cut_tenant", "elements", "counter ", "packets", "drop"]
-            .iter()
-            .any(|word| line.contains(word))
-    });
-    lines.take(16).for_each(|line| show.say(&format!("  {}", line.trim())));
+    let list = |table: [&str; 2], words: &[&str]| {
+        let text = run_in(&netns, &["nft", "list", "table", table[0], table[1]])?;
+        show.say(&format!("{host}# nft list table {} {}", table[0], table[1]));
+        let lines = text.lines().filter(|line| words.iter().any(|word| line.contains(word)));
+        lines.take(16).for_each(|line| show.say(&format!("  {}", line.trim())));
+        anyhow::Ok(text)
+    };
+    let words = ["set cut_tenant", "elements", "counter ", "packets", "drop"];
+    list(["bridge", "tenure_cut"], &words)?;
+    let tables = run_in(&netns, &["nft", "list", "tables", "netdev"])?;
+    let seals: Vec<&str> = tables.lines().filter_map(|line| line.split(' ').next_back()).collect();
+    // The seal is made a moment after the commit, and before the host reports it.
+    ensure!(seals.len() == 1, "one tenant is cut on {host}, and these are sealed: {seals:?}");
+    let sealed = list(["netdev", seals[0]], &["chain", "hook", "packets"])?;
+    ensure!(sealed.contains("hook ingress") && sealed.contains("hook egress"), "{sealed}");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use tenure_protocol::evidence::anchors::Anchors;
 
 use super::{
     ctl::{Person, string},
@@ -23,6 +24,7 @@ use crate::{
         probe,
     },
     scan,
+    third_party::Unpacked,
 };
 
 /// What the guests left on the hosts, before the wipe.
@@ -198,9 +200,13 @@ pub fn bundle(world: &World, show: &mut Show, people: &People, tenant: &Tenant) 
         let (code, text) = verify(&forged.to_string_lossy())?;
         ensure!(code == 3, "byte {at} flipped, and verify exits {code}: {text}");
     }
+    let text = fs::read(&anchors)?;
+    let signatures = Unpacked::new(&bytes, &Anchors::from_json(&text)?)?.openssl()?;
     speed(show, &path)?;
     show.figure("exit bundle", f64::from(u32::try_from(bytes.len())?) / 1024.0, "KiB");
-    Ok(((), format!("accepted; refused with one bit flipped, at {} places", places.len())))
+    let places = places.len();
+    let others = format!("OpenSSL accepts and refuses likewise, {signatures} signatures");
+    Ok(((), format!("accepted; refused with one bit flipped, at {places} places; {others}")))
 }
 
 /// How fast the wipe was, by its own signed statements: bytes and time of all passes and

@@ -23,7 +23,13 @@ pub type Mac = [u8; 6];
 /// Every station.
 pub const BROADCAST: Mac = [0xff; 6];
 /// Where LLDP goes: a bridge keeps it to itself.
-pub const LLDP_GROUP: Mac = [0x01, 0x80, 0xc2, 0, 0, 0x0e];
+pub const LLDP_GROUP: Mac = link_group(0x0e);
+
+/// An address of the sixteen that a bridge does not forward as others (IEEE 802.1Q, 8.6.3).
+#[must_use]
+pub const fn link_group(last: u8) -> Mac {
+    [0x01, 0x80, 0xc2, 0, 0, last]
+}
 
 /// Who sends and receives: a MAC and an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,9 +139,22 @@ impl Wire {
     /// # Errors
     /// If there is no such device.
     pub fn device(name: &str) -> anyhow::Result<Self> {
-        let all = u16::try_from(libc::ETH_P_ALL)?.to_be();
+        Self::packets(name, u16::try_from(libc::ETH_P_ALL)?)
+    }
+
+    /// A packet socket on a device for frames of one kind, as a daemon of the host has it: it gets
+    /// what is left once the device's filters and its bridge have had their say.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub fn daemon(name: &str, ether_type: u16) -> anyhow::Result<Self> {
+        Self::packets(name, ether_type)
+    }
+
+    fn packets(name: &str, ether_type: u16) -> anyhow::Result<Self> {
+        let protocol = ether_type.to_be();
         // SAFETY: plain numbers go in; the result is checked.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(all)) };
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(protocol)) };
         ensure!(fd >= 0, "no packet socket: {}", io::Error::last_os_error());
         // SAFETY: `fd` is open and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -143,7 +162,7 @@ impl Wire {
         // SAFETY: all zeroes is a valid sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         address.sll_family = u16::try_from(libc::AF_PACKET)?;
-        address.sll_protocol = all;
+        address.sll_protocol = protocol;
         address.sll_ifindex = i32::try_from(index)?;
         let length = libc::socklen_t::try_from(size_of_val(&address))?;
         // SAFETY: the address is whole and of the length that is given.

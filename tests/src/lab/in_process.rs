@@ -11,7 +11,9 @@ use tenure_controller::{
     clock::Clock,
     config::Config,
     engine::Engine,
+    link::authority::{Authority, HostRequest},
 };
+use tenure_protocol::id::HostId;
 use tokio::runtime::Runtime;
 use ureq::{
     Agent,
@@ -48,6 +50,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, if it is JSON.
     pub json: Value,
+    /// The body, if it is text.
+    pub text: String,
 }
 
 impl InProcess {
@@ -91,10 +95,22 @@ impl InProcess {
         Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
     }
 
+    /// Where the API listens.
+    #[must_use]
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
     /// The controller's runtime, for a client of the link.
     #[must_use]
     pub const fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// Where its API is, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.api.port())
     }
 
     /// Sends a request as it is.
@@ -108,9 +124,7 @@ impl InProcess {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("https://127.0.0.1:{}{path}", self.api.port()));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -123,7 +137,8 @@ impl InProcess {
         let mut bytes = Vec::new();
         body.into_reader().read_to_end(&mut bytes)?;
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json })
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json, text })
     }
 
     /// GETs as whoever has this token.
@@ -134,13 +149,27 @@ impl InProcess {
         self.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
     }
 
-    /// POSTs JSON as whoever has this token.
+    /// GETs a body that goes on, as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn stream(&self, token: &str, path: &str) -> anyhow::Result<impl std::io::Read + use<>> {
+        let request = Request::get(format!("{}{path}", self.url()))
+            .header("authorization", format!("Bearer {token}"));
+        Ok(self.agent.run(request.body(())?)?.into_body().into_reader())
+    }
+
+    /// POSTs JSON as whoever has this token, whichever version it is about.
     ///
     /// # Errors
     /// If there is no answer.
     pub fn post(&self, token: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
         let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("if-match", "*"),
+        ];
         self.send("POST", path, &headers, body.to_string().as_bytes())
     }
 
@@ -169,6 +198,25 @@ impl InProcess {
         let body = json!({ "name": name, "role": role, "customer": customer });
         let answer = self.post(&self.admin, "/v1/tokens", &body)?;
         answer.json["token"].as_str().map(str::to_owned).with_context(|| format!("{answer:?}"))
+    }
+
+    /// A certificate of this controller's authority for a host, leaf first, as it would have been
+    /// issued so many hours from now: there is no other way to an expired one within a test.
+    ///
+    /// # Errors
+    /// If the authority cannot be read or does not issue.
+    pub fn certificate(
+        &self,
+        host: HostId,
+        csr: &[u8],
+        hours: i64,
+    ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let read = |name: &str| std::fs::read_to_string(self.state.join(name));
+        let (root, key) = (read("ca.pem")?, read("intermediate.key")?);
+        let authority = Authority::load(&root, &read("intermediate.pem")?, &key)?;
+        let at = Clock::system().now().plus_ms(hours * 3_600_000);
+        let chain = authority.issue_host(host, &HostRequest::parse(csr)?, at)?;
+        Ok(chain.into_iter().map(CertificateDer::from).collect())
     }
 
     /// A join token, as text.

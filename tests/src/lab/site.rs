@@ -23,6 +23,7 @@ use tenure_protocol::wire::v1::Mark;
 
 use super::{
     daemon::{Daemon, run, wait_for},
+    guest,
     net::{Netns, Switch},
     probe,
     storage::{LoopDisk, RamDisk},
@@ -48,6 +49,20 @@ pub struct Build {
     pub bin: PathBuf,
     /// The image directory that `packaging/guest/build` made.
     pub guest: PathBuf,
+}
+
+/// What a site runs of [`Build::bin`].
+const PROGRAMS: [&str; 4] = ["tenure-controller", "tenure-hostd", "tenure-agent", "tenurectl"];
+
+impl Build {
+    /// Lays programs and image where the site's users can reach them: see [`guest::lay`].
+    fn install(&self, dir: &Path) -> anyhow::Result<Self> {
+        let installed = Self { bin: dir.join("bin"), guest: dir.join("guest") };
+        let programs = PROGRAMS.map(|name| self.bin.join(name));
+        guest::lay(programs, &installed.bin, 0o755)?;
+        guest::lay_image(&self.guest, &installed.guest)?;
+        Ok(installed)
+    }
 }
 
 /// One hypervisor host of the site.
@@ -94,6 +109,7 @@ impl Site {
     /// # Errors
     /// If anything of it cannot be made.
     pub fn create(run: &RunDir, build: Build, hosts: &[&str]) -> anyhow::Result<Self> {
+        let build = build.install(&run.path)?;
         let management = Netns::create(&run.netns("mgmt"))?;
         let switch = Switch::create(&management, "mgmt0")?;
         let join = |name: &str, last: u8| -> anyhow::Result<Netns> {

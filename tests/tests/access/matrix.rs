@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
-use tenure_controller::http::openapi;
+use tenure_controller::http::{openapi, policy::Policy};
 use tenure_protocol::{
     id::{OrderId, TenantId},
     wire::v1::{Hello, HostFacts},
@@ -112,7 +112,8 @@ impl Callers {
 
 /// Every method and path of the document.
 fn endpoints() -> Vec<(String, String)> {
-    let document: Value = serde_json::from_str(&openapi::text()).expect("JSON");
+    let policy = Policy::load().expect("the shipped policy");
+    let document: Value = serde_json::from_str(&openapi::text(&policy)).expect("JSON");
     let paths = document["paths"].as_object().expect("paths");
     let all = paths.iter().flat_map(|(path, verbs)| {
         let verbs = verbs.as_object().expect("verbs").keys();
@@ -138,6 +139,11 @@ fn targets(path: &str, ours: &Ours, subjects: &(String, String)) -> Vec<(&'stati
             (" entries", path.replace("{path}", "entries/000.p/1")),
         ];
     }
+    if path == "/v1/events" {
+        // A stream that is followed has no end.
+        return vec![("", format!("{path}?follow=false"))];
+    }
+    let path = path.replace("/hosts/{id}", &format!("/hosts/{NOBODY}"));
     vec![("", path.replace("{name}", account).replace("/tokens/{id}", &format!("/tokens/{token}")))]
 }
 

@@ -17,7 +17,7 @@ fn a_person_sets_a_password_enrols_an_authenticator_and_comes_in() {
     problem(&enter(&site, &first), 401, "sign-in-refused");
     let session = person.session(&site);
     assert_eq!(status(&site, &session), 200);
-    let acts = site.get(&session, "/v1/access/acts").expect("an answer");
+    let acts = site.get(&session, "/v1/platform/journal").expect("an answer");
     problem(&acts, 403, "wrong-role");
     let accounts = site.get(&site.admin, "/v1/accounts").expect("an answer");
     assert_eq!(accounts.json[0]["second_factor"], "enrolled", "{accounts:?}");
@@ -73,17 +73,17 @@ fn a_disabled_account_loses_its_sessions_and_tokens_at_once_and_gets_none() {
     assert_eq!([status(&site, &session), status(&site, &token)], [401, 401]);
     let person = Person::enrol_with(&site, "wang.lei", &text(&reset, "initial_password"));
     assert_eq!(status(&site, &person.session(&site)), 200);
-    let acts = site.get(&site.admin, "/v1/access/acts").expect("an answer");
+    let acts = site.get(&site.admin, "/v1/platform/journal").expect("an answer");
     let acts = acts.json.as_array().expect("a list");
     let of = |name: &str| -> Vec<_> {
         let of_name = acts.iter().filter(|act| act["actor"]["name"] == name);
-        of_name.map(|act| act["act"].clone()).collect()
+        of_name.map(|act| act["kind"].clone()).collect()
     };
     assert_eq!(
         of("administrator"),
-        ["account-reset", "account-disabled", "token-created", "account-created"]
+        ["account-reset", "account-disabled", "token-issued", "account-created"]
     );
-    assert_eq!(of("init"), ["token-created"]);
+    assert_eq!(of("init"), ["token-issued"]);
     let own = ["came-in", "came-in", "password-set", "came-in", "came-in", "password-set"];
     assert_eq!(of("wang.lei"), own);
 }

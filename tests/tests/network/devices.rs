@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use anyhow::Context as _;
 use tenure_agent::{
     core::ruleset::{self, TapName},
     host::{
         nft::{self, CutTable},
-        tap::{self, DeviceKind, TapFailure},
+        tap::{self, Device, DeviceKind, TapFailure},
     },
 };
 use tenure_protocol::wire::v1::Mark;
@@ -26,11 +27,16 @@ fn bridges_and_taps_can_be_made_and_removed_again_and_again() -> Tested {
         let (name, bridge) = (TapName::parse("tap-01234567")?, ruleset::bridge_name(A));
         tap::ensure_bridge(&bridge)?;
         tap::ensure_bridge(&bridge)?;
-        let open = tap::ensure_tap(&name, &bridge)?;
-        assert!(matches!(tap::ensure_tap(&name, &bridge), Err(TapFailure::Busy { .. })));
+        let mut before = None;
+        let open = tap::ensure_tap(&name, &bridge, || before = Some(tap::list()))?;
+        let before = before.context("nobody was asked before it went up")??;
+        let of = |device: &&Device| device.name == name.as_str();
+        let before = before.iter().find(of).context("it was not there yet")?;
+        assert!(!before.up && before.kind == DeviceKind::Tap { bridge: None }, "{before:?}");
+        assert!(matches!(tap::ensure_tap(&name, &bridge, || ()), Err(TapFailure::Busy { .. })));
         drop(open);
         // A process that another thread starts right now has a copy of it for a moment.
-        wait_for("the tap to be free", LIMIT, || Ok(tap::ensure_tap(&name, &bridge).ok()))?;
+        wait_for("the tap to be free", LIMIT, || Ok(tap::ensure_tap(&name, &bridge, || ()).ok()))?;
         let devices = tap::list()?;
         assert_eq!(devices.len(), 2, "{devices:?}");
         assert_eq!(devices[0].kind, DeviceKind::Tap { bridge: Some(bridge.clone()) });
@@ -39,7 +45,7 @@ fn bridges_and_taps_can_be_made_and_removed_again_and_again() -> Tested {
         let quiet = run(&["ip", "-d", "link", "show", &bridge])?;
         assert!(quiet.contains("addrgenmode none"), "{quiet}");
 
-        let missing = tap::ensure_tap(&TapName::parse("tap-x")?, "tb-none");
+        let missing = tap::ensure_tap(&TapName::parse("tap-x")?, "tb-none", || ());
         assert!(matches!(missing, Err(TapFailure::Absent { .. })), "{missing:?}");
         run(&["ip", "tuntap", "add", "tb-tap", "mode", "tap"])?;
         let foreign = tap::ensure_bridge("tb-tap");
@@ -107,7 +113,7 @@ fn the_lab_joins_hosts_by_a_switch_and_a_tenants_bridges_by_the_customers_gatewa
 
     // The customer's kernel asks for a guest on the second host.
     let name = TapName::parse("tap-a1")?;
-    let tap = Wire::tap(hosts[1].within(|| tap::ensure_tap(&name, "tb-101"))??)?;
+    let tap = Wire::tap(hosts[1].within(|| tap::ensure_tap(&name, "tb-101", || ()))??)?;
     let client = bind(&office, "10.64.1.1:9")?;
     client.send_to(b"hello", "10.64.1.10:5000")?;
     // The kernel asks again after a second if the uplink was not quite there.

@@ -5,6 +5,7 @@
 mod cutting;
 mod devices;
 mod policy;
+mod sealing;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tenure_agent::{
 use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
 use tenure_tests::lab::{
     daemon::{run, wait_for},
-    frames::{self, BROADCAST, LLDP_GROUP, Station, Wire, station},
+    frames::{self, BROADCAST, LLDP_GROUP, Station, Wire, link_group, station},
     net::{Netns, can_run},
 };
 
@@ -53,7 +54,7 @@ impl Rig {
             cut.enlist(&wanted.tap, wanted.mark)?;
         }
         let wire = |name: &str| -> anyhow::Result<Wire> {
-            Wire::tap(tap::ensure_tap(&TapName::parse(name)?, BRIDGE)?)
+            Wire::tap(tap::ensure_tap(&TapName::parse(name)?, BRIDGE, || ())?)
         };
         let (a1, a2, b1) = (wire("tap-a1")?, wire("tap-a2")?, wire("tap-b1")?);
         let mut cable = vec!["ip", "link", "add", "up-lab", "type", "veth", "peer", "name"];
@@ -125,6 +126,10 @@ pub(crate) fn kinds(from: Station, to: Station) -> Vec<(&'static str, Vec<u8>)> 
         ("IPv6", frames::ethernet(to.mac, from.mac, 0x86dd, &ip6)),
         ("VLAN tag", frames::tagged(&frames::udp(from, to, (9, 5000), 4), 7)),
         ("LLDP", frames::ethernet(LLDP_GROUP, from.mac, 0x88cc, &[2, 7, 4])),
+        ("LLDP to the nearest bridge", frames::ethernet(link_group(0), from.mac, 0x88cc, &[2, 7])),
+        ("STP", frames::ethernet(link_group(0), from.mac, 38, &[0x42, 0x42, 3])),
+        ("LACP", frames::ethernet(link_group(2), from.mac, 0x8809, &[1, 1])),
+        ("802.1X", frames::ethernet(link_group(3), from.mac, 0x888e, &[2, 1])),
         ("raw broadcast", frames::ethernet(BROADCAST, from.mac, 0x88b5, &[1])),
         ("raw unicast", frames::ethernet(to.mac, from.mac, 0x88b5, &[2])),
     ]

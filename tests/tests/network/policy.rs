@@ -101,7 +101,7 @@ fn a_guest_cannot_send_as_somebody_else_nor_what_is_neither_arp_nor_ipv4() -> Te
 fn a_tap_that_is_in_no_policy_passes_nothing() -> Tested {
     on_a_host("stray", |customer| {
         let rig = Rig::new(customer)?;
-        let stray = Wire::tap(tap::ensure_tap(&TapName::parse("tap-zz")?, BRIDGE)?)?;
+        let stray = Wire::tap(tap::ensure_tap(&TapName::parse("tap-zz")?, BRIDGE, || ())?)?;
         let own = station(1, 99);
         for ((kind, to_it), (_, from_it)) in kinds(GATEWAY, own).iter().zip(kinds(own, GATEWAY)) {
             rig.uplink.send(to_it)?;

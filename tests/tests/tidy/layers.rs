@@ -15,9 +15,12 @@ const CRATES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "base64",
     "ed25519_dalek",
+    "garde",
     "hex",
     "http",
     "jiff",
+    // Its types; `helper`, which runs nft, is among what a core never touches.
+    "nftables",
     "postcard",
     "serde",
     "serde_json",
@@ -63,6 +66,7 @@ const IMPURE: &[(&str, &str)] = &[
     ("File", "::"),
     ("Command", "::new"),
     ("fs", "::"),
+    ("helper", "::"),
     ("tokio", ""),
     ("async", ""),
     ("await", ""),

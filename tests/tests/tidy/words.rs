@@ -28,6 +28,9 @@ pub(crate) fn names(source: &Source) -> Vec<Violation> {
     let mut named = Vec::new();
     for keyword in ["struct", "enum", "union", "trait", "type", "mod"] {
         for (at, rest) in words(&code, keyword) {
+            if keyword == "type" && is_given_by_a_trait(&code, at, rest) {
+                continue;
+            }
             let name = rest.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next();
             named.extend(name.map(|name| (line_of(&code, at), name.to_owned())));
         }
@@ -38,6 +41,13 @@ pub(crate) fn names(source: &Source) -> Vec<Violation> {
         Some(Violation::new(line, format!("{name}: `{word}` says nothing; name what it is")))
     };
     named.into_iter().filter_map(empty).collect()
+}
+
+/// An associated type of an impl, indented and defined: its name is its trait's.
+fn is_given_by_a_trait(code: &str, at: usize, rest: &str) -> bool {
+    let line = code[..at].rsplit('\n').next().unwrap_or_default();
+    let indented = !line.is_empty() && line.trim().is_empty();
+    indented && rest.split([';', '{']).next().is_some_and(|head| head.contains('='))
 }
 
 /// The `//!` at the beginning; inner attributes may stand before it.
@@ -109,6 +119,10 @@ mod tests {
         let found = names(&Source::new("agent/src/core/a.rs", text));
         assert_eq!(found.iter().map(|violation| violation.line).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(names(&Source::new("agent/src/host/helpers.rs", "")).len(), 1);
+        let theirs = "impl Accept for Door {\n    type Service = Door;\n}\n";
+        assert_eq!(names(&Source::new("a.rs", theirs)), []);
+        let ours = "trait Accept {\n    type Service;\n}\ntype Service = Door;\n";
+        assert_eq!(names(&Source::new("a.rs", ours)).len(), 2);
     }
 
     #[test]

@@ -17,10 +17,13 @@ mod topology;
 use std::{fs, io, ops::ControlFlow, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tenure_protocol::evidence::predicate::{
-    Ending, NotMeasured,
-    media_wipe::{ExtentList, FileSystem, FileSystemKind, MediaWipeMeasured},
-    wipe::DeviceReported,
+use tenure_protocol::{
+    evidence::predicate::{
+        Ending, NotMeasured,
+        media_wipe::{ExtentList, FileSystem, FileSystemKind, MediaWipeMeasured},
+        wipe::DeviceReported,
+    },
+    time::Timestamp,
 };
 
 use self::subject::{Step, Subject};
@@ -195,12 +198,12 @@ pub fn wipe(
 
 /// The facts of a wipe that did not come to a measurement, for its statement: none.
 #[must_use]
-pub fn unmeasured(ending: Ending, clocks: Clocks) -> MediaWipeMeasured {
+pub fn unmeasured(ending: Ending, now: Timestamp) -> MediaWipeMeasured {
     let none = ExtentList::of(&[], 0);
     let unknown = FileSystemKind::Other("unknown".to_owned());
     MediaWipeMeasured {
         ending,
-        span: Course::begin(0, (clocks.now)()).span(),
+        span: Course::begin(0, now).span(),
         file_system: FileSystem { kind: unknown, mount_options: String::new() },
         topology: Vec::new(),
         file_bytes: 0,

@@ -24,10 +24,13 @@ use nix::{
     unistd::{Whence, lseek},
 };
 use serde::{Deserialize, Serialize};
-use tenure_protocol::evidence::predicate::{
-    Ending, NotMeasured,
-    memory_wipe::{MemoryFileSystem, MemoryWipeMeasured, Residue},
-    wipe::ReadLayer,
+use tenure_protocol::{
+    evidence::predicate::{
+        Ending, NotMeasured,
+        memory_wipe::{MemoryFileSystem, MemoryWipeMeasured, Residue},
+        wipe::ReadLayer,
+    },
+    time::Timestamp,
 };
 
 pub use self::failure::{MemoryFailure, MemoryRefusal};
@@ -129,10 +132,10 @@ pub fn wipe(
 
 /// The facts of a wipe that did not come to a measurement, for its statement: none.
 #[must_use]
-pub fn unmeasured(ending: Ending, clocks: Clocks) -> MemoryWipeMeasured {
+pub fn unmeasured(ending: Ending, now: Timestamp) -> MemoryWipeMeasured {
     MemoryWipeMeasured {
         ending,
-        span: Course::begin(0, (clocks.now)()).span(),
+        span: Course::begin(0, now).span(),
         file_system: MemoryFileSystem::Tmpfs,
         page_bytes: 0,
         bytes: 0,

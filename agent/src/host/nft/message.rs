@@ -1,4 +1,5 @@
-//! The few nf_tables messages that the cut table needs (`linux/netfilter/nf_tables.h`).
+//! The few nf_tables messages that the cut table needs (`linux/netfilter/nf_tables.h`), and what
+//! the seals share with it.
 //!
 //! nft makes the sets and notes in their user data that keys are in the host's byte order, so that
 //! elements made here are listed by nft as they are meant.
@@ -43,11 +44,11 @@ pub(super) fn new_table(flags: TableFlags) -> Batch {
     vec![(NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK, bridge(message))]
 }
 
-/// Asks for the cut table.
-pub(super) fn get_table() -> Batch {
-    let attributes = vec![TableAttribute::Name(CUT_TABLE.to_owned())];
+/// Asks for a table.
+pub(super) fn get_table(family: NetfilterProtoFamily, name: &str) -> Batch {
+    let attributes = vec![TableAttribute::Name(name.to_owned())];
     let message = NfTablesMessage::GetTable(TableMessage { attributes });
-    vec![(NLM_F_REQUEST | NLM_F_ACK, bridge(message))]
+    vec![(NLM_F_REQUEST | NLM_F_ACK, of(family, message))]
 }
 
 /// What the answers to [`get_table`] say.
@@ -160,7 +161,12 @@ fn in_set(
 }
 
 fn bridge(message: NfTablesMessage) -> NetfilterMessage {
-    NetfilterMessage::new(NetfilterHeader::new(NetfilterProtoFamily::Bridge, 0, 0), message)
+    of(NetfilterProtoFamily::Bridge, message)
+}
+
+/// A message about something of a family.
+pub(super) fn of(family: NetfilterProtoFamily, message: NfTablesMessage) -> NetfilterMessage {
+    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
 }
 
 /// Wraps changes into a transaction: the kernel commits all of them or nothing.

@@ -1,6 +1,7 @@
 //! The cut table's structure as nft lists it, without what changes in its life: elements, counts
-//! and handles. As plain JSON: the typed schema of crate nftables 0.6 holds counters as 32 bits,
-//! and refuses the list of a table that has dropped 4 GiB.
+//! and handles. As plain JSON: it is compared with itself, so types would add nothing, and those of
+//! crate nftables (0.6.3) hold named counters as 32 bits: with the counts left in, they refuse the
+//! list of a table that has dropped 4 GiB.
 
 use serde_json::Value;
 

@@ -102,7 +102,7 @@ impl RealHost {
                 let reason = HostFailure::of(failure.code(), &failure).sentence;
                 tracing::error!(volume = %wipe.volume, code = failure.code(), "{reason}");
                 let what = "the volume's blocks".to_owned();
-                let none = disk::unmeasured(ending, CLOCKS);
+                let none = disk::unmeasured(ending, clock::now());
                 (none, Vec::new(), vec![NotMeasured { what, reason }])
             }
         };
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn nothing_is_stated_that_was_not_seen() {
-        let media = disk::unmeasured(Ending::Aborted, CLOCKS);
+        let media = disk::unmeasured(Ending::Aborted, clock::now());
         let header = Header { bytes: 4096, encryption: "luks1/aes-256-xts-plain64".to_owned() };
         let seen = measured_key(Ok(record(true, Some(header))), true, &media);
         assert!(seen.encrypted_from_first_byte && seen.copies.iter().all(|copy| copy.destroyed));

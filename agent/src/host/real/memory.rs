@@ -7,6 +7,7 @@ use tenure_protocol::evidence::predicate::{Ending, NotMeasured, memory_wipe::Res
 
 use super::{CLOCKS, RealHost, erase::far};
 use crate::{
+    clock,
     core::{
         step::{HostFailure, MemoryWipe, Performed, StepProgress, WipeFacts},
         wipe::Seed,
@@ -75,7 +76,7 @@ impl RealHost {
                 tracing::error!(instance = %wipe.instance, code = failure.code(), "{reason}");
                 let what = "the instance's memory".to_owned();
                 WipeFacts::Memory {
-                    memory: memory::unmeasured(ending, CLOCKS),
+                    memory: memory::unmeasured(ending, clock::now()),
                     not_measured: vec![NotMeasured { what, reason }],
                 }
             }

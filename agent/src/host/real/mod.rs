@@ -4,7 +4,8 @@ mod erase;
 mod memory;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
@@ -12,6 +13,7 @@ use std::{
 
 use tenure_protocol::{
     digest::Digest,
+    evidence::predicate::network_cut::SealMeasured,
     id::{InstanceId, VolumeId},
     wire::v1::{Mark, Power},
 };
@@ -31,6 +33,7 @@ use crate::{
         machine::MachineSpec,
         observed::Observed,
         ruleset::TapName,
+        seal,
         step::{Host, HostFailure, Performed, StartInstance, Step, StepProgress},
     },
     file::{self, FileFailure},
@@ -76,8 +79,43 @@ pub struct RealHost {
 #[derive(Debug)]
 struct Cuts {
     table: CutTable,
-    /// Taps that were entered, for a table that has to be made anew.
+    /// Taps that were entered, for a table that has to be made anew, and for seals.
     taps: BTreeMap<TapName, Mark>,
+    /// Why taps cannot be sealed on this host, as a sentence.
+    no_seal: Option<String>,
+}
+
+impl Cuts {
+    /// Seals the taps of a mark that is cut, as many as there are; none of one that is not.
+    fn seal(&mut self, mark: Mark) -> Result<SealMeasured, HostFailure> {
+        if let Some(reason) = &self.no_seal {
+            return Err(HostFailure { code: seal::NO_SEAL, sentence: reason.clone() });
+        }
+        let of_mark = self.taps.iter().filter(|(tap, of)| **of == mark && tap::exists(tap));
+        let taps: BTreeSet<TapName> = of_mark.map(|(tap, _)| tap.clone()).collect();
+        let cut = self.table.is_cut(mark).map_err(nft)?;
+        let wanted = if cut { &taps } else { &BTreeSet::new() };
+        self.table.seal(mark, wanted).map_err(nft)?;
+        let sealed = self.table.sealed(mark).map_err(nft)?;
+        let count = |taps: usize| u32::try_from(taps).unwrap_or(u32::MAX);
+        let sealed = taps.iter().filter(|tap| sealed.contains(tap.as_str())).count();
+        let (taps, sealed_read_back) = (count(taps.len()), count(sealed));
+        Ok(SealMeasured { at: clock::now(), taps, sealed_read_back })
+    }
+
+    /// As [`Self::seal`], beside a step that must not fail by it: every tick tries again.
+    fn seal_beside(&mut self, mark: Mark) {
+        match self.seal(mark) {
+            Ok(_) | Err(HostFailure { code: seal::NO_SEAL, .. }) => {}
+            Err(failure) => {
+                tracing::error!(
+                    mark = mark.0,
+                    code = failure.code,
+                    "taps are not sealed: {failure}"
+                );
+            }
+        }
+    }
 }
 
 impl RealHost {
@@ -98,6 +136,10 @@ impl RealHost {
         };
         let vmm = Vmm::new(machines, volumes.clone())?;
         let mut table = CutTable::open()?;
+        let no_seal = nft::probe_seal().err().map(|error| nft(error).sentence);
+        if let Some(reason) = &no_seal {
+            tracing::warn!(reason, "cuts have no second stage on this host");
+        }
         if let Protection::Unowned { reason } = table.protection() {
             tracing::warn!(reason, "the cut table is not protected from others");
         }
@@ -109,7 +151,7 @@ impl RealHost {
         let erased_dir = config.state_dir.join("erased");
         file::directory(&erased_dir, 0o700, None)?;
         Ok(Self {
-            cuts: Mutex::new(Cuts { table, taps }),
+            cuts: Mutex::new(Cuts { table, taps, no_seal }),
             policy: Mutex::new(None),
             volumes,
             vmm,
@@ -141,8 +183,7 @@ impl RealHost {
                 }
             }
         }
-        let tap = tap::ensure_tap(&start.tap, &start.bridge)
-            .map_err(|error| HostFailure::of("tap", &error))?;
+        let tap = self.ensure_tap(&start.tap, &start.bridge)?;
         self.vmm.start(&spec, &tap).map_err(vmm)?;
         Ok(())
     }
@@ -175,6 +216,34 @@ impl RealHost {
             }
         };
         Ok(Performed::Isolated { interval, read_back })
+    }
+
+    /// A tap of a tenant that is cut is sealed before it goes up.
+    fn ensure_tap(&self, tap: &TapName, bridge: &str) -> Result<OwnedFd, HostFailure> {
+        let seal = || {
+            let mut cuts = self.cuts();
+            if let Some(mark) = cuts.taps.get(tap).copied() {
+                cuts.seal_beside(mark);
+            }
+        };
+        tap::ensure_tap(tap, bridge, seal).map_err(|error| HostFailure::of("tap", &error))
+    }
+
+    fn enlist(&self, tap: &TapName, mark: Mark) -> Result<(), HostFailure> {
+        let mut cuts = self.cuts();
+        cuts.table.enlist(tap, mark).map_err(nft)?;
+        let before = cuts.taps.insert(tap.clone(), mark).filter(|before| *before != mark);
+        before.into_iter().chain([mark]).for_each(|mark| cuts.seal_beside(mark));
+        Ok(())
+    }
+
+    fn delist(&self, tap: &TapName) -> Result<(), HostFailure> {
+        let mut cuts = self.cuts();
+        cuts.table.delist(tap).map_err(nft)?;
+        if let Some(mark) = cuts.taps.remove(tap) {
+            cuts.seal_beside(mark);
+        }
+        Ok(())
     }
 
     fn guard(&self) -> Result<(), HostFailure> {
@@ -247,17 +316,10 @@ impl Host for RealHost {
         match step {
             Step::Cut { mark } => return self.isolate(*mark, true),
             Step::Restore { mark } => return self.isolate(*mark, false),
+            Step::Seal { mark } => return self.cuts().seal(*mark).map(Performed::Sealed),
             Step::Guard => self.guard()?,
-            Step::Enlist { tap, mark } => {
-                let mut cuts = self.cuts();
-                cuts.table.enlist(tap, *mark).map_err(nft)?;
-                cuts.taps.insert(tap.clone(), *mark);
-            }
-            Step::Delist { tap } => {
-                let mut cuts = self.cuts();
-                cuts.table.delist(tap).map_err(nft)?;
-                cuts.taps.remove(tap);
-            }
+            Step::Enlist { tap, mark } => self.enlist(tap, *mark)?,
+            Step::Delist { tap } => self.delist(tap)?,
             Step::ApplyPolicy { text } => {
                 let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
                 // What is in force after a failure is not known: the next plan applies it again.
@@ -266,7 +328,7 @@ impl Host for RealHost {
                 *policy = Some(Digest::of(text.as_bytes()));
             }
             Step::EnsureBridge { bridge } => tap::ensure_bridge(bridge).map_err(links)?,
-            Step::EnsureTap { tap, bridge } => drop(tap::ensure_tap(tap, bridge).map_err(links)?),
+            Step::EnsureTap { tap, bridge } => drop(self.ensure_tap(tap, bridge)?),
             Step::RemoveTap { tap } => tap::remove_tap(tap).map_err(links)?,
             Step::RemoveBridge { bridge } => tap::remove_bridge(bridge).map_err(links)?,
             Step::CreateVolume { volume, size_bytes } => {

@@ -5,7 +5,8 @@
 //! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
 //!                   │ └──────────────restore──────────────────────↗
 //!                   └─every host failed→ Connected (the cut is void, and so are its notices;
-//!                                        each host is told to restore, lest it cut later)
+//!                                        each host is told to restore, lest it cut later,
+//!                                        again and again until it has)
 //! ```
 
 use tenure_protocol::{
@@ -14,14 +15,14 @@ use tenure_protocol::{
     wire::v1::CommitInterval,
 };
 
-use super::{event::Effect, step::Step};
+use super::{Context, event::Effect, step::Step};
 use crate::core::{
-    admission,
     calendar::legal_day,
     letter::Letter,
     notice::{ARMED_MS, NoticeKind, NoticeState},
-    obligation::{Counted, Due, O12B_SECONDS, Obligation, ObligationId, Rule},
+    obligation::{Due, Obligation, ObligationId},
     refusal::{Code, Refusal},
+    rules::Start,
     tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
 };
 
@@ -29,7 +30,6 @@ use crate::core::{
 const AGAIN_MS: i64 = 5_000;
 
 pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
@@ -62,7 +62,6 @@ pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
 }
 
 pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let cut = match step.tenant.isolation {
         Isolation::Cutting { cut } | Isolation::Cut { cut } => cut,
         Isolation::Connected | Isolation::Restoring { .. } => {
@@ -113,9 +112,9 @@ pub(super) fn committed(
 
 /// O12b and O12c of this cut; an earlier commit moves an open O12b, never a breach.
 fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
-    let due = Due::Instant { due_at: t0.plus_ms(i64::from(O12B_SECONDS) * 1000) };
-    let rule = Rule::Seconds(O12B_SECONDS);
-    let counted = Counted { rule, policy: false, day_zero: legal_day(t0) };
+    let start = Start { day_zero: legal_day(t0), real: t0 };
+    let Context { rules, calendar, .. } = step.context;
+    let (due, counted) = rules.count(ObligationId::O12b, start, calendar);
     let known = step
         .tenant
         .obligations
@@ -128,7 +127,7 @@ fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
         return;
     }
     step.tenant.obligations.push(Obligation::open(ObligationId::O12b, number, due, counted));
-    let counted = Counted { rule: Rule::None, ..counted };
+    let counted = rules.counted(ObligationId::O12c, start.day_zero);
     step.tenant.obligations.push(Obligation::open(ObligationId::O12c, number, Due::Never, counted));
 }
 
@@ -189,8 +188,12 @@ pub(super) fn restored(step: &mut Step<'_>, order: OrderId, interval: CommitInte
 }
 
 pub(super) fn restore_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
-    let restoring = matches!(step.tenant.isolation, Isolation::Restoring { .. });
-    step.fail(order, code, message, restoring.then_some(AGAIN_MS));
+    // Connected: after a void cut. A host that has journalled it must not put it in force some day.
+    let wanted = match step.tenant.isolation {
+        Isolation::Restoring { .. } | Isolation::Connected => true,
+        Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+    };
+    step.fail(order, code, message, wanted.then_some(AGAIN_MS));
 }
 
 /// The armed notices go out with their new text; where the old one went out, a correction follows.

@@ -1,5 +1,6 @@
 //! What may happen to a tenant, who may do it, and what can follow from it.
 
+use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -10,6 +11,7 @@ use tenure_protocol::{
 };
 
 use crate::core::{
+    admission::{self, TEXT_LIMIT},
     notice::{Grade, Notice},
     tenant::{Application, Tenant},
 };
@@ -71,12 +73,14 @@ impl Actor {
 }
 
 /// What happens to a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[garde(allow_unvalidated)]
 pub enum Event {
     /// The customer applies, or applies again after a return for correction.
     Submit {
         /// The complete application.
+        #[garde(dive)]
         application: Application,
     },
     /// The provider's opinion on the application.
@@ -84,6 +88,7 @@ pub enum Event {
         /// What.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// An operator has the configuration tried again.
@@ -93,8 +98,10 @@ pub enum Event {
     /// The customer hands in both reports.
     SubmitReports {
         /// Test report.
+        #[garde(dive)]
         test_report: Document,
         /// Security risk assessment report.
+        #[garde(dive)]
         security_report: Document,
     },
     /// The provider's opinion on the reports.
@@ -102,16 +109,19 @@ pub enum Event {
         /// What.
         decision: ReportsDecision,
         /// Why, or what to rectify.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The MLPS assessment report is filed.
     FileAssessment {
         /// The report.
+        #[garde(dive)]
         document: Document,
     },
     /// The proof of the ICP filing is filed.
     FileIcp {
         /// The proof.
+        #[garde(dive)]
         document: Document,
     },
     /// An operator cuts the tenant's network.
@@ -119,11 +129,13 @@ pub enum Event {
         /// Which kind.
         kind: CutKind,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// An operator ends the cut.
     Restore {
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The customer asks to leave.
@@ -131,6 +143,7 @@ pub enum Event {
         /// The planned stop day.
         stop_day: Date,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
     /// The provider's opinion on leaving.
@@ -138,6 +151,7 @@ pub enum Event {
         /// Approve or reject.
         decision: Decision,
         /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
     /// The customer has its data elsewhere.
@@ -228,10 +242,12 @@ pub enum CutKind {
 }
 
 /// A document that stands outside, by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct Document {
     /// Its title or number.
+    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub title: String,
     /// Digest of the file.
     pub sha256: Digest,

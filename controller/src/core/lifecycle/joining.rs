@@ -18,7 +18,7 @@ use crate::core::{
     draw::Draw,
     letter::Letter,
     notice::NoticeKind,
-    obligation::{Counted, Due, ObligationId, Rule},
+    obligation::ObligationId,
     placement,
     refusal::{Code, Refusal},
     tenant::{
@@ -26,27 +26,12 @@ use crate::core::{
     },
 };
 
-/// Clause 4.2: an opinion within five working days.
-const O3_OPINION: Rule = Rule::WorkingDays(5);
-/// Clause 5.1: resources within two working days of approval.
-const O4_CONFIGURE: Rule = Rule::WorkingDays(2);
-/// Clause 5.2: deployment begins within ten working days.
-const O5_DEPLOY: Rule = Rule::WorkingDays(10);
-/// Clause 5.3: thirty calendar days of trial.
-const TRIAL_DAYS: u32 = 30;
-/// Clause 5.4 names no number; the provider's policy.
-const O7B_REVIEW: Rule = Rule::WorkingDays(5);
-/// Clause 5.5.
-const O8_ASSESSMENT: Rule = Rule::Months(6);
-/// Clause 5.6.
-const O9_ICP: Rule = Rule::Months(1);
-
 pub(super) fn submit_first(
     application: &Application,
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admission::check(application, &context.fleet.images)?;
+    admission::application(application, &context.fleet.images)?;
     let mut draw = Draw::new(context.seed, context.real_now);
     let tenant = Tenant {
         id: TenantId::from_uuid(draw.uuid()),
@@ -71,23 +56,23 @@ pub(super) fn submit_first(
         wake_at: None,
     };
     let mut step = Step::first(tenant, actor, context);
-    step.owe(ObligationId::O3, O3_OPINION, false);
+    step.owe(ObligationId::O3);
     Ok(step.finish())
 }
 
 pub(super) fn submit_again(step: &mut Step<'_>, application: &Application) -> Result<(), Refusal> {
     if application.customer != step.tenant.application.customer {
         return Err(Refusal::new(
-            Code::NotYourTenant,
+            Code::InvalidApplication,
             "a corrected application keeps its customer; submit a new one for another",
         ));
     }
-    admission::check(application, &step.context.fleet.images)?;
+    admission::application(application, &step.context.fleet.images)?;
     step.tenant.applicants.insert(step.actor.name.clone());
     step.tenant.application = application.clone();
     step.tenant.submitted_at = step.now();
     step.tenant.phase = Phase::Submitted;
-    step.owe(ObligationId::O3, O3_OPINION, false);
+    step.owe(ObligationId::O3);
     Ok(())
 }
 
@@ -96,7 +81,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     if decision == Decision::Approve {
         let placed =
             placement::place(&step.tenant.application, step.context.fleet, &mut step.draw)?;
@@ -110,7 +94,7 @@ pub(super) fn review(
         Decision::Return => Phase::CorrectionRequested,
     };
     if decision == Decision::Approve {
-        step.owe(ObligationId::O4, O4_CONFIGURE, false);
+        step.owe(ObligationId::O4);
         step.order_all(OrderKind::Configure);
     }
     Ok(())
@@ -158,7 +142,10 @@ pub(super) fn configured(
     if step.tenant.phase == Phase::Configuring && step.all_done(OrderKind::Configure) {
         // Opening day waits for the hand-over notice's delivery (R8).
         let due = step.due();
-        step.tenant.handover = step.arm(NoticeKind::Handover, &Letter::Handover, &due);
+        let period = |id| step.context.rules.rule(id).period;
+        let (trial, deploy) = (period(ObligationId::O6a), period(ObligationId::O5));
+        let letter = Letter::Handover { trial, deploy };
+        step.tenant.handover = step.arm(NoticeKind::Handover, &letter, &due);
     }
 }
 
@@ -200,21 +187,17 @@ pub(super) fn handed_over(step: &mut Step<'_>, notice: NoticeId) {
         return;
     }
     let opening_day = step.today();
-    let span = step.context.calendar.calendar_days(opening_day, TRIAL_DAYS);
-    let counted =
-        Counted { rule: Rule::CalendarDays(TRIAL_DAYS), policy: false, day_zero: opening_day };
     step.tenant.phase = Phase::Trial;
     step.tenant.opened_at = Some(step.now());
-    step.tenant.trial = Some(Trial {
-        opening_day,
-        raw_end: plus_days(opening_day, 30),
-        end: span.earliest,
-        expired: false,
-    });
     step.meet(ObligationId::O4);
-    step.owe(ObligationId::O5, O5_DEPLOY, false);
-    step.owe_until(ObligationId::O6a, Due::end_of(span), counted);
-    step.owe_until(ObligationId::O7a, Due::end_of(span), counted);
+    step.owe(ObligationId::O5);
+    step.owe(ObligationId::O6a);
+    step.owe(ObligationId::O7a);
+    let days = i32::try_from(step.context.rules.number(ObligationId::O6a)).unwrap_or(0);
+    let raw_end = plus_days(opening_day, days);
+    let end = step.owed(ObligationId::O6a).next().and_then(|owed| owed.due.last_day());
+    let end = end.unwrap_or(raw_end);
+    step.tenant.trial = Some(Trial { opening_day, raw_end, end, expired: false });
 }
 
 pub(super) fn declare_deployment(step: &mut Step<'_>) {
@@ -227,8 +210,6 @@ pub(super) fn submit_reports(
     test_report: &Document,
     security_report: &Document,
 ) -> Result<(), Refusal> {
-    admission::text("test_report.title", &test_report.title)?;
-    admission::text("security_report.title", &security_report.title)?;
     step.tenant.applicants.insert(step.actor.name.clone());
     step.tenant.reports = Some(Reports {
         test_report: test_report.clone(),
@@ -239,7 +220,8 @@ pub(super) fn submit_reports(
     step.tenant.phase = Phase::UnderReview;
     step.meet(ObligationId::O5);
     step.meet(ObligationId::O7a);
-    step.owe(ObligationId::O7b, O7B_REVIEW, true);
+    step.meet(ObligationId::O7c);
+    step.owe(ObligationId::O7b);
     Ok(())
 }
 
@@ -248,7 +230,6 @@ pub(super) fn review_reports(
     decision: ReportsDecision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let given = match decision {
         ReportsDecision::Pass => Decision::Approve,
         ReportsDecision::Fail => Decision::Return,
@@ -259,10 +240,7 @@ pub(super) fn review_reports(
         ReportsDecision::Fail => {
             step.tenant.phase = Phase::Rectifying;
             // Rectifying has no number of its own: it runs against the end of the trial (5.4).
-            let first = step.tenant.obligations.iter().find(|owed| owed.id == ObligationId::O7a);
-            if let Some((due, counted)) = first.map(|owed| (owed.due, owed.counted)) {
-                step.owe_until(ObligationId::O7a, due, counted);
-            }
+            step.owe(ObligationId::O7c);
         }
         ReportsDecision::Pass => go_online(step),
     }
@@ -272,9 +250,9 @@ pub(super) fn review_reports(
 fn go_online(step: &mut Step<'_>) {
     step.tenant.phase = Phase::Online;
     step.meet(ObligationId::O6a);
-    step.owe(ObligationId::O8, O8_ASSESSMENT, false);
+    step.owe(ObligationId::O8);
     if step.tenant.application.system.internet_facing {
-        step.owe(ObligationId::O9, O9_ICP, false);
+        step.owe(ObligationId::O9);
     }
     if let Some(trial) = step.tenant.trial.as_mut().filter(|trial| trial.expired) {
         trial.expired = false;
@@ -282,17 +260,8 @@ fn go_online(step: &mut Step<'_>) {
     }
 }
 
-pub(super) fn file_assessment(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    file(step, document, ObligationId::O8)
-}
-
-pub(super) fn file_icp(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    file(step, document, ObligationId::O9)
-}
-
-fn file(step: &mut Step<'_>, document: &Document, id: ObligationId) -> Result<(), Refusal> {
-    admission::text("document.title", &document.title)?;
+/// A document was filed that meets this obligation.
+pub(super) fn file(step: &mut Step<'_>, id: ObligationId) {
     step.tenant.applicants.insert(step.actor.name.clone());
     step.meet(id);
-    Ok(())
 }

@@ -16,30 +16,24 @@ use super::{
     step::Step,
 };
 use crate::core::{
-    admission,
-    obligation::{ObligationId, Rule},
+    obligation::ObligationId,
     refusal::{Code, Refusal},
     tenant::{Approval, Offboarding, OrderFate, OrderKind, Phase, Proven, Wipe},
 };
 
-/// Clause 6.1: fifteen working days strictly between application and stop day.
-const NOTICE_WORKING_DAYS: u32 = 15;
 /// The farthest stop day, years: beyond it a mistake is likelier than a plan.
 const FARTHEST_YEARS: i16 = 3;
-/// Clause 6.2.
-const O11A_REVIEW: Rule = Rule::WorkingDays(2);
-/// Clause 6.2 says "as required"; the provider's policy.
-const O11B_WIPE: Rule = Rule::WorkingDays(2);
 
 pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Result<(), Refusal> {
-    admission::text("reason", reason)?;
     let today = step.today();
-    let earliest = step.context.calendar.earliest_after(today, NOTICE_WORKING_DAYS);
+    let rule = step.context.rules.rule(ObligationId::O10);
+    let (clause, days) = (&rule.clause, rule.period.number());
+    let earliest = step.context.calendar.earliest_after(today, days);
     if stop_day < earliest {
         return Err(Refusal::new(
             Code::StopDayTooEarly,
             format!(
-                "{stop_day} is too early: clause 6.1 wants {NOTICE_WORKING_DAYS} working days \
+                "{stop_day} is too early: clause {clause} wants {days} working days \
                  between the application and the stop day; the earliest lawful stop day is \
                  {earliest}"
             ),
@@ -60,8 +54,8 @@ pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Resu
         stopped_at: None,
     });
     step.tenant.phase = Phase::OffboardingRequested;
-    step.owe(ObligationId::O10, Rule::Before(stop_day), false);
-    step.owe(ObligationId::O11a, O11A_REVIEW, false);
+    step.owe_before(ObligationId::O10, stop_day);
+    step.owe(ObligationId::O11a);
     Ok(())
 }
 
@@ -70,7 +64,6 @@ pub(super) fn review(
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
-    admission::text("opinion", opinion)?;
     let phase = match decision {
         Decision::Approve => Phase::OffboardingApproved,
         Decision::Reject => Phase::Online,
@@ -131,7 +124,7 @@ pub(super) fn stopped(
         }
         step.lapse(ObligationId::O8);
         step.lapse(ObligationId::O9);
-        step.owe(ObligationId::O11b, O11B_WIPE, true);
+        step.owe(ObligationId::O11b);
     }
 }
 

@@ -1,16 +1,13 @@
 //! What time alone does: it declares breaches, holds an expired trial, orders again what failed,
 //! begins the stop, reminds of open cuts, and closes what is proven destroyed. It destroys nothing.
 
-use super::{
-    event::Effect,
-    leaving,
-    step::{REMINDER_MS, Step},
-};
+use super::{event::Effect, leaving, step::Step};
 use crate::core::{
     calendar::start_of_day,
     letter::Letter,
     notice::NoticeKind,
-    obligation::{ObligationId, ObligationState},
+    obligation::ObligationState,
+    rules::OnBreach,
     tenant::{Isolation, OrderFate, OrderKind, Phase},
 };
 
@@ -30,8 +27,9 @@ fn declare_breaches(step: &mut Step<'_>) {
     let mut expired_trial = false;
     for owed in &mut step.tenant.obligations {
         let clock = if owed.is_real_time() { real_now } else { now };
-        if owed.id == ObligationId::O6a {
-            // The provider owes thirty days: their passing is how it pays.
+        let on_breach = step.context.rules.rule(owed.id).on_breach;
+        if on_breach == OnBreach::Elapse {
+            // The provider owes the days of the trial: their passing is how it pays.
             if let Some(end) = owed.breach_at().filter(|end| now >= *end)
                 && owed.state == ObligationState::Open
             {
@@ -40,7 +38,7 @@ fn declare_breaches(step: &mut Step<'_>) {
             continue;
         }
         let breached = owed.expire(clock);
-        expired_trial |= breached && owed.id == ObligationId::O7a;
+        expired_trial |= breached && on_breach == OnBreach::Hold;
     }
     if expired_trial && matches!(step.tenant.phase, Phase::Trial | Phase::Rectifying) {
         hold(step);
@@ -93,7 +91,11 @@ fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
         ),
         OrderKind::Stop => step.tenant.phase == Phase::Draining,
         OrderKind::Cut => matches!(step.tenant.isolation, Isolation::Cutting { .. }),
-        OrderKind::Restore => matches!(step.tenant.isolation, Isolation::Restoring { .. }),
+        OrderKind::Restore => match step.tenant.isolation {
+            Isolation::Restoring { .. } => true,
+            Isolation::Connected => step.tenant.phase.holds_resources(),
+            Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
+        },
         OrderKind::Wipe => false,
     }
 }
@@ -114,9 +116,11 @@ fn remind(step: &mut Step<'_>) {
         Isolation::Connected | Isolation::Restoring { .. } => return,
     }
     let now = step.context.now;
-    let Some(cut) = step.tenant.cuts.last_mut() else { return };
-    if now.ms_since(cut.reminded_at) >= REMINDER_MS {
-        cut.reminded_at = now;
+    let next = step.tenant.last_cut().and_then(|cut| step.reminder_at(cut));
+    if next.is_some_and(|at| now >= at) {
+        if let Some(cut) = step.tenant.cuts.last_mut() {
+            cut.reminded_at = now;
+        }
         let due = step.due();
         step.arm(NoticeKind::CutReminder, &Letter::CutReminder, &due);
     }

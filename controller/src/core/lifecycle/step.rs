@@ -1,5 +1,6 @@
 //! One transition in the making: the tenant being changed, and what follows so far.
 
+use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     id::{HostId, NoticeId, OrderId},
@@ -11,17 +12,18 @@ use super::{
     event::{Actor, Effect, Transition},
 };
 use crate::core::{
-    calendar::{Span, legal_day, start_of_day},
+    calendar::{Span, legal_day, plus_days, start_of_day},
     dispatch,
     draw::Draw,
     letter::{self, Letter},
     notice::{Notice, NoticeKind, NoticeState},
-    obligation::{Counted, Due, Obligation, ObligationId, Rule},
-    tenant::{Isolation, OrderFate, OrderKind, Phase, Tenant},
+    obligation::{Counted, Due, Obligation, ObligationId},
+    rules::{Period, Rungs, Start},
+    tenant::{Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
 };
 
-/// A reminder that a cut is open goes out at this interval of legal time, ms.
-pub(super) const REMINDER_MS: i64 = 86_400_000;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 pub(super) struct Step<'a> {
     pub(super) tenant: Tenant,
@@ -66,24 +68,39 @@ impl<'a> Step<'a> {
         Transition { tenant: self.tenant, effects: self.effects, object: self.object, changed }
     }
 
-    /// Opens an obligation counted from today.
-    pub(super) fn owe(&mut self, id: ObligationId, rule: Rule, policy: bool) {
-        let day_zero = self.today();
-        let calendar = self.context.calendar;
-        let due = match rule {
-            Rule::WorkingDays(days) => Due::end_of(calendar.working_days(day_zero, days)),
-            Rule::CalendarDays(days) => Due::end_of(calendar.calendar_days(day_zero, days)),
-            Rule::Months(months) => Due::end_of(calendar.months(day_zero, months)),
-            Rule::Before(day) => {
-                let eve = crate::core::calendar::plus_days(day, -1);
-                Due::end_of(Span { earliest: eve, latest: eve })
+    /// Opens an obligation that counts from now: its number and kind of days are the rules'.
+    pub(super) fn owe(&mut self, id: ObligationId) {
+        let (due, counted) = match self.context.rules.rule(id).period {
+            Period::SameAs(other) => self.ends_with(id, other),
+            Period::WorkingDays(_)
+            | Period::CalendarDays(_)
+            | Period::Months(_)
+            | Period::Seconds(_)
+            | Period::WorkingDaysBefore(_)
+            | Period::EachMonth(_)
+            | Period::EachYear(_)
+            | Period::None => {
+                let start = Start { day_zero: self.today(), real: self.context.real_now };
+                self.context.rules.count(id, start, self.context.calendar)
             }
-            Rule::Seconds(seconds) => {
-                Due::Instant { due_at: self.context.real_now.plus_ms(i64::from(seconds) * 1000) }
-            }
-            Rule::None => Due::Never,
         };
-        self.owe_until(id, due, Counted { rule, policy, day_zero });
+        self.owe_until(id, due, counted);
+    }
+
+    /// Opens an obligation that has to be met before a day begins, counted back from it.
+    pub(super) fn owe_before(&mut self, id: ObligationId, day: Date) {
+        let eve = plus_days(day, -1);
+        let counted = self.context.rules.counted(id, self.today());
+        self.owe_until(id, Due::end_of(Span { earliest: eve, latest: eve }), counted);
+    }
+
+    /// The deadline of an obligation that ends with another one: with its last, as it was counted.
+    fn ends_with(&self, id: ObligationId, other: ObligationId) -> (Due, Counted) {
+        let last = self.tenant.obligations.iter().rfind(|known| known.id == other);
+        last.map_or_else(
+            || (Due::Never, self.context.rules.counted(id, self.today())),
+            |last| (last.due, last.counted.clone()),
+        )
     }
 
     /// Opens an obligation with a deadline that is computed already.
@@ -183,6 +200,14 @@ impl<'a> Step<'a> {
         NoticeState::Due { since: now, next_at: now }
     }
 
+    /// When the next reminder that a cut is open goes out; legal time.
+    pub(super) fn reminder_at(&self, cut: &Cut) -> Option<Timestamp> {
+        match self.context.rules.rule(ObligationId::O12c).reminders {
+            Rungs::EveryDays(days) => Some(cut.reminded_at.plus_ms(i64::from(days) * DAY_MS)),
+            Rungs::None | Rungs::WorkingDays(_) | Rungs::CalendarDays(_) => None,
+        }
+    }
+
     /// The next legal instant at which time alone does something.
     fn wake_at(&self) -> Option<Timestamp> {
         let tenant = &self.tenant;
@@ -208,7 +233,7 @@ impl<'a> Step<'a> {
         };
         let reminder = match tenant.isolation {
             Isolation::Cutting { .. } | Isolation::Cut { .. } => {
-                tenant.last_cut().map(|cut| cut.reminded_at.plus_ms(REMINDER_MS))
+                tenant.last_cut().and_then(|cut| self.reminder_at(cut))
             }
             Isolation::Connected | Isolation::Restoring { .. } => None,
         };

@@ -3,66 +3,87 @@
 
 use std::fmt;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::wire::v1::{IngressRule, Transport};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::core::admission::{
+    self, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB,
+    NAME_LIMIT, ROLE_LIMIT, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+};
+
 /// An application for resources on the government cloud (clause 4.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// The organisation that applies (云服务客户).
+    #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
     pub customer: String,
     /// The system that it wants to run.
+    #[garde(dive)]
     pub system: System,
     /// Whom to notify, at least one.
+    #[garde(length(min = 1, max = CONTACTS_LIMIT), dive)]
     pub contacts: Vec<Contact>,
     /// What it needs, at least one.
+    #[garde(length(min = 1, max = INSTANCES_LIMIT as usize), custom(admission::instances), dive)]
     pub instances: Vec<InstanceRequest>,
 }
 
 /// The application system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct System {
     /// Its name.
+    #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
     pub name: String,
     /// Its short code.
+    #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
     pub code: String,
     /// Whether it is a major one (重大应用系统).
     #[serde(default)]
+    #[garde(skip)]
     pub major: bool,
     /// Whether it serves the Internet.
     #[serde(default)]
+    #[garde(skip)]
     pub internet_facing: bool,
 }
 
 /// A person or desk to notify, over every channel given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// Who.
+    #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
     pub name: String,
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(admission::mail)), custom(admission::channel(self.webhook.is_some())))]
     pub email: Option<String>,
     /// Webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub webhook: Option<Webhook>,
 }
 
 /// A webhook of the Standard Webhooks kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Where to post.
+    #[garde(custom(admission::url))]
     pub url: String,
-    /// `whsec_` and base64: the signing secret that both sides know.
+    /// `whsec_` and the base64 of 24 to 64 bytes: the signing secret that both sides know. Left out
+    /// of what is kept in the journal or shown.
+    #[garde(custom(admission::webhook_secret))]
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
     pub secret: Secret,
 }
 
 /// A secret text: printed nowhere, wiped from memory when dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -71,6 +92,12 @@ impl Secret {
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Whether it was left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The secret itself.
@@ -87,27 +114,39 @@ impl fmt::Debug for Secret {
 }
 
 /// A number of like instances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceRequest {
     /// What they do; their names are `<role>-<n>`.
+    #[garde(length(chars, min = 1, max = ROLE_LIMIT), custom(admission::role))]
     pub role: String,
     /// How many.
+    #[garde(range(min = 1, max = INSTANCES_LIMIT))]
     pub count: u16,
     /// Virtual processors of each.
+    #[garde(range(min = 1, max = VCPUS_LIMIT))]
     pub vcpus: u16,
     /// Memory of each, MiB.
+    #[garde(range(min = MEMORY_LEAST_MIB, max = MEMORY_LIMIT_MIB))]
     pub memory_mib: u32,
     /// Name of an image of the catalogue.
+    #[garde(length(chars, min = 1, max = NAME_LIMIT))]
     pub image: String,
     /// Volumes of each, GiB.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = VOLUMES_LIMIT), inner(range(min = 1, max = VOLUME_LIMIT_GIB)))]
     pub volumes_gib: Vec<u32>,
     /// Volumes of each, MiB: instead of `volumes_gib`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(
+        length(max = VOLUMES_LIMIT),
+        inner(range(min = 1, max = VOLUME_LIMIT_MIB)),
+        custom(admission::volumes(self.volumes_gib.len()))
+    )]
     pub volumes_mib: Vec<u32>,
     /// What may come in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = INGRESS_LIMIT), dive)]
     pub ingress: Vec<IngressRequest>,
 }
 
@@ -121,12 +160,14 @@ impl InstanceRequest {
 }
 
 /// One port to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct IngressRequest {
     /// `tcp` or `udp`.
+    #[garde(skip)]
     pub protocol: Transport,
     /// The port, not 0.
+    #[garde(range(min = 1))]
     pub port: u16,
 }
 

@@ -47,6 +47,23 @@ pub struct NetworkCutMeasured {
     /// Whether the kernel, asked again afterwards, has the mark among those that are cut; nothing
     /// if it was not asked.
     pub cut_read_back: Option<bool>,
+    /// What was measured of the taps' own seal; absent if it was not: then `notMeasured` says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealMeasured>,
+}
+
+/// What was measured of the second stage of a cut, a moment after the first: the seal drops frames
+/// at the tenant's taps themselves, so also those that a bridge's packet filter never sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SealMeasured {
+    /// Read after the kernel's answer.
+    pub at: Timestamp,
+    /// Taps of the tenant that were on the host.
+    pub taps: u32,
+    /// Taps among them at which the kernel, asked again afterwards, drops every frame in both
+    /// directions.
+    pub sealed_read_back: u32,
 }
 
 impl NetworkCut {
@@ -76,9 +93,15 @@ impl NetworkCut {
 }
 
 impl NetworkCutMeasured {
+    /// A cut is in force by its first stage alone; it is ended when neither stage is left.
     fn shows(&self, direction: Direction) -> bool {
+        let seal_fits = self.seal.as_ref().is_none_or(|seal| match direction {
+            Direction::Cut => seal.sealed_read_back <= seal.taps,
+            Direction::Restore => seal.sealed_read_back == 0,
+        });
         self.mark != 0
             && self.earliest <= self.latest
             && self.cut_read_back == Some(direction == Direction::Cut)
+            && seal_fits
     }
 }

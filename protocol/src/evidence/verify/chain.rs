@@ -9,10 +9,10 @@ use crate::{
         anchors::Anchors,
         archive::Members,
         bundle::{self, CHECKPOINT, MANIFEST, ProvenEntry},
-        entry::{Entry, MAX_ENTRY_BYTES},
+        entry::{Entry, HOST_JOINED, MAX_ENTRY_BYTES, host_joined},
         merkle,
         note::Checkpoint,
-        predicate::{Kind, TenantExit},
+        predicate::{Kind, TenantExit, tenant_exit::HostKey},
     },
 };
 
@@ -118,6 +118,40 @@ impl Chain {
             let sentence = format!("the ledger has {count} statements, all of which are here");
             findings.push(Code::Disclosed, CHECKPOINT, true, sentence);
         }
+    }
+}
+
+/// Each host's key is the one with which it joined: the entry of its joining says so, and stands in
+/// the ledger. A key that was exchanged in the controller's database is found by it.
+pub(super) fn check_joined(
+    members: &Members,
+    manifest: &TenantExit,
+    anchors: &Anchors,
+    findings: &mut Findings,
+) {
+    let note = members.get(CHECKPOINT).map_or([].as_slice(), Vec::as_slice);
+    let checkpoint = Checkpoint::open(note, &anchors.ledger_key).map_err(|error| error.to_string());
+    for (number, HostKey { host, keyid, .. }) in (1..).zip(&manifest.hosts) {
+        let path = bundle::joining_path(number);
+        let checkpoint = checkpoint.as_ref().map_err(Clone::clone);
+        let (ok, sentence) = match checkpoint.and_then(|head| read(members.get(&path), head)) {
+            Ok((index, entry, _)) => {
+                let ok = entry.kind == HOST_JOINED
+                    && entry.tenant.is_none()
+                    && entry.object_digest == host_joined(*host, keyid);
+                let says = if ok { "says" } else { "does not say" };
+                let sentence = format!(
+                    "entry {index} of the ledger, of {}, {says} that host {host} joined with the \
+                     key {keyid}",
+                    entry.at
+                );
+                (ok, sentence)
+            }
+            Err(error) => {
+                (false, format!("no proof that host {host} joined with its key: {error}"))
+            }
+        };
+        findings.push(Code::HostKey, &path, ok, sentence);
     }
 }
 

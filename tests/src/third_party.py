@@ -1,7 +1,8 @@
 """Verifies an exit bundle with tools that Tenure's authors did not write.
 
-third_party.py BUNDLE_DIR ATTESTATION_KEY_PEM HOST_KEY_PEM: every envelope by securesystemslib, every
-statement by in-toto-attestation, every inclusion proof by hashlib alone. Exits 0 if all of it holds.
+third_party.py BUNDLE_DIR ATTESTATION_KEY_PEM: every envelope by securesystemslib, every statement by
+in-toto-attestation, every inclusion proof by hashlib alone; the hosts' keys are those of the manifest.
+Exits 0 if all of it holds.
 """
 
 import base64
@@ -22,8 +23,8 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 
-def key(path):
-    public = load_pem_public_key(pathlib.Path(path).read_bytes())
+def key(pem):
+    public = load_pem_public_key(pem)
     spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return SSlibKey.from_crypto(public, keyid=hashlib.sha256(spki).hexdigest())
 
@@ -35,12 +36,13 @@ def members(directory, pattern):
     return found
 
 
-def check_envelope(path, signer):
+def check_envelope(path, signers):
     envelope = Envelope.from_dict(json.loads(path.read_bytes()))
-    envelope.verify([signer], 1)
+    envelope.verify(signers, 1)
     assert envelope.payload_type == "application/vnd.in-toto+json"
     statement = json_format.Parse(envelope.payload, statement_pb2.Statement())
     Statement.copy_from_pb(statement).validate()
+    return json.loads(envelope.payload)
 
 
 def root_of(leaf, index, size, proof):
@@ -68,8 +70,14 @@ def check_entries(ledger):
         assert root_of(leaf, entry["index"], int(size), proof) == base64.b64decode(root)
 
 
-bundle, attestation, host = pathlib.Path(sys.argv[1]), key(sys.argv[2]), key(sys.argv[3])
-check_envelope(bundle / "manifest.dsse.json", attestation)
-for member in members(bundle / "statements", "*"):
-    check_envelope(member, host)
+bundle, attestation = pathlib.Path(sys.argv[1]), key(pathlib.Path(sys.argv[2]).read_bytes())
+manifest = check_envelope(bundle / "manifest.dsse.json", [attestation])["predicate"]
+signers = [attestation] + [key(host["key"].encode()) for host in manifest["hosts"]]
+statements = members(bundle / "statements", "*")
+listed = {one["path"]: one["digest"] for one in manifest["envelopes"]}
+assert {f"statements/{path.name}" for path in statements} == set(listed)
+for path in statements:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest in listed[f"statements/{path.name}"], f"{path} is not the one that is listed"
+    check_envelope(path, signers)
 check_entries(bundle / "ledger")

@@ -23,11 +23,3 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_account ON sessions (account);
 CREATE INDEX sessions_end ON sessions (expires_at);
--- What was done about accounts and tokens; append-only.
-CREATE TABLE access_acts (
-  seq BIGINT PRIMARY KEY,
-  record TEXT NOT NULL
-);
--- Whose a tenant is, to be asked without reading all of it; rows of before get it at the next start.
-ALTER TABLE tenants ADD COLUMN customer TEXT NOT NULL DEFAULT '';
-CREATE INDEX tenants_customer ON tenants (customer);

@@ -1,0 +1,190 @@
+//! What a text of rules has to be, beyond its shape.
+
+use std::collections::BTreeSet;
+
+use super::{Law, OnBreach, Period, Roll, Rule, Rules, RulesError, Rungs};
+use crate::core::obligation::ObligationId;
+
+/// Characters that an edition may have.
+const EDITION_CHARS: usize = 64;
+/// Characters that any other text may have.
+const TEXT_CHARS: usize = 1_000;
+/// Days that a period may have: beyond it a slip is likelier than a rule.
+const MAX_DAYS: u32 = 1_000;
+/// Months that a period may have.
+const MAX_MONTHS: u32 = 60;
+/// Seconds that a period may have: beyond a day it is counted in days.
+const MAX_SECONDS: u32 = 86_400;
+/// How often a month or year may ask for something.
+const MAX_TIMES: u32 = 31;
+/// Days that a reminder may be away from the last day.
+const MAX_RUNG: i32 = 366;
+/// Reminders that an obligation may have.
+const MAX_RUNGS: usize = 16;
+
+pub(super) fn all(rules: &Rules) -> Result<(), RulesError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let edition = &rules.edition;
+    if edition.is_empty() || edition.len() > EDITION_CHARS || !edition.chars().all(plain) {
+        let reason = "give 1 to 64 of a–z, A–Z, 0–9, '-', '.', '_'";
+        return Err(wrong("edition".to_owned(), reason));
+    }
+    words("title", "it", &rules.title)?;
+    words("issuer", "it", &rules.issuer)?;
+    let mut keys = BTreeSet::new();
+    for Law { key, title, article, about } in &rules.laws {
+        let at = format!("law {key}");
+        for (name, text) in [("key", key), ("title", title), ("article", article), ("about", about)]
+        {
+            words(&at, name, text)?;
+        }
+        if !keys.insert(key.as_str()) {
+            return Err(wrong(at, "it stands there twice"));
+        }
+    }
+    rules.rules.iter().try_for_each(|rule| one(rules, rule, &keys))
+}
+
+fn one(rules: &Rules, rule: &Rule, keys: &BTreeSet<&str>) -> Result<(), RulesError> {
+    let at = format!("rule {}", rule.id.as_str());
+    let texts = [
+        ("clause", &rule.clause),
+        ("quote", &rule.quote),
+        ("starts", &rule.starts),
+        ("evidence", &rule.evidence),
+    ];
+    for (name, text) in texts {
+        words(&at, name, text)?;
+    }
+    if let Some(key) = rule.law.iter().find(|key| !keys.contains(key.as_str())) {
+        return Err(wrong(at, format!("law names {key:?}, which no [[law]] has as its key")));
+    }
+    period(rules, rule).map_err(|reason| wrong(at.clone(), reason))?;
+    rungs(rule).map_err(|reason| wrong(at.clone(), reason))?;
+    breach(rule).map_err(|reason| wrong(at, reason))
+}
+
+fn period(rules: &Rules, rule: &Rule) -> Result<(), String> {
+    let most = match rule.period {
+        Period::WorkingDays(_) | Period::CalendarDays(_) | Period::WorkingDaysBefore(_) => MAX_DAYS,
+        Period::Months(_) => MAX_MONTHS,
+        Period::Seconds(_) => MAX_SECONDS,
+        Period::EachMonth(_) | Period::EachYear(_) => MAX_TIMES,
+        Period::SameAs(_) | Period::None => 0,
+    };
+    let number = rule.period.number();
+    if number > most || most > 0 && number == 0 {
+        return Err(format!("the number of its period is {number}: give 1 to {most}"));
+    }
+    let rolls = match rule.period {
+        Period::CalendarDays(_) | Period::Months(_) | Period::EachYear(_) => true,
+        Period::WorkingDays(_)
+        | Period::Seconds(_)
+        | Period::WorkingDaysBefore(_)
+        | Period::SameAs(_)
+        | Period::EachMonth(_)
+        | Period::None => false,
+    };
+    if rule.roll == Roll::NextWorkDay && !rolls {
+        return Err("roll is for calendar-days, months and each-year alone".to_owned());
+    }
+    if let Period::SameAs(other) = rule.period
+        && !is_counted(rules.rule(other).period)
+    {
+        let other = other.as_str();
+        return Err(format!("it ends with {other}, which has no deadline of days of its own"));
+    }
+    fits(rule)
+}
+
+/// Whether a period gives a last day by itself.
+const fn is_counted(period: Period) -> bool {
+    matches!(period, Period::WorkingDays(_) | Period::CalendarDays(_) | Period::Months(_))
+}
+
+/// What the lifecycle needs of single obligations, whatever the number.
+fn fits(rule: &Rule) -> Result<(), String> {
+    use ObligationId as Id;
+    let (fits, needs) = match rule.id {
+        Id::O6a | Id::O6b => {
+            let days = matches!(rule.period, Period::CalendarDays(_));
+            (days, "calendar-days: an extension counts on from a trial's calendar days")
+        }
+        Id::O7a | Id::O7c => (
+            rule.period == Period::SameAs(Id::O6a),
+            "{ same-as = \"O6a\" }: it ends with the trial",
+        ),
+        Id::O10 => {
+            let before = matches!(rule.period, Period::WorkingDaysBefore(_));
+            (before, "working-days-before: it is counted back from the stop day")
+        }
+        Id::O12b => (matches!(rule.period, Period::Seconds(_)), "seconds"),
+        Id::O16 => (matches!(rule.period, Period::EachYear(_)), "each-year"),
+        Id::O17 => (matches!(rule.period, Period::EachMonth(_)), "each-month"),
+        Id::O1 | Id::O2 | Id::O12a | Id::O12c | Id::O13 | Id::O14 | Id::O15 | Id::O18 => {
+            (rule.period == Period::None, "\"none\": it has no deadline")
+        }
+        Id::O3 | Id::O4 | Id::O5 | Id::O7b | Id::O8 | Id::O9 | Id::O11a | Id::O11b => {
+            (is_counted(rule.period), "working-days, calendar-days or months")
+        }
+    };
+    if fits { Ok(()) } else { Err(format!("its period has to be {needs}")) }
+}
+
+fn rungs(rule: &Rule) -> Result<(), String> {
+    let offsets = match &rule.reminders {
+        Rungs::None => &[][..],
+        Rungs::EveryDays(1..=31) => return Ok(()),
+        Rungs::EveryDays(days) => {
+            return Err(format!("reminders every {days} days: give 1 to 31"));
+        }
+        Rungs::WorkingDays(offsets) | Rungs::CalendarDays(offsets) => offsets,
+    };
+    if rule.escalate_from.is_some_and(|from| !offsets.contains(&from)) {
+        return Err("escalate_from is none of its reminders".to_owned());
+    }
+    if rule.reminders != Rungs::None && matches!(rule.period, Period::None | Period::Seconds(_)) {
+        return Err("it has no last day that reminders could be counted from".to_owned());
+    }
+    if offsets.len() > MAX_RUNGS || offsets.iter().any(|offset| offset.abs() > MAX_RUNG) {
+        return Err(format!(
+            "reminders: give at most {MAX_RUNGS}, each within {MAX_RUNG} days of the last day"
+        ));
+    }
+    if offsets.array_windows().any(|[earlier, later]| earlier >= later) {
+        return Err("reminders: give the earliest first, and each once".to_owned());
+    }
+    Ok(())
+}
+
+fn breach(rule: &Rule) -> Result<(), String> {
+    use ObligationId as Id;
+    match (rule.on_breach, rule.id) {
+        (OnBreach::Elapse, Id::O6a) | (OnBreach::Hold, Id::O7a | Id::O7c) => Ok(()),
+        (OnBreach::Elapse, _) => Err("on_breach = \"elapse\" is for O6a alone".to_owned()),
+        (_, Id::O6a) => Err("on_breach has to be \"elapse\": it is met by passing".to_owned()),
+        (OnBreach::Hold, _) => {
+            Err("on_breach = \"hold\" is for the trial's end alone: O7a and O7c".to_owned())
+        }
+        (
+            OnBreach::None
+            | OnBreach::Flag
+            | OnBreach::Escalate
+            | OnBreach::Refuse
+            | OnBreach::Alarm,
+            _,
+        ) => Ok(()),
+    }
+}
+
+fn words(at: &str, name: &str, text: &str) -> Result<(), RulesError> {
+    if text.trim().is_empty() || text.chars().count() > TEXT_CHARS {
+        let reason = format!("{name} has to have 1 to {TEXT_CHARS} characters");
+        return Err(wrong(at.to_owned(), reason));
+    }
+    Ok(())
+}
+
+fn wrong(at: String, reason: impl Into<String>) -> RulesError {
+    RulesError::Value { at, reason: reason.into() }
+}

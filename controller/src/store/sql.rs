@@ -1,0 +1,184 @@
+//! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
+//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database,
+//! and a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+
+use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
+
+/// One statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statement {
+    /// Its name in this file.
+    pub name: &'static str,
+    /// What is sent; parameters are `$1`, `$2`, …
+    pub text: &'static str,
+}
+
+/// A statement, to bind its parameters and to run it.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that makes queries")]
+pub(super) fn query(statement: Statement) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(statement.text)
+}
+
+macro_rules! statements {
+    ($($name:ident: $text:literal;)*) => {
+        $(#[doc = concat!("`", $text, "`")]
+        pub const $name: Statement =
+            Statement { name: stringify!($name), text: $text };)*
+
+        /// All of them, in the order of this file.
+        pub const ALL: &[Statement] = &[$($name),*];
+    };
+}
+
+statements! {
+    CREATE_SCHEMA_VERSION: "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
+    SCHEMA_VERSION: "SELECT COALESCE(MAX(version), 0) AS version FROM schema_version";
+    ADD_SCHEMA_VERSION: "INSERT INTO schema_version (version) VALUES ($1)";
+    META: "SELECT value FROM meta WHERE name = $1";
+    SET_META:
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = \
+         excluded.value";
+
+    TENANT: "SELECT state FROM tenants WHERE id = $1";
+    TENANTS: "SELECT state FROM tenants ORDER BY id";
+    ADD_TENANT:
+        "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
+         isolation, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    SAVE_TENANT:
+        "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
+         state = $6, customer = $7, isolation = $8, due_at = $9 WHERE id = $10 AND version = \
+         $11";
+    TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
+    NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
+    MARKS: "SELECT mark FROM tenants WHERE mark IS NOT NULL";
+
+    HOST: "SELECT state FROM hosts WHERE id = $1";
+    HOSTS: "SELECT state FROM hosts ORDER BY name";
+    SAVE_HOST:
+        "INSERT INTO hosts (id, name, up, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO \
+         UPDATE SET up = excluded.up, state = excluded.state";
+    SAVE_JOIN_TOKEN:
+        "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) VALUES ($1, $2, \
+         $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
+    JOIN_TOKEN: "SELECT host_name, expires_at, host, issuer FROM join_tokens WHERE digest = $1";
+
+    ADD_ORDER:
+        "INSERT INTO orders (id, seq, tenant, host, lane, state, record, signed_order, \
+         signature) SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM orders";
+    SAVE_ORDER: "UPDATE orders SET state = $1, record = $2 WHERE id = $3";
+    ORDER: "SELECT record, signed_order, signature FROM orders WHERE id = $1";
+    ORDERS_OF:
+        "SELECT seq, record FROM orders WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    OPEN_ORDERS:
+        "SELECT signed_order, signature FROM orders WHERE host = $1 AND lane = $2 AND state IN \
+         ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+
+    ADD_NOTICE:
+        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) SELECT $1, \
+         COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices";
+    SAVE_NOTICE: "UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3";
+    NOTICE: "SELECT state, leased_until FROM notices WHERE id = $1";
+    NOTICES_OF:
+        "SELECT seq, state, leased_until FROM notices WHERE tenant = $1 AND seq > $2 ORDER BY \
+         seq LIMIT $3";
+    NOTICES_TO_LEASE:
+        "SELECT state, leased_until FROM notices WHERE next_at <= $1 AND (leased_until IS NULL \
+         OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
+    LEASE_NOTICE: "UPDATE notices SET leased_until = $1 WHERE id = $2";
+    NEXT_NOTICE_AT:
+        "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
+         FROM notices WHERE next_at IS NOT NULL";
+
+    LAST_ROW:
+        "SELECT seq, digest FROM (SELECT seq, digest FROM journal UNION ALL SELECT seq, digest \
+         FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1";
+    APPEND_JOURNAL:
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7)";
+    LAST_ENTRY:
+        "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
+         1";
+    JOURNAL_OF:
+        "SELECT record, ledger_index FROM journal WHERE tenant = $1 AND tenant_seq > $2 ORDER \
+         BY tenant_seq LIMIT $3";
+    ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
+    PENDING:
+        "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE ledger_index IS NULL \
+         UNION ALL SELECT seq, entry FROM platform_acts WHERE ledger_index IS NULL) AS rows \
+         ORDER BY seq LIMIT $1";
+    SET_LEDGER_INDEX:
+        "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+    ADD_EVIDENCE:
+        "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8)";
+    EVIDENCE_OF:
+        "SELECT e.seq, e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
+         j.ledger_index FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.tenant = $1 AND \
+         e.seq > $2 ORDER BY e.seq LIMIT $3";
+    EVIDENCE:
+        "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
+         j.ledger_index, j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest \
+         = $1";
+    BUNDLE: "SELECT tar FROM bundles WHERE tenant = $1";
+    ADD_BUNDLE: "INSERT INTO bundles (tenant, tar) VALUES ($1, $2)";
+    SET_ACT_LEDGER_INDEX:
+        "UPDATE platform_acts SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+    INTENT_OF: "SELECT digest FROM evidence WHERE order_id = $1 AND kind = $2";
+    APPEND_ACT:
+        "INSERT INTO platform_acts (seq, kind, host, record, digest, entry, salt) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7)";
+    ACTS: "SELECT record, ledger_index FROM platform_acts ORDER BY seq DESC LIMIT $1";
+    JOINING_OF:
+        "SELECT entry, ledger_index FROM platform_acts WHERE host = $1 AND kind = $2 ORDER BY \
+         seq LIMIT 1";
+    HOSTS_PAGE: "SELECT state FROM hosts WHERE name > $1 ORDER BY name LIMIT $2";
+    CUSTOMERS_JOURNAL:
+        "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant WHERE \
+         t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3";
+    JOURNAL_AFTER: "SELECT record, ledger_index FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
+    JOURNAL_END: "SELECT COALESCE(MAX(seq), 0) AS seq FROM journal";
+    CHANGE_MADE:
+        "SELECT request, outcome FROM change_keys WHERE identity = $1 AND name = $2 AND \
+         kept_until > $3";
+    KEEP_CHANGE:
+        "INSERT INTO change_keys (identity, name, request, outcome, kept_until) VALUES ($1, $2, \
+         $3, $4, $5)";
+    SWEEP_CHANGES: "DELETE FROM change_keys WHERE kept_until <= $1";
+    UNFINISHED_ORDERS:
+        "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
+         ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+    CUSTOMER_OF: "SELECT customer FROM tenants WHERE id = $1";
+    CUSTOMER_OF_ORDER:
+        "SELECT t.customer FROM orders o JOIN tenants t ON t.id = o.tenant WHERE o.id = $1";
+    ADD_TOKEN:
+        "INSERT INTO tokens (id, digest, owner, expires_at, record) VALUES ($1, $2, $3, $4, $5)";
+    TOKEN_BY_DIGEST:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE digest = \
+         $1";
+    TOKEN_BY_ID:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE id = $1";
+    TOKENS:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner > $1 \
+         OR (owner = $1 AND id > $2) ORDER BY owner, id LIMIT $3";
+    TOKENS_OF:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner = $1";
+    REVOKE_TOKEN: "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+    REVOKE_TOKENS_OF: "UPDATE tokens SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL";
+    USE_TOKEN: "UPDATE tokens SET used_at = $1 WHERE id = $2";
+    ACCOUNT: "SELECT state FROM accounts WHERE name = $1";
+    ACCOUNTS: "SELECT state FROM accounts WHERE name > $1 ORDER BY name LIMIT $2";
+    SAVE_ACCOUNT:
+        "INSERT INTO accounts (name, state) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
+         state = excluded.state";
+    ADD_SESSION:
+        "INSERT INTO sessions (digest, account, expires_at, used_at) VALUES ($1, $2, $3, $4)";
+    SESSION:
+        "SELECT s.expires_at, s.used_at, a.state FROM sessions s JOIN accounts a ON a.name = \
+         s.account WHERE s.digest = $1";
+    USE_SESSION: "UPDATE sessions SET used_at = $1 WHERE digest = $2";
+    END_SESSION: "DELETE FROM sessions WHERE digest = $1";
+    END_SESSIONS_OF:
+        "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
+         WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
+    FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
+}

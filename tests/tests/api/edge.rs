@@ -1,0 +1,166 @@
+//! The API's edge, with real sockets: slow peers, many connections, old TLS, large heads.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+
+use super::*;
+
+/// Longer than any limit of the edge.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+fn dial(site: &InProcess) -> TcpStream {
+    let stream = TcpStream::connect(site.api()).expect("connected");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream
+}
+
+fn secure(
+    site: &InProcess,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[u8],
+) -> Result<Tls, io::Error> {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_file(site.state.join("ca.pem")).expect("a root");
+    roots.add(root).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let mut stream = StreamOwned::new(connection, dial(site));
+    stream.flush()?;
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+fn http1(site: &InProcess) -> Tls {
+    secure(site, &[&TLS13], b"http/1.1").expect("TLS stands")
+}
+
+/// What comes until the peer closes; panics if it does not.
+fn rest(stream: &mut impl io::Read) -> String {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("it is not closed"),
+        // Closed without a farewell is closed.
+        Err(_) => {}
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One answer of a connection that stays open.
+fn one_answer(stream: &mut Tls) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"ok\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("an answer");
+        bytes.push(byte[0]);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn a_peer_that_never_ends_its_head_is_closed_whether_it_is_the_first_or_not() {
+    let site = site();
+    let mut first = http1(&site);
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").expect("sent");
+    let mut second = http1(&site);
+    second.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    assert!(one_answer(&mut second).starts_with("HTTP/1.1 200"));
+    second.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").expect("sent");
+    let mut silent = dial(&site);
+    for said in [rest(&mut first), rest(&mut second), rest(&mut silent)] {
+        assert!(!said.contains("200"), "{said}");
+    }
+}
+
+#[test]
+fn one_address_does_not_take_all_places_and_gives_back_its_own() {
+    let site = site();
+    let mut held: Vec<TcpStream> = (0..64).map(|_| dial(&site)).collect();
+    let mut refused = dial(&site);
+    assert_eq!(rest(&mut refused), "", "closed at once");
+    // Another address of this machine comes in.
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::empty(),
+        None,
+    )
+    .expect("a socket");
+    let here = nix::sys::socket::SockaddrIn::new(127, 0, 0, 2, 0);
+    let there = nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, site.api().port());
+    nix::sys::socket::bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &here).expect("bound");
+    nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &there).expect("in");
+    let mut other = TcpStream::from(socket);
+    other.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+    let waits = other.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(waits, Err(io::ErrorKind::WouldBlock), "it waits for the client's hello");
+    held.clear();
+    tenure_tests::lab::daemon::wait_for("a place", PATIENCE, || {
+        let answer = site.send("GET", "/healthz", &[], b"");
+        Ok(answer.is_ok_and(|answer| answer.status == 200).then_some(()))
+    })
+    .expect("a place again");
+}
+
+#[test]
+fn tls_of_before_1_3_is_refused() {
+    let site = site();
+    let error = secure(&site, &[&TLS12], b"http/1.1").expect_err("refused");
+    assert!(error.to_string().contains("ProtocolVersion"), "{error}");
+    secure(&site, &[&TLS13, &TLS12], b"http/1.1").expect("1.3 stands");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let site = site();
+    let many = (0..65).map(|number| format!("x-{number}: 1\r\n")).collect::<String>();
+    for fields in [many, format!("x: {}\r\n", "a".repeat(17 * 1024))] {
+        let mut stream = http1(&site);
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let said = rest(&mut stream);
+        assert!(said.starts_with("HTTP/1.1 431"), "{said}");
+    }
+}
+
+#[test]
+fn http_2_says_how_many_streams_and_how_large_heads_may_be() {
+    let site = site();
+    let mut stream = secure(&site, &[&TLS13], b"h2").expect("TLS stands");
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"h2"[..]));
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("sent");
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).expect("sent");
+    // RFC 9113 §6.5: the server's first frame is SETTINGS, six bytes each.
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).expect("a frame");
+    assert_eq!(head[3], 4, "SETTINGS");
+    let mut settings = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+    stream.read_exact(&mut settings).expect("settings");
+    let value = |id: u8| {
+        let setting = settings.chunks(6).find(|setting| setting[..2] == [0, id]);
+        setting.map(|setting| u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]))
+    };
+    assert_eq!(value(3), Some(32), "MAX_CONCURRENT_STREAMS");
+    assert_eq!(value(6), Some(16 * 1024), "MAX_HEADER_LIST_SIZE");
+}
