@@ -122,8 +122,21 @@ fn endpoints() -> Vec<(String, String)> {
     all.collect()
 }
 
+/// How many entries the ledger has: less than a tile takes.
+fn ledger_size(site: &InProcess) -> u16 {
+    let note = site.get(&site.admin, "/v1/ledger/checkpoint").expect("an answer").text;
+    let size = note.lines().nth(1).and_then(|line| line.parse().ok()).expect("a checkpoint");
+    assert!(size < 256, "the test has filled a tile");
+    size
+}
+
 /// What is called for a path of the document: what is shown of it, and the path itself.
-fn targets(path: &str, ours: &Ours, subjects: &(String, String)) -> Vec<(&'static str, String)> {
+fn targets(
+    site: &InProcess,
+    path: &str,
+    ours: &Ours,
+    subjects: &(String, String),
+) -> Vec<(&'static str, String)> {
     let (account, token) = subjects;
     if path.starts_with("/v1/tenants/{id}") || path == "/v1/orders/{id}" {
         let id = if path == "/v1/orders/{id}" {
@@ -134,10 +147,9 @@ fn targets(path: &str, ours: &Ours, subjects: &(String, String)) -> Vec<(&'stati
         return vec![("", path.replace("{id}", &id)), (" unknown", path.replace("{id}", NOBODY))];
     }
     if path == "/v1/ledger/tile/{path}" {
-        return vec![
-            (" hashes", path.replace("{path}", "0/000.p/1")),
-            (" entries", path.replace("{path}", "entries/000.p/1")),
-        ];
+        // Of the last tile the present width alone is there.
+        let tile = |of: &str| path.replace("{path}", &format!("{of}/000.p/{}", ledger_size(site)));
+        return vec![(" hashes", tile("0")), (" entries", tile("entries"))];
     }
     if path == "/v1/events" {
         // A stream that is followed has no end.
@@ -184,7 +196,7 @@ fn everybody_may_do_what_the_matrix_says_and_nothing_else() {
     endpoints.sort_by_key(|(_, path)| path == "/v1/sessions/current");
     let mut rows = BTreeMap::new();
     for (verb, path) in &endpoints {
-        for (suffix, target) in targets(path, &ours, &subjects) {
+        for (suffix, target) in targets(&site, path, &ours, &subjects) {
             let what = format!("{verb} {target}");
             let answers: Vec<(&str, Answer)> = callers
                 .0
