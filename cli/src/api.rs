@@ -3,7 +3,7 @@
 //! the profile and no other, goes straight to the controller (no proxy, no redirect), and only by
 //! HTTPS, because every request carries a secret.
 
-use std::{fmt, io::Read, time::Duration};
+use std::{fmt, fs::File, io::Read, time::Duration};
 
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -27,6 +27,7 @@ const MAX_BUNDLE_BYTES: u64 = 1024 * 1024 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const BUNDLE_LIMIT: Duration = Duration::from_secs(600);
+const UPLOAD_LIMIT: Duration = Duration::from_secs(960);
 /// Longer than the controller lets a stream live.
 const STREAM_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How often a change is sent at most, and how long to wait before it is sent again.
@@ -180,6 +181,17 @@ impl Api {
         let answer = request.config().timeout_global(Some(STREAM_LIMIT)).build().call();
         let answer = self.accepted(answer)?;
         Ok(answer.into_body().into_with_config().limit(u64::MAX).reader())
+    }
+
+    /// POSTs a file as a stream, answers JSON.
+    pub(crate) fn upload(&self, path: &str, media: &str, file: File) -> Result<Value, Failure> {
+        let request = self
+            .known(self.agent.post(self.url(path)))
+            .header("content-type", media)
+            .config()
+            .timeout_global(Some(UPLOAD_LIMIT))
+            .build();
+        self.json(request.send(file))
     }
 
     /// GETs bytes of any size up to the bundle's limit, as a stream.

@@ -20,7 +20,7 @@ use crate::{
 /// A complete application, to start from.
 const EXAMPLE: &str = include_str!("application.example.json");
 
-/// Most bytes of an application.
+/// Most bytes of an application or record.
 const MAX_APPLICATION_BYTES: u64 = 1024 * 1024;
 
 /// What a customer does with an application.
@@ -69,7 +69,8 @@ fn show(view: &Value, screen: &Screen) -> Result<(), Failure> {
     screen.say(&sentence, view)
 }
 
-fn read(path: &Path) -> Result<Value, Failure> {
+/// Reads a JSON file; - is stdin.
+pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
     let failed = |source| Failure::Read { path: path.to_owned(), source };
     let source: Box<dyn Read> = if path == Path::new("-") {
         Box::new(io::stdin())
@@ -80,13 +81,13 @@ fn read(path: &Path) -> Result<Value, Failure> {
     source.take(MAX_APPLICATION_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_APPLICATION_BYTES {
         return Err(Failure::Usage(format!(
-            "{} has more than {MAX_APPLICATION_BYTES} bytes: this is no application",
+            "{} has more than {MAX_APPLICATION_BYTES} bytes: this is another file",
             path.display()
         )));
     }
     serde_json::from_slice(&bytes).map_err(|error| {
         Failure::Usage(format!(
-            "{} is not JSON: {error}; `tenurectl application example` prints a valid one",
+            "{} is not JSON: {error}; `application example` and `record example` print valid ones",
             path.display()
         ))
     })

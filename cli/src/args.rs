@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     account::AccountVerb,
     application::ApplicationVerb,
+    attachment::AttachmentVerb,
     bundle::BundleVerb,
+    calendar::CalendarVerb,
     clock::ClockVerb,
+    deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
     host::HostVerb,
@@ -16,6 +19,7 @@ use crate::{
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
+    record::{AccessVerb, InspectionVerb, RecordVerb},
     report::ReportVerb,
     review::ReviewVerb,
     screen::Format,
@@ -108,6 +112,26 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: ReportVerb,
     },
+    /// Add, list and confirm records of a tenant, or of the platform
+    Record {
+        #[command(subcommand)]
+        verb: RecordVerb,
+    },
+    /// Record a monthly security check (operator, security)
+    Inspection {
+        #[command(subcommand)]
+        verb: InspectionVerb,
+    },
+    /// Lawful access to a customer's data: request, two approvals, what was shown
+    Access {
+        #[command(subcommand)]
+        verb: AccessVerb,
+    },
+    /// Upload, list and fetch the files that acts and records refer to
+    Attachment {
+        #[command(subcommand)]
+        verb: AttachmentVerb,
+    },
     /// Cut all of a tenant's traffic at once, in an emergency (operator)
     Cut(CutArgs),
     /// End a cut (operator)
@@ -162,6 +186,16 @@ pub(crate) enum Noun {
     },
     /// The trust anchors that `verify` needs
     Anchors(AnchorsArgs),
+    /// What is due, and why on that day
+    Deadline {
+        #[command(subcommand)]
+        verb: DeadlineVerb,
+    },
+    /// The working-day calendar, and the State Council's notices
+    Calendar {
+        #[command(subcommand)]
+        verb: CalendarVerb,
+    },
     /// The controller's legal clock; a demo clock can be moved forward
     Clock {
         #[command(subcommand)]

@@ -15,6 +15,7 @@ fn the_command_line_is_consistent() {
 
 #[test]
 fn every_verb_of_the_way_parses() {
+    let digest = format!(" {}", "0".repeat(64));
     for line in [
         "application submit -",
         "application resubmit T -",
@@ -22,7 +23,6 @@ fn every_verb_of_the_way_parses() {
         "tenant list --phase trial",
         "tenant show T",
         "tenant journal T",
-        "tenant deadlines T",
         "tenant orders T",
         "tenant notices T",
         "tenant evidence T",
@@ -34,6 +34,18 @@ fn every_verb_of_the_way_parses() {
         "report submit T --test-report a --security-report b",
         "report pass T --opinion ok",
         "report fail T --opinion no",
+        "attachment upload T a.pdf --media-type application/pdf",
+        "record add T support.json --document scan.pdf --effective 2026-09-01T01:00:00Z",
+        "record add platform - --document report.pdf",
+        "record list T",
+        "record confirm T R --opinion seen --answer reject",
+        "record example support",
+        "inspection add T --checked ports --finding low a b --finding high c d --report r.pdf",
+        "access request T --authority a --document-no 1 --scope logs --sealed --document d.pdf",
+        "access approve T R --opinion seen",
+        "access shown T R --shown logs --officer 036012",
+        "attachment list platform",
+        "attachment get T D -o a.pdf",
         "cut T --reason attack --wait",
         "restore T --reason mended",
         "offboarding request T --stop-day 2026-10-20 --reason merged",
@@ -62,10 +74,19 @@ fn every_verb_of_the_way_parses() {
         "order show T --wait",
         "image list",
         "anchors",
+        "deadline list T",
+        "deadline explain T O6a --serial 1",
+        "deadline preview --on 2026-10-20",
+        "deadline sign T O5 --reason agreed",
+        "calendar show",
+        "calendar show --from 2026-02-01 --to 2026-02-28",
+        "calendar import - --form holiday-cn --number N --title X --issued 2026-11-05",
+        "calendar enact T",
         "clock show",
         "clock advance 30",
     ] {
-        let line = line.replace(" T", &format!(" {TENANT}"));
+        let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
+        let line = line.replace(" R", &format!(" {TENANT}"));
         if let Err(error) = parse(&line) {
             panic!("{line}: {error}");
         }

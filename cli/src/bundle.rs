@@ -34,8 +34,8 @@ pub(crate) fn run(verb: BundleVerb, api: &Api, screen: &Screen) -> Result<(), Fa
     screen.say(&sentence, &json!({ "file": out.to_string_lossy(), "bytes": bytes }))
 }
 
-/// Writes beside, syncs and renames, so that a broken transfer never looks like a bundle.
-fn save(api: &Api, source: &mut impl Read, out: &Path) -> Result<u64, Failure> {
+/// Writes beside, syncs and renames, so that a broken transfer never looks like a whole one.
+pub(crate) fn save(api: &Api, source: &mut impl Read, out: &Path) -> Result<u64, Failure> {
     let mut beside = out.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);

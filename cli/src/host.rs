@@ -85,7 +85,7 @@ pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Fail
 }
 
 fn admit(args: &BlockArgs, act: &str, api: &Api, screen: &Screen) -> Result<(), Failure> {
-    let hosts = api.get("/v1/hosts")?;
+    let hosts = api.list("/v1/hosts")?;
     let id = id_of(&hosts, &args.host).ok_or_else(|| {
         Failure::Usage(format!("no host is called {:?}: see tenurectl host list", args.host))
     })?;

@@ -8,8 +8,11 @@ mod account;
 mod api;
 mod application;
 mod args;
+mod attachment;
 mod bundle;
+mod calendar;
 mod clock;
+mod deadline;
 mod deployment;
 mod events;
 mod failure;
@@ -20,6 +23,7 @@ mod order;
 mod pause;
 mod platform;
 mod profile;
+mod record;
 mod report;
 mod review;
 mod screen;
@@ -84,6 +88,10 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Record { verb } => record::run(verb, api, screen),
+        Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
+        Noun::Access { verb } => record::access(verb, &api()?, screen),
+        Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
@@ -99,6 +107,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),
         Noun::Anchors(args) => platform::anchors(&args, &api()?, screen),
+        Noun::Deadline { verb } => deadline::run(verb, &api()?, screen),
+        Noun::Calendar { verb } => calendar::run(verb, &api()?, screen),
         Noun::Clock { verb } => clock::run(&verb, &api()?, screen),
     }
 }

@@ -1,25 +1,24 @@
-//! `tenurectl report`: the two reports at the end of a trial. Only their titles and digests leave
-//! this machine.
+//! `tenurectl report`: the two reports at the end of a trial. Both are uploaded as attachments
+//! first.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
-use tenure_protocol::{digest::Digest, id::TenantId};
+use serde_json::json;
+use tenure_protocol::id::TenantId;
 
-use crate::{api::Api, failure::Failure, review::OpinionArgs, screen::Screen};
-
-/// Most bytes of a report.
-const MAX_REPORT_BYTES: u64 = 512 * 1024 * 1024;
+use crate::{
+    api::Api,
+    attachment::{Owner, upload},
+    failure::Failure,
+    review::OpinionArgs,
+    screen::Screen,
+};
 
 /// What is done with reports.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReportVerb {
-    /// Submit both reports' titles and SHA-256 digests (customer)
+    /// Upload and submit both reports (customer)
     Submit {
         /// The tenant's id
         tenant: TenantId,
@@ -47,55 +46,12 @@ pub(crate) fn run(verb: ReportVerb, api: &Api, screen: &Screen) -> Result<(), Fa
     match verb {
         ReportVerb::Submit { tenant, test_report, security_report } => {
             let body = json!({
-                "test_report": describe(&test_report)?,
-                "security_report": describe(&security_report)?,
+                "test_report": upload(Owner::Tenant(tenant), &test_report, api)?,
+                "security_report": upload(Owner::Tenant(tenant), &security_report, api)?,
             });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports"), &body)?)
         }
         ReportVerb::Pass { opinion } => opinion.decide("pass", "reports/review", api, screen),
         ReportVerb::Fail { opinion } => opinion.decide("fail", "reports/review", api, screen),
-    }
-}
-
-/// Title (the file's name) and digest of a report.
-fn describe(path: &Path) -> Result<Value, Failure> {
-    let failed = |source| Failure::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(failed)?;
-    file.take(MAX_REPORT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.is_empty() || bytes.len() as u64 > MAX_REPORT_BYTES {
-        return Err(Failure::Usage(format!(
-            "{} has {} bytes: a report has 1 to {MAX_REPORT_BYTES}",
-            path.display(),
-            if bytes.is_empty() { "no" } else { "too many" }
-        )));
-    }
-    let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    Ok(json!({ "title": title, "sha256": Digest::of(&bytes) }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    #[test]
-    fn a_report_is_described_by_its_name_and_the_digest_of_its_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("test report.pdf");
-        fs::File::create(&path).unwrap().write_all(b"abc").unwrap();
-        let described = describe(&path).unwrap();
-        assert_eq!(described["title"], "test report.pdf");
-        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(described["sha256"], abc);
-    }
-
-    #[test]
-    fn an_empty_report_is_refused_before_anything_is_sent() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("empty.pdf");
-        fs::File::create(&path).unwrap();
-        assert_eq!(describe(&path).unwrap_err().exit_code(), 2);
     }
 }

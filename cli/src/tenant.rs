@@ -24,11 +24,6 @@ pub(crate) enum TenantVerb {
         /// The tenant's id
         tenant: TenantId,
     },
-    /// What is due, when, by whom, under which clause
-    Deadlines {
-        /// The tenant's id
-        tenant: TenantId,
-    },
     /// Orders to hosts, and what became of them
     Orders {
         /// The tenant's id
@@ -107,18 +102,6 @@ const JOURNAL: &[Column] = &[
     column("LEDGER", &["/ledger_index"]),
 ];
 
-const DEADLINES: &[Column] = &[
-    column("OBLIGATION", &["/id"]),
-    column("NO", &["/serial"]),
-    column("CLAUSE", &["/clause"]),
-    column("OWED BY", &["/party"]),
-    column("LAST DAY", &["/last_day"]),
-    column("DUE BEFORE", &["/due_at"]),
-    column("STATE", &["/state"]),
-    column("MET", &["/discharged_at"]),
-    column("HOW COUNTED", &["/explanation"]),
-];
-
 const ORDERS: &[Column] = &[
     column("ORDER", &["/id"]),
     column("HOST", &["/host"]),
@@ -154,7 +137,6 @@ pub(crate) fn run(verb: TenantVerb, api: &Api, screen: &Screen) -> Result<(), Fa
         TenantVerb::List(filter) => screen.many(&api.list(&filter.path())?, TENANTS),
         TenantVerb::Show { tenant } => screen.one(&api.get(&format!("/v1/tenants/{tenant}"))?),
         TenantVerb::Journal { tenant } => part(api, screen, tenant, "journal", JOURNAL),
-        TenantVerb::Deadlines { tenant } => part(api, screen, tenant, "deadlines", DEADLINES),
         TenantVerb::Orders { tenant } => part(api, screen, tenant, "orders", ORDERS),
         TenantVerb::Notices { tenant } => part(api, screen, tenant, "notices", NOTICES),
         TenantVerb::Evidence { tenant } => part(api, screen, tenant, "evidence", EVIDENCE),

@@ -15,6 +15,8 @@ use std::{
 
 use double::{Double, answer};
 
+/// SHA-256 of "abc".
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 struct Site {
@@ -138,10 +140,13 @@ fn a_refusal_shows_its_sentence_and_code_and_exits_1() {
 
 #[test]
 fn what_is_sent_is_what_the_api_takes() {
-    let site = Site::new(&vec![view("trial", "connected"); 5]);
-    site.write("a.pdf", "abc");
+    let filed = answer(201, &format!(r#"{{"sha256":"{ABC}"}}"#));
+    let mut answers = vec![filed.clone(), filed];
+    answers.extend(vec![view("trial", "connected"); 5]);
+    let site = Site::new(&answers);
+    site.write("报.pdf", "abc");
     for line in [
-        "report submit T --test-report a.pdf --security-report a.pdf",
+        "report submit T --test-report 报.pdf --security-report 报.pdf",
         "cut T --reason attack",
         "offboarding request T --stop-day 2026-10-20 --reason merged",
         "offboarding confirm T --migrated --backed-up",
@@ -151,12 +156,20 @@ fn what_is_sent_is_what_the_api_takes() {
         assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
     }
     let requests = site.double.requests();
+    let place = format!("POST /v1/tenants/{TENANT}/attachments?name=%E6%8A%A5.pdf ");
+    for upload in &requests[..2] {
+        assert!(upload.starts_with(&place), "{upload}");
+        let head = upload.to_lowercase();
+        assert!(head.contains("content-type: application/pdf\r\n"), "{upload}");
+        assert!(head.contains("content-length: 3\r\n") && head.ends_with("abc"), "{upload}");
+    }
+    let requests = &requests[2..];
     let body = |at: usize| -> serde_json::Value {
         let request: &String = &requests[at];
         serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap()
     };
-    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!(body(0)["test_report"]["sha256"], digest);
+    let document = serde_json::json!({"title": "报.pdf", "sha256": ABC});
+    assert_eq!(body(0)["test_report"], document);
     assert_eq!(body(1), serde_json::json!({"kind": "emergency", "reason": "attack"}));
     assert_eq!(body(2)["stop_day"], "2026-10-20");
     assert_eq!(body(3), serde_json::json!({"migrated": true, "backed_up": true}));

@@ -19,14 +19,16 @@ use zeroize::Zeroizing;
 use crate::{
     chance::Chance,
     clock::Clock,
-    config::{Config, ConfigError},
+    config::{Attachments, Config, ConfigError},
     core::{
         access::Scope,
         fleet::Image,
-        lifecycle::{Actor, Role},
+        form::{FormError, Forms},
+        lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, NewToken, Parts},
+    files::{Files, FilesError},
     http::{
         self, App, Joining, Site,
         limit::Limits,
@@ -46,6 +48,8 @@ use crate::{
 
 /// The ledger, in the state directory.
 const LEDGER: &str = "ledger";
+/// The bytes of attachments, in the state directory unless they are kept elsewhere.
+const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
 /// The person whose the first token is.
@@ -80,6 +84,12 @@ pub enum StartError {
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
+    /// The store of attachments.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The shipped application form.
+    #[error("the shipped application form is not usable")]
+    Form(#[from] FormError),
     /// The engine.
     #[error("cannot start the engine")]
     Engine(#[from] EngineError),
@@ -128,8 +138,7 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let (engine, _lock) = engine(state, Vec::new(), Rules::shipped()?, clock).await?;
-    let token = administrators_token(&engine, ADMINISTRATOR).await?;
+    let token = administrators_token(state, ADMINISTRATOR, clock).await?;
     state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, token.as_bytes())?;
     Ok(())
 }
@@ -145,19 +154,20 @@ pub async fn recover(
     file: &Path,
     clock: Clock,
 ) -> Result<(), StartError> {
-    let (engine, _lock) =
-        engine(state::open(&config.state_dir)?, Vec::new(), config.rules()?, clock).await?;
-    let token = administrators_token(&engine, owner).await?;
+    let token = administrators_token(state::open(&config.state_dir)?, owner, clock).await?;
     let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
     let name = name.unwrap_or_default().to_string_lossy();
     Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
 }
 
-/// A token and a line's end.
+/// A token and a line's end. It takes no more of the site than its state.
 async fn administrators_token(
-    engine: &Engine,
+    state: State,
     owner: &str,
-) -> Result<Zeroizing<String>, EngineError> {
+    clock: Clock,
+) -> Result<Zeroizing<String>, StartError> {
+    let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
+    let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let new = NewToken {
         name: owner.to_owned(),
@@ -181,22 +191,40 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
-    rules: Rules,
+    attachments: Option<&Attachments>,
+    (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
     let chance = Chance::default();
     let secrets = Secrets::new(&state.access_key, chance.clone())?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
+    let files = match attachments {
+        None => Files::local(&state.path.join(ATTACHMENTS))?,
+        Some(Attachments { s3 }) => {
+            let files = Files::s3(s3)?;
+            let (swept, now) = (files.clone(), clock.now());
+            tokio::spawn(async move {
+                if let Err(error) = swept.sweep(now).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "uploads of before that broke off are still there");
+                }
+            });
+            files
+        }
+    };
     let engine = Engine::open(Parts {
         store,
         ledger,
+        files,
         keys: state.keys,
         secrets,
         clock,
         chance,
         images,
         rules,
+        forms,
+        provider,
     })
     .await?;
     Ok((engine, state.lock))
@@ -210,7 +238,13 @@ impl Controller {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
-        let rules = config.rules()?;
+        let (rules, provider) = (config.rules()?, config.provider()?);
+        if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
+            tracing::warn!(
+                "the provider has no contact or no second contact in [provider]: nobody of it is \
+                 told when a deadline is near or missed"
+            );
+        }
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -232,7 +266,10 @@ impl Controller {
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
-        let (engine, lock) = engine(state, config.images.clone(), rules, clock.clone()).await?;
+        let texts = (rules, config.application.forms()?, provider);
+        let attachments = config.attachments.as_ref();
+        let (engine, lock) =
+            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -16,11 +16,16 @@ use serde::Deserialize;
 
 use crate::{
     core::{
-        destination::DestinationPolicy,
+        admission,
+        destination::{self, DestinationPolicy},
         fleet::Image,
+        form::Forms,
+        lifecycle::Provider,
         notice::Grade,
         rules::{self, Rules},
+        tenant::Contact,
     },
+    files::remote::S3,
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
@@ -75,9 +80,17 @@ pub struct Config {
     /// Webhooks.
     #[serde(default)]
     pub webhook: Webhook,
+    /// Where the bytes of attachments are kept; in the state directory if not given.
+    pub attachments: Option<Attachments>,
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// The application form.
+    #[serde(default)]
+    pub application: Application,
+    /// Whom the provider has told of what it owes.
+    #[serde(default)]
+    pub provider: ProviderContacts,
     /// A text of legal rules instead of the shipped one.
     pub rules: Option<PathBuf>,
     /// Logs.
@@ -184,6 +197,32 @@ pub struct Webhook {
     pub authorities: Option<PathBuf>,
 }
 
+/// The application form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Application {
+    /// JSON schema of the site's own form, instead of the shipped one.
+    pub form: Option<PathBuf>,
+}
+
+/// Where the bytes of attachments are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachments {
+    /// In an S3-compatible object store.
+    pub s3: S3,
+}
+
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderContacts {
+    /// The duty desk.
+    pub contact: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second_contact: Vec<Contact>,
+}
+
 /// Logs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -259,6 +298,24 @@ impl Config {
         self.mail_route().map(drop)
     }
 
+    /// Whom the provider has told.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with the contact and what to do.
+    pub fn provider(&self) -> Result<Provider, ConfigError> {
+        let ProviderContacts { contact, second_contact } = &self.provider;
+        for (key, contacts) in
+            [("provider.contact", contact), ("provider.second_contact", second_contact)]
+        {
+            admission::contacts(contacts).map_err(|refusal| self.wrong(key, refusal.sentence))?;
+            for webhook in contacts.iter().filter_map(|contact| contact.webhook.as_ref()) {
+                destination::webhook(&webhook.url, self.webhook.policy())
+                    .map_err(|error| self.wrong(key, error.to_string()))?;
+            }
+        }
+        Ok(Provider { contacts: contact.clone(), second: second_contact.clone() })
+    }
+
     /// The legal rules: the site's own text if it names one, else the shipped one.
     ///
     /// # Errors
@@ -267,14 +324,7 @@ impl Config {
         let Some(path) = &self.rules else {
             return Rules::shipped().map_err(|error| self.wrong("rules", error.to_string()));
         };
-        let failed =
-            |reason: String| ConfigError::Value { path: path.clone(), key: "rules", reason };
-        let mut text = String::new();
-        // One byte more than is allowed, so that a longer text is found to be one.
-        let read = fs::File::open(path)
-            .and_then(|file| file.take(rules::MAX_BYTES as u64 + 1).read_to_string(&mut text));
-        read.map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
-        Rules::parse(&text).map_err(|error| failed(format!("{}: {error}", path.display())))
+        read_rules(path).map_err(|reason| self.wrong("rules", reason))
     }
 
     /// How mail is sent, if at all.
@@ -296,6 +346,23 @@ impl Config {
             .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
             .collect();
         Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
+    }
+}
+
+impl Application {
+    /// The forms of the site.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn forms(&self) -> Result<Forms, ConfigError> {
+        let file = self.form.clone().unwrap_or_default();
+        let wrong =
+            |reason| ConfigError::Value { path: file.clone(), key: "application.form", reason };
+        let own = match &self.form {
+            Some(path) => Some(fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?),
+            None => None,
+        };
+        Forms::new(own.as_deref()).map_err(|error| wrong(error.to_string()))
     }
 }
 
@@ -329,6 +396,19 @@ impl Webhook {
         }
         Ok(certificates.into_iter().map(|der| der.to_vec()).collect())
     }
+}
+
+/// Reads and checks a text of legal rules.
+///
+/// # Errors
+/// A sentence: the file, the rule, and what to do.
+pub fn read_rules(path: &Path) -> Result<Rules, String> {
+    let mut text = String::new();
+    // One byte more than is allowed, so that a longer text is found to be one.
+    fs::File::open(path)
+        .and_then(|file| file.take(rules::MAX_BYTES as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Rules::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn host_port(text: &str) -> Result<(String, u16), String> {

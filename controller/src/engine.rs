@@ -4,12 +4,15 @@
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
-//! blocks hosts and records what happens to the platform, [`drain`] brings the journal into the
-//! ledger, [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a change
-//! is asked for.
+//! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
+//! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal into
+//! the ledger, [`exit`] makes exit bundles, [`read`] is what is looked at. [`call`] says how a
+//! change is asked for.
 
 mod accounts;
 mod act;
+mod attachments;
+mod calendar;
 mod call;
 mod drain;
 mod error;
@@ -18,7 +21,9 @@ mod hosts;
 mod outbox;
 mod platform;
 mod read;
+mod records;
 mod report;
+mod room;
 mod tokens;
 
 use std::{
@@ -26,6 +31,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
@@ -37,35 +43,42 @@ use tokio::sync::watch;
 
 pub use self::{
     accounts::{Entered, Session, SignIn},
+    attachments::Filed,
     call::{Call, Expected, KEY_KEPT_MS},
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
 };
-pub use crate::store::{
-    AccountRecord, ChangeKey, Standing, TokenRecord, TotpRecord,
-    page::{MAX_PAGE, Page, Slice, TenantFilter},
-    record,
-};
 use crate::{
     chance::Chance,
     clock::Clock,
     core::{
-        calendar::Calendar,
         fleet::Image,
-        lifecycle::{Actor, Event, Role},
+        form::Forms,
+        lifecycle::{Actor, Event, Provider, Role},
         rules::Rules,
     },
+    files::Files,
     keys::Keys,
     ledger::{Ledger, LedgerError},
     secrets::Secrets,
     store::{self, Store},
+};
+pub use crate::{
+    files::{FilesError, UPLOAD_LIMIT},
+    store::{
+        AccountRecord, ChangeKey, Standing, TokenRecord, TotpRecord,
+        page::{MAX_PAGE, Page, Slice, TenantFilter},
+        record,
+    },
 };
 
 /// Name of the demo clock's offset among the settings.
 const DEMO_OFFSET: &str = "demo_offset_ms";
 /// Name of the salt of persons' digests among the settings.
 const PERSON_SALT: &str = "person_salt";
+/// What the digest of an edition of the rules is kept by among the settings, before its name.
+const RULES: &str = "rules_sha256:";
 
 /// What a report is answered with, once it is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +98,8 @@ pub struct Parts {
     pub store: Store,
     /// The transparency log.
     pub ledger: Ledger,
+    /// The bytes of attachments.
+    pub files: Files,
     /// The signing keys.
     pub keys: Keys,
     /// Passwords and second factors.
@@ -95,8 +110,12 @@ pub struct Parts {
     pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// The application forms.
+    pub forms: Forms,
     /// The legal rules.
     pub rules: Rules,
+    /// Whom the provider has told.
+    pub provider: Provider,
 }
 
 /// The engine. Clones share everything.
@@ -109,14 +128,19 @@ pub struct Engine {
 struct Inner {
     store: Store,
     ledger: Mutex<Ledger>,
+    files: Files,
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
     secrets: Secrets,
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
-    calendar: Calendar,
+    forms: Forms,
+    calendar: Mutex<calendar::Known>,
+    /// The day on which the log was last told of an overdue notice.
+    warned_on: Mutex<Option<Date>>,
     rules: Rules,
+    provider: Provider,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
@@ -131,9 +155,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, keys, secrets, clock, chance, images, rules } = parts;
-        let calendar =
-            Calendar::shipped().map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let Parts {
+            store,
+            ledger,
+            files,
+            keys,
+            secrets,
+            clock,
+            chance,
+            images,
+            forms,
+            rules,
+            provider,
+        } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
@@ -143,6 +177,7 @@ impl Engine {
                 salt
             }
         };
+        pin_rules(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }
@@ -157,14 +192,18 @@ impl Engine {
         let inner = Inner {
             store,
             ledger: Mutex::new(ledger),
+            files,
             draining: tokio::sync::Mutex::new(()),
             keys,
             secrets,
             clock,
             chance,
             images,
-            calendar,
+            forms,
+            calendar: Mutex::default(),
+            warned_on: Mutex::default(),
             rules,
+            provider,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
@@ -172,6 +211,7 @@ impl Engine {
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
+        engine.calendar().await?;
         engine.drain().await?;
         Ok(engine)
     }
@@ -192,6 +232,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// The application forms.
+    #[must_use]
+    pub fn forms(&self) -> &Forms {
+        &self.inner.forms
     }
 
     /// The legal rules.
@@ -270,6 +316,11 @@ impl Engine {
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
     /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
+        self.warn_of_calendar(self.legal_today()).await?;
+        if let Err(error) = self.count_anew().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "deadlines are not all counted by the new notice yet");
+        }
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
         let tenants = store::tenants_to_wake(&mut conn, now).await?;
@@ -281,9 +332,6 @@ impl Engine {
                 tracing::error!(%tenant, error, "a tenant's deadlines could not be handled");
             }
         }
-        // After the deadlines: nothing waits for it.
-        let mut conn = self.inner.store.read().await?;
-        store::sweep_changes(&mut conn, self.inner.clock.now()).await?;
         Ok(())
     }
 
@@ -316,5 +364,19 @@ impl Engine {
         self.inner.deadlines_wake.send_modify(|count| *count = count.wrapping_add(1));
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
+    }
+}
+
+/// One edition of the rules is one text: deadlines name the edition that they were counted by.
+async fn pin_rules(tx: &mut store::Tx, rules: &Rules) -> Result<(), EngineError> {
+    let (name, digest) = (format!("{RULES}{}", rules.edition()), rules.digest().to_string());
+    match store::meta(tx, &name).await? {
+        Some(known) if known != digest => Err(EngineError::Invalid(format!(
+            "the text of the legal rules has changed, but its edition is still {:?}: give it a new \
+             one, since deadlines were counted by the old text",
+            rules.edition()
+        ))),
+        Some(_) => Ok(()),
+        None => Ok(store::set_meta(tx, &name, &digest).await?),
     }
 }

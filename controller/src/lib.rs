@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod engine;
+pub mod files;
 pub mod http;
 pub mod keys;
 pub mod ledger;

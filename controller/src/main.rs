@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    core::rules,
     state, telemetry,
 };
 use tenure_protocol::time::Timestamp;
@@ -46,6 +47,12 @@ enum Verb {
         /// Write it to this new file, mode 0600
         #[arg(short, long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Print the shipped legal rules, or check a changed copy of them
+    Rules {
+        /// The copy to check
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Run the controller
     Run {
@@ -108,6 +115,16 @@ fn start(cli: Cli) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             runtime.block_on(assembly::recover(&config, &owner, &out, Clock::system()))?;
             println!("written to {}: it lives 30 days; make an account with it", out.display());
+            Ok(())
+        }
+        Verb::Rules { file: None } => {
+            print!("{}", rules::SHIPPED);
+            Ok(())
+        }
+        Verb::Rules { file: Some(file) } => {
+            let rules = config::read_rules(&file).map_err(anyhow::Error::msg)?;
+            let (edition, digest) = (rules.edition(), rules.digest());
+            println!("{} is usable: edition {edition}, SHA-256 {digest}", file.display());
             Ok(())
         }
         Verb::Run { config, demo_clock } => {

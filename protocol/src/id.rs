@@ -87,6 +87,10 @@ typed_id!(
     OrderId, "order"
 );
 typed_id!(
+    /// A record that the parties put on paper.
+    RecordId, "record"
+);
+typed_id!(
     /// One notice to one contact over one channel.
     NoticeId, "notice"
 );

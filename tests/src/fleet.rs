@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::{
         Arc, OnceLock,
         mpsc::{Receiver, sync_channel},
@@ -13,7 +14,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
     clock::Clock as AgentClock,
@@ -27,13 +30,16 @@ use tenure_controller::{
     chance::Chance,
     clock::Clock,
     core::{
+        attachment::Label,
         fleet::Image,
-        lifecycle::{Actor, Role},
+        form::Forms,
+        lifecycle::{Actor, Document, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
-        tenant::{Application, Contact, InstanceRequest, Secret, System, Webhook},
+        tenant::{Application, Contact, Designated, InstanceRequest, Secret, System, Webhook},
     },
-    engine::{Engine, Page, Parts},
+    engine::{Engine, Filed, Page, Parts},
+    files::Files,
     keys::Keys,
     ledger::Ledger,
     secrets::Secrets,
@@ -101,18 +107,22 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
+        let files = Files::local(&dir.path().join("attachments"))?;
         let clock = Clock::simulated(START);
         let chance = Chance::replayed();
         let secrets = Secrets::new(&[4; 32], chance.clone())?;
         let parts = Parts {
             store,
             ledger,
+            files,
             keys,
             secrets,
             clock,
             chance: chance.clone(),
             images: vec![image],
             rules: Rules::shipped()?,
+            forms: Forms::new(None)?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -133,16 +143,20 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
+        let files = Files::local(&dir.path().join("attachments"))?;
         let clock = Clock::simulated(time.now());
         let parts = Parts {
             store,
             ledger,
+            files,
             keys,
             secrets: Secrets::new(&[4; 32], chance.clone())?,
             clock,
             chance: chance.clone(),
             images: Vec::new(),
             rules: Rules::shipped()?,
+            forms: Forms::new(None)?,
+            provider: Provider::default(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -252,6 +266,24 @@ impl Fleet {
         Ok(notices)
     }
 
+    /// Uploads a file whose bytes are its name, and returns the document that refers to it.
+    ///
+    /// # Errors
+    /// If the controller refuses.
+    pub async fn file(
+        &self,
+        actor: &Actor,
+        owner: Option<TenantId>,
+        name: &str,
+    ) -> anyhow::Result<Document> {
+        let label = Label { name: name.to_owned(), media_type: "text/plain".to_owned() };
+        let part = Ok::<_, Infallible>(Bytes::copy_from_slice(name.as_bytes()));
+        let stream = futures_util::stream::iter([part]);
+        let filed = self.controller.attach(actor, owner, label, None, stream).await?;
+        let (Filed::New(known) | Filed::Before(known)) = filed;
+        Ok(Document { title: name.to_owned(), sha256: known.sha256 })
+    }
+
     /// All that became of a tenant: its journal, orders and notices, a line each, with their times.
     ///
     /// # Errors
@@ -330,7 +362,10 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutReminder,
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
+        NoticeKind::Inspection,
         NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),
@@ -356,7 +391,8 @@ pub fn customer(name: &str) -> Actor {
     Actor { name: name.to_owned(), role: Role::Customer, customer: Some("data bureau".to_owned()) }
 }
 
-/// An application for two small web servers, with a mail address and a webhook to be notified at.
+/// An application for two small web servers, with a mail address and a webhook to be notified at,
+/// each of a contact of its own; the rest of the form is that of the example.
 #[must_use]
 pub fn application() -> Application {
     Application {
@@ -367,14 +403,21 @@ pub fn application() -> Application {
             major: false,
             internet_facing: true,
         },
-        contacts: vec![Contact {
-            name: "duty desk".to_owned(),
-            email: Some("duty@data.example".to_owned()),
-            webhook: Some(Webhook {
-                url: "https://data.example/hook".to_owned(),
-                secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-            }),
-        }],
+        contacts: vec![
+            Contact {
+                email: Some("duty@data.example".to_owned()),
+                designated: vec![Designated::Email],
+                ..contact("duty desk")
+            },
+            Contact {
+                webhook: Some(Webhook {
+                    url: "https://data.example/hook".to_owned(),
+                    secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                }),
+                designated: vec![Designated::Webhook],
+                ..contact("operations")
+            },
+        ],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
             count: 2,
@@ -385,5 +428,22 @@ pub fn application() -> Application {
             volumes_mib: vec![64],
             ingress: Vec::new(),
         }],
+        form: example()["form"].take(),
     }
+}
+
+fn contact(name: &str) -> Contact {
+    Contact {
+        name: name.to_owned(),
+        mobile: Some("13800000001".to_owned()),
+        available: Some("24x7".to_owned()),
+        ..Contact::default()
+    }
+}
+
+/// The application that `tenurectl application example` prints.
+#[must_use]
+pub fn example() -> Value {
+    let text = include_str!("../../cli/src/application.example.json");
+    serde_json::from_str(text).unwrap_or_default()
 }

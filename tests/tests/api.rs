@@ -3,14 +3,15 @@
 #[path = "api/edge.rs"]
 mod edge;
 
+#[path = "api/document.rs"]
+mod document;
+
 use serde_json::{Value, json};
-use tenure_controller::{
-    clock::Clock,
-    http::{openapi, policy::Policy, route::TABLE},
-};
+use tenure_controller::clock::Clock;
 use tenure_tests::lab::in_process::{Answer, InProcess, application};
 
 const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
 fn site() -> InProcess {
     InProcess::start(Clock::staged()).expect("a controller")
 }
@@ -38,40 +39,6 @@ fn a_wrong_token_and_no_token_are_refused_with_a_challenge() {
         let answer = site.send("GET", "/v1/tenants", headers, b"").expect("an answer");
         problem(&answer, 401, "unauthenticated");
         assert!(answer.headers.contains_key("www-authenticate"), "{answer:?}");
-    }
-}
-
-#[test]
-fn the_document_the_table_and_the_committed_copy_are_one() {
-    let text = openapi::text(&Policy::load().expect("the shipped policy"));
-    let document: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(document["openapi"], "3.1.0");
-    let mut described: Vec<(String, String)> = document["paths"]
-        .as_object()
-        .expect("paths")
-        .iter()
-        .flat_map(|(path, verbs)| {
-            let verbs = verbs.as_object().expect("verbs").keys();
-            verbs.map(move |verb| (path.clone(), verb.clone()))
-        })
-        .collect();
-    let mut ruled: Vec<(String, String)> = TABLE
-        .iter()
-        .map(|route| {
-            let verb = route.verb.as_str().to_lowercase();
-            (route.path.replace("{*path}", "{path}"), verb)
-        })
-        .collect();
-    described.sort();
-    ruled.sort();
-    assert_eq!(described, ruled);
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../controller/openapi.json");
-    let committed = std::fs::read_to_string(file).unwrap_or_default();
-    if committed != text {
-        let beside = std::env::temp_dir().join("openapi.json");
-        #[allow(clippy::disallowed_methods, reason = "a copy to look at, beside the failure")]
-        std::fs::write(&beside, &text).expect("written");
-        panic!("the API has changed: compare {} with {file}, and copy it", beside.display());
     }
 }
 
@@ -114,7 +81,12 @@ fn an_impossible_application_is_refused_with_what_to_do() {
         let answer = site.post(&token, "/v1/applications", &form).expect("an answer");
         problem(&answer, 422, code)
     };
-    refused(&|form| form["instances"][0]["vcpus"] = json!(0), "invalid-application");
+    let detail = refused(&|form| form["instances"][0]["vcpus"] = json!(0), "invalid-application");
+    assert!(detail.contains("/instances/0/vcpus"), "{detail}");
+    let code = "/form/applicant/credit_code";
+    let change = |form: &mut Value| *form.pointer_mut(code).expect(code) = json!("1");
+    let detail = refused(&change, "invalid-application");
+    assert!(detail.contains(code) && detail.contains("GB 32100"), "{detail}");
     refused(&|form| form["instances"][0]["image"] = json!("windows-95"), "unknown-image");
     refused(&|form| form["contacts"] = json!([]), "invalid-application");
     for url in ["https://127.0.0.1/x", "https://169.254.169.254/", "http://192.0.2.1/", "nonsense"]
@@ -128,6 +100,23 @@ fn an_impossible_application_is_refused_with_what_to_do() {
     );
     refused(&|form| form["contacts"][0]["email"] = json!("a\r\nb@c.d"), "invalid-application");
     assert_eq!(site.get(&token, "/v1/tenants").expect("an answer").json, json!([]));
+}
+
+#[test]
+fn the_form_is_served_and_kept_with_the_tenant_as_it_was_submitted() {
+    let site = site();
+    let token = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let form = site.get(&token, "/v1/application-forms/1").expect("an answer");
+    assert_eq!(form.status, 200, "{form:?}");
+    assert_eq!(form.headers["content-type"], "application/schema+json");
+    assert_eq!(form.json["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let current = site.get(&token, "/v1/application-forms/current").expect("an answer");
+    assert_eq!(current.json, form.json);
+    problem(&site.get(&token, "/v1/application-forms/2").expect("an answer"), 404, "not-found");
+    let application = application("city-archive");
+    let made = site.post(&token, "/v1/applications", &application).expect("an answer");
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.json["application"]["form"], application["form"]);
 }
 
 #[test]
@@ -257,4 +246,98 @@ fn no_input_makes_the_controller_fail() {
         assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");
     }
     assert_eq!(site.send("GET", "/healthz", &[], b"").expect("an answer").status, 200);
+}
+
+const NOTICE: &str = "国务院办公厅关于2027年部分节假日安排的通知\n国办发明电〔2026〕0号\n\
+    一、元旦：1月1日（周五）至3日（周日）放假，共3天。\n\
+    二、劳动节：5月1日（周六）至3日（周一）放假调休，共3天。\n\
+    三、国庆节：10月1日（周五）至7日（周四）放假调休，共7天。10月9日（周六）上班。\n\
+    国务院办公厅\n2026年11月5日\n";
+
+#[test]
+fn a_notice_of_the_calendar_takes_two_persons_and_settles_the_year() {
+    let site = site();
+    let rita = site.token("rita", "reviewer", None).expect("a token");
+    let adam = site.token("adam", "administrator", None).expect("a token");
+    let customer = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let day = "/v1/calendar/days?from=2027-05-03&to=2027-05-03";
+    let kind = |token: &str| site.get(token, day).expect("an answer").json[0]["kind"].clone();
+    assert_eq!(kind(&customer), "unknown");
+    let form = |text: &str| json!({"form": "text", "body": text});
+    let propose = |text: &str| site.post(&rita, "/v1/calendar/notices", &form(text));
+    let wrong = propose(&NOTICE.replace("1月1日（周五）", "1月1日（周四）")).expect("an answer");
+    let detail = problem(&wrong, 422, "invalid-notice");
+    assert!(detail.contains("2027-01-01 is a 星期五, not a 星期四"), "{detail}");
+    let made = propose(NOTICE).expect("an answer");
+    assert_eq!(made.status, 201, "{made:?}");
+    let [keyed, again] = [(); 2].map(|()| {
+        let body = form(&NOTICE.replace("2026年11月5日", "2026年11月6日")).to_string();
+        let authorization = format!("Bearer {rita}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "of-2027"),
+        ];
+        site.send("POST", "/v1/calendar/notices", &headers, body.as_bytes()).expect("an answer")
+    });
+    assert_eq!((keyed.status, again.status, &keyed.json), (201, 201, &again.json), "{keyed:?}");
+    problem(&propose(NOTICE).expect("an answer"), 422, "invalid-notice");
+    let enact = format!("/v1/calendar/notices/{}/enact", made.json["id"].as_str().expect("an id"));
+    let alone = site.post(&rita, &enact, &json!({})).expect("an answer");
+    problem(&alone, 403, "separation-of-duties");
+    assert_eq!(kind(&customer), "unknown", "a proposal changes nothing");
+    let done = site.post(&adam, &enact, &json!({})).expect("an answer");
+    assert_eq!((done.status, &done.json["enacted_by"]), (200, &json!("adam")), "{done:?}");
+    assert_eq!(kind(&customer), "rest");
+    problem(&site.post(&adam, &enact, &json!({})).expect("an answer"), 409, "notice-in-force");
+    let acts = site.get(&adam, "/v1/platform/journal").expect("an answer").json;
+    let acts: Vec<_> = acts.as_array().expect("acts").iter().rev().collect();
+    let acts = acts.iter().filter(|act| {
+        act["kind"].as_str().is_some_and(|kind| kind.starts_with("calendar-notice-"))
+    });
+    let told = acts.map(|act| {
+        assert!(act["body"]["rest"].as_array().is_some_and(|rest| rest.len() == 13), "{act}");
+        (act["kind"].clone(), act["actor"]["name"].clone(), act["body"]["id"].clone())
+    });
+    let (proposed, enacted) = ("calendar-notice-proposed", "calendar-notice-enacted");
+    let expected = [
+        (proposed, "rita", &made.json["id"]),
+        (proposed, "rita", &keyed.json["id"]),
+        (enacted, "adam", &made.json["id"]),
+    ];
+    let expected = expected.map(|(kind, by, id)| (json!(kind), json!(by), id.clone()));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let calendar = site.get(&customer, "/v1/calendar").expect("an answer").json;
+    assert_eq!(calendar["to_year"], 2027);
+    assert_eq!(calendar["unsettled_from"], "2027-12-29");
+    let last = calendar["notices"].as_array().expect("notices").last().expect("one").clone();
+    assert_eq!((&last["proposed_by"], &last["enacted_by"]), (&json!("rita"), &json!("adam")));
+}
+
+#[test]
+fn a_deadline_explains_itself_and_the_lawful_dates_are_foreseen() {
+    let site = site();
+    let token = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let made = site.post(&token, "/v1/applications", &application("city-archive")).expect("made");
+    let path = made.headers["location"].to_str().expect("text").to_owned();
+    let all = site.get(&token, &format!("{path}/deadlines")).expect("an answer").json;
+    let opinion = &all[0];
+    assert_eq!((&opinion["id"], &opinion["last_day"]), (&json!("O3"), &json!("2026-08-31")));
+    assert_eq!(opinion["quote"], "云服务方应在五个工作日内给出审核意见。");
+    assert_eq!((&opinion["edition"], &opinion["agrees"]), (&json!("jiangxi-1"), &json!(true)));
+    let days = opinion["days"].as_array().expect("days");
+    let parts: Vec<_> = days.iter().map(|day| day["part"].as_str().expect("a part")).collect();
+    let skipped = "does not count";
+    assert_eq!(parts, ["day 0", "1", "2", "3", "4", skipped, skipped, "5"]);
+    assert!(opinion["law"].as_array().is_some_and(|law| law.len() == 2), "{opinion}");
+    let foreseen = site.get(&token, "/v1/deadlines/preview?on=2026-01-16").expect("an answer").json;
+    let of = |id: &str| {
+        let rows = foreseen.as_array().expect("rows");
+        rows.iter().find(|row| row["id"] == id).expect("it is foreseen").clone()
+    };
+    assert_eq!(of("O6a")["raw_end"], "2026-02-15");
+    assert_eq!(of("O6a")["last_day"], "2026-02-24");
+    assert_eq!(of("O10")["stop_day"], "2026-02-07");
+    let nonsense = site.get(&token, "/v1/deadlines/preview?on=2026-02-30").expect("an answer");
+    problem(&nonsense, 400, "invalid-query");
 }

@@ -1,6 +1,10 @@
-//! What tenurectl prints as an example is an application that the controller takes.
+//! What tenurectl prints as examples is what the controller takes.
 
-use tenure_controller::core::{admission, fleet::Image, tenant::Application};
+use std::collections::BTreeMap;
+
+use tenure_controller::core::{
+    admission, fleet::Image, form::Forms, record::Content, tenant::Application,
+};
 use tenure_protocol::digest::Digest;
 
 #[test]
@@ -14,6 +18,8 @@ fn the_controller_accepts_the_example_that_tenurectl_prints() {
         cmdline: String::new(),
     };
     assert_eq!(admission::application(&application, &[image]), Ok(()));
+    let forms = Forms::new(None).expect("the shipped form");
+    assert_eq!(forms.check(&application), Ok(()));
 }
 
 #[test]
@@ -21,4 +27,14 @@ fn an_example_with_an_unknown_field_would_be_refused() {
     let text = include_str!("../../cli/src/application.example.json");
     let text = text.replacen("\"customer\"", "\"consumer\"", 1);
     assert!(serde_json::from_str::<Application>(&text).is_err());
+}
+
+#[test]
+fn the_controller_reads_the_records_that_tenurectl_prints_each_of_its_kind() {
+    let text = include_str!("../../cli/src/record.examples.json");
+    let examples: BTreeMap<String, Content> = serde_json::from_str(text).expect("records");
+    for (name, content) in &examples {
+        assert_eq!(content.kind().as_str(), name);
+    }
+    assert_eq!(examples.len(), 12, "one of each kind");
 }

@@ -84,6 +84,17 @@ async fn a_join_token_that_two_hosts_use_blocks_both() {
     let host = controller.host(id).await.expect("known");
     assert!(host.block().is_some_and(|block| block.reason.contains("used twice")), "{host:?}");
     join(1).await.expect_err("both are blocked");
+
+    // Unblocked again, no old token that somebody finds takes the host out.
+    controller
+        .unblock_host(provider("sun", Role::Security), id, "found".to_owned())
+        .await
+        .expect("unblocked");
+    let later = controller.clock().now().plus_ms(16 * 60_000);
+    fleet.set_time(later).await.expect("later");
+    let old = join(2).await.expect_err("expired");
+    assert!(old.to_string().contains("expired"), "{old}");
+    assert!(controller.host(id).await.expect("known").block().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,9 @@
 //! and the real agents on fake hosts. `tests/scripts/*.txt`; each line happens, or the test fails
 //! there.
 
+#[path = "story/paper.rs"]
+mod paper;
+
 use anyhow::{Context as _, bail, ensure};
 use jiff::{
     civil::DateTime,
@@ -12,6 +15,7 @@ use tenure_controller::{
         access::Scope,
         lifecycle::{Actor, CutKind, Decision, Document, Event, ReportsDecision, Role},
         obligation::{Due, Obligation, ObligationState},
+        record::Record,
         tenant::{Isolation, Tenant},
     },
     engine::{EngineError, NewToken, Page},
@@ -34,9 +38,35 @@ async fn hosts_that_fail_are_tried_again_and_nothing_is_claimed_for_them() {
     tell("failing-hosts.txt", include_str!("../scripts/failing-hosts.txt")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_puts_its_responsibility_on_paper_and_late_papers_need_a_second_person() {
+    tell("responsibility.txt", include_str!("../scripts/responsibility.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_sees_data_on_its_document_and_two_approvals_alone() {
+    tell("lawful-access.txt", include_str!("../scripts/lawful-access.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platforms_controls_and_assessments_are_on_paper() {
+    tell("platform-papers.txt", include_str!("../scripts/platform-papers.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_system_is_checked_each_month_and_a_missed_month_stays_missed() {
+    tell("monthly-inspection.txt", include_str!("../scripts/monthly-inspection.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_and_rectification_are_on_paper() {
+    tell("support.txt", include_str!("../scripts/support.txt")).await;
+}
+
 struct Story {
     fleet: Fleet,
     tenant: Option<TenantId>,
+    record: Option<Record>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +91,8 @@ async fn a_story_of_months_replays_the_same() {
 }
 
 async fn tell(name: &str, script: &str) -> Story {
-    let mut story = Story { fleet: Fleet::start().await.expect("a fleet"), tenant: None };
+    let fleet = Fleet::start().await.expect("a fleet");
+    let mut story = Story { fleet, tenant: None, record: None };
     for (number, line) in (1..).zip(script.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -122,10 +153,19 @@ impl Story {
                 Ok(())
             }
             ["token", token, "of", role, name, rest @ ..] => {
-                let actor = self.actor_by_token(token, actor(role, name)?).await?;
+                let actor = self.actor_by_token(token, person(role, name)?).await?;
                 self.act(actor, &rest.join(" ")).await
             }
-            [role, name, rest @ ..] => self.act(actor(role, name)?, &rest.join(" ")).await,
+            [role, name, "records", kind, how @ ..] => {
+                self.put_down(&person(role, name)?, kind, how).await
+            }
+            [role, name, "confirms", "the", "record"] => {
+                self.confirm(&person(role, name)?, true).await
+            }
+            [role, name, "rejects", "the", "record"] => {
+                self.confirm(&person(role, name)?, false).await
+            }
+            [role, name, rest @ ..] => self.act(person(role, name)?, &rest.join(" ")).await,
             _ => bail!("not understood"),
         }
     }
@@ -150,6 +190,11 @@ impl Story {
     async fn act(&self, actor: Actor, what: &str) -> anyhow::Result<()> {
         let tenant = self.tenant.context("nobody has applied yet")?;
         let event = event(what)?;
+        let documents =
+            if what.contains("nobody uploaded") { Vec::new() } else { event.documents() };
+        for document in documents {
+            self.fleet.file(&actor, Some(tenant), &document.title).await?;
+        }
         self.fleet.controller.act(actor, tenant, event).await?;
         Ok(())
     }
@@ -159,6 +204,9 @@ impl Story {
     }
 
     async fn expect(&self, what: &str) -> anyhow::Result<()> {
+        if let Some(standing) = what.strip_prefix("the record ") {
+            return self.expect_record(standing);
+        }
         let id = self.tenant.context("nobody has applied yet")?;
         let tenant = self.fleet.controller.tenant(id).await?;
         let words: Vec<&str> = what.split_whitespace().collect();
@@ -175,6 +223,15 @@ impl Story {
                 let notices = self.fleet.controller.notices(id, &Page::default()).await?.items;
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
+            }
+            [role, name, "sees", count, "records"] => {
+                self.expect_seen(&person(role, name)?, count).await
+            }
+            ["the", "journal", "says", "nothing", "of", word] => self.expect_silence(word).await,
+            ["breached", id, count] => {
+                let breached =
+                    |owed: &&Obligation| owed.id.as_str() == *id && state_name(owed) == "breached";
+                same(&tenant.obligations.iter().filter(breached).count().to_string(), count)
             }
             ["the", "bundle", "verifies"] => self.verify(id).await,
             [id, state] => same(state_name(last(&tenant, id)?), state),
@@ -196,12 +253,14 @@ impl Story {
     }
 }
 
-fn actor(role: &str, name: &str) -> anyhow::Result<Actor> {
+fn person(role: &str, name: &str) -> anyhow::Result<Actor> {
     Ok(match role {
         "customer" => customer(name),
+        "stranger" => Actor { customer: Some("another bureau".to_owned()), ..customer(name) },
         "reviewer" => provider(name, Role::Reviewer),
         "operator" => provider(name, Role::Operator),
         "security" => provider(name, Role::Security),
+        "auditor" => provider(name, Role::Auditor),
         _ => bail!("no role is called {role:?}"),
     })
 }
@@ -218,7 +277,7 @@ fn event(what: &str) -> anyhow::Result<Event> {
         "rejects the application" => review(Decision::Reject),
         "returns the application" => review(Decision::Return),
         "has the configuration tried again" => Event::RetryConfiguration,
-        "hands in both reports" => Event::SubmitReports {
+        "hands in both reports" | "hands in reports that nobody uploaded" => Event::SubmitReports {
             test_report: document("test report"),
             security_report: document("security risk assessment report"),
         },

@@ -48,6 +48,10 @@ pub enum Group {
     Read,
     /// A customer's applications, declarations, reports and filings.
     Apply,
+    /// Files handed in.
+    File,
+    /// What the parties put on record, and its confirmation.
+    Record,
     /// A customer's leaving: request and confirmation.
     Leave,
     /// Opinions of the provider.
@@ -58,6 +62,8 @@ pub enum Group {
     Cut,
     /// Approvals of wipes.
     Wipe,
+    /// Notices of holidays, and the earlier deadlines that they ask for.
+    Calendar,
     /// Taking hosts in.
     Hosts,
     /// Accounts and tokens. Whoever may do this can come to do everything.
@@ -68,14 +74,17 @@ pub enum Group {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Read,
         Self::Apply,
+        Self::File,
+        Self::Record,
         Self::Leave,
         Self::Review,
         Self::Configure,
         Self::Cut,
         Self::Wipe,
+        Self::Calendar,
         Self::Hosts,
         Self::Access,
         Self::Clock,
@@ -87,11 +96,14 @@ impl Group {
         match self {
             Self::Read => "read",
             Self::Apply => "apply",
+            Self::File => "file",
+            Self::Record => "record",
             Self::Leave => "leave",
             Self::Review => "review",
             Self::Configure => "configure",
             Self::Cut => "cut",
             Self::Wipe => "wipe",
+            Self::Calendar => "calendar",
             Self::Hosts => "hosts",
             Self::Access => "access",
             Self::Clock => "clock",

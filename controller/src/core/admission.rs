@@ -12,7 +12,7 @@ use super::{
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, InstanceRequest, Secret},
+    tenant::{Application, Contact, InstanceRequest, Secret},
 };
 
 /// Longest name of a customer, system or contact, characters.
@@ -21,6 +21,8 @@ pub const NAME_LIMIT: usize = 200;
 pub const TEXT_LIMIT: usize = 4_000;
 /// Most contacts of an application.
 pub const CONTACTS_LIMIT: usize = 16;
+/// Most channels that a contact designates: there are these two.
+pub const CHANNELS_LIMIT: usize = 2;
 /// Most instances of an application, and so most kinds of them.
 pub const INSTANCES_LIMIT: u16 = 200;
 /// Longest role, characters.
@@ -58,7 +60,7 @@ pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 /// `invalid-application` or `invalid-input`, with every fault by its place.
 pub fn event(event: &Event) -> Result<(), Refusal> {
     match event {
-        Event::Submit { application } => form(Code::InvalidApplication, application),
+        Event::Submit { application } => form_of(application),
         Event::FileAssessment { document } | Event::FileIcp { document } => {
             form(Code::InvalidInput, document)
         }
@@ -66,12 +68,20 @@ pub fn event(event: &Event) -> Result<(), Refusal> {
     }
 }
 
+/// Checks an application's form.
+///
+/// # Errors
+/// `invalid-application` with every fault by its place.
+pub fn form_of(application: &Application) -> Result<(), Refusal> {
+    form(Code::InvalidApplication, application)
+}
+
 /// Checks an application's form, and that the catalogue has its images.
 ///
 /// # Errors
 /// `invalid-application` with every fault by its place, or `unknown-image`.
 pub fn application(application: &Application, images: &[Image]) -> Result<(), Refusal> {
-    form(Code::InvalidApplication, application)?;
+    form_of(application)?;
     for InstanceRequest { role, image, .. } in &application.instances {
         if !images.iter().any(|known| known.name == *image) {
             let known: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
@@ -96,6 +106,40 @@ pub fn reason(reason: &str) -> Result<(), Refusal> {
     form(Code::InvalidInput, &Given { reason })
 }
 
+/// Checks whom the provider has told, by the rules for an application's contacts.
+///
+/// # Errors
+/// `invalid-input`, with every fault by its place.
+pub fn contacts(contacts: &[Contact]) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Given<'a> {
+        #[garde(length(max = CONTACTS_LIMIT), dive)]
+        contacts: &'a [Contact],
+    }
+    form(Code::InvalidInput, &Given { contacts })
+}
+
+/// Checks a text that stands at a place of the request (a JSON pointer).
+///
+/// # Errors
+/// `invalid-input`, with the fault by its place.
+pub fn text_at(pointer: &str, value: &str) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Given<'a> {
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(text))]
+        value: &'a str,
+    }
+    let Err(report) = (Given { value }).validate() else { return Ok(()) };
+    let faults: Vec<Fault> = report
+        .iter()
+        .map(|(_, error)| Fault {
+            pointer: pointer.to_owned(),
+            message: error.message().to_owned(),
+        })
+        .collect();
+    Err(Refusal::faulty(Code::InvalidInput, faults))
+}
+
 fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal> {
     let Err(report) = value.validate() else { return Ok(()) };
     let faults: Vec<Fault> = report
@@ -105,9 +149,7 @@ fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal>
             message: error.message().to_owned(),
         })
         .collect();
-    let words: Vec<String> =
-        faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
-    Err(Refusal { code, sentence: words.join("; "), faults })
+    Err(Refusal::faulty(code, faults))
 }
 
 /// `instances[0].role` as a JSON pointer; fields have neither `~` nor `/` in their names.

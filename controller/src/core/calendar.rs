@@ -2,8 +2,16 @@
 //! year is settled only by the State Council's notice, and its last three days only by the next
 //! year's.
 //!
-//! The facts stand in `data/calendar-*.toml`, one file per notice. Legal time is Asia/Shanghai,
-//! which has had no daylight saving since 1991: a fixed +08:00.
+//! ```text
+//! Unknown ──the year's notice──→ Work or Rest ──an amending notice──→ Work or Rest
+//! ```
+//! [`notice`] is one notice and what it has to be; the shipped ones stand in `data/calendar.toml`.
+//! [`text`] reads a notice's Chinese text, [`import`] takes it in from text or JSON. Legal time is
+//! Asia/Shanghai, which has had no daylight saving since 1991: a fixed +08:00.
+
+pub mod import;
+pub mod notice;
+pub mod text;
 
 use std::collections::BTreeMap;
 
@@ -12,12 +20,10 @@ use jiff::{
     civil::{Date, Weekday},
     tz::{Offset, TimeZone},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
 
-/// The notices that this build carries.
-const SHIPPED: [&str; 2] =
-    [include_str!("../../data/calendar-2025.toml"), include_str!("../../data/calendar-2026.toml")];
+pub use notice::{Notice, NoticeError};
 
 /// How much later than Monday-to-Friday counting a deadline over unsettled days may become, in
 /// calendar days: the worst of 2007–2026 was 8.
@@ -26,8 +32,12 @@ const UNSETTLED_DAYS: i32 = 14;
 /// No period of the standard comes near this many days; a bound for every loop.
 const LONGEST_DAYS: u32 = 4_000;
 
+/// The next year's notice is due by this month; it has come between October and December.
+const DUE_MONTH: i8 = 11;
+
 /// What a day is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Day {
     /// A working day, make-up weekends included.
     Work,
@@ -35,6 +45,17 @@ pub enum Day {
     Rest,
     /// Not settled yet.
     Unknown,
+}
+
+/// Why a day is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because<'a> {
+    /// A notice names it.
+    Notice(&'a Notice),
+    /// No notice names it: its weekday says it.
+    Weekday,
+    /// The notice of this year is not in.
+    Missing(i16),
 }
 
 /// A last day, as an interval over what is not settled yet.
@@ -46,46 +67,14 @@ pub struct Span {
     pub latest: Date,
 }
 
-/// The calendar.
+/// The calendar: the notices in force, in the order in which they were put in force.
 #[derive(Debug, Clone, Default)]
 pub struct Calendar {
-    years: BTreeMap<i16, Year>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Year {
-    exceptions: BTreeMap<Date, Day>,
-}
-
-/// A calendar file that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CalendarError {
-    /// Not TOML of this shape.
-    #[error("a calendar file cannot be read: {0}")]
-    Parse(String),
-    /// A day that is not of the notice's year.
-    #[error("the notice for {year} names {day}, which is not one of its days")]
-    Day {
-        /// The notice's year.
-        year: i16,
-        /// The day.
-        day: String,
-    },
-}
-
-/// One State Council notice.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoticeFile {
-    year: i16,
-    #[allow(dead_code, reason = "kept with the facts, for people")]
-    number: String,
-    #[allow(dead_code, reason = "kept with the facts, for people")]
-    title: String,
-    #[allow(dead_code, reason = "kept with the facts, for people")]
-    issued: String,
-    rest: Vec<Date>,
-    work: Vec<Date>,
+    notices: Vec<Notice>,
+    /// Days that a notice names, and the last notice that does, by its place.
+    days: BTreeMap<Date, (Day, usize)>,
+    /// Settled years, and the place of the notice that settled each.
+    settled: BTreeMap<i16, usize>,
 }
 
 /// The civil day of an instant, in legal time.
@@ -124,46 +113,89 @@ impl Calendar {
     ///
     /// # Errors
     /// Never for a build that passed its tests.
-    pub fn shipped() -> Result<Self, CalendarError> {
+    pub fn shipped() -> Result<Self, NoticeError> {
         let mut calendar = Self::default();
-        for text in SHIPPED {
-            calendar.add(text)?;
+        for notice in notice::shipped()? {
+            calendar.add(notice)?;
         }
         Ok(calendar)
     }
 
-    /// Takes in one notice, given as TOML.
+    /// Puts a notice in force.
     ///
     /// # Errors
-    /// [`CalendarError`] if it is no notice or names a day of another year.
-    pub fn add(&mut self, text: &str) -> Result<(), CalendarError> {
-        let file: NoticeFile =
-            toml::from_str(text).map_err(|error| CalendarError::Parse(error.to_string()))?;
-        let mut year = Year::default();
-        let rest = file.rest.iter().map(|day| (*day, Day::Rest));
-        for (day, kind) in rest.chain(file.work.iter().map(|day| (*day, Day::Work))) {
-            let last_days_before = day.year() == file.year - 1 && is_late_december(day);
-            if day.year() != file.year && !last_days_before {
-                return Err(CalendarError::Day { year: file.year, day: day.to_string() });
-            }
-            year.exceptions.insert(day, kind);
+    /// [`NoticeError`] if it is not what a notice has to be, or does not fit the ones in force.
+    pub fn add(&mut self, notice: Notice) -> Result<(), NoticeError> {
+        notice.check(self)?;
+        let place = self.notices.len();
+        let rest = notice.rest.iter().map(|day| (*day, Day::Rest));
+        for (day, kind) in rest.chain(notice.work.iter().map(|day| (*day, Day::Work))) {
+            self.days.insert(day, (kind, place));
         }
-        self.years.insert(file.year, year);
+        if !notice.amends {
+            self.settled.insert(notice.year, place);
+        }
+        self.notices.push(notice);
         Ok(())
+    }
+
+    /// The notices in force, in the order in which they were put in force.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// The first and the last settled year; nothing for an empty calendar.
+    #[must_use]
+    pub fn years(&self) -> Option<(i16, i16)> {
+        let first = self.settled.first_key_value()?.0;
+        Some((*first, *self.settled.last_key_value()?.0))
+    }
+
+    /// The first day that no notice has settled: every later one is Unknown, too, unless a notice
+    /// names it.
+    #[must_use]
+    pub fn unsettled_from(&self) -> Option<Date> {
+        let (_, last) = self.years()?;
+        Date::new(last, 12, 29).ok()
+    }
+
+    /// The year whose notice is overdue on this day: the running year's, or from 1 November on the
+    /// next one's.
+    #[must_use]
+    pub fn overdue(&self, today: Date) -> Option<i16> {
+        let missing = |year: &i16| !self.settled.contains_key(year);
+        let next = (today.month() >= DUE_MONTH).then(|| today.year().saturating_add(1));
+        [Some(today.year()), next].into_iter().flatten().find(missing)
     }
 
     /// What a day is. 29 to 31 December are settled by the next year's notice.
     #[must_use]
     pub fn day(&self, day: Date) -> Day {
-        let Some(year) = self.years.get(&day.year()) else { return Day::Unknown };
-        let next = self.years.get(&(day.year() + 1));
-        let exceptions = [Some(year), next];
-        if let Some(kind) =
-            exceptions.into_iter().flatten().find_map(|year| year.exceptions.get(&day))
-        {
+        if let Some((kind, _)) = self.days.get(&day) {
             return *kind;
         }
-        if is_late_december(day) && next.is_none() { Day::Unknown } else { by_weekday(day) }
+        if self.missing(day).is_some() { Day::Unknown } else { by_weekday(day) }
+    }
+
+    /// What a day is, and why.
+    #[must_use]
+    pub fn because(&self, day: Date) -> (Day, Because<'_>) {
+        let named = self
+            .days
+            .get(&day)
+            .and_then(|(kind, place)| Some((*kind, Because::Notice(self.notices.get(*place)?))));
+        named.unwrap_or_else(|| match self.missing(day) {
+            Some(year) => (Day::Unknown, Because::Missing(year)),
+            None => (by_weekday(day), Because::Weekday),
+        })
+    }
+
+    /// The year whose notice is needed to say what a day is that no notice names.
+    fn missing(&self, day: Date) -> Option<i16> {
+        let year = day.year();
+        let needed = [Some(year), is_late_december(day).then_some(year.saturating_add(1))];
+        needed.into_iter().flatten().find(|year| !self.settled.contains_key(year))
     }
 
     /// The `count`-th Work day after day 0.
@@ -194,6 +226,21 @@ impl Calendar {
         } else {
             Span { earliest, latest }
         }
+    }
+
+    /// The `count`-th Work day before a day; the day itself for 0. Unsettled days count by their
+    /// weekday: for reminders, not for deadlines.
+    #[must_use]
+    pub fn working_days_before(&self, day: Date, count: u32) -> Date {
+        let (mut day, mut left) = (day, count);
+        for _ in 0..LONGEST_DAYS {
+            if left == 0 {
+                break;
+            }
+            day = plus_days(day, -1);
+            left -= u32::from(self.settled_or_weekday(day) == Day::Work);
+        }
+        day
     }
 
     /// This day, or the next Work day if it is a Rest day.
@@ -243,6 +290,20 @@ fn by_weekday(day: Date) -> Day {
         | Weekday::Wednesday
         | Weekday::Thursday
         | Weekday::Friday => Day::Work,
+    }
+}
+
+/// The weekday in Chinese: 星期一 to 星期日.
+#[must_use]
+pub fn chinese_weekday(day: Date) -> &'static str {
+    match day.weekday() {
+        Weekday::Monday => "星期一",
+        Weekday::Tuesday => "星期二",
+        Weekday::Wednesday => "星期三",
+        Weekday::Thursday => "星期四",
+        Weekday::Friday => "星期五",
+        Weekday::Saturday => "星期六",
+        Weekday::Sunday => "星期日",
     }
 }
 

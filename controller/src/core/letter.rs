@@ -1,15 +1,19 @@
 //! The words of the notices: Chinese first, then English, and the same facts as JSON for webhooks.
 //! Times are given in Asia/Shanghai with their offset.
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::{
+    civil::Date,
+    tz::{Offset, TimeZone},
+};
 use serde_json::{Value, json};
 use tenure_protocol::{id::NoticeId, time::Timestamp};
 
 use super::{
     draw::Draw,
     notice::{Channel, Notice, NoticeKind, NoticeState},
+    obligation::{Due, ObligationId, Party},
     rules::Period,
-    tenant::{Cut, CutEnd, Tenant},
+    tenant::{Contact, Cut, CutEnd, Tenant},
 };
 
 /// What a letter is about; the facts are in the tenant.
@@ -39,8 +43,34 @@ pub enum Letter {
     RestoreDone,
     /// The trial ended without reports.
     TrialExpired,
+    /// A monthly security check is done, and its report there.
+    Inspection {
+        /// The first day of its month.
+        month: Date,
+        /// How many findings it has.
+        findings: usize,
+    },
     /// Everything is destroyed and proven so.
     Closed,
+    /// What somebody owes, and until when.
+    Reminder(Box<Reminder>),
+}
+
+/// What a reminder says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminder {
+    /// Of which obligation.
+    pub id: ObligationId,
+    /// Clause of the standard.
+    pub clause: String,
+    /// Its words.
+    pub quote: String,
+    /// Who owes it.
+    pub party: Party,
+    /// Until when.
+    pub due: Due,
+    /// The legal day on which it is written.
+    pub today: Date,
 }
 
 /// Renders a letter for every contact over every channel, in the application's order.
@@ -50,6 +80,7 @@ pub fn render(
     kind: NoticeKind,
     letter: &Letter,
     state: &NoticeState,
+    contacts: &[Contact],
     real_now: Timestamp,
     draw: &mut Draw,
 ) -> Vec<Notice> {
@@ -60,10 +91,15 @@ pub fn render(
         | NoticeKind::CutCorrection
         | NoticeKind::CutReminder
         | NoticeKind::Restored => tenant.last_cut().map(|cut| cut.id),
-        NoticeKind::Handover | NoticeKind::TrialExpired | NoticeKind::Closed => None,
+        NoticeKind::Handover
+        | NoticeKind::TrialExpired
+        | NoticeKind::Inspection
+        | NoticeKind::Closed
+        | NoticeKind::Reminder
+        | NoticeKind::ProviderReminder => None,
     };
     let mut notices = Vec::new();
-    for contact in &tenant.application.contacts {
+    for contact in contacts {
         let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
         let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
             url: webhook.url.clone(),
@@ -162,6 +198,22 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                       are kept. Please hand in the reports."
                 .to_owned(),
         },
+        Letter::Inspection { month, findings } => {
+            let month = month.strftime("%Y-%m");
+            Words {
+                subject: format!("安全检查报告 Security check {month}: {system}"),
+                chinese: format!(
+                    "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议\
+                     已归档，请在“记录”和“附件”中查看并下载。"
+                ),
+                english: format!(
+                    "the security check of your system for {month} is done, with {findings} \
+                     finding(s). Its report and advice are filed: read them among your records and \
+                     attachments."
+                ),
+            }
+        }
+        Letter::Reminder(reminder) => reminder_words(tenant, reminder),
         Letter::Closed => Words {
             subject: format!("下线完成 Off-boarding complete: {system}"),
             chinese: format!(
@@ -218,7 +270,12 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
                 format!("the network of your system was restored at {at}."),
             )
         }
-        Letter::CutOrdered | Letter::Handover { .. } | Letter::TrialExpired | Letter::Closed => (
+        Letter::CutOrdered
+        | Letter::Handover { .. }
+        | Letter::TrialExpired
+        | Letter::Inspection { .. }
+        | Letter::Reminder(_)
+        | Letter::Closed => (
             "紧急断网通知 Emergency network cut",
             format!(
                 "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"
@@ -233,6 +290,37 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         subject: format!("{subject} {number}: {system}"),
         chinese: format!("{chinese}\n断网编号：{number}（{id}）"),
         english: format!("{english}\nCut number: {number} ({id})"),
+    }
+}
+
+fn reminder_words(tenant: &Tenant, reminder: &Reminder) -> Words {
+    let Reminder { id, clause, quote, party, due, today } = reminder;
+    let (id, system) = (id.as_str(), &tenant.application.system.name);
+    let (zh, en) = match party {
+        Party::Customer => ("云服务客户", "the customer"),
+        Party::Provider => ("云服务方", "the provider"),
+    };
+    let until = match due {
+        Due::Day { last_day, .. } => last_day.to_string(),
+        Due::Instant { due_at } => local(*due_at),
+        Due::Never => "-".to_owned(),
+    };
+    let missed =
+        due.last_day().is_some_and(|last| last < *today) || matches!(due, Due::Instant { .. });
+    let (subject, zh_state, en_state) = if missed {
+        ("逾期提醒 Overdue", "已逾期", "is overdue")
+    } else {
+        ("到期提醒 Due soon", "尚未履行", "is still open")
+    };
+    Words {
+        subject: format!("{subject}: {id}, {until}: {system}"),
+        chinese: format!(
+            "第 {clause} 条（{id}）由{zh}履行的义务{zh_state}，期限：{until}（含当日）。标准原文：{quote}"
+        ),
+        english: format!(
+            "obligation {id} of clause {clause}, owed by {en}, {en_state}. Last day: {until}, \
+             until its end in Asia/Shanghai. The standard says: {quote}"
+        ),
     }
 }
 

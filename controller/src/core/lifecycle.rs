@@ -2,22 +2,28 @@
 //! The diagram stands in [`super::tenant`]; this module is the only writer of a tenant's phase.
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
-//! [`leaving`] hold the three parts of the way, [`passing`] what time alone does. Time alone never
-//! destroys: no wipe starts from a [`Event::Tick`].
+//! [`leaving`] hold the three parts of the way, [`paperwork`] what records owe and discharge,
+//! [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`] what a new
+//! notice does to deadlines. Time alone never destroys: no wipe starts from a [`Event::Tick`].
 
 pub mod admit;
 mod cutting;
 pub mod event;
 mod joining;
 mod leaving;
+mod paperwork;
 mod passing;
+pub mod recount;
+mod reminding;
 mod step;
 
-use tenure_protocol::time::Timestamp;
+use std::collections::BTreeSet;
+
+use tenure_protocol::{digest::Digest, time::Timestamp};
 
 pub use event::{
     Actor, CutKind, Decision, Document, Effect, Event, Finding, FindingResult, OrderDraft,
-    Reported, ReportsDecision, Role, Transition,
+    RecordFact, Reported, ReportsDecision, Role, Transition,
 };
 
 use self::step::Step;
@@ -28,7 +34,7 @@ use super::{
     obligation::ObligationId,
     refusal::{Code, Refusal},
     rules::Rules,
-    tenant::{Application, OrderFate, OrderKind, Tenant},
+    tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
 };
 
 /// What a decision depends on besides the tenant and the event.
@@ -44,8 +50,21 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// The legal rules: numbers, and what a breach does.
     pub rules: &'a Rules,
+    /// Whom the provider has told.
+    pub provider: &'a Provider,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
+    /// Those of the event's documents that are attachments of the tenant.
+    pub filed: &'a BTreeSet<Digest>,
+}
+
+/// Whom the provider has told of what it owes.
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    /// The duty desk.
+    pub contacts: Vec<Contact>,
+    /// Who is told when a deadline is near or missed.
+    pub second: Vec<Contact>,
 }
 
 /// Takes an application in: a new tenant in `Submitted`.
@@ -78,6 +97,7 @@ pub fn apply(
     admit::role(tenant, event, actor)?;
     admit::phase(tenant.phase, event)?;
     admission::event(event)?;
+    admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant.clone(), actor, context);
     match event {
         Event::Submit { application } => joining::submit_again(&mut step, application)?,
@@ -111,7 +131,15 @@ pub fn apply(
             if grade.discharges() {
                 cutting::notified(&mut step, *notice, *at);
                 joining::handed_over(&mut step, *notice);
+                paperwork::delivered(&mut step, *notice);
             }
+        }
+        Event::RecordCounts { fact } => paperwork::counts(&mut step, fact),
+        Event::Recount { notice, reason, changes } => {
+            recount::recount(&mut step, notice, reason, changes)?;
+        }
+        Event::SignRecount { id, serial, reason } => {
+            recount::sign(&mut step, *id, *serial, reason)?;
         }
         Event::Tick => passing::tick(&mut step),
     }

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use proptest::prelude::*;
 use tenure_protocol::{
@@ -22,7 +25,9 @@ const START: &str = "2026-09-01T01:00:00Z";
 struct World {
     calendar: Calendar,
     rules: Rules,
+    provider: Provider,
     fleet: Fleet,
+    filed: BTreeSet<Digest>,
     now: Timestamp,
     turn: u8,
 }
@@ -50,7 +55,15 @@ impl World {
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
         let rules = Rules::shipped().expect("rules");
-        Self { calendar, rules, fleet, now: START.parse().expect("an instant"), turn: 0 }
+        let filed = BTreeSet::from([document().sha256]);
+        let desk = |name: &str| Contact {
+            name: name.to_owned(),
+            email: Some(format!("{name}@cloud.example")),
+            ..Contact::default()
+        };
+        let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
+        let now = START.parse().expect("an instant");
+        Self { calendar, rules, provider, fleet, filed, now, turn: 0 }
     }
 
     fn context(&mut self) -> Context<'_> {
@@ -61,7 +74,9 @@ impl World {
             seed: [self.turn; 32],
             calendar: &self.calendar,
             rules: &self.rules,
+            provider: &self.provider,
             fleet: &self.fleet,
+            filed: &self.filed,
         }
     }
 
@@ -120,7 +135,7 @@ fn application() -> Application {
         contacts: vec![Contact {
             name: "desk".to_owned(),
             email: Some("desk@bureau.example".to_owned()),
-            webhook: None,
+            ..Contact::default()
         }],
         instances: vec![InstanceRequest {
             role: "web".to_owned(),
@@ -132,6 +147,7 @@ fn application() -> Application {
             volumes_mib: vec![16],
             ingress: vec![],
         }],
+        form: serde_json::Value::Null,
     }
 }
 
@@ -174,6 +190,20 @@ fn events(now: Timestamp) -> Vec<Event> {
             grade: Grade::E2,
             at: now,
         },
+        Event::RecordCounts {
+            fact: RecordFact {
+                record: tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(11)),
+                kind: crate::core::record::Kind::Inspection,
+                effective_at: now,
+                findings: 1,
+            },
+        },
+        Event::Recount {
+            notice: "notice".to_owned(),
+            reason: "new".to_owned(),
+            changes: Vec::new(),
+        },
+        Event::SignRecount { id: ObligationId::O3, serial: 1, reason: "sound".to_owned() },
         Event::Tick,
     ]
 }
@@ -394,7 +424,7 @@ enum Next {
 
 fn next() -> impl Strategy<Value = Next> {
     prop_oneof![
-        6 => (0..17_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
+        6 => (0..19_usize, 0..4_usize).prop_map(|(event, name)| Next::Event(event, name)),
         6 => Just(Next::Obey),
         1 => (0..4_usize).prop_map(Next::Fail),
         3 => Just(Next::Deliver),
@@ -545,3 +575,6 @@ fn the_ladder_is_climbed_as_the_design_says() {
     let seconds: Vec<i64> = rungs.into_values().collect();
     assert_eq!(seconds, [5, 15, 30, 60, 90, 120, 180, 240, 540]);
 }
+
+#[path = "deadline_tests.rs"]
+mod deadlines;

@@ -1,23 +1,30 @@
 //! What decides, and does nothing: no clock, no I/O, no locks, no randomness, no panic on input.
 //!
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`rules`],
-//! [`obligation`] and [`calendar`] (the law's deadlines), [`dispatch`] (what the hosts are told),
-//! [`notice`] (what the customer is told), [`destination`] (where a notice may go), [`fleet`] and
-//! [`placement`] (where instances go), [`access`] (who may come in).
+//! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead),
+//! [`dispatch`] (what the hosts are told), [`notice`] (what customer and provider are told),
+//! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go),
+//! [`access`] (who may come in).
 
 pub mod access;
 pub mod admission;
+pub mod attachment;
 pub mod attestation;
 pub mod calendar;
+pub mod canonical;
+pub mod counting;
 pub mod destination;
 pub mod dispatch;
 pub mod draw;
 pub mod fleet;
+pub mod form;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;
 pub mod obligation;
 pub mod placement;
+pub mod preview;
+pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;

@@ -58,8 +58,15 @@ pub enum NoticeKind {
     Restored,
     /// The trial ended without reports.
     TrialExpired,
+    /// The report of a monthly security check is there.
+    Inspection,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
+    /// The customer is reminded of what it owes.
+    Reminder,
+    /// The provider is reminded of what it owes, or told what the customer did not do. Not the
+    /// customer's to read.
+    ProviderReminder,
 }
 
 impl NoticeKind {
@@ -73,8 +80,17 @@ impl NoticeKind {
             Self::CutReminder => "cut-reminder",
             Self::Restored => "restored",
             Self::TrialExpired => "trial-expired",
+            Self::Inspection => "inspection",
             Self::Closed => "closed",
+            Self::Reminder => "reminder",
+            Self::ProviderReminder => "provider-reminder",
         }
+    }
+
+    /// Whether it is the provider's alone to read.
+    #[must_use]
+    pub const fn is_providers(self) -> bool {
+        matches!(self, Self::ProviderReminder)
     }
 }
 

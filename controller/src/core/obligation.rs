@@ -28,6 +28,29 @@ pub struct Obligation {
     pub counted: Counted,
     /// What became of it.
     pub state: ObligationState,
+    /// The last reminder that went out, by its offset from the last day.
+    pub reminded: Option<i32>,
+    /// Every recount by a new notice, oldest first.
+    pub moves: Vec<Move>,
+}
+
+/// A deadline counted anew by a new notice of the State Council (R16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// When; legal time.
+    pub at: Timestamp,
+    /// As it stood.
+    pub old: Due,
+    /// As it is counted now.
+    pub new: Due,
+    /// The notice's number or title.
+    pub notice: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it holds. An earlier deadline waits for an administrator's signature.
+    pub applied: bool,
+    /// Who signed an earlier one.
+    pub signed_by: Option<String>,
 }
 
 /// The standard's obligations, in its order. [`super::rules`] says what each is.
@@ -251,7 +274,8 @@ impl Obligation {
     /// A new, open obligation.
     #[must_use]
     pub const fn open(id: ObligationId, serial: u32, due: Due, counted: Counted) -> Self {
-        Self { id, serial, due, counted, state: ObligationState::Open }
+        let state = ObligationState::Open;
+        Self { id, serial, due, counted, state, reminded: None, moves: Vec::new() }
     }
 
     /// Whether real time counts for it, and not legal time.

@@ -244,6 +244,7 @@ mod tests {
             system,
             contacts: Vec::new(),
             instances: vec![request],
+            form: serde_json::Value::Null,
         }
     }
 

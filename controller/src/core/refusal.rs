@@ -58,8 +58,30 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// No such attachment was filed for this tenant.
+    UnknownAttachment,
+    /// An attachment has more bytes than one may have.
+    AttachmentTooLarge,
+    /// No more attachments may be filed.
+    AttachmentsFull,
+    /// What is recorded needs its document, or a scan.
+    DocumentMissing,
+    /// The record that is referred to is not there, or of another kind.
+    UnknownRecord,
+    /// Nobody waits for this any more.
+    AlreadyDecided,
+    /// Two persons have not approved this access, or not before it happened.
+    AccessNotApproved,
     /// The host is blocked already, or not blocked.
     WrongAdmission,
+    /// The deadline is not what it was when it was counted.
+    DeadlineMoved,
+    /// No earlier deadline waits for a signature.
+    NothingToSign,
+    /// A notice of the State Council is not what it has to be, or does not fit.
+    InvalidNotice,
+    /// The notice is in force already.
+    NoticeInForce,
 }
 
 impl Code {
@@ -82,7 +104,18 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::UnknownAttachment => "unknown-attachment",
+            Self::AttachmentTooLarge => "attachment-too-large",
+            Self::AttachmentsFull => "attachments-full",
+            Self::DocumentMissing => "document-missing",
+            Self::UnknownRecord => "unknown-record",
+            Self::AlreadyDecided => "already-decided",
+            Self::AccessNotApproved => "access-not-approved",
             Self::WrongAdmission => "wrong-admission",
+            Self::DeadlineMoved => "deadline-moved",
+            Self::NothingToSign => "nothing-to-sign",
+            Self::InvalidNotice => "invalid-notice",
+            Self::NoticeInForce => "notice-in-force",
         }
     }
 }
@@ -92,5 +125,13 @@ impl Refusal {
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), faults: Vec::new() }
+    }
+
+    /// A refusal of what was handed in, fault by fault.
+    #[must_use]
+    pub fn faulty(code: Code, faults: Vec<Fault>) -> Self {
+        let words: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+        Self { code, sentence: words.join("; "), faults }
     }
 }

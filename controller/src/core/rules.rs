@@ -2,17 +2,18 @@
 //!
 //! The text is TOML ([`SHIPPED`], or a site's own); its head explains every field. [`Rules::parse`]
 //! checks it as a whole, so that what it gives has each obligation once and every period in a form
-//! that the lifecycle can count. [`Rules::count`] is the only place that turns a period into a
-//! deadline.
+//! that the lifecycle can count. [`super::counting`] turns its periods into
+//! deadlines.
 
 mod check;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use tenure_protocol::time::Timestamp;
+use tenure_protocol::{digest::Digest, time::Timestamp};
 
 use super::{
-    calendar::{self, Calendar, Span},
+    calendar::Calendar,
+    counting,
     obligation::{Counted, Due, ObligationId, Party},
 };
 
@@ -26,8 +27,10 @@ pub const MAX_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     edition: String,
+    digest: Digest,
     title: String,
     issuer: String,
+    reminder_hour: u8,
     laws: Vec<Law>,
     rules: Vec<Rule>,
 }
@@ -203,6 +206,7 @@ struct Text {
     edition: String,
     title: String,
     issuer: String,
+    reminder_hour: u8,
     #[serde(default, rename = "law")]
     laws: Vec<Law>,
     #[serde(default, rename = "rule")]
@@ -226,7 +230,7 @@ impl Rules {
         if text.len() > MAX_BYTES {
             return Err(RulesError::TooLong);
         }
-        let Text { edition, title, issuer, laws, mut rules } =
+        let Text { edition, title, issuer, reminder_hour, laws, mut rules } =
             toml::from_str(text).map_err(|error| RulesError::Parse(error.to_string()))?;
         for id in ObligationId::ALL {
             let found = rules.iter().filter(|rule| rule.id == id).count();
@@ -235,7 +239,8 @@ impl Rules {
             }
         }
         rules.sort_by_key(|rule| rule.id);
-        let rules = Self { edition, title, issuer, laws, rules };
+        let digest = Digest::of(text.as_bytes());
+        let rules = Self { edition, digest, title, issuer, reminder_hour, laws, rules };
         check::all(&rules)?;
         Ok(rules)
     }
@@ -244,6 +249,18 @@ impl Rules {
     #[must_use]
     pub fn edition(&self) -> &str {
         &self.edition
+    }
+
+    /// SHA-256 of the text.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The hour of legal time at which reminders go out.
+    #[must_use]
+    pub const fn reminder_hour(&self) -> u8 {
+        self.reminder_hour
     }
 
     /// The standard's name.
@@ -282,32 +299,11 @@ impl Rules {
         self.rule(id).period.number()
     }
 
-    /// Counts an obligation's deadline. One that ends with another (`same-as`), or before a day
-    /// that somebody chooses (`working-days-before`), has none of its own: [`Due::Never`].
+    /// Counts an obligation's deadline: [`counting::due`].
     #[must_use]
     pub fn count(&self, id: ObligationId, start: Start, calendar: &Calendar) -> (Due, Counted) {
-        let rule = self.rule(id);
-        let rolled = |day: Date| match rule.roll {
-            Roll::NextWorkDay => calendar.roll(day),
-            Roll::None => Span { earliest: day, latest: day },
-        };
-        let day_zero = start.day_zero;
-        let due = match rule.period {
-            Period::WorkingDays(days) => Due::end_of(calendar.working_days(day_zero, days)),
-            Period::CalendarDays(days) => {
-                Due::end_of(rolled(calendar::plus_days(day_zero, i32::try_from(days).unwrap_or(0))))
-            }
-            Period::Months(months) => Due::end_of(rolled(calendar::plus_months(day_zero, months))),
-            Period::Seconds(seconds) => {
-                Due::Instant { due_at: start.real.plus_ms(i64::from(seconds) * 1000) }
-            }
-            Period::WorkingDaysBefore(_)
-            | Period::SameAs(_)
-            | Period::EachMonth(_)
-            | Period::EachYear(_)
-            | Period::None => Due::Never,
-        };
-        (due, self.counted(id, day_zero))
+        let counted = self.counted(id, start.day_zero);
+        (counting::due(&counted, start.real, calendar), counted)
     }
 
     /// How an obligation is counted from a day, without the deadline.

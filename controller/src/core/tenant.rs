@@ -21,6 +21,7 @@
 //! Isolation is orthogonal to the phase: `Connected → Cutting → Cut → Restoring → Connected`.
 
 pub mod application;
+pub mod papers;
 pub mod phase;
 pub mod wipe;
 
@@ -36,9 +37,10 @@ use tenure_protocol::{
 };
 
 pub use application::{
-    Application, Contact, IngressRequest, InstanceRequest, Secret, System, Webhook,
+    Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System, Webhook,
 };
 
+pub use papers::{Inspected, Papers};
 pub use phase::Phase;
 pub use wipe::{Approval, Proven, Wipe};
 
@@ -82,6 +84,9 @@ pub struct Tenant {
     pub trial: Option<Trial>,
     /// The reports under review, or the last ones.
     pub reports: Option<Reports>,
+    /// What of its records matters to the lifecycle.
+    #[serde(default)]
+    pub papers: Papers,
     /// The way off, once asked for.
     pub offboarding: Option<Offboarding>,
     /// Every cut, oldest first.

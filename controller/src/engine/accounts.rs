@@ -241,14 +241,14 @@ impl Engine {
             return Err(SignInRefusal::Wrong.into());
         }
         let attempt = Attempt { account, step, has_code: code.is_some(), new_phc, now };
-        let entered = self.enter(&mut tx, attempt).await?;
+        let entered = self.come_in(&mut tx, attempt).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         Ok(entered)
     }
 
     /// What follows once the password was right.
-    async fn enter(&self, tx: &mut Tx, attempt: Attempt) -> Result<Entered, EngineError> {
+    async fn come_in(&self, tx: &mut Tx, attempt: Attempt) -> Result<Entered, EngineError> {
         let Attempt { mut account, step, has_code, new_phc, now } = attempt;
         let age_ms = now.ms_since(account.password.set_at);
         // Until there is a second factor, the first alone would open the account: not for long.

@@ -1,5 +1,7 @@
 //! One event, one transaction.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tenure_protocol::{
     digest::Digest,
@@ -13,15 +15,14 @@ use tenure_protocol::{
 use super::{Call, Engine, EngineError, Expected};
 use crate::{
     core::{
-        fleet::{Fleet, HostRoom},
+        admission,
+        calendar::Calendar,
+        fleet::Fleet,
         lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
         notice::{Notice, NoticeState},
         tenant::{Application, Tenant},
     },
-    store::{
-        self, ChangeKey, NewEntry, NewEvidence, Tx,
-        record::{Admission, OrderRecord},
-    },
+    store::{self, ChangeKey, NewEntry, NewEvidence, Tx, record::OrderRecord},
 };
 
 /// How often a transaction is tried again when somebody else was faster.
@@ -50,6 +51,14 @@ struct Wakes {
     exit: bool,
 }
 
+/// What followed within another transaction.
+#[derive(Debug)]
+pub(super) struct Followed {
+    tenant: Tenant,
+    event: Event,
+    wakes: Wakes,
+}
+
 impl Engine {
     /// Takes an application in.
     ///
@@ -61,12 +70,14 @@ impl Engine {
         application: Application,
     ) -> Result<Tenant, EngineError> {
         let Call { actor, expected: _, key } = call.into();
+        self.check_form(&application)?;
         let mut tx = self.inner.store.write().await?;
         if let Some(tenant) = self.recall(&mut tx, key.as_ref()).await? {
             return Ok(tenant);
         }
         let fleet = self.fleet(&mut tx).await?;
-        let context = self.context(&fleet)?;
+        let (calendar, filed) = (self.calendar_in(&mut tx).await?, BTreeSet::new());
+        let context = self.context(&fleet, &calendar, &filed)?;
         let transition = lifecycle::open(&application, &actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let event = Event::Submit { application };
@@ -101,6 +112,9 @@ impl Engine {
         event: &Event,
         beside: &Beside,
     ) -> Result<Tenant, EngineError> {
+        if let Event::Submit { application } = event {
+            self.check_form(application)?;
+        }
         for _ in 0..TRIES {
             let mut tx = self.inner.store.write().await?;
             if let Some(tenant) = self.recall(&mut tx, beside.key.as_ref()).await? {
@@ -115,7 +129,9 @@ impl Engine {
                 Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
                 _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
             };
-            let context = self.context(&fleet)?;
+            let calendar = self.calendar_in(&mut tx).await?;
+            let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
+            let context = self.context(&fleet, &calendar, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
@@ -136,6 +152,36 @@ impl Engine {
         Err(EngineError::Conflict)
     }
 
+    /// Lets something follow for a tenant within a transaction that is not committed yet.
+    pub(super) async fn follow(
+        &self,
+        tx: &mut Tx,
+        before: &Tenant,
+        event: Event,
+    ) -> Result<Followed, EngineError> {
+        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
+        let calendar = self.calendar_in(tx).await?;
+        let context = self.context(&fleet, &calendar, &filed)?;
+        let actor = Actor::controller();
+        let transition = lifecycle::apply(before, &event, &actor, &context)?;
+        if transition.tenant != *before
+            && !store::save_tenant(tx, &transition.tenant, before.version).await?
+        {
+            return Err(EngineError::Conflict);
+        }
+        let wakes = if transition.changed {
+            self.record(tx, &actor, &event, &transition, &context).await?
+        } else {
+            Wakes::default()
+        };
+        Ok(Followed { tenant: transition.tenant, event, wakes })
+    }
+
+    /// Wakes who waits for what followed, once it is committed.
+    pub(super) async fn after_follow(&self, followed: Followed) {
+        self.after(&followed.tenant, &followed.event, followed.wakes).await;
+    }
+
     /// Records what came with an event that the domain did not accept: the facts stand, the tenant
     /// stays as it is.
     pub(super) async fn record_only(
@@ -145,8 +191,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut tx = self.inner.store.write().await?;
         let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
-        let fleet = Fleet::default();
-        let context = self.context(&fleet)?;
+        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
+        let calendar = self.calendar_in(&mut tx).await?;
+        let context = self.context(&fleet, &calendar, &filed)?;
         self.record_beside(&mut tx, &tenant, beside, &context).await?;
         store::commit(tx).await?;
         self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
@@ -154,58 +201,30 @@ impl Engine {
         Ok(())
     }
 
-    fn context<'a>(&'a self, fleet: &'a Fleet) -> Result<Context<'a>, EngineError> {
+    /// What is wrong by the rules of every application, each fault by its place, goes before what
+    /// is wrong by the site's form.
+    fn check_form(&self, application: &Application) -> Result<(), EngineError> {
+        admission::form_of(application)?;
+        Ok(self.inner.forms.check(application)?)
+    }
+
+    fn context<'a>(
+        &'a self,
+        fleet: &'a Fleet,
+        calendar: &'a Calendar,
+        filed: &'a BTreeSet<Digest>,
+    ) -> Result<Context<'a>, EngineError> {
         let real_now = self.inner.clock.now();
         Ok(Context {
             now: self.inner.clock.legal(real_now),
             real_now,
             seed: self.inner.chance.draw()?,
-            calendar: &self.inner.calendar,
+            calendar,
             rules: &self.inner.rules,
+            provider: &self.inner.provider,
             fleet,
+            filed,
         })
-    }
-
-    /// Hosts that are up with what is given away of them, and what marks and networks are taken.
-    async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
-        let tenants = store::tenants(tx).await?;
-        let mut fleet = Fleet {
-            hosts: Vec::new(),
-            images: self.inner.images.clone(),
-            marks_taken: store::marks(tx).await?,
-            networks_taken: std::collections::BTreeSet::new(),
-        };
-        let holding = || tenants.iter().filter(|tenant| tenant.phase.holds_resources());
-        for given in holding().filter_map(|tenant| tenant.allotment.as_ref()) {
-            fleet.networks_taken.insert(given.network.address);
-        }
-        for host in store::hosts(tx).await? {
-            let Some(facts) = host.facts.filter(|_| host.up) else { continue };
-            if host.admission != Admission::Admitted {
-                continue;
-            }
-            let mut room = HostRoom {
-                id: host.id,
-                name: host.name,
-                cpus: facts.cpus,
-                memory_bytes: facts.memory_bytes,
-                volume_bytes: facts.volume_bytes,
-                vcpus_taken: 0,
-                memory_taken: 0,
-                volume_taken: 0,
-                instances: 0,
-            };
-            let instances = holding().flat_map(Tenant::instances);
-            for instance in instances.filter(|instance| instance.host == room.id) {
-                room.vcpus_taken += u32::from(instance.vcpus);
-                room.memory_taken += u64::from(instance.memory_mib) << 20;
-                room.volume_taken +=
-                    instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
-                room.instances += 1;
-            }
-            fleet.hosts.push(room);
-        }
-        Ok(fleet)
     }
 
     /// Journal row, orders and notices of a transition.

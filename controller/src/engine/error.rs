@@ -2,6 +2,7 @@
 
 use crate::{
     core::{access::SignInRefusal, refusal::Refusal},
+    files::FilesError,
     ledger::LedgerError,
     secrets::SecretsError,
     store::StoreError,
@@ -51,6 +52,9 @@ pub enum EngineError {
     /// The ledger failed.
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    /// The store of attachments failed, or did not get what it was to keep.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The system gave no random bytes; nothing changed.
     #[error("the system gave no random bytes")]
     Chance(#[from] getrandom::Error),

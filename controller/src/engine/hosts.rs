@@ -19,7 +19,7 @@ use crate::{
         refusal::{Code, Refusal},
     },
     store::{
-        self, JoinToken, NewAct,
+        self, JoinToken, NewAct, Tx,
         record::{Admission, HostRecord},
     },
 };
@@ -122,19 +122,7 @@ impl Engine {
             return invalid("this join token is not known: ask for a new one".to_owned());
         };
         if let Some(id) = token.host {
-            let known = store::host(&mut tx, id).await?;
-            let mut host = known.ok_or(EngineError::NotFound("host"))?;
-            if host.host_key == host_key && host.admission == Admission::Admitted {
-                return Ok(id);
-            }
-            if host.block().is_none() {
-                let reason = "its join token was used twice: nobody knows which one is the host";
-                self.block(&mut tx, &mut host, &Actor::controller(), reason).await?;
-                store::commit(tx).await?;
-                self.blocked(id).await;
-            }
-            tracing::error!(host = %id, "ALARM: a join token was used twice; the host is blocked");
-            return invalid("this join token was used already; its host is now blocked".to_owned());
+            return self.redeem_again(tx, id, host_key, now >= token.expires_at).await;
         }
         if now >= token.expires_at {
             return invalid("this join token has expired: ask for a new one".to_owned());
@@ -180,6 +168,36 @@ impl Engine {
         self.drain_or_log().await;
         tracing::info!(host = %id, name = host.name, "host joined");
         Ok(id)
+    }
+
+    /// A join token that was redeemed comes again: from the same host, which did not hear the
+    /// answer, or from another one.
+    async fn redeem_again(
+        &self,
+        mut tx: Tx,
+        id: HostId,
+        host_key: [u8; 32],
+        expired: bool,
+    ) -> Result<HostId, EngineError> {
+        let invalid = |sentence: &str| Err(EngineError::Invalid(sentence.to_owned()));
+        let known = store::host(&mut tx, id).await?;
+        let mut host = known.ok_or(EngineError::NotFound("host"))?;
+        if host.host_key == host_key && host.admission == Admission::Admitted {
+            return Ok(id);
+        }
+        // Whoever finds an old token must not be able to take a host out with it.
+        if expired {
+            tracing::error!(host = %id, "ALARM: an expired join token of this host was tried");
+            return invalid("this join token has expired: ask for a new one");
+        }
+        if host.block().is_none() {
+            let reason = "its join token was used twice: nobody knows which one is the host";
+            self.block(&mut tx, &mut host, &Actor::controller(), reason).await?;
+            store::commit(tx).await?;
+            self.blocked(id).await;
+        }
+        tracing::error!(host = %id, "ALARM: a join token was used twice; the host is blocked");
+        invalid("this join token was used already; its host is now blocked")
     }
 
     /// A host's session stands.

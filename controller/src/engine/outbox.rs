@@ -90,7 +90,10 @@ impl Engine {
             | NoticeKind::CutReminder
             | NoticeKind::Restored
             | NoticeKind::TrialExpired
-            | NoticeKind::Closed => None,
+            | NoticeKind::Inspection
+            | NoticeKind::Closed
+            | NoticeKind::Reminder
+            | NoticeKind::ProviderReminder => None,
         };
         let predicate = Notification {
             tenant: notice.tenant,

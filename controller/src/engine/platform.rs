@@ -162,7 +162,8 @@ impl Engine {
             object: None,
             salt: self.inner.chance.draw()?,
         };
-        Ok(store::append_act(tx, act).await?)
+        store::append_act(tx, act).await?;
+        Ok(())
     }
 
     /// The newest acts on the platform itself, newest first.

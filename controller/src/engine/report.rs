@@ -51,6 +51,10 @@ impl Engine {
     pub async fn report(&self, host: HostId, report: Report) -> Result<Reply, EngineError> {
         let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
         let known = self.known_order(host, &report).await?;
+        // What comes again after an order's end changes nothing, and costs nothing either.
+        if is_final(&known.record.state) && is_last_word(&report.state) {
+            return Ok(Reply { receipt: Some(receipt), ..Reply::default() });
+        }
         match &report.state {
             OrderState::Journalled => self.note(known, "journalled", None).await?,
             OrderState::Started => self.note(known, "started", None).await?,
@@ -411,6 +415,13 @@ fn outcome_of(outcome: &Outcome, opened: &Opened) -> Reported {
 
 fn is_final(state: &str) -> bool {
     matches!(state, "done" | "failed" | "refused")
+}
+
+const fn is_last_word(state: &OrderState) -> bool {
+    matches!(
+        state,
+        OrderState::Done { .. } | OrderState::Failed { .. } | OrderState::Refused { .. }
+    )
 }
 
 fn rank(state: &str) -> u8 {

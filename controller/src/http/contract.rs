@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The answers that are problem documents: status, name in the document, what it means.
-const PROBLEMS: [(u16, &str, &str); 15] = [
+const PROBLEMS: [(u16, &str, &str); 16] = [
     (400, "BadRequest", "The request itself is wrong: `code` and `detail` say how"),
     (401, "Unauthenticated", "No valid token"),
     (403, "Forbidden", "The token's role, or the same person twice, may not do this"),
@@ -27,12 +27,16 @@ const PROBLEMS: [(u16, &str, &str); 15] = [
     (431, "HeadTooLarge", "The request's head is too large"),
     (500, "BrokenOff", "The controller broke off; nothing is known to be done"),
     (503, "NotDurable", "It could not be made durable; nothing is known to be done: try again"),
+    (507, "Full", "As much is filed already as may be"),
 ];
 
 /// Answers that any request may get.
 const ALWAYS: [u16; 6] = [400, 408, 429, 431, 500, 503];
 /// Answers that changes may get besides.
 const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
+/// Answers that uploads may get besides: their body is a file, of any type and known by its digest,
+/// so that they take neither a key nor a version.
+const ON_UPLOADS: [u16; 3] = [413, 422, 507];
 
 /// Operations that need `If-Match`.
 const ON_A_VERSION: [&str; 3] = ["review", "review_reports", "review_offboarding"];
@@ -73,7 +77,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 7] = [
+    const REQUESTS: [&str; 8] = [
         "Application",
         "System",
         "Contact",
@@ -81,6 +85,7 @@ fn close_requests(document: &mut Value) {
         "InstanceRequest",
         "IngressRequest",
         "Document",
+        "NewRecord",
     ];
     let schemas = &mut document["components"]["schemas"];
     for name in REQUESTS {
@@ -129,13 +134,17 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
     if id == "bundle" {
         statuses.push(409);
     }
+    let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
     if id == "sign_in" {
         statuses.extend([401, 403, 413, 415, 422]);
     } else if id == "sign_out" {
         statuses.push(422);
+    } else if route.verb == Verb::Post && !takes_json {
+        statuses.extend(ON_UPLOADS);
     } else if route.verb == Verb::Post {
         statuses.extend(ON_CHANGES);
         let tags = ON_A_VERSION.contains(&&*id);
+        // Tenants have versions; hosts and notices of the calendar have none.
         if route.subject == Subject::Tenant {
             statuses.push(412);
             add_header(operation, "If-Match", tags, IF_MATCH, &json!({"pattern": TAGS}));

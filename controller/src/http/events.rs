@@ -231,7 +231,8 @@ impl Tail {
 impl Streams {
     fn enter(&self, actor: &Actor) -> Result<Place, Problem> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let caller = format!("{} {}", actor.role.as_str(), actor.name);
+        let customer = actor.customer.as_deref().unwrap_or_default();
+        let caller = format!("{}\0{}\0{customer}", actor.role.as_str(), actor.name);
         let mine = open.get(&caller).copied().unwrap_or(0);
         if mine >= MAX_STREAMS_EACH || open.values().sum::<usize>() >= MAX_STREAMS {
             let detail = format!(

@@ -1,7 +1,7 @@
 //! What handlers take out of requests. Whatever is wrong becomes a problem document that says
 //! where.
 
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -29,7 +29,7 @@ pub struct Entrant(pub Principal);
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// The id in the path.
+/// The path's `id`, whatever else stands in the path.
 #[derive(Debug)]
 pub struct Id<T>(pub T);
 
@@ -148,9 +148,10 @@ where
 {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::bad_request("invalid-id", "the path has no readable id"))?;
+        let unreadable = || Problem::bad_request("invalid-id", "the path has no readable id");
+        let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let text =
+            path.ok().and_then(|Path(mut parts)| parts.remove("id")).ok_or_else(unreadable)?;
         let wrong = |error: T::Err| Problem::bad_request("invalid-id", error.to_string());
         text.parse().map(Self).map_err(wrong)
     }

@@ -5,15 +5,21 @@
 use serde::Serialize;
 use utoipa::{
     ToSchema,
-    openapi::{ArrayBuilder, Object, ObjectBuilder, RefOr, Schema, schema::Type},
+    openapi::{
+        ArrayBuilder, Object, ObjectBuilder, RefOr, Schema,
+        schema::{SchemaType, Type},
+    },
 };
 
 use crate::{
-    core::access::NAME_MAX as PERSON_LIMIT,
-    core::admission::{
-        CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB,
-        NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN, TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT,
-        VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+    core::{
+        access::NAME_MAX as PERSON_LIMIT,
+        admission::{
+            CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
+            MEMORY_LIMIT_MIB, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN, TEXT_LIMIT,
+            TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+        },
+        tenant::Designated,
     },
     engine::NAME_LIMIT as HOST_NAME_LIMIT,
 };
@@ -33,6 +39,9 @@ pub struct ApplicationForm {
     /// What it needs, at least one.
     #[schema(schema_with = instances)]
     pub instances: Vec<InstanceForm>,
+    /// The rest of the form: see `/v1/application-forms/{version}`.
+    #[schema(value_type = Object)]
+    pub form: serde_json::Value,
 }
 
 /// The application system.
@@ -65,6 +74,15 @@ pub struct ContactForm {
     pub email: Option<String>,
     /// Webhook.
     pub webhook: Option<WebhookForm>,
+    /// Mobile telephone, for people to call.
+    #[schema(required = false, schema_with = optional_name)]
+    pub mobile: Option<String>,
+    /// When it can be reached: `24x7`.
+    #[schema(required = false, schema_with = optional_name)]
+    pub available: Option<String>,
+    /// Which of `email` and `webhook` are the systems that it designates.
+    #[schema(required = false, schema_with = designated)]
+    pub designated: Vec<String>,
 }
 
 /// A webhook of the Standard Webhooks kind.
@@ -121,14 +139,14 @@ pub struct IngressForm {
     pub port: u16,
 }
 
-/// A document that stands outside, by its digest.
+/// A document: an attachment of the tenant, by its digest.
 #[derive(Debug, ToSchema)]
 #[schema(as = Document)]
 pub struct DocumentForm {
     /// Its title or number.
     #[schema(schema_with = text)]
     pub title: String,
-    /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the attachment, 64 lower-case hexadecimal digits: upload the file first.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
 }
@@ -155,6 +173,14 @@ pub(super) fn words<T: Serialize>(values: impl IntoIterator<Item = T>) -> RefOr<
 /// A name of people's, by [`NAME_PATTERN`].
 pub(super) fn name() -> RefOr<Schema> {
     string().max_length(Some(NAME_LIMIT)).pattern(Some(NAME_PATTERN)).build().into()
+}
+
+/// As [`name`], or null.
+fn optional_name() -> RefOr<Schema> {
+    let types = [Type::String, Type::Null];
+    let name = ObjectBuilder::new().schema_type(SchemaType::from_iter(types));
+    let name = name.min_length(Some(1)).max_length(Some(NAME_LIMIT));
+    name.pattern(Some(NAME_PATTERN)).build().into()
 }
 
 /// A text for people, by [`TEXT_PATTERN`].
@@ -200,6 +226,10 @@ fn memory() -> RefOr<Schema> {
 
 fn contacts() -> RefOr<Schema> {
     many(utoipa::openapi::Ref::from_schema_name("Contact"), 1, CONTACTS_LIMIT)
+}
+
+fn designated() -> RefOr<Schema> {
+    many(words([Designated::Email, Designated::Webhook]), 0, CHANNELS_LIMIT)
 }
 
 fn instances() -> RefOr<Schema> {

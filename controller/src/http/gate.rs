@@ -50,10 +50,14 @@ pub async fn enforce(
     }
 }
 
-/// Reads a JSON body before the handler looks at anything: a handler that refuses the request for
-/// its path or its head leaves no unread bytes then.
+/// Reads a body before the handler looks at anything, be it JSON or as short as JSON may be: a
+/// handler that refuses the request for its path or its head leaves no unread bytes then. Longer
+/// ones are the handler's to read.
 async fn read_in(request: Request) -> Result<Request, Problem> {
-    if require_json(request.headers()).is_err() {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let short = length.is_some_and(|bytes| bytes <= MAX_BODY_BYTES);
+    if !short && require_json(request.headers()).is_err() {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();

@@ -1,8 +1,8 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads, [`acts`] what the lifecycle decides on,
-//! [`access`] accounts, sessions and tokens, [`platform`] the rest; [`view`] and [`record`] are
-//! what is shown; every error is a [`problem`].
+//! [`access`] accounts, sessions and tokens, [`deadline`] and [`calendar`] the law's days,
+//! [`platform`] the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -10,9 +10,13 @@
 
 pub mod access;
 pub mod acts;
+pub mod attachments;
+pub mod calendar;
 pub mod change;
 pub mod conditional;
+mod content;
 mod contract;
+pub mod deadline;
 pub mod edge;
 pub mod events;
 pub mod extract;
@@ -25,6 +29,7 @@ pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod record;
+pub mod records;
 pub mod route;
 pub mod tenants;
 pub mod view;
@@ -48,7 +53,7 @@ use self::{
 };
 use crate::{
     core::destination::DestinationPolicy,
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, UPLOAD_LIMIT},
 };
 
 /// How long a request may take, from its head to the answer's.
@@ -100,11 +105,16 @@ pub fn router(app: App) -> Router {
     let tenant = Router::new()
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
-        .route("/deadlines", get(tenants::deadlines))
+        .route("/deadlines", get(deadline::deadlines))
+        .route("/deadlines/sign", post(deadline::sign))
         .route("/orders", get(tenants::orders))
         .route("/notices", get(tenants::notices))
         .route("/evidence", get(tenants::evidence))
         .route("/bundle", get(tenants::bundle))
+        .route("/attachments", get(attachments::list).post(attachments::upload))
+        .route("/attachments/{digest}", get(attachments::read))
+        .route("/records", get(records::list).post(records::add))
+        .route("/records/{record}/confirmations", post(records::confirm))
         .route("/application", post(acts::resubmit))
         .route("/review", post(acts::review))
         .route("/configuration/retry", post(acts::retry))
@@ -123,8 +133,10 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
+        .route("/v1/application-forms/{version}", get(platform::application_form))
         .route("/v1/tenants", get(tenants::list))
         .nest("/v1/tenants/{id}", tenant)
+        .merge(papers())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
@@ -141,6 +153,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/tokens/{id}", delete(access::revoke_token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
+        .route("/v1/calendar", get(calendar::show))
+        .route("/v1/calendar/days", get(calendar::days))
+        .route("/v1/calendar/notices", post(calendar::propose))
+        .route("/v1/calendar/notices/{id}/enact", post(calendar::enact))
+        .route("/v1/deadlines/preview", get(deadline::preview))
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
@@ -163,8 +180,25 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// What is on paper about the platform itself.
+fn papers() -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/platform/attachments",
+            get(attachments::list_platform).post(attachments::upload_platform),
+        )
+        .route("/v1/platform/attachments/{digest}", get(attachments::read_platform))
+        .route("/v1/platform/records", get(records::list_platform).post(records::add_platform))
+        .route("/v1/platform/records/{record}/confirmations", post(records::confirm_platform))
+}
+
 async fn limit_time(request: Request, next: Next) -> Result<Response, Problem> {
-    tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await.map_err(|_| {
+    let limit = if request.uri().path().ends_with("/attachments") {
+        UPLOAD_LIMIT + REQUEST_LIMIT
+    } else {
+        REQUEST_LIMIT
+    };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         let detail = "the request took too long to arrive or to answer: send it again";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
     })

@@ -12,8 +12,8 @@ use utoipa::{
 };
 
 use super::{
-    App, access, acts, contract, events, form, platform, policy::Policy, problem, record, tenants,
-    view,
+    App, access, acts, attachments, calendar, contract, deadline, events, form, platform,
+    policy::Policy, problem, record, records, tenants, view,
 };
 
 /// The document.
@@ -33,12 +33,19 @@ use super::{
     paths(
         platform::health, platform::hosts, platform::join_token, platform::block,
         platform::unblock, platform::journal,
-        platform::images, platform::anchors, platform::clock, platform::advance,
+        platform::images, platform::application_form,
+        platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
         access::sign_in, access::sign_out, access::accounts, access::create_account,
         access::disable_account, access::reset_account, access::tokens, access::create_token,
         access::revoke_token,
-        tenants::list, events::events, tenants::show, tenants::journal, tenants::deadlines,
+        attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
+        attachments::list_platform, attachments::read_platform,
+        records::add, records::list, records::confirm, records::add_platform,
+        records::list_platform, records::confirm_platform,
+        calendar::show, calendar::days, calendar::propose, calendar::enact, deadline::preview,
+        deadline::sign,
+        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,

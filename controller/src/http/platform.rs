@@ -141,8 +141,8 @@ pub async fn unblock(
     Ok(Json(HostView::from(change.make(unblock).await?)))
 }
 
-/// What happened to the platform itself: joins, blocks, accounts,
-/// sessions, tokens; the newest first
+/// What happened to the platform itself: joins, blocks, accounts, sessions, tokens, notices of the
+/// calendar; the newest first
 #[utoipa::path(get, path = "/v1/platform/journal", tag = "platform",
     responses((status = 200, body = [Object])))]
 pub async fn journal(State(app): State<App>) -> Result<Json<Vec<PlatformRecord>>, Problem> {
@@ -194,6 +194,26 @@ pub async fn images(State(app): State<App>) -> Json<Vec<ImageView>> {
         cmdline: image.cmdline.clone(),
     };
     Json(app.engine.images().iter().map(view).collect())
+}
+
+/// A version of the application form: a JSON schema (draft 2020-12) for the whole application
+#[utoipa::path(get, path = "/v1/application-forms/{version}", tag = "customer",
+    params(("version" = String, Path, description = "`current`, or a version")),
+    responses((status = 200, body = Object, content_type = "application/schema+json")))]
+pub async fn application_form(
+    State(app): State<App>,
+    Path(version): Path<String>,
+) -> Result<Response, Problem> {
+    let forms = app.engine.forms();
+    let version = if version == "current" { forms.version() } else { version.as_str() };
+    let form = forms.get(version).ok_or_else(|| {
+        let detail = format!(
+            "there is no application form of this version: applications take {:?}",
+            forms.version()
+        );
+        Problem::new(StatusCode::NOT_FOUND, "not-found", detail)
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], form.to_string()).into_response())
 }
 
 /// The public keys that verifiers of evidence need; compare them with a copy from another source

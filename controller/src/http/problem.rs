@@ -10,8 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    core::{access::SignInRefusal, refusal},
-    engine::EngineError,
+    core::{
+        access::SignInRefusal,
+        refusal::{self, Code},
+    },
+    engine::{EngineError, FilesError},
     secrets::BUSY_FOR_S,
 };
 
@@ -131,9 +134,23 @@ impl From<EngineError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
             EngineError::SignIn(refusal) => refusal.into(),
+            EngineError::Files(FilesError::Broken) => {
+                Self::bad_request("broken-body", error.to_string())
+            }
+            EngineError::Files(FilesError::TooLarge) => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Self::new(status, Code::AttachmentTooLarge.as_str(), error.to_string())
+            }
+            EngineError::Files(FilesError::Damaged { .. }) => {
+                tracing::error!(%error, "an attachment is damaged");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let detail = format!("{error}, or upload the same file again");
+                Self::new(status, "attachment-damaged", detail)
+            }
             EngineError::Store(_)
             | EngineError::Ledger(_)
             | EngineError::Chance(_)
+            | EngineError::Files(_)
             | EngineError::Secrets(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
@@ -160,7 +177,6 @@ impl From<SignInRefusal> for Problem {
 
 impl From<refusal::Refusal> for Problem {
     fn from(refusal: refusal::Refusal) -> Self {
-        use refusal::Code;
         let status = match refusal.code {
             Code::WrongRole | Code::SeparationOfDuties => StatusCode::FORBIDDEN,
             // A customer is not told that another's tenant exists.
@@ -168,15 +184,26 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
-            | Code::StopDayTooEarly => StatusCode::UNPROCESSABLE_ENTITY,
+            | Code::InvalidNotice
+            | Code::StopDayTooEarly
+            | Code::UnknownAttachment
+            | Code::DocumentMissing
+            | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::WrongPhase
             | Code::WrongIsolation
             | Code::NoCapacity
             | Code::NoNetwork
             | Code::NotMigrated
+            | Code::AlreadyDecided
+            | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch
             | Code::UnknownNotice
+            | Code::DeadlineMoved
+            | Code::NothingToSign
+            | Code::NoticeInForce
             | Code::WrongAdmission => StatusCode::CONFLICT,
         };
         let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);

@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use tenure_protocol::{
     id::{OrderId, TenantId},
-    time::Timestamp,
+    time::{self, Timestamp},
 };
 use utoipa::{
     IntoParams,
@@ -24,7 +24,7 @@ use super::{
     listing::{Listing, Paging, invalid_query},
     problem::Problem,
     record::{EvidenceView, NoticeView, OrderView},
-    view::{DeadlineView, HostNames, TenantView},
+    view::{HostNames, TenantView},
 };
 use crate::{
     core::{
@@ -49,6 +49,7 @@ pub struct Filter {
     #[param(required = false, schema_with = isolations)]
     isolation: Option<IsolationName>,
     /// Something is owed whose deadline is before this instant (RFC 3339).
+    #[serde(default, deserialize_with = "time::nearest")]
     #[param(required = false, value_type = String, format = DateTime)]
     due_before: Option<Timestamp>,
     /// `true`: something is owed whose deadline has passed.
@@ -162,18 +163,6 @@ pub async fn journal(
     Ok(listing.answer(slice, |record| record))
 }
 
-/// What is owed until when, under which clause
-#[utoipa::path(get, path = "/v1/tenants/{id}/deadlines", tag = "tenants",
-    params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = [DeadlineView])))]
-pub async fn deadlines(
-    State(app): State<App>,
-    Id(id): Id<TenantId>,
-) -> Result<Json<Vec<DeadlineView>>, Problem> {
-    let tenant = app.engine.tenant(id).await?;
-    Ok(Json(DeadlineView::all(&tenant, app.engine.rules())))
-}
-
 /// A tenant's orders to hosts, oldest first
 #[utoipa::path(get, path = "/v1/tenants/{id}/orders", tag = "tenants",
     params(("id" = String, Path, format = "uuid"), Paging),
@@ -193,10 +182,12 @@ pub async fn orders(
     responses((status = 200, body = [NoticeView])))]
 pub async fn notices(
     State(app): State<App>,
+    Caller(actor): Caller,
     Id(id): Id<TenantId>,
     listing: Listing<u64>,
 ) -> Result<Response, Problem> {
-    let slice = app.engine.notices(id, &listing.page).await?;
+    let mut slice = app.engine.notices(id, &listing.page).await?;
+    slice.items.retain(|one| actor.role != Role::Customer || !one.kind.is_providers());
     Ok(listing.answer(slice, NoticeView::from))
 }
 

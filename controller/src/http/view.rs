@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use jiff::civil::Date;
 use serde::Serialize;
 use tenure_protocol::{
     digest::Digest,
@@ -12,9 +11,8 @@ use tenure_protocol::{
 };
 use utoipa::ToSchema;
 
-use super::form::ApplicationForm;
+use super::{deadline::DeadlineView, form::ApplicationForm};
 use crate::core::{
-    obligation::{Obligation, ObligationState, Party},
     rules::Rules,
     tenant::{
         Application, Cut, CutEnd, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
@@ -130,38 +128,6 @@ pub struct VolumeView {
     pub id: VolumeId,
     /// Its size.
     pub size_bytes: u64,
-}
-
-/// What one party owes the other, until when, and how that was counted.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct DeadlineView {
-    /// Which obligation.
-    pub id: &'static str,
-    /// Distinguishes repetitions: from 1.
-    pub serial: u32,
-    /// Clause of the standard.
-    pub clause: String,
-    /// Its words.
-    pub quote: String,
-    /// `customer` or `provider`.
-    #[schema(value_type = String)]
-    pub party: Party,
-    /// The last day on which it is met (Asia/Shanghai).
-    #[schema(value_type = Option<String>, format = Date)]
-    pub last_day: Option<Date>,
-    /// Met before this instant.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub due_at: Option<Timestamp>,
-    /// How it was counted.
-    pub explanation: String,
-    /// `open`, `discharged`, `breached` or `lapsed`.
-    pub state: &'static str,
-    /// When it was met.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub discharged_at: Option<Timestamp>,
-    /// When the breach was recorded.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub breached_at: Option<Timestamp>,
 }
 
 /// A cut of the tenant's network.
@@ -302,37 +268,6 @@ impl InstanceView {
                 .map(|volume| VolumeView { id: volume.id, size_bytes: volume.size_bytes })
                 .collect(),
             ingress: instance.ingress.clone(),
-        }
-    }
-}
-
-impl DeadlineView {
-    /// What is shown of a tenant's obligations.
-    #[must_use]
-    pub fn all(tenant: &Tenant, rules: &Rules) -> Vec<Self> {
-        tenant.obligations.iter().map(|owed| Self::of(owed, rules)).collect()
-    }
-
-    fn of(obligation: &Obligation, rules: &Rules) -> Self {
-        let rule = rules.rule(obligation.id);
-        let (state, discharged_at, breached_at) = match obligation.state {
-            ObligationState::Open => ("open", None, None),
-            ObligationState::Discharged { at } => ("discharged", Some(at), None),
-            ObligationState::Breached { at, met_at } => ("breached", met_at, Some(at)),
-            ObligationState::Lapsed { .. } => ("lapsed", None, None),
-        };
-        Self {
-            id: obligation.id.as_str(),
-            serial: obligation.serial,
-            clause: rule.clause.clone(),
-            quote: rule.quote.clone(),
-            party: rule.party,
-            last_day: obligation.due.last_day(),
-            due_at: obligation.due.due_at(),
-            explanation: obligation.explanation(),
-            state,
-            discharged_at,
-            breached_at,
         }
     }
 }

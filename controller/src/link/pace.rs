@@ -117,6 +117,7 @@ mod tests {
         assert!(paces.take(2, at(0)));
         assert!(!paces.take(3, at(0)), "two are held in mind already");
         assert!(paces.take(3, at(100)), "the second is at rest");
-        assert!(!paces.take(1, at(100)) || paces.paces().len() == 2);
+        assert!(paces.take(1, at(100)), "the first is at rest, too");
+        assert_eq!(paces.paces().len(), 2, "no more than these are held in mind");
     }
 }

@@ -22,7 +22,7 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::{lifecycle::Actor, tenant::Phase};
+use crate::core::{canonical, lifecycle::Actor, tenant::Phase};
 
 const TABLE: &str = "journal";
 
@@ -84,15 +84,13 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         Some((tenant_seq, entry)) => (tenant_seq + 1, Some(Digest::of(&entry))),
         None => (1, None),
     };
-    let mut chained = serde_json::json!({
+    let chained = serde_json::json!({
         "salt": hex::encode(new.salt),
         "seq": seq, "tenant": new.tenant, "tenant_seq": tenant_seq, "kind": new.kind, "at": new.at,
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
     });
-    // The digest is of the members in the order of their names, whatever order this build keeps.
-    chained.sort_all_objects();
-    let digest = Digest::of(chained.to_string().as_bytes());
+    let digest = Digest::of(canonical::text(chained).as_bytes());
     let object = new.object.unwrap_or(digest);
     let entry = Entry {
         v: 1,

@@ -7,6 +7,8 @@
 //! Rows hold their record as JSON, and beside it the columns that are searched by.
 
 mod accounts;
+mod attachments;
+mod calendar;
 mod hosts;
 mod journal;
 mod keys;
@@ -15,6 +17,7 @@ mod orders;
 pub mod page;
 mod platform;
 pub mod record;
+mod records;
 pub mod sql;
 mod tenants;
 mod tokens;
@@ -30,8 +33,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    accounts::*, hosts::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*,
-    tenants::*, tokens::*,
+    accounts::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*,
+    page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to the database at most.
@@ -40,12 +43,15 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 5] = [
+pub const MIGRATIONS: [(i64, &str); 8] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
     (4, include_str!("../../migrations/0004_search_and_keys.sql")),
-    (6, include_str!("../../migrations/0006_access.sql")),
+    (5, include_str!("../../migrations/0005_calendar.sql")),
+    (6, include_str!("../../migrations/0006_attachments.sql")),
+    (7, include_str!("../../migrations/0007_records.sql")),
+    (8, include_str!("../../migrations/0008_access.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

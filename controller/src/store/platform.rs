@@ -1,4 +1,5 @@
-//! The platform's own acts: hosts that join or are blocked, who may come in and who came.
+//! The platform's own acts: hosts that join or are blocked, who may come in and who came, what the
+//! platform files and puts on record, notices of the calendar that persons propose and put in force.
 //! Append-only, in one sequence and chain with the tenants' rows ([`super::append_journal`]), and
 //! entered into the ledger like them, as entries about no tenant.
 //!
@@ -20,7 +21,7 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::lifecycle::Actor;
+use crate::core::{canonical, lifecycle::Actor};
 
 const TABLE: &str = "platform_acts";
 
@@ -45,20 +46,18 @@ pub struct NewAct<'a> {
     pub salt: [u8; 32],
 }
 
-/// Appends an act.
+/// Appends an act and returns its number.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<()> {
+pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<u64> {
     let (seq, previous) = journal::next(conn).await?;
-    let mut chained = serde_json::json!({
+    let chained = serde_json::json!({
         "salt": hex::encode(new.salt),
         "seq": seq, "kind": new.kind, "host": new.host, "at": new.at, "actor": new.actor,
         "body": new.body, "object": new.object, "previous": previous,
     });
-    // The digest is of the members in the order of their names, whatever order this build keeps.
-    chained.sort_all_objects();
-    let digest = Digest::of(chained.to_string().as_bytes());
+    let digest = Digest::of(canonical::text(chained).as_bytes());
     let object = new.object.unwrap_or(digest);
     let entry = Entry {
         v: 1,
@@ -94,7 +93,7 @@ pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<
         .execute(conn)
         .await
         .map_err(failed("append an act of the platform"))?;
-    Ok(())
+    Ok(seq)
 }
 
 /// The newest acts, newest first, up to `limit`.

@@ -9,7 +9,7 @@ use tenure_protocol::{
     wire::v1::{CommitInterval, HostFacts, Lane, Observation},
 };
 
-use crate::core::{lifecycle::Actor, tenant::Phase};
+use crate::core::{calendar::Notice, lifecycle::Actor, tenant::Phase};
 
 /// A host as the controller knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,4 +171,19 @@ pub struct EvidenceRecord {
     pub envelope: Vec<u8>,
     /// Its place in the ledger, once it is there.
     pub ledger_index: Option<u64>,
+}
+
+/// A notice of the State Council that a person entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarRecord {
+    /// Which.
+    pub id: uuid::Uuid,
+    /// What it says.
+    pub notice: Notice,
+    /// Who entered it.
+    pub proposed_by: String,
+    /// When; real clock.
+    pub proposed_at: Timestamp,
+    /// Who put it in force, and when; real clock. Nothing while it is a proposal.
+    pub enacted: Option<(String, Timestamp)>,
 }

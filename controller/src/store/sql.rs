@@ -1,6 +1,7 @@
-//! Every SQL statement of the store, in one table. `query` takes no other text, and a lint refuses
-//! `sqlx::query` elsewhere: so whoever reads [`ALL`] has read all that is asked of the database,
-//! and a test lets PostgreSQL prepare each of them (`tests/tests/postgres.rs`).
+//! The SQL statements of the store, in one table. `query` takes no other text, and a lint refuses
+//! `sqlx::query` and its like elsewhere; a test lets PostgreSQL prepare each of [`ALL`]
+//! (`tests/tests/postgres.rs`). The one text outside is the search for tenants
+//! ([`super::tenants_page`]), whose conditions are those that the caller gives.
 
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
@@ -119,6 +120,26 @@ statements! {
         "SELECT e.tenant, e.digest, e.kind, e.host, e.order_id, e.at, e.envelope, \
          j.ledger_index, j.entry FROM evidence e JOIN journal j ON j.seq = e.seq WHERE e.digest \
          = $1";
+    ATTACHMENT: "SELECT record FROM attachments WHERE owner = $1 AND sha256 = $2";
+    ATTACHMENTS:
+        "SELECT seq, record FROM attachments WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    HELD:
+        "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM \
+         attachments WHERE owner = $1";
+    ADD_ATTACHMENT:
+        "INSERT INTO attachments (owner, sha256, seq, bytes, record) VALUES ($1, $2, $3, $4, $5)";
+    RECORD: "SELECT record FROM records WHERE id = $1";
+    RECORDS_OF:
+        "SELECT seq, record FROM records WHERE tenant = $1 AND sealed <= $2 AND seq > $3 ORDER BY \
+         seq LIMIT $4";
+    RECORDS_OF_PLATFORM:
+        "SELECT seq, record FROM records WHERE tenant IS NULL AND sealed <= $1 AND seq > $2 ORDER \
+         BY seq LIMIT $3";
+    ADD_RECORD:
+        "INSERT INTO records (id, seq, tenant, kind, sealed, record) VALUES ($1, $2, $3, $4, $5, \
+         $6)";
+    CONFIRMATIONS_OF: "SELECT confirmation FROM confirmations WHERE record = $1 ORDER BY seq";
+    ADD_CONFIRMATION: "INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)";
     BUNDLE: "SELECT tar FROM bundles WHERE tenant = $1";
     ADD_BUNDLE: "INSERT INTO bundles (tenant, tar) VALUES ($1, $2)";
     SET_ACT_LEDGER_INDEX:
@@ -181,4 +202,15 @@ statements! {
         "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
          WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
     FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
+    ADD_CALENDAR_NOTICE:
+        "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
+         $2 FROM calendar_notices";
+    ENACT_CALENDAR_NOTICE:
+        "UPDATE calendar_notices SET record = $1, enacted_seq = (SELECT \
+         COALESCE(MAX(enacted_seq), 0) + 1 FROM calendar_notices) WHERE id = $2";
+    CALENDAR_NOTICE: "SELECT record FROM calendar_notices WHERE id = $1";
+    CALENDAR_NOTICES:
+        "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \
+         0 END, enacted_seq, seq";
+    CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

@@ -70,6 +70,7 @@ pub async fn tenants(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
 ///
 /// # Errors
 /// [`super::StoreError`].
+#[allow(clippy::disallowed_methods, reason = "its conditions are those that the caller gives")]
 pub async fn tenants_page(
     conn: &mut SqliteConnection,
     filter: &TenantFilter,

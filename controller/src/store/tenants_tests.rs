@@ -7,7 +7,7 @@ use crate::{
     core::{
         calendar::Calendar,
         fleet::{Fleet, Image},
-        lifecycle::{self, Actor, Context, Role},
+        lifecycle::{self, Actor, Context, Provider, Role},
         rules::Rules,
     },
     store::{MIGRATIONS, Store},
@@ -27,14 +27,15 @@ fn tenant() -> Tenant {
     let fleet = Fleet { images: vec![image], ..Fleet::default() };
     let calendar = Calendar::shipped().expect("the shipped calendar");
     let now: Timestamp = "2026-08-24T01:00:00Z".parse().expect("an instant");
-    let rules = Rules::shipped().expect("the shipped rules");
     let context = Context {
         now,
         real_now: now,
         seed: [1; 32],
         calendar: &calendar,
-        rules: &rules,
+        rules: &Rules::shipped().expect("the shipped rules"),
+        provider: &Provider::default(),
         fleet: &fleet,
+        filed: &std::collections::BTreeSet::new(),
     };
     let customer = Some("city-archive".to_owned());
     let actor = Actor { name: "li".to_owned(), role: Role::Customer, customer };
@@ -42,6 +43,7 @@ fn tenant() -> Tenant {
     opened.expect("an application that can be taken").tenant
 }
 
+#[allow(clippy::disallowed_methods, reason = "a database as it was before, made by hand")]
 #[tokio::test]
 #[allow(clippy::disallowed_methods, reason = "the database of an older build, made by hand")]
 async fn tenants_of_before_there_was_a_search_are_found_after_the_upgrade() {

@@ -89,16 +89,16 @@ fn application(world: &World, customer: &str, system: &str, roles: &[&str]) -> V
             })
         })
         .collect();
-    json!({
-        "customer": customer,
-        "system": {"name": system, "code": system, "major": false, "internet_facing": false},
-        "contacts": [{
-            "name": "Duty officer",
-            "email": world.mail_address(),
-            "webhook": {"url": world.webhook_url(), "secret": world.webhook_secret},
-        }],
-        "instances": instances,
-    })
+    let mut form = crate::fleet::example();
+    form["customer"] = json!(customer);
+    form["system"]["name"] = json!(system);
+    form["system"]["code"] = json!(system);
+    form["contacts"][0]["email"] = json!(world.mail_address());
+    form["contacts"][0]["webhook"] =
+        json!({"url": world.webhook_url(), "secret": world.webhook_secret});
+    form["contacts"][1]["email"] = json!(world.mail_address());
+    form["instances"] = json!(instances);
+    form
 }
 
 /// A tenant is applied for; an impossible application is refused first.
@@ -267,7 +267,7 @@ pub fn wait_phase(
 /// # Errors
 /// If the tenant has none of that name.
 pub fn deadline(person: &Person, tenant: &str, id: &str) -> anyhow::Result<String> {
-    let all = person.call(&["tenant", "deadlines", tenant])?;
+    let all = person.call(&["deadline", "list", tenant])?;
     let list =
         all.as_array().or_else(|| all["items"].as_array()).context("no list of deadlines")?;
     let mut days: BTreeMap<&str, String> = BTreeMap::new();

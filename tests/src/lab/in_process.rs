@@ -48,6 +48,8 @@ pub struct Answer {
     pub status: u16,
     /// The head.
     pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
     /// The body, if it is JSON.
     pub json: Value,
     /// The body, if it is text.
@@ -137,8 +139,9 @@ impl InProcess {
         let mut bytes = Vec::new();
         body.into_reader().read_to_end(&mut bytes)?;
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let text = String::from_utf8(bytes).unwrap_or_default();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, json, text })
+        let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+        let status = head.status.as_u16();
+        Ok(Answer { status, headers: head.headers, body: bytes, json, text })
     }
 
     /// GETs as whoever has this token.
@@ -240,21 +243,19 @@ impl Drop for InProcess {
 /// An application that every check accepts.
 #[must_use]
 pub fn application(customer: &str) -> Value {
-    json!({
-        "customer": customer,
-        "system": {"name": "Archive portal", "code": "archive"},
-        "contacts": [{
-            "name": "Duty officer",
-            "webhook": {
-                "url": "https://192.0.2.1/tenure",
-                "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            },
-        }],
-        "instances": [{
-            "role": "web", "count": 1, "vcpus": 1, "memory_mib": 128, "image": IMAGE,
-            "volumes_mib": [64], "ingress": [{"protocol": "tcp", "port": 80}],
-        }],
-    })
+    let mut form = crate::fleet::example();
+    form["customer"] = json!(customer);
+    form["system"]["name"] = json!("Archive portal");
+    form["contacts"][0]["name"] = json!("Duty officer");
+    form["contacts"][0]["webhook"] = json!({
+        "url": "https://192.0.2.1/tenure",
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    });
+    form["instances"] = json!([{
+        "role": "web", "count": 1, "vcpus": 1, "memory_mib": 128, "image": IMAGE,
+        "volumes_mib": [64], "ingress": [{"protocol": "tcp", "port": 80}],
+    }]);
+    form
 }
 
 fn config(state: &str, more: &str) -> String {

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "hex",
     "http",
     "jiff",
+    "jsonschema",
     // Its types; `helper`, which runs nft, is among what a core never touches.
     "nftables",
     "postcard",
@@ -98,6 +99,7 @@ const SHELLS: &[(&str, &str)] = &[
     ("controller/src/", "http"),
     ("controller/src/", "notify"),
     ("controller/src/", "ledger"),
+    ("controller/src/", "files"),
 ];
 
 /// What joins a host's shells: it may import them all.

@@ -1,6 +1,10 @@
 //! Which events a phase admits, and who may cause them.
 
-use super::event::{Actor, Event, Role};
+use std::collections::BTreeSet;
+
+use tenure_protocol::digest::Digest;
+
+use super::event::{Actor, Document, Event, Role};
 use crate::core::{
     refusal::{Code, Refusal},
     tenant::{Phase, Tenant},
@@ -27,7 +31,11 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
         Event::OrderReported { .. } => phase.holds_resources(),
-        Event::NoticeDelivered { .. } | Event::Tick => true,
+        Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
+        | Event::Tick => true,
     }
 }
 
@@ -47,9 +55,12 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         }
         Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
-        Event::OrderReported { .. } | Event::NoticeDelivered { .. } | Event::Tick => {
-            &[Role::Controller]
-        }
+        Event::SignRecount { .. } => &[Role::Administrator],
+        Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
+        | Event::Recount { .. }
+        | Event::Tick => &[Role::Controller],
     }
 }
 
@@ -72,6 +83,23 @@ pub fn phase(phase: Phase, event: &Event) -> Result<(), Refusal> {
             admitting.join(", ")
         ),
     ))
+}
+
+/// Checks that every document has been filed as an attachment.
+///
+/// # Errors
+/// `unknown-attachment`.
+pub fn attached(documents: &[Document], filed: &BTreeSet<Digest>) -> Result<(), Refusal> {
+    match documents.iter().find(|document| !filed.contains(&document.sha256)) {
+        None => Ok(()),
+        Some(Document { title, sha256 }) => Err(Refusal::new(
+            Code::UnknownAttachment,
+            format!(
+                "no attachment with SHA-256 {sha256} is filed here for {title:?}: upload the file \
+                 first (POST …/attachments, `tenurectl attachment upload`)"
+            ),
+        )),
+    }
 }
 
 /// Checks the role, the customer, and that nobody judges what they asked for.
@@ -112,6 +140,9 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             | Event::ConfirmOffboarding { .. }
             | Event::OrderReported { .. }
             | Event::NoticeDelivered { .. }
+            | Event::RecordCounts { .. }
+            | Event::Recount { .. }
+            | Event::SignRecount { .. }
             | Event::Tick => Ok(()),
         },
         Role::Auditor | Role::Administrator | Role::Controller => Ok(()),
@@ -139,7 +170,11 @@ pub fn customer_of(customer: &str, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
+/// Checks that the actor never acted for the tenant's customer.
+///
+/// # Errors
+/// `separation-of-duties`.
+pub fn not_an_applicant(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
     if tenant.applicants.contains(&actor.name) || actor.customer.is_some() {
         return Err(Refusal::new(
             Code::SeparationOfDuties,

@@ -5,14 +5,17 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
-    id::{HostId, InstanceId, NoticeId, OrderId},
+    id::{HostId, InstanceId, NoticeId, OrderId, RecordId},
     time::Timestamp,
     wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
+use super::recount::Change;
 use crate::core::{
     admission::{self, TEXT_LIMIT},
     notice::{Grade, Notice},
+    obligation::ObligationId,
+    record::Kind,
     tenant::{Application, Tenant},
 };
 
@@ -181,8 +184,45 @@ pub enum Event {
         /// When; real clock.
         at: Timestamp,
     },
+    /// A record of the tenant counts.
+    RecordCounts {
+        /// What of it matters to the lifecycle.
+        fact: RecordFact,
+    },
+    /// A new notice counts open deadlines otherwise (R16).
+    Recount {
+        /// The notice's number or title.
+        notice: String,
+        /// Who entered it and who put it in force.
+        reason: String,
+        /// Which, from when to when.
+        changes: Vec<Change>,
+    },
+    /// An administrator signs the earlier deadline that a recount has left waiting.
+    SignRecount {
+        /// Which obligation.
+        id: ObligationId,
+        /// Which of its repetitions.
+        serial: u32,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
     /// Time has passed.
     Tick,
+}
+
+/// What of a record matters to the lifecycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFact {
+    /// Which record.
+    pub record: RecordId,
+    /// Of which kind.
+    pub kind: Kind,
+    /// When it took effect; legal time.
+    pub effective_at: Timestamp,
+    /// How many findings it has, if it is a check.
+    pub findings: usize,
 }
 
 impl Event {
@@ -206,7 +246,42 @@ impl Event {
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
+            Self::RecordCounts { .. } => "record-counts",
+            Self::Recount { .. } => "recount",
+            Self::SignRecount { .. } => "sign-recount",
             Self::Tick => "tick",
+        }
+    }
+}
+
+impl Event {
+    /// The documents that it refers to: each has to be an attachment of the tenant.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Document> {
+        match self {
+            Self::SubmitReports { test_report, security_report } => {
+                vec![test_report.clone(), security_report.clone()]
+            }
+            Self::FileAssessment { document } | Self::FileIcp { document } => {
+                vec![document.clone()]
+            }
+            Self::Submit { .. }
+            | Self::Review { .. }
+            | Self::RetryConfiguration
+            | Self::DeclareDeployment
+            | Self::ReviewReports { .. }
+            | Self::Cut { .. }
+            | Self::Restore { .. }
+            | Self::RequestOffboarding { .. }
+            | Self::ReviewOffboarding { .. }
+            | Self::ConfirmOffboarding { .. }
+            | Self::ApproveWipe
+            | Self::OrderReported { .. }
+            | Self::NoticeDelivered { .. }
+            | Self::RecordCounts { .. }
+            | Self::Recount { .. }
+            | Self::SignRecount { .. }
+            | Self::Tick => Vec::new(),
         }
     }
 }
@@ -241,7 +316,7 @@ pub enum CutKind {
     Emergency,
 }
 
-/// A document that stands outside, by its digest.
+/// A document: an attachment of the tenant, by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -249,7 +324,7 @@ pub struct Document {
     /// Its title or number.
     #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
     pub title: String,
-    /// Digest of the file.
+    /// SHA-256 of the file, which has been filed as an attachment.
     pub sha256: Digest,
 }
 

@@ -10,6 +10,7 @@ use tenure_protocol::{
 use super::{
     Context,
     event::{Actor, Decision, Document, ReportsDecision, Transition},
+    paperwork,
     step::Step,
 };
 use crate::core::{
@@ -22,7 +23,8 @@ use crate::core::{
     placement,
     refusal::{Code, Refusal},
     tenant::{
-        Application, Isolation, Opinion, OrderFate, OrderKind, Phase, Reports, Tenant, Trial,
+        Application, Isolation, Opinion, OrderFate, OrderKind, Papers, Phase, Reports, Tenant,
+        Trial,
     },
 };
 
@@ -50,6 +52,7 @@ pub(super) fn submit_first(
         handover: Vec::new(),
         trial: None,
         reports: None,
+        papers: Papers::default(),
         offboarding: None,
         cuts: Vec::new(),
         wipe: None,
@@ -95,6 +98,7 @@ pub(super) fn review(
     };
     if decision == Decision::Approve {
         step.owe(ObligationId::O4);
+        paperwork::approved(step);
         step.order_all(OrderKind::Configure);
     }
     Ok(())

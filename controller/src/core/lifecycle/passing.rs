@@ -1,7 +1,7 @@
 //! What time alone does: it declares breaches, holds an expired trial, orders again what failed,
 //! begins the stop, reminds of open cuts, and closes what is proven destroyed. It destroys nothing.
 
-use super::{event::Effect, leaving, step::Step};
+use super::{event::Effect, leaving, paperwork, reminding, step::Step};
 use crate::core::{
     calendar::start_of_day,
     letter::Letter,
@@ -16,15 +16,17 @@ pub(super) const AGAIN_MS: i64 = 60_000;
 
 pub(super) fn tick(step: &mut Step<'_>) {
     declare_breaches(step);
+    reminding::remind(step);
     order_again(step);
     begin_stop(step);
+    paperwork::monthly(step);
     remind(step);
     close(step);
 }
 
 fn declare_breaches(step: &mut Step<'_>) {
     let (now, real_now) = (step.context.now, step.context.real_now);
-    let mut expired_trial = false;
+    let (mut expired_trial, mut missed) = (false, Vec::new());
     for owed in &mut step.tenant.obligations {
         let clock = if owed.is_real_time() { real_now } else { now };
         let on_breach = step.context.rules.rule(owed.id).on_breach;
@@ -38,7 +40,13 @@ fn declare_breaches(step: &mut Step<'_>) {
             continue;
         }
         let breached = owed.expire(clock);
+        if breached {
+            missed.push(owed.clone());
+        }
         expired_trial |= breached && on_breach == OnBreach::Hold;
+    }
+    for owed in &missed {
+        reminding::escalate(step, owed);
     }
     if expired_trial && matches!(step.tenant.phase, Phase::Trial | Phase::Rectifying) {
         hold(step);

@@ -19,7 +19,7 @@ use crate::core::{
     notice::{Notice, NoticeKind, NoticeState},
     obligation::{Counted, Due, Obligation, ObligationId},
     rules::{Period, Rungs, Start},
-    tenant::{Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
+    tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
 };
 
 /// Milliseconds of a day.
@@ -179,7 +179,19 @@ impl<'a> Step<'a> {
         letter: &Letter,
         state: &NoticeState,
     ) -> Vec<NoticeId> {
-        let notices = self.render(kind, letter, state);
+        let contacts = self.tenant.application.contacts.clone();
+        self.arm_for(kind, letter, state, &contacts)
+    }
+
+    /// As [`Step::arm`], for other contacts.
+    pub(super) fn arm_for(
+        &mut self,
+        kind: NoticeKind,
+        letter: &Letter,
+        state: &NoticeState,
+        contacts: &[Contact],
+    ) -> Vec<NoticeId> {
+        let notices = self.render_for(kind, letter, state, contacts);
         let ids = notices.iter().map(|notice| notice.id).collect();
         self.effects.extend(notices.into_iter().map(|notice| Effect::Arm(Box::new(notice))));
         ids
@@ -191,7 +203,19 @@ impl<'a> Step<'a> {
         letter: &Letter,
         state: &NoticeState,
     ) -> Vec<Notice> {
-        letter::render(&self.tenant, kind, letter, state, self.context.real_now, &mut self.draw)
+        let contacts = self.tenant.application.contacts.clone();
+        self.render_for(kind, letter, state, &contacts)
+    }
+
+    fn render_for(
+        &mut self,
+        kind: NoticeKind,
+        letter: &Letter,
+        state: &NoticeState,
+        contacts: &[Contact],
+    ) -> Vec<Notice> {
+        let now = self.context.real_now;
+        letter::render(&self.tenant, kind, letter, state, contacts, now, &mut self.draw)
     }
 
     /// To be sent at once.
@@ -237,6 +261,8 @@ impl<'a> Step<'a> {
             }
             Isolation::Connected | Isolation::Restoring { .. } => None,
         };
-        deadlines.chain(again).chain(stop).chain(reminder).min()
+        let check = super::paperwork::next_month(tenant).map(start_of_day);
+        let rung = super::reminding::next_at(self);
+        deadlines.chain(again).chain(stop).chain(reminder).chain(check).chain(rung).min()
     }
 }

@@ -29,6 +29,9 @@ pub(super) fn all(rules: &Rules) -> Result<(), RulesError> {
         let reason = "give 1 to 64 of a–z, A–Z, 0–9, '-', '.', '_'";
         return Err(wrong("edition".to_owned(), reason));
     }
+    if rules.reminder_hour > 23 {
+        return Err(wrong("reminder_hour".to_owned(), "give 0 to 23"));
+    }
     words("title", "it", &rules.title)?;
     words("issuer", "it", &rules.issuer)?;
     let mut keys = BTreeSet::new();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::calendar::Span;
 
 fn shipped() -> Rules {
     Rules::shipped().expect("the shipped rules are sound")
@@ -68,6 +69,7 @@ fn what_is_wrong_with_a_text_of_rules_is_said_with_its_rule() {
     let spoilt = [
         ("edition = \"jiangxi-1\"", "edition = \"\"", "edition: give 1 to 64"),
         ("edition = \"jiangxi-1\"", "edition = \"a b\"", "edition: give 1 to 64"),
+        ("reminder_hour = 9", "reminder_hour = 24", "reminder_hour: give 0 to 23"),
         ("id = \"O3\"", "id = \"O99\"", "O99"),
         ("id = \"O3\"", "id = \"O4\"", "the rules have O3 0 times"),
         ("{ working-days = 5 }", "{ working-days = 0 }", "rule O3: the number of its period is 0"),

@@ -1,16 +1,19 @@
-//! What the customer asks for: the application form as far as this version reads it. The form of
-//! DB36/T 980 appendix A is not reproduced, and no conformity with it is claimed.
+//! What the customer asks for: the part of an application that Tenure acts on, and with it the rest
+//! of the form as it was submitted. The whole has to satisfy the site's form,
+//! [`super::super::form`].
 
 use std::fmt;
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenure_protocol::wire::v1::{IngressRule, Transport};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::core::admission::{
-    self, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB,
-    NAME_LIMIT, ROLE_LIMIT, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+    self, CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
+    MEMORY_LIMIT_MIB, NAME_LIMIT, ROLE_LIMIT, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB,
+    VOLUMES_LIMIT,
 };
 
 /// An application for resources on the government cloud (clause 4.2).
@@ -29,6 +32,10 @@ pub struct Application {
     /// What it needs, at least one.
     #[garde(length(min = 1, max = INSTANCES_LIMIT as usize), custom(admission::instances), dive)]
     pub instances: Vec<InstanceRequest>,
+    /// The rest of the form, as submitted; nothing in applications of before there was one.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[garde(skip)]
+    pub form: Value,
 }
 
 /// The application system.
@@ -52,7 +59,7 @@ pub struct System {
 }
 
 /// A person or desk to notify, over every channel given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// Who.
@@ -66,6 +73,28 @@ pub struct Contact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub webhook: Option<Webhook>,
+    /// Mobile telephone, for people to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name)))]
+    pub mobile: Option<String>,
+    /// When it can be reached: `24x7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name)))]
+    pub available: Option<String>,
+    /// Which of the channels are the systems that it designates (Civil Code, article 137).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = CHANNELS_LIMIT))]
+    pub designated: Vec<Designated>,
+}
+
+/// A channel, as a contact designates it for notices to arrive in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Designated {
+    /// The mail system behind its address.
+    Email,
+    /// The system behind its webhook.
+    Webhook,
 }
 
 /// A webhook of the Standard Webhooks kind.

@@ -1,0 +1,111 @@
+//! What records owe and discharge (clauses 7.1 and 8.3): the customer's letter of responsibility
+//! and administrators, and the provider's monthly security check of each live system, which is done
+//! only when its report has been delivered.
+
+use jiff::civil::Date;
+use tenure_protocol::id::NoticeId;
+
+use super::{event::RecordFact, step::Step};
+use crate::core::{
+    calendar::{Span, legal_day, plus_days},
+    letter::Letter,
+    notice::NoticeKind,
+    obligation::{Due, Obligation, ObligationId},
+    record::Kind,
+    tenant::{Inspected, Phase, Tenant},
+};
+
+/// The application is approved: from now on the customer answers for its system.
+pub(super) fn approved(step: &mut Step<'_>) {
+    step.owe(ObligationId::O13);
+    settle_responsibility(step);
+}
+
+/// A record stands, and whoever had to confirm it did.
+pub(super) fn counts(step: &mut Step<'_>, fact: &RecordFact) {
+    let papers = &mut step.tenant.papers;
+    match fact.kind {
+        Kind::ResponsibilityLetter => papers.letter_at = Some(fact.effective_at),
+        Kind::Administrators => papers.administrators_at = Some(fact.effective_at),
+        Kind::Inspection => inspected(step, fact),
+        Kind::HandoverReceipt
+        | Kind::ExpertAssessment
+        | Kind::RectificationItem
+        | Kind::RectificationEvidence
+        | Kind::Support
+        | Kind::Controls
+        | Kind::PlatformAssessment
+        | Kind::LawfulAccess
+        | Kind::AccessShown => {}
+    }
+    settle_responsibility(step);
+}
+
+/// A report of a check has arrived: that month's check is done.
+pub(super) fn delivered(step: &mut Step<'_>, notice: NoticeId) {
+    let now = step.now();
+    let found = step.tenant.papers.inspections.iter().position(|one| one.notices.contains(&notice));
+    let Some(at) = found else { return };
+    let inspected = step.tenant.papers.inspections.remove(at);
+    for owed in step.owed(ObligationId::O17).filter(|owed| month_of(owed) == inspected.month) {
+        owed.meet(now);
+    }
+}
+
+/// Owes a check for each calendar month on whose first day the system was live (R14).
+pub(super) fn monthly(step: &mut Step<'_>) {
+    let today = step.today();
+    while let Some(month) = next_month(&step.tenant).filter(|month| *month <= today) {
+        let last = month.last_of_month();
+        let due = Due::end_of(Span { earliest: last, latest: last });
+        let counted = step.context.rules.counted(ObligationId::O17, plus_days(month, -1));
+        step.owe_until(ObligationId::O17, due, counted);
+    }
+}
+
+/// The first day of the next month for which a check will be owed, if the system stays live.
+pub(super) fn next_month(tenant: &Tenant) -> Option<Date> {
+    match tenant.phase {
+        Phase::Online | Phase::OffboardingRequested | Phase::OffboardingApproved => {}
+        Phase::Submitted
+        | Phase::CorrectionRequested
+        | Phase::Rejected
+        | Phase::Configuring
+        | Phase::ConfigurationFailed
+        | Phase::Trial
+        | Phase::UnderReview
+        | Phase::Rectifying
+        | Phase::Draining
+        | Phase::Stopped
+        | Phase::Wiping
+        | Phase::WipeFailed
+        | Phase::WipeVerified
+        | Phase::Closed => return None,
+    }
+    let checks = tenant.obligations.iter().rfind(|owed| owed.id == ObligationId::O17);
+    if let Some(month) = checks.map(month_of) {
+        return Some(plus_days(month.last_of_month(), 1));
+    }
+    let passed = tenant.opinions.iter().rfind(|opinion| opinion.phase == Phase::UnderReview)?;
+    let online = legal_day(passed.at);
+    Some(if online.day() == 1 { online } else { plus_days(online.last_of_month(), 1) })
+}
+
+fn inspected(step: &mut Step<'_>, fact: &RecordFact) {
+    let month = legal_day(fact.effective_at).first_of_month();
+    let (letter, due) = (Letter::Inspection { month, findings: fact.findings }, step.due());
+    let notices = step.arm(NoticeKind::Inspection, &letter, &due);
+    step.tenant.papers.inspections.push(Inspected { record: fact.record, month, notices });
+}
+
+fn settle_responsibility(step: &mut Step<'_>) {
+    let papers = &step.tenant.papers;
+    if papers.letter_at.is_some() && papers.administrators_at.is_some() {
+        step.meet(ObligationId::O13);
+    }
+}
+
+/// The month that a check is owed for: day 0 is the eve of its first day.
+fn month_of(owed: &Obligation) -> Date {
+    plus_days(owed.counted.day_zero, 1)
+}

@@ -1,0 +1,56 @@
+//! What room the hosts have.
+
+use std::collections::BTreeSet;
+
+use super::{Engine, EngineError};
+use crate::{
+    core::{
+        fleet::{Fleet, HostRoom},
+        tenant::Tenant,
+    },
+    store::{self, Tx, record::Admission},
+};
+
+impl Engine {
+    /// Hosts that are up with what is given away of them, and what marks and networks are taken.
+    pub(super) async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
+        let tenants = store::tenants(tx).await?;
+        let mut fleet = Fleet {
+            hosts: Vec::new(),
+            images: self.inner.images.clone(),
+            marks_taken: store::marks(tx).await?,
+            networks_taken: BTreeSet::new(),
+        };
+        let holding = || tenants.iter().filter(|tenant| tenant.phase.holds_resources());
+        for given in holding().filter_map(|tenant| tenant.allotment.as_ref()) {
+            fleet.networks_taken.insert(given.network.address);
+        }
+        for host in store::hosts(tx).await? {
+            let Some(facts) = host.facts.filter(|_| host.up) else { continue };
+            if host.admission != Admission::Admitted {
+                continue;
+            }
+            let mut room = HostRoom {
+                id: host.id,
+                name: host.name,
+                cpus: facts.cpus,
+                memory_bytes: facts.memory_bytes,
+                volume_bytes: facts.volume_bytes,
+                vcpus_taken: 0,
+                memory_taken: 0,
+                volume_taken: 0,
+                instances: 0,
+            };
+            let instances = holding().flat_map(Tenant::instances);
+            for instance in instances.filter(|instance| instance.host == room.id) {
+                room.vcpus_taken += u32::from(instance.vcpus);
+                room.memory_taken += u64::from(instance.memory_mib) << 20;
+                room.volume_taken +=
+                    instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
+                room.instances += 1;
+            }
+            fleet.hosts.push(room);
+        }
+        Ok(fleet)
+    }
+}

@@ -1,0 +1,89 @@
+//! Files on their way in.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use object_store::{ObjectStoreExt as _, WriteMultipart, path::Path};
+use tenure_protocol::digest::Digest;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Files, FilesError, Hashes, INCOMING, Result, failed};
+use crate::core::attachment::Sm3;
+
+/// Bytes of one part of an upload; object stores want at least 5 MiB.
+pub(super) const PART_BYTES: usize = 8 << 20;
+/// Parts of one upload under way at a time.
+const PARTS_UNDER_WAY: usize = 2;
+
+/// How long an upload may take.
+pub const UPLOAD_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long the sender may be silent.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A file that is whole and durable, and has no name yet.
+#[derive(Debug)]
+pub struct Received {
+    pub(super) incoming: Path,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+    /// SM3 of its bytes.
+    pub sm3: Sm3,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+impl Files {
+    /// Takes a file in of at most `room` bytes, hashed part by part as it comes. `id` is fresh: the
+    /// file's name until it has its own.
+    ///
+    /// # Errors
+    /// [`FilesError::Broken`], [`FilesError::TooLarge`], [`FilesError::Store`]; nothing of it stays
+    /// then.
+    pub async fn receive<E>(
+        &self,
+        id: Uuid,
+        room: u64,
+        stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin + Send,
+    ) -> Result<Received> {
+        let _permit = self.uploads.acquire().await.map_err(|_| FilesError::Broken)?;
+        let incoming = Path::from_iter([INCOMING.to_owned(), id.to_string()]);
+        let upload =
+            self.store.put_multipart(&incoming).await.map_err(failed("begin an upload"))?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let written = timeout(UPLOAD_LIMIT, write(&mut writer, room, stream)).await;
+        match written.unwrap_or(Err(FilesError::Broken)) {
+            Ok(hashes) => {
+                writer.finish().await.map_err(failed("finish an upload"))?;
+                let (sha256, sm3, bytes) = hashes.finish();
+                Ok(Received { incoming, sha256, sm3, bytes })
+            }
+            Err(error) => {
+                if let Err(left) = writer.abort().await {
+                    tracing::warn!(error = %left, %incoming, "a broken upload is still there");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn write<E>(
+    writer: &mut WriteMultipart,
+    room: u64,
+    mut stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin + Send,
+) -> Result<Hashes> {
+    let mut hashes = Hashes::default();
+    loop {
+        let part = timeout(SILENCE_LIMIT, stream.next()).await.map_err(|_| FilesError::Broken)?;
+        let Some(part) = part else { return Ok(hashes) };
+        let part = part.map_err(|_| FilesError::Broken)?;
+        hashes.update(&part);
+        if hashes.bytes > room {
+            return Err(FilesError::TooLarge);
+        }
+        writer.wait_for_capacity(PARTS_UNDER_WAY).await.map_err(failed("write a file"))?;
+        writer.put(part);
+    }
+}

@@ -1,0 +1,135 @@
+use bytes::Bytes;
+use futures_util::{TryStreamExt as _, stream};
+use object_store::PutPayload;
+use tenure_protocol::time::Timestamp;
+use uuid::Uuid;
+
+use super::*;
+
+const OWNER: Option<TenantId> = Some(TenantId::from_uuid(Uuid::from_u128(7)));
+const ID: Uuid = Uuid::from_u128(9);
+/// SM3 of "abc" (GB/T 32905-2016, A.1).
+const SM3_ABC: &str = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0";
+
+struct Ground {
+    dir: tempfile::TempDir,
+    files: Files,
+}
+
+fn ground() -> Ground {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = Files::local(dir.path()).expect("files");
+    Ground { dir, files }
+}
+
+fn parts(parts: &[&'static [u8]]) -> impl Stream + use<> {
+    stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part))).collect::<Vec<_>>())
+}
+
+trait Stream: futures_util::Stream<Item = std::result::Result<Bytes, ()>> + Unpin + Send {}
+impl<T: futures_util::Stream<Item = std::result::Result<Bytes, ()>> + Unpin + Send> Stream for T {}
+
+async fn filed(ground: &Ground, bytes: &[&'static [u8]]) -> Attachment {
+    let received = ground.files.receive(ID, 1 << 20, parts(bytes)).await.expect("received");
+    ground.files.keep(&received, OWNER).await.expect("kept");
+    Attachment {
+        sha256: received.sha256,
+        sm3: received.sm3,
+        bytes: received.bytes,
+        name: "a".to_owned(),
+        media_type: "text/plain".to_owned(),
+        filed_by: "li".to_owned(),
+        filed_at: Timestamp::from_unix_ms(0),
+    }
+}
+
+async fn whole(files: &Files, known: &Attachment) -> Result<Vec<u8>> {
+    let content = files.content(OWNER, known).await?;
+    let parts: Vec<Bytes> = content.try_collect().await?;
+    Ok(parts.concat())
+}
+
+/// Every file under the directory, by its path there.
+fn all(ground: &Ground) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![ground.dir.path().to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else {
+                let path = path.strip_prefix(ground.dir.path()).expect("under it");
+                found.push(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_file_is_kept_under_its_digest_and_read_as_it_came() {
+    let ground = ground();
+    let known = filed(&ground, &[b"a", b"", b"bc"]).await;
+    assert_eq!(known.sha256, Digest::of(b"abc"));
+    assert_eq!(known.sm3.to_string(), SM3_ABC);
+    assert_eq!(known.bytes, 3);
+    let place = format!("{}/{}", owner_name(OWNER), known.sha256);
+    assert_eq!(all(&ground), [place]);
+    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+}
+
+#[tokio::test]
+async fn a_damaged_shortened_or_missing_file_is_an_error_and_filing_it_again_mends_it() {
+    let ground = ground();
+    let known = filed(&ground, &[b"abc"]).await;
+    let place = place(OWNER, known.sha256);
+    for damaged in [&b"abd"[..], b"ab", b"abcd", b""] {
+        let payload = PutPayload::from(damaged.to_vec());
+        ground.files.store.put(&place, payload).await.expect("damaged");
+        let read = whole(&ground.files, &known).await;
+        assert!(matches!(read, Err(FilesError::Damaged { .. })), "{damaged:?}: {read:?}");
+    }
+    ground.files.store.delete(&place).await.expect("removed");
+    let read = whole(&ground.files, &known).await;
+    assert!(matches!(read, Err(FilesError::Damaged { .. })), "{read:?}");
+    filed(&ground, &[b"abc"]).await;
+    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_goes_out_breaks_off_before_its_end() {
+    let ground = ground();
+    let known = filed(&ground, &[b"abc"]).await;
+    let place = place(OWNER, known.sha256);
+    read::check(&ground.files.store, &place, &known).await.expect("sound");
+    ground.files.store.put(&place, PutPayload::from_static(b"abd")).await.expect("damaged");
+    let content = read::content(&ground.files.store, &place, &known).await.expect("opened");
+    let parts: Vec<_> = futures_util::StreamExt::collect(content).await;
+    assert!(matches!(parts.as_slice(), [Err(FilesError::Damaged { .. })]), "{parts:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_broken_off_leaves_nothing() {
+    let ground = ground();
+    let large = ground.files.receive(ID, 3, parts(&[b"ab", b"cd"])).await;
+    assert!(matches!(large, Err(FilesError::TooLarge)), "{large:?}");
+    let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err(())]);
+    let broken = ground.files.receive(ID, 100, broken).await;
+    assert!(matches!(broken, Err(FilesError::Broken)), "{broken:?}");
+    let refused = ground.files.receive(ID, 100, parts(&[b"ab"])).await.expect("received");
+    ground.files.discard(&refused).await;
+    assert_eq!(all(&ground), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_half_way_is_gone_at_the_next_start() {
+    let ground = ground();
+    let known = filed(&ground, &[b"abc"]).await;
+    let received = ground.files.receive(ID, 100, parts(&[b"half"])).await.expect("received");
+    drop(received);
+    assert_eq!(all(&ground).len(), 2);
+    let files = Files::local(ground.dir.path()).expect("files");
+    assert_eq!(all(&ground).len(), 1);
+    assert_eq!(whole(&files, &known).await.expect("whole"), b"abc");
+}
