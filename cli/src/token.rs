@@ -34,8 +34,8 @@ pub(crate) enum TokenVerb {
         /// The organisation that it belongs to
         #[arg(long, value_name = "NAME", required_if_eq("role", "customer"))]
         customer: Option<String>,
-        /// Limit it to these groups of acts: read, apply, leave, review, configure, cut, wipe,
-        /// hosts, access, clock; `--scope read` is read-only
+        /// Limit it to these groups of acts: read, apply, file, record, leave, review, configure,
+        /// cut, wipe, calendar, hosts, access, clock; `--scope read` is read-only
         #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
         scope: Vec<String>,
         /// How long it lives, 1 to 366 days

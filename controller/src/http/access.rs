@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -364,7 +364,7 @@ pub async fn create_account(
     responses((status = 200, body = AccountView)))]
 pub async fn disable_account(
     State(app): State<App>,
-    Id(name): Id<String>,
+    Path(name): Path<String>,
     change: Change<Nothing>,
 ) -> Result<Json<AccountView>, Problem> {
     let engine = app.engine.clone();
@@ -379,7 +379,7 @@ pub async fn disable_account(
     responses((status = 200, body = AccountAnswer)))]
 pub async fn reset_account(
     State(app): State<App>,
-    Id(name): Id<String>,
+    Path(name): Path<String>,
     change: Change<Nothing>,
 ) -> Result<Response, Problem> {
     let engine = app.engine.clone();

@@ -51,7 +51,7 @@ pub const MIGRATIONS: [(i64, &str); 8] = [
     (5, include_str!("../../migrations/0005_calendar.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
     (7, include_str!("../../migrations/0007_records.sql")),
-    (8, include_str!("../../migrations/0008_access.sql")),
+    (9, include_str!("../../migrations/0009_access.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -1,5 +1,5 @@
 //! The platform's own acts: hosts that join or are blocked, who may come in and who came, what the
-//! platform files and puts on record, notices of the calendar that persons propose and put in force.
+//! platform files and puts on record, notices of the calendar that are proposed and put in force.
 //! Append-only, in one sequence and chain with the tenants' rows ([`super::append_journal`]), and
 //! entered into the ledger like them, as entries about no tenant.
 //!

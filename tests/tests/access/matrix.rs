@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde_json::{Value, json};
 use tenure_controller::http::{openapi, policy::Policy};
 use tenure_protocol::{
+    digest::Digest,
     id::{OrderId, TenantId},
     wire::v1::{Hello, HostFacts},
 };
@@ -31,6 +32,22 @@ const HEAD: &str = "\
 # limited to cuts. reads: an operator's token that is limited to reading. session: a reviewer who
 # came in by password. unknown: the id of no tenant and no order.
 ";
+
+/// A file that is filed with our tenant and with the platform.
+const FILE: &[u8] = b"a report";
+/// A year's notice of holidays.
+const NOTICE: &str = "国务院办公厅关于2027年部分节假日安排的通知\n国办发明电〔2026〕0号\n\
+    一、元旦：1月1日（周五）至3日（周日）放假，共3天。\n\
+    二、劳动节：5月1日（周六）至3日（周一）放假调休，共3天。\n\
+    三、国庆节：10月1日（周五）至7日（周四）放假调休，共7天。10月9日（周六）上班。\n\
+    国务院办公厅\n2026年11月5日\n";
+
+/// What is acted on beside our tenant.
+struct Subjects {
+    account: String,
+    token: String,
+    notice: String,
+}
 
 /// Everybody, with their secrets.
 struct Callers(Vec<(&'static str, Option<String>)>);
@@ -110,6 +127,27 @@ impl Callers {
     }
 }
 
+/// What there is to act on.
+fn subjects(site: &InProcess, callers: &Callers, ours: &Ours) -> Subjects {
+    make(site, "/v1/accounts", &json!({"name": "victim", "role": "auditor"}));
+    let token = make(site, "/v1/tokens", &json!({"name": "spare", "role": "auditor"}));
+    let tenant = format!("/v1/tenants/{}", ours.tenant);
+    for (owner, secret) in [(&*tenant, callers.secret("ours")), ("/v1/platform", &site.admin)] {
+        let bearer = format!("Bearer {secret}");
+        let headers = [("authorization", &*bearer), ("content-type", "application/pdf")];
+        let path = format!("{owner}/attachments?name=report.pdf");
+        let filed = site.send("POST", &path, &headers, FILE).expect("an answer");
+        assert_eq!(filed.status, 201, "{filed:?}");
+    }
+    let notice = json!({"form": "text", "body": NOTICE});
+    let notice = site.post(&site.admin, "/v1/calendar/notices", &notice).expect("an answer");
+    Subjects {
+        account: "victim".to_owned(),
+        token: text(&token, "id"),
+        notice: text(&notice, "id"),
+    }
+}
+
 /// Every method and path of the document.
 fn endpoints() -> Vec<(String, String)> {
     let policy = Policy::load().expect("the shipped policy");
@@ -135,9 +173,17 @@ fn targets(
     site: &InProcess,
     path: &str,
     ours: &Ours,
-    subjects: &(String, String),
+    subjects: &Subjects,
 ) -> Vec<(&'static str, String)> {
-    let (account, token) = subjects;
+    let Subjects { account, token, notice } = subjects;
+    let path = path
+        .replace("{digest}", &Digest::of(FILE).to_string())
+        .replace("{record}", NOBODY)
+        .replace("{version}", "current")
+        .replace("/hosts/{id}", &format!("/hosts/{NOBODY}"))
+        .replace("/notices/{id}", &format!("/notices/{notice}"))
+        .replace("/tokens/{id}", &format!("/tokens/{token}"))
+        .replace("{name}", account);
     if path.starts_with("/v1/tenants/{id}") || path == "/v1/orders/{id}" {
         let id = if path == "/v1/orders/{id}" {
             ours.order.to_string()
@@ -155,8 +201,8 @@ fn targets(
         // A stream that is followed has no end.
         return vec![("", format!("{path}?follow=false"))];
     }
-    let path = path.replace("/hosts/{id}", &format!("/hosts/{NOBODY}"));
-    vec![("", path.replace("{name}", account).replace("/tokens/{id}", &format!("/tokens/{token}")))]
+    assert!(!path.contains('{'), "the test does not know how to call {path}");
+    vec![("", path)]
 }
 
 fn cell(what: &str, answer: &Answer) -> &'static str {
@@ -187,11 +233,9 @@ fn everybody_may_do_what_the_matrix_says_and_nothing_else() {
     let site = site(RATES);
     let callers = callers(&site);
     let ours = ours(&site, callers.secret("ours"), callers.secret("reviewer"));
-    make(&site, "/v1/accounts", &json!({"name": "victim", "role": "auditor"}));
-    let token = make(&site, "/v1/tokens", &json!({"name": "spare", "role": "auditor"}));
-    let subjects = ("victim".to_owned(), text(&token, "id"));
+    let subjects = subjects(&site, &callers, &ours);
     let mut endpoints = endpoints();
-    assert!(endpoints.len() > 40, "the document has lost endpoints");
+    assert!(endpoints.len() > 60, "the document has lost endpoints");
     // Going out ends the session, so it goes last.
     endpoints.sort_by_key(|(_, path)| path == "/v1/sessions/current");
     let mut rows = BTreeMap::new();
