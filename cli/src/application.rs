@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenure_protocol::id::TenantId;
 
 use crate::{
@@ -31,6 +31,28 @@ pub(crate) enum ApplicationVerb {
         /// The application, JSON; - reads it from stdin
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
+    },
+    /// Keep a draft, which may lack anything; prints its tenant
+    Draft {
+        /// The draft, JSON; - reads it from stdin
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        /// The tenant whose draft it replaces; without it a new one is made
+        #[arg(long)]
+        tenant: Option<TenantId>,
+    },
+    /// Submit a draft as it was kept last
+    SubmitDraft {
+        /// The tenant's id
+        tenant: TenantId,
+    },
+    /// Take an application back, before anything was given to it
+    Withdraw {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// Submit it again after it was returned for correction
     Resubmit {
@@ -59,6 +81,22 @@ pub(crate) fn run(
             let application = read(&file)?;
             let path = format!("/v1/tenants/{tenant}/application");
             show(&api()?.post(&path, &application)?, screen)
+        }
+        ApplicationVerb::Draft { file, tenant } => {
+            let draft = read(&file)?;
+            let path = tenant.map_or_else(
+                || "/v1/drafts".to_owned(),
+                |tenant| format!("/v1/tenants/{tenant}/draft"),
+            );
+            show(&api()?.post(&path, &draft)?, screen)
+        }
+        ApplicationVerb::SubmitDraft { tenant } => {
+            let path = format!("/v1/tenants/{tenant}/draft/submission");
+            show(&api()?.post(&path, &json!({}))?, screen)
+        }
+        ApplicationVerb::Withdraw { tenant, reason } => {
+            let path = format!("/v1/tenants/{tenant}/withdrawal");
+            show(&api()?.post(&path, &json!({ "reason": reason }))?, screen)
         }
         ApplicationVerb::Example => screen.text(EXAMPLE.trim_end()),
     }

@@ -14,8 +14,10 @@ use crate::{
     deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
+    filing::{AssessmentVerb, IcpVerb},
+    hold::HoldVerb,
     host::HostVerb,
-    isolation::{CutArgs, RestoreArgs},
+    isolation::{CutArgs, CutNoticeVerb, RestoreArgs},
     offboarding::OffboardingVerb,
     order::OrderVerb,
     platform::{AnchorsArgs, ImageVerb},
@@ -26,6 +28,7 @@ use crate::{
     session::LoginArgs,
     tenant::TenantVerb,
     token::TokenVerb,
+    trial::TrialVerb,
     verify::VerifyArgs,
     wipe::WipeVerb,
 };
@@ -112,6 +115,26 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: ReportVerb,
     },
+    /// Extend a major system's trial: ask (customer), decide (reviewer)
+    Trial {
+        #[command(subcommand)]
+        verb: TrialVerb,
+    },
+    /// File the MLPS (等保) assessment (customer)
+    Assessment {
+        #[command(subcommand)]
+        verb: AssessmentVerb,
+    },
+    /// File the ICP filing (customer), or open the Internet before it (reviewer)
+    Icp {
+        #[command(subcommand)]
+        verb: IcpVerb,
+    },
+    /// Keep what a tenant has from being destroyed (security and a second person)
+    Hold {
+        #[command(subcommand)]
+        verb: HoldVerb,
+    },
     /// Add, list and confirm records of a tenant, or of the platform
     Record {
         #[command(subcommand)]
@@ -132,7 +155,12 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: AttachmentVerb,
     },
-    /// Cut all of a tenant's traffic at once, in an emergency (operator)
+    /// Tell the customer of a planned cut (operator)
+    CutNotice {
+        #[command(subcommand)]
+        verb: CutNoticeVerb,
+    },
+    /// Cut all of a tenant's traffic at once, in an emergency or as announced (operator)
     Cut(CutArgs),
     /// End a cut (operator)
     Restore(RestoreArgs),

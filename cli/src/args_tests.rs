@@ -13,10 +13,20 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
+fn all_parse(lines: &[&str]) {
+    let digest = format!(" {}", "0".repeat(64));
+    for line in lines {
+        let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
+        let line = line.replace(" R", &format!(" {TENANT}"));
+        if let Err(error) = parse(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
 #[test]
 fn every_verb_of_the_way_parses() {
-    let digest = format!(" {}", "0".repeat(64));
-    for line in [
+    all_parse(&[
         "application submit -",
         "application resubmit T -",
         "application example",
@@ -33,7 +43,26 @@ fn every_verb_of_the_way_parses() {
         "deployment declare T",
         "report submit T --test-report a --security-report b",
         "report pass T --opinion ok",
-        "report fail T --opinion no",
+        "report fail T --opinion no --item a --item b",
+        "report rectify T --item 1 --note mended --evidence a",
+        "application draft -",
+        "application draft - --tenant T",
+        "application submit-draft T",
+        "application withdraw T --reason over",
+        "review suspend T --reason fire",
+        "review resume T",
+        "trial extend T --days 20 --reason much",
+        "trial decide approve T --opinion ok --expert Wu:yes --expert Li:yes --assessment a",
+        "trial decide reject T --opinion no",
+        "assessment file T --report-number n --assessor a --level 3 --conclusion good --report f",
+        "icp file T --number n --domain d --holder h --filed-on 2026-10-01 --proof f",
+        "icp open T --reason soon",
+        "hold place T --kind legal-hold --document f --reason court",
+        "hold release T --hold 1 --document f --reason over",
+        "hold countersign T --hold 1",
+        "offboarding request T --stop-day 2026-10-20 --reason merged --ask-waiver",
+        "offboarding waive T --reason dissolved",
+        "offboarding served T --document f",
         "attachment upload T a.pdf --media-type application/pdf",
         "record add T support.json --document scan.pdf --effective 2026-09-01T01:00:00Z",
         "record add platform - --document report.pdf",
@@ -47,12 +76,21 @@ fn every_verb_of_the_way_parses() {
         "attachment list platform",
         "attachment get T D -o a.pdf",
         "cut T --reason attack --wait",
+        "cut T --planned --reason switch",
+        "cut-notice announce T --reason switch",
+        "cut-notice call-off T --reason later",
         "restore T --reason mended",
         "offboarding request T --stop-day 2026-10-20 --reason merged",
         "offboarding approve T --opinion ok",
         "offboarding reject T --opinion no",
         "offboarding confirm T --migrated --backed-up --wait",
         "wipe approve T --wait",
+    ]);
+}
+
+#[test]
+fn every_verb_beside_the_way_parses() {
+    all_parse(&[
         "bundle fetch T -o exit.tar",
         "verify exit.tar --anchors anchors.json",
         "host list",
@@ -84,13 +122,7 @@ fn every_verb_of_the_way_parses() {
         "calendar enact T",
         "clock show",
         "clock advance 30",
-    ] {
-        let line = line.replace(" T", &format!(" {TENANT}")).replace(" D", &digest);
-        let line = line.replace(" R", &format!(" {TENANT}"));
-        if let Err(error) = parse(&line) {
-            panic!("{line}: {error}");
-        }
-    }
+    ]);
 }
 
 #[test]
@@ -116,6 +148,8 @@ fn wrong_values_are_refused_with_what_would_be_right() {
         ("token create carl --role customer", "--customer"),
         ("token create carl --role king", "administrator"),
         ("cut T", "--reason"),
+        ("trial decide approve T --opinion ok --expert Wu --assessment a", "NAME: OPINION"),
+        ("assessment file T --level 6", "1..=5"),
         ("host block host-a", "--reason"),
         ("clock advance 0", "1..=3660"),
         ("cut T --reason r --wait-limit 5", "--wait"),

@@ -24,7 +24,7 @@ pub(crate) enum DeploymentVerb {
 /// What an operator does when hosts could not configure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigurationVerb {
-    /// Order it again
+    /// Order it again; once every host is done, send the hand-over notice again
     Retry {
         /// The tenant's id
         tenant: TenantId,

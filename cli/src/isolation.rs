@@ -1,6 +1,6 @@
 //! `tenurectl cut` and `tenurectl restore`: an operator's two acts on a tenant's traffic.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use tenure_protocol::id::TenantId;
 
@@ -11,7 +11,7 @@ use crate::{
     wait::{self, WaitArgs},
 };
 
-/// An emergency cut.
+/// A cut.
 #[derive(Debug, Args)]
 pub(crate) struct CutArgs {
     /// The tenant's id
@@ -19,8 +19,41 @@ pub(crate) struct CutArgs {
     /// Why: the customer reads this in the notice
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// It is no emergency: a notice of it has reached the customer before (see cut-notice)
+    #[arg(long)]
+    planned: bool,
     #[command(flatten)]
     wait: WaitArgs,
+}
+
+/// What the customer is told of a planned cut.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CutNoticeVerb {
+    /// Announce it: once a notice is delivered, `cut --planned` is possible
+    Announce {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Why: the customer reads this in the notice
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Call it off: the customer is told
+    CallOff {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Announces and calls off.
+pub(crate) fn notice(verb: &CutNoticeVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    let (tenant, part, reason) = match verb {
+        CutNoticeVerb::Announce { tenant, reason } => (tenant, "cut/announcement", reason),
+        CutNoticeVerb::CallOff { tenant, reason } => (tenant, "cut/announcement/end", reason),
+    };
+    screen.one(&api.post(&format!("/v1/tenants/{tenant}/{part}"), &json!({ "reason": reason }))?)
 }
 
 /// The end of a cut.
@@ -37,7 +70,8 @@ pub(crate) struct RestoreArgs {
 
 /// Cuts.
 pub(crate) fn cut(args: &CutArgs, api: &Api, screen: &Screen) -> Result<(), Failure> {
-    let body = json!({ "kind": "emergency", "reason": args.reason });
+    let kind = if args.planned { "planned" } else { "emergency" };
+    let body = json!({ "kind": kind, "reason": args.reason });
     let answer = api.post(&format!("/v1/tenants/{}/cut", args.tenant), &body)?;
     if !args.wait.wait {
         return screen.one(&answer);

@@ -16,6 +16,8 @@ mod deadline;
 mod deployment;
 mod events;
 mod failure;
+mod filing;
+mod hold;
 mod host;
 mod isolation;
 mod offboarding;
@@ -30,6 +32,7 @@ mod screen;
 mod session;
 mod tenant;
 mod token;
+mod trial;
 mod verify;
 mod wait;
 mod wipe;
@@ -88,11 +91,16 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Configuration { verb } => deployment::configuration(&verb, &api()?, screen),
         Noun::Deployment { verb } => deployment::deployment(&verb, &api()?, screen),
         Noun::Report { verb } => report::run(verb, &api()?, screen),
+        Noun::Trial { verb } => trial::run(verb, &api()?, screen),
+        Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
+        Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
+        Noun::Hold { verb } => hold::run(verb, &api()?, screen),
         Noun::Record { verb } => record::run(verb, api, screen),
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
         Noun::Access { verb } => record::access(verb, &api()?, screen),
         Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
+        Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
         Noun::Wipe { verb } => wipe::run(verb, &api()?, screen),

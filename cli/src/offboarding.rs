@@ -1,11 +1,14 @@
 //! `tenurectl offboarding`: a customer leaves, a reviewer agrees.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::json;
 use tenure_protocol::id::TenantId;
 
 use crate::{
     api::Api,
+    attachment::{Owner, upload},
     failure::Failure,
     review::OpinionArgs,
     screen::Screen,
@@ -25,13 +28,33 @@ pub(crate) enum OffboardingVerb {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// If the day is too early, ask the provider to waive the 15 working days
+        #[arg(long)]
+        ask_waiver: bool,
+    },
+    /// Waive the 15 working days; it counts once two persons have (reviewer, operator, security)
+    Waive {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Record that the second notice was served otherwise, such as by registered letter (reviewer,
+    /// operator)
+    Served {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The proof
+        #[arg(long, value_name = "FILE")]
+        document: PathBuf,
     },
     /// Agree (reviewer)
     Approve {
         #[command(flatten)]
         opinion: OpinionArgs,
     },
-    /// Disagree: the tenant stays online (reviewer)
+    /// Disagree: the tenant stays where it was (reviewer)
     Reject {
         #[command(flatten)]
         opinion: OpinionArgs,
@@ -54,9 +77,19 @@ pub(crate) enum OffboardingVerb {
 /// Runs it.
 pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
     match verb {
-        OffboardingVerb::Request { tenant, stop_day, reason } => {
-            let body = json!({ "stop_day": stop_day, "reason": reason });
+        OffboardingVerb::Request { tenant, stop_day, reason, ask_waiver } => {
+            let body = json!({
+                "stop_day": stop_day, "reason": reason, "ask_waiver": ask_waiver,
+            });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding"), &body)?)
+        }
+        OffboardingVerb::Waive { tenant, reason } => {
+            let body = json!({ "reason": reason });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/waivers"), &body)?)
+        }
+        OffboardingVerb::Served { tenant, document } => {
+            let body = json!({ "document": upload(Owner::Tenant(tenant), &document, api)? });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/service"), &body)?)
         }
         OffboardingVerb::Approve { opinion } => {
             opinion.decide("approve", "offboarding/review", api, screen)
@@ -77,7 +110,7 @@ pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(
 }
 
 /// The shape of a date; whether there is such a day, and whether it will do, the controller says.
-fn day(text: &str) -> Result<String, String> {
+pub(crate) fn day(text: &str) -> Result<String, String> {
     let shaped = text.len() == 10
         && text.bytes().enumerate().all(|(at, byte)| match at {
             4 | 7 => byte == b'-',

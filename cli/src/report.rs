@@ -34,10 +34,27 @@ pub(crate) enum ReportVerb {
         #[command(flatten)]
         opinion: OpinionArgs,
     },
-    /// Fail them: the customer rectifies and submits again (reviewer)
+    /// Fail them: the customer rectifies item by item and submits again (reviewer)
     Fail {
         #[command(flatten)]
         opinion: OpinionArgs,
+        /// What to rectify; once for each item
+        #[arg(long = "item", value_name = "TEXT", required = true)]
+        items: Vec<String>,
+    },
+    /// Record that an item is rectified (customer)
+    Rectify {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The item's number
+        #[arg(long, value_name = "NUMBER")]
+        item: u32,
+        /// What was changed
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        /// The proof
+        #[arg(long, value_name = "FILE")]
+        evidence: PathBuf,
     },
 }
 
@@ -52,6 +69,14 @@ pub(crate) fn run(verb: ReportVerb, api: &Api, screen: &Screen) -> Result<(), Fa
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports"), &body)?)
         }
         ReportVerb::Pass { opinion } => opinion.decide("pass", "reports/review", api, screen),
-        ReportVerb::Fail { opinion } => opinion.decide("fail", "reports/review", api, screen),
+        ReportVerb::Fail { opinion, items } => {
+            let body = json!({ "decision": "fail", "opinion": opinion.opinion, "items": items });
+            let path = format!("/v1/tenants/{}/reports/review", opinion.tenant);
+            screen.one(&api.post_about(opinion.version, &path, &body)?)
+        }
+        ReportVerb::Rectify { tenant, item, note, evidence } => {
+            let body = json!({ "item": item, "note": note, "evidence": upload(Owner::Tenant(tenant), &evidence, api)? });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports/rectifications"), &body)?)
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// The opinions that a review can end in.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReviewVerb {
-    /// Grant it: hosts are chosen and configured at once
+    /// Grant it: hosts are chosen and configured at once, or as soon as there is room
     Approve {
         #[command(flatten)]
         opinion: OpinionArgs,
@@ -31,6 +31,20 @@ pub(crate) enum ReviewVerb {
         #[command(flatten)]
         opinion: OpinionArgs,
     },
+    /// Record that the review (of an application, reports, or a leaving) waits for a third party:
+    /// the provider's clock stands still, and gross time stays on record
+    Suspend {
+        /// The tenant's id
+        tenant: TenantId,
+        /// For whom and for what
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// The third party has answered: the clock goes on
+    Resume {
+        /// The tenant's id
+        tenant: TenantId,
+    },
 }
 
 /// On which tenant, and why: kept in the journal.
@@ -44,7 +58,7 @@ pub(crate) struct OpinionArgs {
     /// Only if the tenant is still at this version, as `tenant show` has it; whichever it is at
     /// otherwise
     #[arg(long, value_name = "NUMBER")]
-    version: Option<u64>,
+    pub(crate) version: Option<u64>,
 }
 
 impl OpinionArgs {
@@ -78,6 +92,13 @@ pub(crate) fn run(verb: ReviewVerb, api: &Api, screen: &Screen) -> Result<(), Fa
             screen.one(&wait::phase(api, screen, &wait, tenant, wait::CONFIGURED, bad)?)
         }
         ReviewVerb::Reject { opinion } => opinion.decide("reject", "review", api, screen),
+        ReviewVerb::Suspend { tenant, reason } => {
+            let body = json!({ "reason": reason });
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/review/suspension"), &body)?)
+        }
+        ReviewVerb::Resume { tenant } => {
+            screen.one(&api.post(&format!("/v1/tenants/{tenant}/review/resumption"), &json!({}))?)
+        }
         ReviewVerb::Return { opinion } => opinion.decide("return", "review", api, screen),
     }
 }

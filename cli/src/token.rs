@@ -35,7 +35,7 @@ pub(crate) enum TokenVerb {
         #[arg(long, value_name = "NAME", required_if_eq("role", "customer"))]
         customer: Option<String>,
         /// Limit it to these groups of acts: read, apply, file, record, leave, review, configure,
-        /// cut, wipe, calendar, hosts, access, clock; `--scope read` is read-only
+        /// cut, hold, wipe, calendar, hosts, access, clock; `--scope read` is read-only
         #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
         scope: Vec<String>,
         /// How long it lives, 1 to 366 days

@@ -75,7 +75,8 @@ pub(crate) fn until(
 }
 
 /// The phases in which a tenant's hosts have configured what it was granted.
-pub(crate) const CONFIGURED: &[&str] = &["trial", "under-review", "rectifying", "online"];
+pub(crate) const CONFIGURED: &[&str] =
+    &["trial", "under-review", "rectifying", "trial-expired", "online"];
 
 /// Waits until the tenant is in one of the phases `good`; `bad` ones end the wait as failures.
 pub(crate) fn phase(

@@ -67,7 +67,7 @@ use crate::{
 pub use crate::{
     files::{FilesError, UPLOAD_LIMIT},
     store::{
-        AccountRecord, ChangeKey, Standing, TokenRecord, TotpRecord,
+        AccountRecord, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
         record,
     },

@@ -36,7 +36,10 @@ use tenure_controller::{
         lifecycle::{Actor, Document, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
         rules::Rules,
-        tenant::{Application, Contact, Designated, InstanceRequest, Secret, System, Webhook},
+        tenant::{
+            Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
+            Webhook, Zone,
+        },
     },
     engine::{Engine, Filed, Page, Parts},
     files::Files,
@@ -50,7 +53,7 @@ use tenure_protocol::{
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{Hello, HostFacts, Lane, Report},
+    wire::v1::{Hello, HostFacts, Lane, Report, Transport},
 };
 
 /// When a fleet starts, if no story says otherwise.
@@ -93,6 +96,14 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be made.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(Rules::shipped()?).await
+    }
+
+    /// Starts a controller without hosts, with these legal rules.
+    ///
+    /// # Errors
+    /// If a file cannot be made.
+    pub async fn start_with(rules: Rules) -> anyhow::Result<Self> {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -120,7 +131,7 @@ impl Fleet {
             clock,
             chance: chance.clone(),
             images: vec![image],
-            rules: Rules::shipped()?,
+            rules,
             forms: Forms::new(None)?,
             provider: Provider::default(),
         };
@@ -220,7 +231,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Carries orders and reports until no reachable host owes an answer.
+    /// Carries orders and reports until no reachable host owes an answer: of one host and one of
+    /// its lanes after the other, so that reports come in the same order in every run.
     ///
     /// # Errors
     /// If a host does not answer, or the controller does not take an answer.
@@ -231,11 +243,13 @@ impl Fleet {
                 if !member.reachable {
                     continue;
                 }
-                while member.hand_over(&self.controller).await? {
-                    owed = true;
-                    let report = member.reports.recv_timeout(PATIENCE);
-                    let report = report.with_context(|| format!("{name} does not answer"))?;
-                    member.take_back(&self.controller, report).await?;
+                for lane in [Lane::Cut, Lane::Work] {
+                    while member.hand_over(&self.controller, lane).await? {
+                        owed = true;
+                        let report = member.reports.recv_timeout(PATIENCE);
+                        let report = report.with_context(|| format!("{name} does not answer"))?;
+                        member.take_back(&self.controller, report).await?;
+                    }
                 }
                 while let Ok(report) = member.reports.try_recv() {
                     member.take_back(&self.controller, report).await?;
@@ -319,16 +333,28 @@ impl Fleet {
 }
 
 impl Member {
-    /// Gives the agent what it has not been given; says whether it owes an answer.
-    async fn hand_over(&mut self, controller: &Engine) -> anyhow::Result<bool> {
+    /// Whether the rules that its agent put in force last let this port be reached.
+    #[must_use]
+    pub fn opens(&self, port: &str) -> bool {
+        let log = self.host.log();
+        let policies = log.iter().rev().filter_map(|step| match step {
+            Step::ApplyPolicy { text } => Some(text),
+            _ => None,
+        });
+        let open = format!("tcp . {port}");
+        policies
+            .take(1)
+            .any(|text| text.split([',', '{', '}']).any(|element| element.trim().ends_with(&open)))
+    }
+
+    /// Gives the agent what this lane has not been given; says whether it owes an answer.
+    async fn hand_over(&mut self, controller: &Engine, lane: Lane) -> anyhow::Result<bool> {
         let mut owes = false;
-        for lane in [Lane::Cut, Lane::Work] {
-            for order in controller.open_orders(self.id, lane).await? {
-                owes = true;
-                let id = order.verify(&controller.keys().order.verifying_key())?.id;
-                if self.sent.insert(id) {
-                    self.agent.deliver(lane, Input::Order(order))?;
-                }
+        for order in controller.open_orders(self.id, lane).await? {
+            owes = true;
+            let id = order.verify(&controller.keys().order.verifying_key())?.id;
+            if self.sent.insert(id) {
+                self.agent.deliver(lane, Input::Order(order))?;
             }
         }
         Ok(owes)
@@ -362,6 +388,10 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutReminder,
         NoticeKind::Restored,
         NoticeKind::TrialExpired,
+        NoticeKind::ConfirmationMissing,
+        NoticeKind::SecondNotice,
+        NoticeKind::CutAnnounced,
+        NoticeKind::CutCalledOff,
         NoticeKind::Inspection,
         NoticeKind::Closed,
         NoticeKind::Reminder,
@@ -391,8 +421,9 @@ pub fn customer(name: &str) -> Actor {
     Actor { name: name.to_owned(), role: Role::Customer, customer: Some("data bureau".to_owned()) }
 }
 
-/// An application for two small web servers, with a mail address and a webhook to be notified at,
-/// each of a contact of its own; the rest of the form is that of the example.
+/// An application for two small web servers with a port for the extranet and one for the Internet,
+/// with a mail address and a webhook to be notified at, each of a contact of its own; the rest of
+/// the form is that of the example.
 #[must_use]
 pub fn application() -> Application {
     Application {
@@ -426,7 +457,9 @@ pub fn application() -> Application {
             image: "small".to_owned(),
             volumes_gib: Vec::new(),
             volumes_mib: vec![64],
-            ingress: Vec::new(),
+            ingress: [(80, Zone::Extranet), (443, Zone::Internet)]
+                .map(|(port, zone)| IngressRequest { protocol: Transport::Tcp, port, zone })
+                .to_vec(),
         }],
         form: example()["form"].take(),
     }

@@ -4,6 +4,8 @@
 
 #[path = "story/paper.rs"]
 mod paper;
+#[path = "story/words.rs"]
+mod words;
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::{
@@ -13,15 +15,16 @@ use jiff::{
 use tenure_controller::{
     core::{
         access::Scope,
-        lifecycle::{Actor, CutKind, Decision, Document, Event, ReportsDecision, Role},
+        lifecycle::{Actor, Role},
         obligation::{Due, Obligation, ObligationState},
         record::Record,
+        rules::{Rules, SHIPPED},
         tenant::{Isolation, Tenant},
     },
     engine::{EngineError, NewToken, Page},
 };
-use tenure_protocol::{digest::Digest, evidence::verify, id::TenantId, time::Timestamp};
-use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, application, customer, provider};
+use tenure_protocol::{evidence::verify, id::TenantId, time::Timestamp};
+use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, customer, provider};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_tenant_goes_from_application_to_attested_erasure() {
@@ -36,6 +39,66 @@ async fn a_trial_without_reports_is_held_and_nothing_is_destroyed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_fail_are_tried_again_and_nothing_is_claimed_for_them() {
     tell("failing-hosts.txt", include_str!("../scripts/failing-hosts.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_complete_or_is_not_taken() {
+    tell("o1-o2-application.txt", include_str!("../scripts/o1-o2-application.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opinion_comes_within_five_working_days_and_gross_time_is_kept() {
+    tell("o3-opinion.txt", include_str!("../scripts/o3-opinion.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_application_waits_for_a_host_and_is_never_lost() {
+    tell("o4-configuration.txt", include_str!("../scripts/o4-configuration.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_is_not_deployed_is_idle_and_keeps_what_it_has() {
+    tell("o5-deployment.txt", include_str!("../scripts/o5-deployment.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_major_systems_trial_is_extended_by_experts_for_thirty_days_in_all() {
+    tell("o6-trial.txt", include_str!("../scripts/o6-trial.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_reviewed_and_rectified_item_by_item() {
+    tell("o7-reports.txt", include_str!("../scripts/o7-reports.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_system_files_its_assessment_within_six_months() {
+    tell("o8-assessment.txt", include_str!("../scripts/o8-assessment.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_internet_opens_with_formal_operation_and_the_filing() {
+    tell("o9-icp.txt", include_str!("../scripts/o9-icp.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_site_allows_it_a_reviewer_answers_for_the_internet_before_the_filing() {
+    tell("o9-icp-standard.txt", include_str!("../scripts/o9-icp-standard.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_leaves_after_fifteen_working_days_or_by_two_waivers() {
+    tell("o10-leaving.txt", include_str!("../scripts/o10-leaving.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_wiped_under_a_hold_or_by_a_timer() {
+    tell("o11-reclaiming.txt", include_str!("../scripts/o11-reclaiming.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_knows_of_every_cut() {
+    tell("o12-cut.txt", include_str!("../scripts/o12-cut.txt")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,6 +190,17 @@ impl Story {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["at", day, time] => self.fleet.set_time(legal(day, time)?).await,
+            ["five", "minutes", "pass"] => {
+                let now = self.fleet.controller.clock().now();
+                self.fleet.set_time(now.plus_ms(301_000)).await
+            }
+            ["the", "site's", "ICP", "gate", "is", "standard"] => {
+                let (shipped, own) = ("icp_gate = \"strict\"", "icp_gate = \"standard\"");
+                ensure!(SHIPPED.contains(shipped), "the shipped gate is not strict");
+                let rules = Rules::parse(&SHIPPED.replace(shipped, own))?;
+                self.fleet = Fleet::start_with(rules).await?;
+                Ok(())
+            }
             ["time", "passes"] => Ok(self.fleet.controller.tick().await?),
             ["hosts", first, "and", second, "join"] => {
                 self.fleet.join(first).await?;
@@ -139,17 +213,22 @@ impl Story {
                 Ok(())
             }
             ["host", name, "is", "mended"] => {
-                for step in ["cut", "start instance"] {
+                for step in ["cut", "start instance", "wipe volume"] {
                     self.member(name)?.host.heal(step);
                 }
                 Ok(())
             }
             ["notices", "arrive"] => self.fleet.deliver(ARRIVES).await.map(drop),
             ["notices", "are", "only", "sent"] => self.fleet.deliver(SENT).await.map(drop),
-            ["customer", name, "applies"] => {
-                let controller = &self.fleet.controller;
-                let tenant = controller.submit(customer(name), application()).await?;
-                self.tenant = Some(tenant.id);
+            ["host", name, "joins"] => self.fleet.join(name).await,
+            ["customer", name, "applies", what @ ..] if what != ["again"] => {
+                let form = words::form(&what.join(" "))?;
+                self.tenant = Some(self.fleet.controller.submit(customer(name), form).await?.id);
+                Ok(())
+            }
+            ["customer", name, "drafts", what @ ..] => {
+                let form = words::form(&what.join(" "))?;
+                self.tenant = Some(self.fleet.controller.draft(customer(name), form).await?.id);
                 Ok(())
             }
             ["token", token, "of", role, name, rest @ ..] => {
@@ -189,7 +268,7 @@ impl Story {
 
     async fn act(&self, actor: Actor, what: &str) -> anyhow::Result<()> {
         let tenant = self.tenant.context("nobody has applied yet")?;
-        let event = event(what)?;
+        let event = words::event(what)?;
         let documents =
             if what.contains("nobody uploaded") { Vec::new() } else { event.documents() };
         for document in documents {
@@ -224,6 +303,26 @@ impl Story {
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)
             }
+            ["gross", id, day] => {
+                let gross = last(&tenant, id)?.gross().last_day().context("it has no day")?;
+                same(&gross.to_string(), day)
+            }
+            ["hold", hold] => same(&word(&tenant.hold_region())?, hold),
+            ["mlps", standing] => same(&word(&tenant.compliance().mlps)?, standing),
+            ["icp", standing] => same(&word(&tenant.compliance().icp)?, standing),
+            ["internet", ingress] => same(&word(&tenant.compliance().internet_ingress)?, ingress),
+            ["stop", "day", day] => {
+                let leaving = tenant.offboarding.as_ref().context("nobody leaves")?;
+                same(&leaving.stop_day.to_string(), day)
+            }
+            ["trial", "raw", "end", day] => {
+                let trial = tenant.trial.as_ref().context("there is no trial")?;
+                same(&trial.raw_end.to_string(), day)
+            }
+            ["port", port, state] => {
+                let open = self.fleet.members.values().any(|member| member.opens(port));
+                same(if open { "open" } else { "closed" }, state)
+            }
             [role, name, "sees", count, "records"] => {
                 self.expect_seen(&person(role, name)?, count).await
             }
@@ -253,6 +352,11 @@ impl Story {
     }
 }
 
+/// The stable word of something that the API shows.
+fn word(shown: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_value(shown)?.as_str().context("it is no word")?.to_owned())
+}
+
 fn person(role: &str, name: &str) -> anyhow::Result<Actor> {
     Ok(match role {
         "customer" => customer(name),
@@ -262,42 +366,6 @@ fn person(role: &str, name: &str) -> anyhow::Result<Actor> {
         "security" => provider(name, Role::Security),
         "auditor" => provider(name, Role::Auditor),
         _ => bail!("no role is called {role:?}"),
-    })
-}
-
-fn event(what: &str) -> anyhow::Result<Event> {
-    let document =
-        |title: &str| Document { title: title.to_owned(), sha256: Digest::of(title.as_bytes()) };
-    let opinion = "as the file says".to_owned();
-    let reason = "it disturbs the platform".to_owned();
-    let review = |decision| Event::Review { decision, opinion: opinion.clone() };
-    Ok(match what {
-        "applies again" => Event::Submit { application: application() },
-        "approves the application" => review(Decision::Approve),
-        "rejects the application" => review(Decision::Reject),
-        "returns the application" => review(Decision::Return),
-        "has the configuration tried again" => Event::RetryConfiguration,
-        "hands in both reports" | "hands in reports that nobody uploaded" => Event::SubmitReports {
-            test_report: document("test report"),
-            security_report: document("security risk assessment report"),
-        },
-        "passes the reports" => Event::ReviewReports { decision: ReportsDecision::Pass, opinion },
-        "fails the reports" => Event::ReviewReports { decision: ReportsDecision::Fail, opinion },
-        "cuts the network" => Event::Cut { kind: CutKind::Emergency, reason },
-        "restores the network" => Event::Restore { reason: "the cause is gone".to_owned() },
-        "grants the leaving" => Event::ReviewOffboarding { decision: Decision::Approve, opinion },
-        "denies the leaving" => Event::ReviewOffboarding { decision: Decision::Reject, opinion },
-        "confirms migration and backup" => {
-            Event::ConfirmOffboarding { migrated: true, backed_up: true }
-        }
-        "approves the wipe" => Event::ApproveWipe,
-        other => match other.strip_prefix("asks to leave on ") {
-            Some(day) => Event::RequestOffboarding {
-                stop_day: day.parse()?,
-                reason: "it moves elsewhere".to_owned(),
-            },
-            None => bail!("not understood: {other}"),
-        },
     })
 }
 

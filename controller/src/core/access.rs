@@ -60,6 +60,8 @@ pub enum Group {
     Configure,
     /// Cuts and their end.
     Cut,
+    /// What is kept for courts and disputes.
+    Hold,
     /// Approvals of wipes.
     Wipe,
     /// Notices of holidays, and the earlier deadlines that they ask for.
@@ -74,7 +76,7 @@ pub enum Group {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Read,
         Self::Apply,
         Self::File,
@@ -83,6 +85,7 @@ impl Group {
         Self::Review,
         Self::Configure,
         Self::Cut,
+        Self::Hold,
         Self::Wipe,
         Self::Calendar,
         Self::Hosts,
@@ -102,6 +105,7 @@ impl Group {
             Self::Review => "review",
             Self::Configure => "configure",
             Self::Cut => "cut",
+            Self::Hold => "hold",
             Self::Wipe => "wipe",
             Self::Calendar => "calendar",
             Self::Hosts => "hosts",

@@ -12,7 +12,7 @@ use super::{
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, Contact, InstanceRequest, Secret},
+    tenant::{Application, Contact, InstanceRequest, Secret, Zone},
 };
 
 /// Longest name of a customer, system or contact, characters.
@@ -39,6 +39,12 @@ pub const VOLUMES_LIMIT: usize = 16;
 pub const VOLUME_LIMIT_MIB: u32 = 64 << 20;
 /// Largest volume, GiB: 64 TiB.
 pub const VOLUME_LIMIT_GIB: u32 = VOLUME_LIMIT_MIB >> 10;
+/// Most experts that assess one extension of a trial.
+pub const EXPERTS_LIMIT: usize = 32;
+/// Most items that one failed review asks to rectify.
+pub const ITEMS_LIMIT: usize = 64;
+/// Levels of the MLPS (等保).
+pub const MLPS_LEVELS: std::ops::RangeInclusive<u8> = 1..=5;
 /// Most open ports of an instance.
 pub const INGRESS_LIMIT: usize = 64;
 
@@ -61,9 +67,9 @@ pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 pub fn event(event: &Event) -> Result<(), Refusal> {
     match event {
         Event::Submit { application } => form_of(application),
-        Event::FileAssessment { document } | Event::FileIcp { document } => {
-            form(Code::InvalidInput, document)
-        }
+        Event::SaveDraft { application } => draft(application),
+        Event::FileAssessment { assessment } => form(Code::InvalidInput, assessment),
+        Event::FileIcp { filing } => form(Code::InvalidInput, filing),
         other => form(Code::InvalidInput, other),
     }
 }
@@ -91,6 +97,35 @@ pub fn application(application: &Application, images: &[Image]) -> Result<(), Re
         }
     }
     Ok(())
+}
+
+/// Checks what is saved as a draft: it may lack anything, but it may not be without bounds.
+///
+/// # Errors
+/// `invalid-application`, with every fault by its place.
+pub fn draft(application: &Application) -> Result<(), Refusal> {
+    #[derive(Validate)]
+    struct Draft<'a> {
+        #[garde(length(chars, max = NAME_LIMIT))]
+        customer: &'a str,
+        #[garde(dive)]
+        system: Named<'a>,
+        #[garde(length(max = CONTACTS_LIMIT))]
+        contacts: &'a [Contact],
+        #[garde(length(max = INSTANCES_LIMIT as usize))]
+        instances: &'a [InstanceRequest],
+    }
+    #[derive(Validate)]
+    struct Named<'a> {
+        #[garde(length(chars, max = NAME_LIMIT))]
+        name: &'a str,
+        #[garde(length(chars, max = NAME_LIMIT))]
+        code: &'a str,
+    }
+    // The rest of the form is checked at its submission; a request's limit bounds it.
+    let Application { customer, system, contacts, instances, form: _ } = application;
+    let system = Named { name: &system.name, code: &system.code };
+    form(Code::InvalidApplication, &Draft { customer, system, contacts, instances })
 }
 
 /// Checks why something is done to the platform itself.
@@ -224,6 +259,24 @@ pub(super) fn volumes(gib: usize) -> impl FnOnce(&[u32], &()) -> garde::Result {
         (0, 0) => wrong("an instance has at least one volume: give volumes_gib or this"),
         (0, _) | (_, 0) => Ok(()),
         (_, _) => wrong("give volumes_gib or volumes_mib, not both"),
+    }
+}
+
+/// Ports for the Internet are of systems that serve it.
+pub(super) fn zones(
+    internet_facing: bool,
+) -> impl FnOnce(&[InstanceRequest], &()) -> garde::Result {
+    move |requests, (): &()| {
+        let ports = requests.iter().flat_map(|request| &request.ingress);
+        let internet = ports.into_iter().find(|port| port.zone == Zone::Internet);
+        match internet.filter(|_| !internet_facing) {
+            None => Ok(()),
+            Some(one) => wrong(format!(
+                "port {} is to be reached from the Internet, but system.internet_facing is false: \
+                 set it, or give the port another zone",
+                one.port
+            )),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use tenure_protocol::time::Timestamp;
 
 use super::{
     calendar::{self, Because, Calendar, Day, Notice, Span, plus_days},
-    obligation::{Counted, Due},
+    obligation::{Counted, Due, Obligation},
     rules::{Period, Roll},
 };
 
@@ -64,11 +64,7 @@ pub fn due(counted: &Counted, real: Timestamp, calendar: &Calendar) -> Due {
     match counted.period {
         Period::WorkingDays(days) => Due::end_of(calendar.working_days(day_zero, days)),
         Period::CalendarDays(_) | Period::Months(_) => {
-            let raw = raw_end(counted).unwrap_or(day_zero);
-            Due::end_of(match counted.roll {
-                Roll::NextWorkDay => calendar.roll(raw),
-                Roll::None => Span { earliest: raw, latest: raw },
-            })
+            rolled(raw_end(counted).unwrap_or(day_zero), counted, calendar)
         }
         Period::Seconds(seconds) => {
             Due::Instant { due_at: real.plus_ms(i64::from(seconds) * 1000) }
@@ -79,6 +75,44 @@ pub fn due(counted: &Counted, real: Timestamp, calendar: &Calendar) -> Due {
         | Period::EachYear(_)
         | Period::None => Due::Never,
     }
+}
+
+/// Counts a stored deadline, by what is stored of how it was counted, and without the days on which
+/// its clock stood still.
+#[must_use]
+pub fn anew(owed: &Obligation, calendar: &Calendar) -> Due {
+    let stood_still: Vec<_> = owed.stood_still().filter(|(from, to)| from < to).collect();
+    let counted = &owed.counted;
+    match counted.period {
+        Period::WorkingDays(days) => {
+            let (mut zero, mut left) = (counted.day_zero, days);
+            for (from, to) in stood_still {
+                let used = (0..left)
+                    .take_while(|count| calendar.working_days(zero, count + 1).earliest <= from);
+                left -= u32::try_from(used.count()).unwrap_or(left);
+                zero = to;
+            }
+            Due::end_of(calendar.working_days(zero, left))
+        }
+        Period::CalendarDays(_) | Period::Months(_) => {
+            let days = stood_still.iter().filter_map(|(from, to)| from.until(*to).ok());
+            let days = days.fold(0_i32, |sum, span| sum.saturating_add(span.get_days()));
+            rolled(plus_days(raw_end(counted).unwrap_or(counted.day_zero), days), counted, calendar)
+        }
+        Period::Seconds(_)
+        | Period::WorkingDaysBefore(_)
+        | Period::SameAs(_)
+        | Period::EachMonth(_)
+        | Period::EachYear(_)
+        | Period::None => due(counted, Timestamp::default(), calendar),
+    }
+}
+
+fn rolled(raw: Date, counted: &Counted, calendar: &Calendar) -> Due {
+    Due::end_of(match counted.roll {
+        Roll::NextWorkDay => calendar.roll(raw),
+        Roll::None => Span { earliest: raw, latest: raw },
+    })
 }
 
 /// The last day of a period of calendar days or months before it is moved off Rest days.
@@ -101,12 +135,14 @@ pub fn raw_end(counted: &Counted) -> Option<Date> {
 
 /// Explains a stored deadline by a calendar, day by day, up to its last day.
 #[must_use]
-pub fn explain<'a>(counted: &Counted, stored: &Due, calendar: &'a Calendar) -> Explanation<'a> {
+pub fn explain<'a>(owed: &Obligation, calendar: &'a Calendar) -> Explanation<'a> {
+    let counted = &owed.counted;
     let mut rows = Rows { calendar, days: Vec::new(), cut_off: false };
     rows.push(counted.day_zero, |_| Part::Zero);
     match counted.period {
         Period::WorkingDays(_) | Period::WorkingDaysBefore(_) => {
-            rows.working_days(counted.day_zero, stored.last_day());
+            let stood_still: Vec<_> = owed.stood_still().collect();
+            rows.working_days(counted.day_zero, owed.due.last_day(), &stood_still);
         }
         Period::CalendarDays(days) => {
             for number in 1..=days {
@@ -136,7 +172,7 @@ pub fn explain<'a>(counted: &Counted, stored: &Due, calendar: &'a Calendar) -> E
             notices.push(notice);
         }
     }
-    let counted_now = due(counted, Timestamp::default(), calendar);
+    let counted_now = anew(owed, calendar);
     Explanation { days, cut_off, notices, counted_now }
 }
 
@@ -157,11 +193,18 @@ impl Rows<'_> {
     }
 
     /// Work days count, and so do days that may become ones: the provider plans by the earliest.
-    fn working_days(&mut self, day_zero: Date, last_day: Option<Date>) {
+    /// Days on which the clock stood still do not.
+    fn working_days(
+        &mut self,
+        day_zero: Date,
+        last_day: Option<Date>,
+        stood_still: &[(Date, Date)],
+    ) {
         let (mut day, mut number) = (day_zero, 0);
         while last_day.is_some_and(|last| day < last) && !self.cut_off {
             day = plus_days(day, 1);
-            let counts = self.calendar.day(day) != Day::Rest;
+            let counts = self.calendar.day(day) != Day::Rest
+                && !stood_still.iter().any(|(from, to)| *from < day && day <= *to);
             number += u32::from(counts);
             self.push(day, |_| if counts { Part::Counts(number) } else { Part::Skipped });
         }
@@ -193,13 +236,17 @@ mod tests {
         Counted { period, roll, basis, day_zero: date(day_zero), edition }
     }
 
+    fn owed(counted: Counted, due: Due) -> Obligation {
+        Obligation::open(crate::core::obligation::ObligationId::O3, 1, due, counted)
+    }
+
     #[test]
     fn a_trial_over_the_spring_festival_is_explained_day_by_day() {
         let calendar = Calendar::shipped().expect("a calendar");
         let trial = counted(Period::CalendarDays(30), Roll::NextWorkDay, "2026-01-16");
         let stored = due(&trial, Timestamp::default(), &calendar);
         assert_eq!(stored.last_day(), Some(date("2026-02-24")));
-        let explained = explain(&trial, &stored, &calendar);
+        let explained = explain(&owed(trial, stored), &calendar);
         assert_eq!(explained.days.len(), 1 + 30 + 9);
         let of = |day: &str| {
             *explained.days.iter().find(|row| row.day == date(day)).expect("it is listed")
@@ -219,7 +266,7 @@ mod tests {
         let calendar = Calendar::shipped().expect("a calendar");
         let opinion = counted(Period::WorkingDays(5), Roll::None, "2026-09-30");
         let stored = due(&opinion, Timestamp::default(), &calendar);
-        let explained = explain(&opinion, &stored, &calendar);
+        let explained = explain(&owed(opinion, stored), &calendar);
         let last = explained.days.last().expect("days");
         assert_eq!((last.day, last.part), (date("2026-10-13"), Part::Counts(5)));
         let skipped = explained.days.iter().filter(|row| row.part == Part::Skipped).count();
@@ -234,7 +281,7 @@ mod tests {
         let leaving = counted(Period::WorkingDaysBefore(15), Roll::None, "2026-01-01");
         let far = date("2028-12-31");
         let stored = Due::end_of(Span { earliest: far, latest: far });
-        let explained = explain(&leaving, &stored, &calendar);
+        let explained = explain(&owed(leaving, stored), &calendar);
         assert!(explained.cut_off && explained.days.len() == MAX_ROWS);
         assert_eq!(explained.counted_now, Due::Never);
     }

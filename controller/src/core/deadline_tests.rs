@@ -81,7 +81,7 @@ fn a_missed_notification_is_told_to_the_second_contacts_at_once() {
     assert_eq!(told, [(NoticeKind::ProviderReminder, "head".to_owned())]);
 }
 
-fn notice(year: i16, amends: bool, rest: &[&str], work: &[&str]) -> Notice {
+pub(super) fn notice(year: i16, amends: bool, rest: &[&str], work: &[&str]) -> Notice {
     let days = |days: &[&str]| days.iter().map(|day| day.parse().expect("a date")).collect();
     Notice {
         year,
@@ -116,8 +116,7 @@ fn a_new_notice_moves_a_deadline_later_and_an_earlier_one_waits_for_an_administr
     let reports = Event::SubmitReports { test_report: document(), security_report: document() };
     world.apply(&mut tenant, &reports).expect("reports");
     world.now = instant("2026-09-15T02:00:00Z");
-    let pass = Event::ReviewReports { decision: ReportsDecision::Pass, opinion: "ok".to_owned() };
-    world.apply(&mut tenant, &pass).expect("pass");
+    world.apply(&mut tenant, &pass()).expect("pass");
     let due = |tenant: &Tenant| {
         let o8 = tenant.obligations.iter().find(|owed| owed.id == ObligationId::O8);
         let o8 = o8.expect("owed");

@@ -1,11 +1,13 @@
 //! What the hosts are told: a tenant's state turned into orders, each with the whole wanted state
-//! of the tenant on that host.
+//! of the tenant on that host. Which ports are open follows from the tenant alone: its zone, the
+//! trial, formal operation, the ICP filing ([`Tenant::opens`]).
 
 use tenure_protocol::{
     generation::Generation,
     id::{HostId, OrderId},
     wire::v1::{
-        Action, CutOrder, InstanceWanted, Nic, Power, TenantWanted, VolumeWanted, WipeOrder,
+        Action, CutOrder, IngressRule, InstanceWanted, Nic, Power, TenantWanted, VolumeWanted,
+        WipeOrder,
     },
 };
 
@@ -66,17 +68,21 @@ fn action(tenant: &Tenant, host: HostId, kind: OrderKind, draw: &mut Draw) -> Op
 }
 
 fn wanted(tenant: &Tenant, allotment: &Allotment, host: HostId, power: Power) -> TenantWanted {
-    let held = tenant.trial.is_some_and(|trial| trial.expired);
     let here = allotment.instances.iter().filter(|instance| instance.host == host);
     TenantWanted {
         mark: allotment.mark,
         network: allotment.network,
-        instances: here.map(|instance| instance_wanted(instance, power, held)).collect(),
+        instances: here.map(|instance| instance_wanted(tenant, instance, power)).collect(),
     }
 }
 
-fn instance_wanted(instance: &Instance, power: Power, held: bool) -> InstanceWanted {
+fn instance_wanted(tenant: &Tenant, instance: &Instance, power: Power) -> InstanceWanted {
     let volumes = instance.volumes.iter();
+    let open = instance.ingress.iter().filter(|ingress| tenant.opens(ingress.zone));
+    let mut ingress: Vec<IngressRule> = open.map(|ingress| (*ingress).into()).collect();
+    ingress.sort();
+    // A port that two zones ask for is one rule.
+    ingress.dedup();
     InstanceWanted {
         instance: instance.id,
         name: instance.name.clone(),
@@ -84,11 +90,7 @@ fn instance_wanted(instance: &Instance, power: Power, held: bool) -> InstanceWan
         memory_mib: instance.memory_mib,
         power,
         boot: instance.boot.clone(),
-        nic: Nic {
-            mac: instance.mac,
-            ip4: instance.ip4,
-            ingress: if held { Vec::new() } else { instance.ingress.clone() },
-        },
+        nic: Nic { mac: instance.mac, ip4: instance.ip4, ingress },
         volumes: volumes
             .map(|volume| VolumeWanted { volume: volume.id, size_bytes: volume.size_bytes })
             .collect(),

@@ -10,6 +10,7 @@ use tenure_protocol::{id::NoticeId, time::Timestamp};
 
 use super::{
     draw::Draw,
+    lifecycle::CutKind,
     notice::{Channel, Notice, NoticeKind, NoticeState},
     obligation::{Due, ObligationId, Party},
     rules::Period,
@@ -25,6 +26,16 @@ pub enum Letter {
         trial: Period,
         /// Within what deployment has to begin.
         deploy: Period,
+    },
+    /// A cut is planned.
+    CutAnnounced {
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// The planned cut does not take place.
+    CutCalledOff {
+        /// Why, in the operator's words.
+        reason: String,
     },
     /// A cut is ordered; its instant is not known yet.
     CutOrdered,
@@ -43,6 +54,13 @@ pub enum Letter {
     RestoreDone,
     /// The trial ended without reports.
     TrialExpired,
+    /// The stop day has come without the customer's confirmation.
+    ConfirmationMissing,
+    /// The same a second time.
+    SecondNotice {
+        /// Work days after its delivery, before the instances are stopped.
+        grace: u32,
+    },
     /// A monthly security check is done, and its report there.
     Inspection {
         /// The first day of its month.
@@ -92,7 +110,11 @@ pub fn render(
         | NoticeKind::CutReminder
         | NoticeKind::Restored => tenant.last_cut().map(|cut| cut.id),
         NoticeKind::Handover
+        | NoticeKind::CutAnnounced
+        | NoticeKind::CutCalledOff
         | NoticeKind::TrialExpired
+        | NoticeKind::ConfirmationMissing
+        | NoticeKind::SecondNotice
         | NoticeKind::Inspection
         | NoticeKind::Closed
         | NoticeKind::Reminder
@@ -181,6 +203,8 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                 tenant.instances().len()
             ),
         },
+        Letter::CutAnnounced { reason } => announced_words(system, reason, &now),
+        Letter::CutCalledOff { reason } => called_off_words(system, reason),
         Letter::CutOrdered
         | Letter::CutDone
         | Letter::CutVoid { .. }
@@ -198,6 +222,8 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                       are kept. Please hand in the reports."
                 .to_owned(),
         },
+        Letter::ConfirmationMissing => unconfirmed_words(system),
+        Letter::SecondNotice { grace } => second_notice_words(system, *grace),
         Letter::Inspection { month, findings } => {
             let month = month.strftime("%Y-%m");
             Words {
@@ -227,6 +253,68 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
     }
 }
 
+fn announced_words(system: &str, reason: &str, now: &str) -> Words {
+    Words {
+        subject: format!("计划断网预告 Planned network cut: {system}"),
+        chinese: format!(
+            "计划临时断开贵单位系统的网络连接，断开后另行通知。原因：{reason}。通知时间：{now}。"
+        ),
+        english: format!(
+            "the network of your system is going to be cut for a time; its instant follows. \
+         Reason: {reason}. Notified at {now}."
+        ),
+    }
+}
+
+fn called_off_words(system: &str, reason: &str) -> Words {
+    Words {
+        subject: format!("计划断网取消 Planned network cut called off: {system}"),
+        chinese: format!("此前预告的断网已取消。说明：{reason}。"),
+        english: format!("the cut that was announced does not take place. Details: {reason}."),
+    }
+}
+
+fn unconfirmed_words(system: &str) -> Words {
+    Words {
+        subject: format!("请确认迁移和备份 Please confirm migration and backup: {system}"),
+        chinese: "计划下线日已到，尚未收到贵单位对数据迁移和备份的确认。收到确认前不停机、不清除；\
+              如仍无确认，将第二次通知。"
+            .to_owned(),
+        english: "the planned stop day has come, and migration and backup are not confirmed. \
+              Nothing is stopped or destroyed before that; without it a second notice \
+              follows."
+            .to_owned(),
+    }
+}
+
+fn second_notice_words(system: &str, grace: u32) -> Words {
+    Words {
+        subject: format!("第二次通知：请确认迁移和备份 Second notice: {system}"),
+        chinese: format!(
+            "这是第二次通知。自本通知送达之日起 {grace} 个工作日内仍未确认迁移和备份的，实例将停机；\
+         数据须经云服务方两人批准后方可清除。如有异议，请立即联系云服务方。"
+        ),
+        english: format!(
+            "this is the second notice. If migration and backup are not confirmed within \
+         {grace} working days of its delivery, the instances are stopped; data is \
+         destroyed only after two persons of the provider have approved it. If you \
+         object, call the provider at once."
+        ),
+    }
+}
+
+/// What a kind of cut is called: in the subject, and in the sentences.
+const fn names_of(kind: CutKind) -> (&'static str, &'static str, &'static str, &'static str) {
+    match kind {
+        CutKind::Emergency => {
+            ("紧急断网通知 Emergency network cut", "紧急", "an emergency", " in an emergency")
+        }
+        CutKind::Planned => {
+            ("计划断网通知 Planned network cut", "按计划", "the planned", " as planned")
+        }
+    }
+}
+
 fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
     let system = &tenant.application.system.name;
     let Some(cut) = tenant.last_cut() else {
@@ -234,14 +322,13 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
     };
     let number = format!("#{}", cut.number);
     let (reason, id) = (&cut.reason, cut.id);
+    let (subject, how, article, why_english) = names_of(cut.kind);
     let t0 = cut.t0.map_or_else(|| "?".to_owned(), |t0| local(t0.earliest));
     let (subject, chinese, english) = match letter {
         Letter::CutDone => (
-            "紧急断网通知 Emergency network cut",
-            format!("贵单位系统的网络连接已于 {t0} 紧急断开。原因：{reason}。"),
-            format!(
-                "the network of your system was cut in an emergency at {t0}. Reason: {reason}."
-            ),
+            subject,
+            format!("贵单位系统的网络连接已于 {t0} {how}断开。原因：{reason}。"),
+            format!("the network of your system was cut{why_english} at {t0}. Reason: {reason}."),
         ),
         Letter::CutReminder => (
             "断网提醒 The network cut is still open",
@@ -272,17 +359,21 @@ fn cut_words(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         }
         Letter::CutOrdered
         | Letter::Handover { .. }
+        | Letter::CutAnnounced { .. }
+        | Letter::CutCalledOff { .. }
         | Letter::TrialExpired
+        | Letter::ConfirmationMissing
+        | Letter::SecondNotice { .. }
         | Letter::Inspection { .. }
         | Letter::Reminder(_)
         | Letter::Closed => (
-            "紧急断网通知 Emergency network cut",
+            subject,
             format!(
-                "已于 {now} 下令紧急断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"
+                "已于 {now} 下令{how}断开贵单位系统的网络连接，断开时刻另行通知。原因：{reason}。"
             ),
             format!(
-                "an emergency cut of your system's network was ordered at {now}; its instant \
-                 follows. Reason: {reason}."
+                "{article} cut of your system's network was ordered at {now}; its instant follows. \
+                 Reason: {reason}."
             ),
         ),
     };

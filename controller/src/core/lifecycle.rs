@@ -1,37 +1,50 @@
 //! The lifecycle: one pure function from a tenant and an event to the next tenant and what follows.
 //! The diagram stands in [`super::tenant`]; this module is the only writer of a tenant's phase.
 //!
-//! [`event`] says what may happen, [`admit`] when and by whom; [`joining`], [`cutting`] and
-//! [`leaving`] hold the three parts of the way, [`paperwork`] what records owe and discharge,
-//! [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`] what a new
-//! notice does to deadlines. Time alone never destroys: no wipe starts from a [`Event::Tick`].
+//! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
+//! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
+//! [`filing`] and [`holding`] what is orthogonal to it; [`paperwork`] what records owe and
+//! discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
+//! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
+//! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
+//! never destroys, nobody judges what they asked for.
 
+mod actor;
 pub mod admit;
+mod announcing;
+mod applying;
 mod cutting;
+mod effect;
 pub mod event;
+mod filing;
+mod holding;
+pub mod invariant;
 mod joining;
 mod leaving;
 mod paperwork;
 mod passing;
 pub mod recount;
 mod reminding;
+mod report;
 mod step;
+mod suspending;
+mod trying;
+mod wiping;
 
 use std::collections::BTreeSet;
 
 use tenure_protocol::{digest::Digest, time::Timestamp};
 
-pub use event::{
-    Actor, CutKind, Decision, Document, Effect, Event, Finding, FindingResult, OrderDraft,
-    RecordFact, Reported, ReportsDecision, Role, Transition,
-};
+pub use actor::{Actor, Role};
+pub use effect::{Effect, OrderDraft, Transition};
+pub use event::{CutKind, Decision, Document, Event, RecordFact, ReportsDecision};
+pub use report::{Finding, FindingResult, Reported};
 
 use self::step::Step;
 use super::{
     admission,
     calendar::Calendar,
     fleet::Fleet,
-    obligation::ObligationId,
     refusal::{Code, Refusal},
     rules::Rules,
     tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
@@ -76,15 +89,24 @@ pub fn open(
     actor: &Actor,
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
-    admit::customer_of(&application.customer, actor).map_err(|refusal| match refusal.code {
-        // There is no tenant yet that could be another's.
-        Code::NotYourTenant => Refusal { code: Code::InvalidApplication, ..refusal },
-        _ => refusal,
-    })?;
-    joining::submit_first(application, actor, context)
+    admit::first(&application.customer, actor)?;
+    applying::submit_first(application, actor, context)
 }
 
-/// Lets one event happen to a tenant.
+/// Takes a draft in: a new tenant in `Draft`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_draft(
+    application: &Application,
+    actor: &Actor,
+    context: &Context<'_>,
+) -> Result<Transition, Refusal> {
+    admit::first(&application.customer, actor)?;
+    applying::draft_first(application, actor, context)
+}
+
+/// Lets one event happen to a tenant. What would break an [`invariant`] does not happen.
 ///
 /// # Errors
 /// [`Refusal`] with a code and a sentence; the tenant is as it was.
@@ -99,51 +121,95 @@ pub fn apply(
     admission::event(event)?;
     admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant.clone(), actor, context);
+    happen(&mut step, event)?;
+    if admit::decides(event) {
+        step.tenant.deciders.insert(actor.name.clone());
+    }
+    let transition = step.finish();
+    invariant::check(tenant, event, &transition)?;
+    Ok(transition)
+}
+
+fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
     match event {
-        Event::Submit { application } => joining::submit_again(&mut step, application)?,
-        Event::Review { decision, opinion } => joining::review(&mut step, *decision, opinion)?,
-        Event::RetryConfiguration => joining::retry(&mut step),
-        Event::DeclareDeployment => joining::declare_deployment(&mut step),
-        Event::SubmitReports { test_report, security_report } => {
-            joining::submit_reports(&mut step, test_report, security_report)?;
+        Event::SaveDraft { application } => applying::save_draft(step, application)?,
+        Event::SubmitDraft => applying::submit_draft(step)?,
+        Event::Submit { application } => applying::submit(step, application)?,
+        Event::Withdraw { reason: _ } => applying::withdraw(step),
+        Event::Review { decision, opinion } => applying::review(step, *decision, opinion)?,
+        Event::SuspendReview { reason } => suspending::suspend(step, reason)?,
+        Event::ResumeReview => suspending::resume(step)?,
+        Event::RetryConfiguration => joining::retry(step)?,
+        Event::DeclareDeployment
+        | Event::RequestExtension { .. }
+        | Event::DecideExtension { .. }
+        | Event::SubmitReports { .. }
+        | Event::ReviewReports { .. }
+        | Event::Rectify { .. } => trial(step, event)?,
+        Event::FileAssessment { assessment } => filing::assessment(step, assessment)?,
+        Event::FileIcp { filing } => filing::icp(step, filing)?,
+        Event::OpenIcp { reason } => filing::open(step, reason)?,
+        Event::AnnounceCut { reason } => announcing::announce(step, reason)?,
+        Event::CallOffCut { reason } => announcing::call_off(step, reason)?,
+        Event::Cut { kind, reason } => cutting::cut(step, *kind, reason)?,
+        Event::Restore { reason } => cutting::restore(step, reason)?,
+        Event::PlaceHold { kind, document, reason } => {
+            holding::place(step, *kind, document, reason)?;
         }
-        Event::ReviewReports { decision, opinion } => {
-            joining::review_reports(&mut step, *decision, opinion)?;
+        Event::ReleaseHold { hold, document, reason } => {
+            holding::release(step, *hold, document, reason)?;
         }
-        Event::FileAssessment { document: _ } => joining::file(&mut step, ObligationId::O8),
-        Event::FileIcp { document: _ } => joining::file(&mut step, ObligationId::O9),
-        Event::Cut { kind: CutKind::Emergency, reason } => cutting::cut(&mut step, reason)?,
-        Event::Restore { reason } => cutting::restore(&mut step, reason)?,
-        Event::RequestOffboarding { stop_day, reason } => {
-            leaving::request(&mut step, *stop_day, reason)?;
+        Event::CountersignHold { hold } => holding::countersign(step, *hold)?,
+        Event::RequestOffboarding { stop_day, reason, ask_waiver } => {
+            leaving::request(step, *stop_day, reason, *ask_waiver)?;
         }
+        Event::WaivePeriod { reason } => leaving::waive(step, reason)?,
         Event::ReviewOffboarding { decision, opinion } => {
-            leaving::review(&mut step, *decision, opinion)?;
+            leaving::review(step, *decision, opinion)?;
         }
         Event::ConfirmOffboarding { migrated, backed_up } => {
-            leaving::confirm(&mut step, *migrated, *backed_up)?;
+            leaving::confirm(step, *migrated, *backed_up)?;
         }
-        Event::ApproveWipe => leaving::approve_wipe(&mut step)?,
-        Event::OrderReported { host, order, report } => {
-            reported(&mut step, *host, *order, report)?;
-        }
+        Event::RecordService { document } => leaving::record_service(step, document)?,
+        Event::ApproveWipe => wiping::approve_wipe(step)?,
+        Event::OrderReported { host, order, report } => reported(step, *host, *order, report)?,
         Event::NoticeDelivered { notice, grade, at } => {
             if grade.discharges() {
-                cutting::notified(&mut step, *notice, *at);
-                joining::handed_over(&mut step, *notice);
-                paperwork::delivered(&mut step, *notice);
+                cutting::notified(step, *notice, *at);
+                announcing::notified(step, *notice, *at);
+                joining::handed_over(step, *notice);
+                leaving::notified(step, *notice);
+                paperwork::delivered(step, *notice);
             }
         }
-        Event::RecordCounts { fact } => paperwork::counts(&mut step, fact),
+        Event::RecordCounts { fact } => paperwork::counts(step, fact),
         Event::Recount { notice, reason, changes } => {
-            recount::recount(&mut step, notice, reason, changes)?;
+            recount::recount(step, notice, reason, changes)?;
         }
         Event::SignRecount { id, serial, reason } => {
-            recount::sign(&mut step, *id, *serial, reason)?;
+            recount::sign(step, *id, *serial, reason)?;
         }
-        Event::Tick => passing::tick(&mut step),
+        Event::Tick => passing::tick(step),
     }
-    Ok(step.finish())
+    Ok(())
+}
+
+/// What happens in and around the trial; nothing for other events.
+fn trial(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::RequestExtension { days, reason } = event {
+        trying::request_extension(step, *days, reason)?;
+    } else if let Event::DecideExtension { decision, opinion, experts, assessment } = event {
+        trying::decide_extension(step, *decision, opinion, experts, assessment.as_ref())?;
+    } else if let Event::SubmitReports { test_report, security_report } = event {
+        trying::submit_reports(step, test_report, security_report)?;
+    } else if let Event::ReviewReports { decision, opinion, items } = event {
+        trying::review_reports(step, *decision, opinion, items)?;
+    } else if let Event::Rectify { item, note, evidence } = event {
+        trying::rectify(step, *item, note, evidence)?;
+    } else if matches!(event, Event::DeclareDeployment) {
+        trying::declare_deployment(step);
+    }
+    Ok(())
 }
 
 /// A host's report goes to the part of the way that gave the order.
@@ -178,13 +244,13 @@ fn reported(
             cutting::restored(step, order, *interval);
         }
         (OrderKind::Wipe, Reported::WipeIntent { envelope }) => {
-            leaving::intended(step, host, *envelope);
+            wiping::intended(step, host, *envelope);
         }
         (OrderKind::Wipe, Reported::Wiped { findings }) => {
-            leaving::wiped(step, host, order, findings);
+            wiping::wiped(step, host, order, findings);
         }
         (_, Reported::Failed { code, message, findings }) => {
-            leaving::prove(step, host, findings);
+            wiping::prove(step, host, findings);
             failed(step, order, kind, code, message);
         }
         (_, Reported::Refused { code, message }) => failed(step, order, kind, code, message),
@@ -221,7 +287,7 @@ fn failed(
         OrderKind::Stop => leaving::stop_failed(step, order, code, message),
         OrderKind::Cut => cutting::cut_failed(step, order, code, message),
         OrderKind::Restore => cutting::restore_failed(step, order, code, message),
-        OrderKind::Wipe => leaving::wipe_failed(step, order, code, message),
+        OrderKind::Wipe => wiping::wipe_failed(step, order, code, message),
     }
 }
 

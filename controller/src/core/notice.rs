@@ -48,6 +48,10 @@ pub struct Notice {
 pub enum NoticeKind {
     /// The resources are handed over.
     Handover,
+    /// A cut is planned.
+    CutAnnounced,
+    /// The planned cut does not take place.
+    CutCalledOff,
     /// The traffic is cut, or a cut was ordered.
     Cut,
     /// More on a cut that was notified already: its instant, or that it did not happen.
@@ -58,6 +62,10 @@ pub enum NoticeKind {
     Restored,
     /// The trial ended without reports.
     TrialExpired,
+    /// The stop day has come, and migration and backup are not confirmed.
+    ConfirmationMissing,
+    /// The same a second time: a grace begins with its delivery.
+    SecondNotice,
     /// The report of a monthly security check is there.
     Inspection,
     /// The tenant's data is destroyed and the tenant closed.
@@ -75,11 +83,15 @@ impl NoticeKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Handover => "handover",
+            Self::CutAnnounced => "cut-announced",
+            Self::CutCalledOff => "cut-called-off",
             Self::Cut => "cut",
             Self::CutCorrection => "cut-correction",
             Self::CutReminder => "cut-reminder",
             Self::Restored => "restored",
             Self::TrialExpired => "trial-expired",
+            Self::ConfirmationMissing => "confirmation-missing",
+            Self::SecondNotice => "second-notice",
             Self::Inspection => "inspection",
             Self::Closed => "closed",
             Self::Reminder => "reminder",

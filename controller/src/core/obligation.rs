@@ -4,6 +4,8 @@
 //! open ──met in time──→ discharged
 //!   └──now ≥ breach_at──→ breached ──met late──→ breached, with the time it was met
 //! ```
+//! While its clock is suspended (the provider waits for a third party) no breach is declared; then
+//! the deadline moves on by the suspended days, and the one without them is kept beside it.
 //! A breach is recorded once and never rewritten. A missed deadline destroys nothing.
 
 use jiff::civil::Date;
@@ -26,6 +28,9 @@ pub struct Obligation {
     pub due: Due,
     /// How that was counted.
     pub counted: Counted,
+    /// Suspensions of the provider's clock, oldest first; the last may go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspensions: Vec<Suspension>,
     /// What became of it.
     pub state: ObligationState,
     /// The last reminder that went out, by its offset from the last day.
@@ -51,6 +56,21 @@ pub struct Move {
     pub applied: bool,
     /// Who signed an earlier one.
     pub signed_by: Option<String>,
+}
+
+/// Days on which a provider's clock stood still: it waited for a third party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// For whom and for what.
+    pub reason: String,
+    /// Who recorded it.
+    pub by: String,
+    /// Since when; legal time. This day still counts.
+    pub from: Timestamp,
+    /// Until when; legal time. The day after it counts again. Nothing while it goes on.
+    pub until: Option<Timestamp>,
+    /// The deadline before it: of the first one, the gross deadline.
+    pub due_before: Due,
 }
 
 /// The standard's obligations, in its order. [`super::rules`] says what each is.
@@ -274,8 +294,16 @@ impl Obligation {
     /// A new, open obligation.
     #[must_use]
     pub const fn open(id: ObligationId, serial: u32, due: Due, counted: Counted) -> Self {
-        let state = ObligationState::Open;
-        Self { id, serial, due, counted, state, reminded: None, moves: Vec::new() }
+        Self {
+            id,
+            serial,
+            due,
+            counted,
+            suspensions: Vec::new(),
+            state: ObligationState::Open,
+            reminded: None,
+            moves: Vec::new(),
+        }
     }
 
     /// Whether real time counts for it, and not legal time.
@@ -295,9 +323,38 @@ impl Obligation {
         }
     }
 
-    /// The instant at which a breach is to be declared, on the clock that counts for it.
+    /// Whether its clock is suspended now.
     #[must_use]
-    pub const fn breach_at(&self) -> Option<Timestamp> {
+    pub fn is_suspended(&self) -> bool {
+        self.suspensions.last().is_some_and(|last| last.until.is_none())
+    }
+
+    /// The deadline without any suspension: gross time is always reported too.
+    #[must_use]
+    pub fn gross(&self) -> Due {
+        self.suspensions.first().map_or(self.due, |first| first.due_before)
+    }
+
+    /// The days on which its clock stood still and goes on again: each from the day on which it
+    /// stopped (which still counted) to the one on which it went on (day 0 again, R2).
+    pub fn stood_still(&self) -> impl Iterator<Item = (Date, Date)> {
+        let day = super::calendar::legal_day;
+        self.suspensions.iter().filter_map(move |one| Some((day(one.from), day(one.until?))))
+    }
+
+    /// Another deadline takes the place of this one; it is reminded of anew.
+    pub const fn count_anew(&mut self, due: Due) {
+        self.due = due;
+        self.reminded = None;
+    }
+
+    /// The instant at which a breach is to be declared, on the clock that counts for it; none while
+    /// that is suspended.
+    #[must_use]
+    pub fn breach_at(&self) -> Option<Timestamp> {
+        if self.is_suspended() {
+            return None;
+        }
         match self.due {
             Due::Day { breach_at, .. } => Some(breach_at),
             Due::Instant { due_at } => Some(due_at),
@@ -307,9 +364,11 @@ impl Obligation {
 
     /// Met at `at`: in time or, when the breach instant has passed, late. A breach stays one.
     pub fn meet(&mut self, at: Timestamp) {
+        let limit = self.breach_at();
+        self.end_suspension(at);
         match self.state {
             ObligationState::Open => {
-                self.state = if self.breach_at().is_some_and(|limit| at >= limit) {
+                self.state = if limit.is_some_and(|limit| at >= limit) {
                     ObligationState::Breached { at, met_at: Some(at) }
                 } else {
                     ObligationState::Discharged { at }
@@ -342,9 +401,16 @@ impl Obligation {
     }
 
     /// No longer owed. A breach stays one.
-    pub const fn lapse(&mut self, at: Timestamp) {
-        if matches!(self.state, ObligationState::Open) {
+    pub fn lapse(&mut self, at: Timestamp) {
+        self.end_suspension(at);
+        if self.state == ObligationState::Open {
             self.state = ObligationState::Lapsed { at };
+        }
+    }
+
+    fn end_suspension(&mut self, at: Timestamp) {
+        if let Some(last) = self.suspensions.last_mut() {
+            last.until = last.until.or(Some(at));
         }
     }
 

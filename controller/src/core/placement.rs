@@ -81,7 +81,7 @@ fn instance(
     let [_, high, middle, low] = mark.0.to_be_bytes();
     let [a, b, c, _] = network.address;
     let boot = Boot { kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline.clone() };
-    let mut ingress: Vec<_> = request.ingress.iter().map(|rule| (*rule).into()).collect();
+    let mut ingress = request.ingress.clone();
     ingress.sort();
     ingress.dedup();
     Instance {

@@ -58,6 +58,42 @@ pub enum Code {
     ReportMismatch,
     /// The notice is not one of this tenant's.
     UnknownNotice,
+    /// A rule that always holds would be broken: a fault of the controller, and nothing was done.
+    Invariant,
+    /// Only a major system's trial is extended.
+    NotMajor,
+    /// The trial has ended.
+    TrialOver,
+    /// A trial is extended by 30 days in all.
+    ExtensionTooLong,
+    /// A request to extend the trial is undecided, or there is none to decide.
+    ExtensionPending,
+    /// An extension needs an assessment by two or more named experts.
+    ExpertsMissing,
+    /// A failed review has to say what to rectify, item by item.
+    ItemsMissing,
+    /// There is no such item to rectify.
+    UnknownItem,
+    /// An item of the failed review is still open.
+    NotRectified,
+    /// The review is suspended already, or is not.
+    WrongSuspension,
+    /// The deadline has passed: it cannot be suspended any more.
+    DeadlinePassed,
+    /// The stop day is lawful as it is, or waived already.
+    NothingToWaive,
+    /// A legal hold or a dispute stands.
+    OnHold,
+    /// There is no such hold, or nothing about it waits.
+    UnknownHold,
+    /// The system does not serve the Internet.
+    NotInternetFacing,
+    /// The site opens Internet ingress only with an ICP filing.
+    IcpGateStrict,
+    /// A notice that this needs has not gone out, or has not reached the customer.
+    NotNotified,
+    /// A planned cut is announced already.
+    AlreadyAnnounced,
     /// No such attachment was filed for this tenant.
     UnknownAttachment,
     /// An attachment has more bytes than one may have.
@@ -104,6 +140,24 @@ impl Code {
             Self::UnknownOrder => "unknown-order",
             Self::ReportMismatch => "report-mismatch",
             Self::UnknownNotice => "unknown-notice",
+            Self::Invariant => "invariant",
+            Self::NotMajor => "not-major",
+            Self::TrialOver => "trial-over",
+            Self::ExtensionTooLong => "extension-too-long",
+            Self::ExtensionPending => "extension-pending",
+            Self::ExpertsMissing => "experts-missing",
+            Self::ItemsMissing => "items-missing",
+            Self::UnknownItem => "unknown-item",
+            Self::NotRectified => "not-rectified",
+            Self::WrongSuspension => "wrong-suspension",
+            Self::DeadlinePassed => "deadline-passed",
+            Self::NothingToWaive => "nothing-to-waive",
+            Self::OnHold => "on-hold",
+            Self::UnknownHold => "unknown-hold",
+            Self::NotInternetFacing => "not-internet-facing",
+            Self::IcpGateStrict => "icp-gate-strict",
+            Self::NotNotified => "not-notified",
+            Self::AlreadyAnnounced => "already-announced",
             Self::UnknownAttachment => "unknown-attachment",
             Self::AttachmentTooLarge => "attachment-too-large",
             Self::AttachmentsFull => "attachments-full",

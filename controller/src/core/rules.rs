@@ -31,8 +31,32 @@ pub struct Rules {
     title: String,
     issuer: String,
     reminder_hour: u8,
+    policy: Policy,
     laws: Vec<Law>,
     rules: Vec<Rule>,
+}
+
+/// What the provider decides for itself, where the standard leaves it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Whether Internet ingress may be opened before the ICP filing.
+    pub icp_gate: IcpGate,
+    /// Work days after the first notice to a customer that has not confirmed migration and backup
+    /// by its stop day, before the second goes out.
+    pub second_notice_working_days: u32,
+    /// Work days after the second notice reached the customer, before its instances are stopped.
+    pub grace_working_days: u32,
+}
+
+/// When ports for the Internet are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IcpGate {
+    /// Once a filing number is recorded (MIIT order 33, article 5).
+    Strict,
+    /// Also before, by a named person with a reason: the standard allows a month.
+    Standard,
 }
 
 /// A text of rules that cannot be used.
@@ -207,6 +231,7 @@ struct Text {
     title: String,
     issuer: String,
     reminder_hour: u8,
+    policy: Policy,
     #[serde(default, rename = "law")]
     laws: Vec<Law>,
     #[serde(default, rename = "rule")]
@@ -230,7 +255,7 @@ impl Rules {
         if text.len() > MAX_BYTES {
             return Err(RulesError::TooLong);
         }
-        let Text { edition, title, issuer, reminder_hour, laws, mut rules } =
+        let Text { edition, title, issuer, reminder_hour, policy, laws, mut rules } =
             toml::from_str(text).map_err(|error| RulesError::Parse(error.to_string()))?;
         for id in ObligationId::ALL {
             let found = rules.iter().filter(|rule| rule.id == id).count();
@@ -240,7 +265,7 @@ impl Rules {
         }
         rules.sort_by_key(|rule| rule.id);
         let digest = Digest::of(text.as_bytes());
-        let rules = Self { edition, digest, title, issuer, reminder_hour, laws, rules };
+        let rules = Self { edition, digest, title, issuer, reminder_hour, policy, laws, rules };
         check::all(&rules)?;
         Ok(rules)
     }
@@ -273,6 +298,12 @@ impl Rules {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// What the provider decides for itself.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// All of them, in the standard's order.

@@ -2,50 +2,72 @@
 //! lifecycle. [`application`] is what the customer asked for; here is what became of it.
 //!
 //! ```text
-//! Submitted ─return→ CorrectionRequested ─submit→ Submitted      Submitted ─reject→ Rejected
-//!    │ approve
-//! Configuring ─failed→ ConfigurationFailed ─retry→ Configuring
-//!    │ every host done, hand-over notice delivered
-//!  Trial ─reports→ UnderReview ─fail→ Rectifying ─reports→ UnderReview
-//!                     │ pass
-//!                  Online ←──────────reject── OffboardingRequested
-//!                     └─offboarding──────────────↗   │ approve
-//!                                          OffboardingApproved
-//!                                                │ now ≥ stop day, and migration confirmed
-//!                                            Draining ─every host stopped→ Stopped
-//!                                                        │ two persons' approvals
-//!                     WipeFailed ←─failed── Wiping ←─────┘
-//!                         └──two approvals──↗  │ every volume and memory attested
-//!                                         WipeVerified → Closed
+//!  Draft ─submit─▶ Submitted ─return─▶ CorrectionRequested ─submit─▶ Submitted
+//!                      │ ├──reject──▶ Rejected ■
+//!                      │ approve
+//!                  ┌───┴── no room ──▶ Approved ─room, tried again─┐
+//!                  ▼                                               ▼
+//!                  Configuring ◀───────────────────────────────────┘
+//!                  │  └─failed─▶ ConfigurationFailed ─retry─▶ Configuring
+//!                  │ every host done, hand-over notice delivered
+//!                Trial ──────────reports───────────▶ UnderReview ─pass─▶ Online
+//!                  │  (started or not, extended or not)  ▲  │ fail
+//!                  │                            reports  │  ▼
+//!                  │                                  Rectifying, or TrialExpired once it is over
+//!                  └─trial over─▶ TrialExpired ◀─trial over─┘ └──reports──▶ UnderReview
+//!
+//!  Draft, Submitted, CorrectionRequested, Approved ─withdraw─▶ Withdrawn ■
+//!
+//!  ConfigurationFailed, Trial, UnderReview, Rectifying, TrialExpired, Online
+//!     ─ask to leave─▶ OffboardingRequested ─reject─▶ back to where it was asked
+//!                          │ approve (stop day as asked if lawful or waived, else the lawful one)
+//!                     OffboardingApproved
+//!                          │ now ≥ stop day, no hold; confirmed, or second notice's grace over
+//!                      Draining ─every host stopped─▶ Stopped
+//!                                                      │ two persons' approvals, no hold
+//!                      WipeFailed ◀─────failed────── Wiping
+//!                          └──two approvals, no hold──▶│ every volume and memory attested
+//!                                                  WipeVerified ─▶ Closed ■
 //! ```
-//! Isolation is orthogonal to the phase: `Connected → Cutting → Cut → Restoring → Connected`.
+//! ■ is an end. Three regions are orthogonal to the phase: isolation (`Connected → Cutting → Cut →
+//! Restoring → Connected`), [`compliance`] (MLPS, ICP, monthly check), [`hold`] (none, dispute,
+//! legal hold).
 
 pub mod application;
+pub mod compliance;
+pub mod hold;
+pub mod offboarding;
 pub mod papers;
 pub mod phase;
+pub mod trial;
 pub mod wipe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
+    digest::Digest,
     generation::Generation,
     id::{CutId, HostId, InstanceId, NoticeId, OrderId, TenantId, VolumeId},
     time::Timestamp,
-    wire::v1::{Boot, CommitInterval, IngressRule, Mark, Network, Power, WipeSubject},
+    wire::v1::{Boot, CommitInterval, Mark, Network, Power, WipeSubject},
 };
 
 pub use application::{
     Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System, Webhook,
+    Zone,
 };
+pub use compliance::{Assessment, IcpFiling, IcpOpening};
+pub use hold::{Hold, HoldAct, HoldKind, HoldRegion};
+pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
 pub use papers::{Inspected, Papers};
 pub use phase::Phase;
+pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, Reports, Trial};
 pub use wipe::{Approval, Proven, Wipe};
 
 use super::{
-    lifecycle::{Decision, Document},
+    lifecycle::{CutKind, Decision},
     obligation::{Obligation, ObligationId},
 };
 
@@ -60,12 +82,16 @@ pub struct Tenant {
     pub application: Application,
     /// Names of the persons who acted for the customer: none of them may review or approve.
     pub applicants: BTreeSet<String>,
+    /// Names of the persons who decided for the provider: none of them may act for the customer.
+    pub deciders: BTreeSet<String>,
     /// Where in the lifecycle.
     pub phase: Phase,
     /// Whether its traffic passes.
     pub isolation: Isolation,
     /// When the (last) application was received; legal time.
     pub submitted_at: Timestamp,
+    /// Why an approved application waits for a host; nothing once it is placed.
+    pub waiting: Option<Waiting>,
     /// Opening day's instant (开通): allocations attested and hand-over notice delivered.
     pub opened_at: Option<Timestamp>,
     /// What it was given.
@@ -84,11 +110,25 @@ pub struct Tenant {
     pub trial: Option<Trial>,
     /// The reports under review, or the last ones.
     pub reports: Option<Reports>,
+    /// What failed reviews asked to rectify, oldest first.
+    pub rectifications: Vec<Rectification>,
+    /// When formal operation began; legal time.
+    pub online_at: Option<Timestamp>,
+    /// The MLPS assessment, once filed; the last one.
+    pub assessment: Option<Assessment>,
+    /// The ICP filing, once filed; the last one.
+    pub icp: Option<IcpFiling>,
+    /// Who opened Internet ingress before the filing.
+    pub icp_opening: Option<IcpOpening>,
+    /// Every hold, oldest first.
+    pub holds: Vec<Hold>,
     /// What of its records matters to the lifecycle.
     #[serde(default)]
     pub papers: Papers,
     /// The way off, once asked for.
     pub offboarding: Option<Offboarding>,
+    /// The planned cut that is announced.
+    pub announcement: Option<Announcement>,
     /// Every cut, oldest first.
     pub cuts: Vec<Cut>,
     /// The wipe, from the first approval on.
@@ -98,6 +138,14 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// Whether it was never submitted: a draft, or one that was taken back before anything was owed
+    /// on it.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.phase == Phase::Draft
+            || (self.phase == Phase::Withdrawn && self.obligations.is_empty())
+    }
+
     /// The hosts that it has instances on, each once.
     #[must_use]
     pub fn hosts(&self) -> BTreeSet<HostId> {
@@ -108,6 +156,22 @@ impl Tenant {
     #[must_use]
     pub fn instances(&self) -> &[Instance] {
         self.allotment.as_ref().map_or(&[], |allotment| &allotment.instances)
+    }
+
+    /// Whether a hold keeps it from being drained or wiped.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.iter().any(Hold::blocks)
+    }
+
+    /// What holds it, in a word: a legal hold before a dispute.
+    #[must_use]
+    pub fn hold_region(&self) -> HoldRegion {
+        let kinds = self.holds.iter().filter(|hold| hold.blocks()).map(|hold| hold.kind);
+        kinds.max().map_or(HoldRegion::None, |kind| match kind {
+            HoldKind::LegalHold => HoldRegion::LegalHold,
+            HoldKind::Dispute => HoldRegion::Dispute,
+        })
     }
 
     /// The last cut, if there was one.
@@ -231,8 +295,8 @@ pub struct Instance {
     pub boot: Boot,
     /// Its volumes.
     pub volumes: Vec<Volume>,
-    /// What may come in.
-    pub ingress: Vec<IngressRule>,
+    /// What is to come in, and from where; [`Tenant::opens`] says what is open.
+    pub ingress: Vec<IngressRequest>,
     /// What its host last reported; nothing before the first report.
     pub power: Option<Power>,
 }
@@ -316,47 +380,32 @@ pub struct Opinion {
     pub reviewer: String,
     /// When; legal time.
     pub at: Timestamp,
+    /// The reports that it is about, by their digests: test, security risk assessment.
+    pub reports: Option<[Digest; 2]>,
 }
 
-/// The trial of 30 calendar days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Opening day: day 0.
-    pub opening_day: Date,
-    /// Opening day + 30, before it is moved off Rest days.
-    pub raw_end: Date,
-    /// The last day.
-    pub end: Date,
-    /// Whether the trial ran out before the reports came: ingress is closed until go-live.
-    pub expired: bool,
-}
-
-/// The two reports of clause 5.4.
+/// Why an approved application waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reports {
-    /// Test report (测试报告).
-    pub test_report: Document,
-    /// Security risk assessment report (安全风险评估报告).
-    pub security_report: Document,
-    /// Who handed them in.
+pub struct Waiting {
+    /// Since when; legal time.
+    pub since: Timestamp,
+    /// What is missing, and what to do.
+    pub reason: String,
+}
+
+/// A planned cut that the customer is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who announced it.
     pub by: String,
     /// When; legal time.
     pub at: Timestamp,
-}
-
-/// The way off the platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offboarding {
-    /// Day of the application.
-    pub applied_on: Date,
-    /// The planned stop day: nothing is stopped before it begins.
-    pub stop_day: Date,
-    /// The customer's reason.
-    pub reason: String,
-    /// When the customer confirmed migration and backup; legal time.
-    pub confirmed_at: Option<Timestamp>,
-    /// When every instance had stopped; legal time.
-    pub stopped_at: Option<Timestamp>,
+    /// Its notices.
+    pub notices: Vec<NoticeId>,
+    /// First delivery of grade E2, real time: the cut may be ordered from then on.
+    pub delivered_at: Option<Timestamp>,
 }
 
 /// One cut of the tenant's network, from order to restore.
@@ -366,6 +415,10 @@ pub struct Cut {
     pub id: CutId,
     /// Number of the cut within the tenant, from 1: what people quote.
     pub number: u32,
+    /// In an emergency, or planned.
+    pub kind: CutKind,
+    /// How the customer was told before: of a planned cut, or of one that was planned.
+    pub announced: Option<Announcement>,
     /// Why, in the operator's words.
     pub reason: String,
     /// Who ordered it.

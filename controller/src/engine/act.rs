@@ -20,7 +20,8 @@ use crate::{
         fleet::Fleet,
         lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
         notice::{Notice, NoticeState},
-        tenant::{Application, Tenant},
+        refusal::Refusal,
+        tenant::{Application, Phase, Tenant},
     },
     store::{self, ChangeKey, NewEntry, NewEvidence, Tx, record::OrderRecord},
 };
@@ -69,18 +70,46 @@ impl Engine {
         call: impl Into<Call>,
         application: Application,
     ) -> Result<Tenant, EngineError> {
-        let Call { actor, expected: _, key } = call.into();
         self.check_form(&application)?;
+        let first = Event::Submit { application: application.clone() };
+        self.begin(call.into(), first, |actor, context| {
+            lifecycle::open(&application, actor, context)
+        })
+        .await
+    }
+
+    /// Takes a draft in.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn draft(
+        &self,
+        call: impl Into<Call>,
+        application: Application,
+    ) -> Result<Tenant, EngineError> {
+        let first = Event::SaveDraft { application: application.clone() };
+        self.begin(call.into(), first, |actor, context| {
+            lifecycle::open_draft(&application, actor, context)
+        })
+        .await
+    }
+
+    async fn begin(
+        &self,
+        call: Call,
+        event: Event,
+        first: impl Fn(&Actor, &Context<'_>) -> Result<Transition, Refusal>,
+    ) -> Result<Tenant, EngineError> {
+        let Call { actor, expected: _, key } = call;
         let mut tx = self.inner.store.write().await?;
         if let Some(tenant) = self.recall(&mut tx, key.as_ref()).await? {
             return Ok(tenant);
         }
-        let fleet = self.fleet(&mut tx).await?;
+        let fleet = self.catalogue();
         let (calendar, filed) = (self.calendar_in(&mut tx).await?, BTreeSet::new());
         let context = self.context(&fleet, &calendar, &filed)?;
-        let transition = lifecycle::open(&application, &actor, &context)?;
+        let transition = first(&actor, &context)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
-        let event = Event::Submit { application };
         let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
         self.keep(&mut tx, key.as_ref(), Some(&transition.tenant)).await?;
         store::commit(tx).await?;
@@ -125,14 +154,15 @@ impl Engine {
             if !beside.expected.admits(before.version) {
                 return Err(EngineError::Version(before.version));
             }
-            let fleet = match event {
-                Event::Review { .. } | Event::Submit { .. } => self.fleet(&mut tx).await?,
-                _ => Fleet { images: self.inner.images.clone(), ..Fleet::default() },
-            };
+            let places = matches!(event, Event::Review { .. }) || before.phase == Phase::Approved;
+            let fleet = if places { self.fleet(&mut tx).await? } else { self.catalogue() };
             let calendar = self.calendar_in(&mut tx).await?;
             let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
             let context = self.context(&fleet, &calendar, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
+            if matches!(event, Event::SubmitDraft) {
+                self.inner.forms.check(&transition.tenant.application)?;
+            }
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?
             {
@@ -409,6 +439,9 @@ fn body(event: &Event) -> Value {
     let value = match event {
         Event::Submit { application } => {
             serde_json::to_value(Event::Submit { application: application.without_secrets() })
+        }
+        Event::SaveDraft { application } => {
+            serde_json::to_value(Event::SaveDraft { application: application.without_secrets() })
         }
         other => serde_json::to_value(other),
     };

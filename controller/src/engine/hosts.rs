@@ -3,7 +3,7 @@
 use tenure_protocol::{
     digest::Digest,
     evidence::{entry, key::PublicKey},
-    id::HostId,
+    id::{HostId, TenantId},
     time::Timestamp,
     wire::{
         order::SignedOrder,
@@ -15,8 +15,9 @@ use super::{Call, Engine, EngineError, platform};
 use crate::{
     core::{
         draw::Draw,
-        lifecycle::{Actor, Role},
+        lifecycle::{Actor, Event, Role},
         refusal::{Code, Refusal},
+        tenant::Phase,
     },
     store::{
         self, JoinToken, NewAct, Tx,
@@ -215,7 +216,28 @@ impl Engine {
             record.facts = Some(hello.facts);
             Ok(())
         })
-        .await
+        .await?;
+        self.place_waiting().await;
+        Ok(())
+    }
+
+    /// Looks for a place for every application that waits for one: a host has come up.
+    async fn place_waiting(&self) {
+        let waiting = match self.waiting().await {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "waiting applications cannot be read"),
+        };
+        for tenant in waiting {
+            if let Err(error) = self.act(Actor::controller(), tenant, Event::Tick).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%tenant, error, "a waiting application could not be placed");
+            }
+        }
+    }
+
+    async fn waiting(&self) -> Result<Vec<TenantId>, EngineError> {
+        let mut conn = self.inner.store.read().await?;
+        Ok(store::tenants_in(&mut conn, Phase::Approved).await?)
     }
 
     /// A host's session ended.

@@ -87,9 +87,13 @@ impl Engine {
                 cut.and_then(|cut| tenant.notify_by(cut))
             }
             NoticeKind::Handover
+            | NoticeKind::CutAnnounced
+            | NoticeKind::CutCalledOff
             | NoticeKind::CutReminder
             | NoticeKind::Restored
             | NoticeKind::TrialExpired
+            | NoticeKind::ConfirmationMissing
+            | NoticeKind::SecondNotice
             | NoticeKind::Inspection
             | NoticeKind::Closed
             | NoticeKind::Reminder

@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Engine {
+    /// The image catalogue alone, for what places nothing.
+    pub(super) fn catalogue(&self) -> Fleet {
+        Fleet { images: self.inner.images.clone(), ..Fleet::default() }
+    }
+
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
     pub(super) async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
         let tenants = store::tenants(tx).await?;

@@ -26,6 +26,7 @@ use super::{
     view::{Accepted, TenantView},
 };
 use crate::core::{
+    admission::ITEMS_LIMIT,
     destination,
     lifecycle::{CutKind, Decision, Document, Event, ReportsDecision},
     tenant::{Application, OrderKind, Tenant},
@@ -62,16 +63,20 @@ pub struct ReportsReview {
     /// The outcome.
     #[schema(schema_with = reports_decisions)]
     decision: ReportsDecision,
-    /// Why, or what to rectify.
+    /// Why.
     #[schema(schema_with = form::text)]
     opinion: String,
+    /// What to rectify, item by item: at least one if they fail, none if they pass.
+    #[serde(default)]
+    #[schema(required = false, schema_with = items)]
+    items: Vec<String>,
 }
 
 /// A cut.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CutRequest {
-    /// Which kind.
+    /// Which kind: `planned` once a notice of it has reached the customer.
     #[schema(schema_with = cut_kinds)]
     kind: CutKind,
     /// Why: the customer reads this in the notice.
@@ -85,7 +90,7 @@ pub struct CutRequest {
 pub struct Reason {
     /// Why.
     #[schema(schema_with = form::text)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// An application to leave.
@@ -98,6 +103,9 @@ pub struct Leaving {
     /// Why.
     #[schema(schema_with = form::text)]
     reason: String,
+    /// If the day is too early, ask the provider to waive the 15 working days; else it is refused.
+    #[serde(default)]
+    ask_waiver: bool,
 }
 
 /// The customer's confirmation: what remains will be destroyed.
@@ -123,8 +131,12 @@ fn reports_decisions() -> RefOr<Schema> {
     form::words([ReportsDecision::Pass, ReportsDecision::Fail])
 }
 
+fn items() -> RefOr<Schema> {
+    form::many(form::text(), 0, ITEMS_LIMIT)
+}
+
 fn cut_kinds() -> RefOr<Schema> {
-    form::words([CutKind::Emergency])
+    form::words([CutKind::Emergency, CutKind::Planned])
 }
 
 /// Lets a tenant's event happen, if the caller may see the tenant.
@@ -144,7 +156,7 @@ async fn act<T>(
 }
 
 /// An act that is done with the answer.
-async fn done<T>(
+pub(super) async fn done<T>(
     app: App,
     id: TenantId,
     change: Change<T>,
@@ -168,7 +180,7 @@ async fn ordered<T>(
 }
 
 /// Webhooks lead where the site allows, and no other way.
-fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
+pub(super) fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
     for (place, contact) in application.contacts.iter().enumerate() {
         let Some(webhook) = &contact.webhook else { continue };
         destination::webhook(&webhook.url, app.site.destinations).map_err(|error| {
@@ -196,7 +208,7 @@ pub async fn submit(
     Ok((location, Shown(StatusCode::CREATED, view)).into_response())
 }
 
-/// Apply again after a return for correction (clause 4.2)
+/// Apply with a draft, or again after a return for correction (clause 4.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/application", tag = "customer",
     params(("id" = String, Path, format = "uuid")), request_body = ApplicationForm,
     responses((status = 200, body = TenantView)))]
@@ -274,34 +286,10 @@ pub async fn review_reports(
     Id(id): Id<TenantId>,
     change: Change<ReportsReview>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion }| {
-        Event::ReviewReports { decision, opinion }
+    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion, items }| {
+        Event::ReviewReports { decision, opinion, items }
     })
     .await
-}
-
-/// File the MLPS (等保) assessment report (clause 5.5)
-#[utoipa::path(post, path = "/v1/tenants/{id}/assessment", tag = "customer",
-    params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView)))]
-pub async fn assessment(
-    State(app): State<App>,
-    Id(id): Id<TenantId>,
-    change: Change<Document>,
-) -> Result<Shown, Problem> {
-    done(app, id, change, |document| Event::FileAssessment { document }).await
-}
-
-/// File the proof of the ICP filing (clause 5.6)
-#[utoipa::path(post, path = "/v1/tenants/{id}/icp", tag = "customer",
-    params(("id" = String, Path, format = "uuid")), request_body = DocumentForm,
-    responses((status = 200, body = TenantView)))]
-pub async fn icp(
-    State(app): State<App>,
-    Id(id): Id<TenantId>,
-    change: Change<Document>,
-) -> Result<Shown, Problem> {
-    done(app, id, change, |document| Event::FileIcp { document }).await
 }
 
 /// Cut a tenant's network (clause 6.3)
@@ -318,6 +306,30 @@ pub async fn cut(
         reason,
     })
     .await
+}
+
+/// Tell the customer of a cut that is planned (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView)))]
+pub async fn announce_cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reason { reason }| Event::AnnounceCut { reason }).await
+}
+
+/// Call a planned cut off: the customer is told (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement/end", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView)))]
+pub async fn call_off_cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reason { reason }| Event::CallOffCut { reason }).await
 }
 
 /// End the cut (clause 6.3)
@@ -342,9 +354,10 @@ pub async fn offboarding(
     Id(id): Id<TenantId>,
     change: Change<Leaving>,
 ) -> Result<Shown, Problem> {
-    done(app, id, change, |Leaving { stop_day, reason }| Event::RequestOffboarding {
+    done(app, id, change, |Leaving { stop_day, reason, ask_waiver }| Event::RequestOffboarding {
         stop_day,
         reason,
+        ask_waiver,
     })
     .await
 }

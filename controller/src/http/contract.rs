@@ -39,7 +39,7 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 const ON_UPLOADS: [u16; 3] = [413, 422, 507];
 
 /// Operations that need `If-Match`.
-const ON_A_VERSION: [&str; 3] = ["review", "review_reports", "review_offboarding"];
+const ON_A_VERSION: [&str; 4] = ["review", "review_reports", "review_offboarding", "decide"];
 
 /// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})?$"#;
@@ -77,7 +77,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 8] = [
+    const REQUESTS: [&str; 11] = [
         "Application",
         "System",
         "Contact",
@@ -85,6 +85,9 @@ fn close_requests(document: &mut Value) {
         "InstanceRequest",
         "IngressRequest",
         "Document",
+        "Expert",
+        "Assessment",
+        "IcpFiling",
         "NewRecord",
     ];
     let schemas = &mut document["components"]["schemas"];

@@ -23,7 +23,7 @@ use crate::core::{
     calendar::{self, Because, Calendar, Day},
     counting::{self, CountedDay, Part},
     lifecycle::{Event, Role},
-    obligation::{Due, Move, Obligation, ObligationId, ObligationState, Party},
+    obligation::{Due, Move, Obligation, ObligationId, ObligationState, Party, Suspension},
     preview::{self, Preview},
     rules::{Basis, Law, Rules},
     tenant::Tenant,
@@ -51,6 +51,11 @@ pub struct DeadlineView {
     pub due_at: Option<Timestamp>,
     /// How it was counted.
     pub explanation: String,
+    /// The last day without the suspensions of the provider's clock; nothing if there were none.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub gross_last_day: Option<Date>,
+    /// Suspensions of the provider's clock, oldest first.
+    pub suspensions: Vec<SuspensionView>,
     /// `open`, `discharged`, `breached` or `lapsed`.
     pub state: &'static str,
     /// When it was met.
@@ -59,6 +64,19 @@ pub struct DeadlineView {
     /// When the breach was recorded.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub breached_at: Option<Timestamp>,
+}
+
+/// A while in which the provider's clock stood still: it waited for a third party.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SuspensionView {
+    /// For whom and for what.
+    pub reason: String,
+    /// Since when; legal time. This day still counts.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// Until when; legal time. The day after it counts again. Nothing while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
 }
 
 /// A deadline with its reasons.
@@ -260,6 +278,11 @@ impl DeadlineView {
             last_day: obligation.due.last_day(),
             due_at: obligation.due.due_at(),
             explanation: obligation.explanation(),
+            gross_last_day: obligation
+                .gross()
+                .last_day()
+                .filter(|_| !obligation.suspensions.is_empty()),
+            suspensions: obligation.suspensions.iter().map(SuspensionView::of).collect(),
             state,
             discharged_at,
             breached_at,
@@ -267,9 +290,16 @@ impl DeadlineView {
     }
 }
 
+impl SuspensionView {
+    fn of(suspension: &Suspension) -> Self {
+        let Suspension { reason, by: _, from, until, due_before: _ } = suspension;
+        Self { reason: reason.clone(), from: *from, until: *until }
+    }
+}
+
 impl ExplainedView {
     fn of(owed: &Obligation, rules: &Rules, calendar: &Calendar, role: Role) -> Self {
-        let explained = counting::explain(&owed.counted, &owed.due, calendar);
+        let explained = counting::explain(owed, calendar);
         let rule = rules.rule(owed.id);
         let agrees = match explained.counted_now {
             Due::Day { .. } => Some(explained.counted_now == owed.due),

@@ -16,8 +16,9 @@ use crate::{
         access::NAME_MAX as PERSON_LIMIT,
         admission::{
             CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
-            MEMORY_LIMIT_MIB, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN, TEXT_LIMIT,
-            TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
+            MEMORY_LIMIT_MIB, MLPS_LEVELS, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN,
+            TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB,
+            VOLUMES_LIMIT,
         },
         tenant::Designated,
     },
@@ -137,6 +138,63 @@ pub struct IngressForm {
     /// The port.
     #[schema(minimum = 1, maximum = 65535)]
     pub port: u16,
+    /// From where it is to be reached: `extranet` (the government extranet), `internet` (opens in
+    /// formal operation, once the ICP filing is recorded), or `isolated` (the tenant's network
+    /// alone).
+    #[schema(required = false, schema_with = zone)]
+    pub zone: String,
+}
+
+/// An expert who assessed whether a longer trial is needed.
+#[derive(Debug, ToSchema)]
+#[schema(as = Expert)]
+pub struct ExpertForm {
+    /// Who.
+    #[schema(schema_with = name)]
+    pub name: String,
+    /// What that person said.
+    #[schema(schema_with = text)]
+    pub opinion: String,
+}
+
+/// A third-party MLPS (等保) assessment.
+#[derive(Debug, ToSchema)]
+#[schema(as = Assessment)]
+pub struct AssessmentForm {
+    /// Number of the report.
+    #[schema(schema_with = text)]
+    pub report_number: String,
+    /// The assessing organisation: not the customer itself.
+    #[schema(schema_with = text)]
+    pub assessor: String,
+    /// The level that was assessed.
+    #[schema(schema_with = level)]
+    pub level: u8,
+    /// The assessor's conclusion.
+    #[schema(schema_with = text)]
+    pub conclusion: String,
+    /// The copy of the report.
+    pub document: DocumentForm,
+}
+
+/// An ICP filing.
+#[derive(Debug, ToSchema)]
+#[schema(as = IcpFiling)]
+pub struct IcpFilingForm {
+    /// Filing number.
+    #[schema(schema_with = text)]
+    pub number: String,
+    /// Domain.
+    #[schema(schema_with = text)]
+    pub domain: String,
+    /// Who holds the filing.
+    #[schema(schema_with = text)]
+    pub holder: String,
+    /// Day of the filing, such as 2026-10-20.
+    #[schema(format = Date)]
+    pub filed_on: String,
+    /// The copy of the proof.
+    pub document: DocumentForm,
 }
 
 /// A document: an attachment of the tenant, by its digest.
@@ -160,7 +218,7 @@ fn number(least: u32, most: u32) -> Object {
     number.minimum(Some(least)).maximum(Some(most)).build()
 }
 
-fn many(items: impl Into<RefOr<Schema>>, least: usize, most: usize) -> RefOr<Schema> {
+pub(super) fn many(items: impl Into<RefOr<Schema>>, least: usize, most: usize) -> RefOr<Schema> {
     ArrayBuilder::new().items(items.into()).min_items(Some(least)).max_items(Some(most)).into()
 }
 
@@ -212,12 +270,22 @@ fn protocol() -> RefOr<Schema> {
     words(["tcp", "udp"])
 }
 
+fn zone() -> RefOr<Schema> {
+    let zones = ["extranet", "internet", "isolated"];
+    let zone = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(zones));
+    zone.default(Some("extranet".into())).build().into()
+}
+
 fn count() -> RefOr<Schema> {
     number(1, INSTANCES_LIMIT.into()).into()
 }
 
 fn vcpus() -> RefOr<Schema> {
     number(1, VCPUS_LIMIT.into()).into()
+}
+
+fn level() -> RefOr<Schema> {
+    number((*MLPS_LEVELS.start()).into(), (*MLPS_LEVELS.end()).into()).into()
 }
 
 fn memory() -> RefOr<Schema> {

@@ -22,7 +22,7 @@ use super::{
     problem::Problem,
     route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
 };
-use crate::core::access::Principal;
+use crate::{core::access::Principal, engine::Owner};
 
 /// Longest secret that is looked at.
 const MAX_SECRET_BYTES: usize = 256;
@@ -112,8 +112,8 @@ async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Princi
     let own = principal.actor.customer.as_deref().unwrap_or_default();
     let (resource, what) = match route.subject {
         Subject::Platform | Subject::Tile => (Resource::Platform, None),
-        Subject::Tenant => (Resource::Tenant(own), Some("tenant")),
-        Subject::Order => (Resource::Tenant(own), Some("order")),
+        Subject::Tenant => (Resource::Tenant { customer: own, draft: false }, Some("tenant")),
+        Subject::Order => (Resource::Tenant { customer: own, draft: false }, Some("order")),
     };
     // Before anything is looked up: what the role and the scope may not do at all.
     match app.policy.decide(Some(&principal), action, resource) {
@@ -122,21 +122,23 @@ async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Princi
         Verdict::Denied => return Err(wrong_role(app, &principal, action, what.is_some())),
     }
     let Some(what) = what else { return Ok(principal) };
-    let customer = match route.subject {
+    let owner = match route.subject {
         Subject::Order => {
             let Id(id) = request.extract_parts::<Id<OrderId>>().await?;
-            app.engine.customer_of_order(id).await?
+            app.engine.owner_of_order(id).await?
         }
         Subject::Tenant | Subject::Platform | Subject::Tile => {
             let Id(id) = request.extract_parts::<Id<TenantId>>().await?;
-            app.engine.customer_of(id).await?
+            app.engine.owner_of(id).await?
         }
     };
-    let resource = Resource::Tenant(customer.as_deref().unwrap_or_default());
+    let is_there = owner.is_some();
+    let Owner { customer, draft } = owner.unwrap_or_default();
+    let resource = Resource::Tenant { customer: &customer, draft };
     let verdict = app.policy.decide(Some(&principal), action, resource);
-    match (customer, verdict) {
-        (Some(_), Verdict::Permitted) => Ok(principal),
-        (Some(_) | None, _) => Err(Problem::not_found(what)),
+    match (is_there, verdict) {
+        (true, Verdict::Permitted) => Ok(principal),
+        (true | false, _) => Err(Problem::not_found(what)),
     }
 }
 

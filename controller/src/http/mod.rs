@@ -1,8 +1,10 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
-//! is what stands before all of it. [`tenants`] are reads, [`acts`] what the lifecycle decides on,
-//! [`access`] accounts, sessions and tokens, [`deadline`] and [`calendar`] the law's days,
-//! [`platform`] the rest; [`view`] and [`record`] are what is shown; every error is a [`problem`].
+//! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
+//! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
+//! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
+//! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
+//! a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -10,9 +12,11 @@
 
 pub mod access;
 pub mod acts;
+pub mod applications;
 pub mod attachments;
 pub mod calendar;
 pub mod change;
+pub mod compliance;
 pub mod conditional;
 mod content;
 mod contract;
@@ -22,6 +26,8 @@ pub mod events;
 pub mod extract;
 pub mod form;
 pub mod gate;
+pub mod holds;
+pub mod leaving;
 pub mod limit;
 pub mod listing;
 pub mod openapi;
@@ -32,6 +38,7 @@ pub mod record;
 pub mod records;
 pub mod route;
 pub mod tenants;
+pub mod trial;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -100,9 +107,23 @@ pub struct Joining {
     pub ledger_key: String,
 }
 
-/// All routes.
-pub fn router(app: App) -> Router {
-    let tenant = Router::new()
+/// The routes below one tenant.
+fn on_one_tenant() -> Router<App> {
+    Router::new()
+        .route("/draft", post(applications::save_draft))
+        .route("/draft/submission", post(applications::submit_draft))
+        .route("/withdrawal", post(applications::withdraw))
+        .route("/review/suspension", post(applications::suspend))
+        .route("/review/resumption", post(applications::resume))
+        .route("/trial/extension", post(trial::extension))
+        .route("/trial/extension/decision", post(trial::decide))
+        .route("/reports/rectifications", post(trial::rectify))
+        .route("/icp/opening", post(compliance::open_icp))
+        .route("/holds", post(holds::place))
+        .route("/holds/release", post(holds::release))
+        .route("/holds/countersignatures", post(holds::countersign))
+        .route("/offboarding/waivers", post(leaving::waive))
+        .route("/offboarding/service", post(leaving::record_service))
         .route("/", get(tenants::show))
         .route("/journal", get(tenants::journal))
         .route("/deadlines", get(deadline::deadlines))
@@ -121,21 +142,28 @@ pub fn router(app: App) -> Router {
         .route("/deployment", post(acts::deployment))
         .route("/reports", post(acts::reports))
         .route("/reports/review", post(acts::review_reports))
-        .route("/assessment", post(acts::assessment))
-        .route("/icp", post(acts::icp))
+        .route("/assessment", post(compliance::assessment))
+        .route("/icp", post(compliance::icp))
         .route("/cut", post(acts::cut))
+        .route("/cut/announcement", post(acts::announce_cut))
+        .route("/cut/announcement/end", post(acts::call_off_cut))
         .route("/restore", post(acts::restore))
         .route("/offboarding", post(acts::offboarding))
         .route("/offboarding/review", post(acts::review_offboarding))
         .route("/offboarding/confirm", post(acts::confirm))
-        .route("/wipe/approvals", post(acts::approve_wipe));
+        .route("/wipe/approvals", post(acts::approve_wipe))
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
     Router::new()
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
         .route("/v1/applications", post(acts::submit))
+        .route("/v1/drafts", post(applications::draft))
         .route("/v1/application-forms/{version}", get(platform::application_form))
         .route("/v1/tenants", get(tenants::list))
-        .nest("/v1/tenants/{id}", tenant)
+        .nest("/v1/tenants/{id}", on_one_tenant())
         .merge(papers())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))

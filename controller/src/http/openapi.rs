@@ -12,8 +12,8 @@ use utoipa::{
 };
 
 use super::{
-    App, access, acts, attachments, calendar, contract, deadline, events, form, platform,
-    policy::Policy, problem, record, records, tenants, view,
+    App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
+    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
 };
 
 /// The document.
@@ -48,12 +48,17 @@ use super::{
         tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
-        acts::review_reports, acts::assessment, acts::icp, acts::cut, acts::restore,
+        acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,
         acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
+        applications::draft, applications::save_draft, applications::submit_draft,
+        applications::withdraw, applications::suspend, applications::resume,
+        trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
+        holds::release, holds::countersign, leaving::waive, leaving::record_service,
+        compliance::assessment, compliance::icp,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
-        form::IngressForm, form::DocumentForm, view::TenantView,
+        form::IngressForm, form::DocumentForm, form::ExpertForm, view::TenantView,
         view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
         record::HostView,
     ))

@@ -41,8 +41,13 @@ pub struct PolicyError(String);
 pub enum Resource<'a> {
     /// The platform.
     Platform,
-    /// A tenant, by whose it is; of nobody (an empty name) if there is none.
-    Tenant(&'a str),
+    /// A tenant.
+    Tenant {
+        /// Whose it is: nobody's (an empty name) if there is none.
+        customer: &'a str,
+        /// Whether it was never submitted.
+        draft: bool,
+    },
 }
 
 /// What the rules say.
@@ -149,7 +154,11 @@ impl Policy {
     #[must_use]
     pub fn roles_for(&self, action: &str, on_tenant: bool) -> Vec<&'static str> {
         let own = "own";
-        let resource = if on_tenant { Resource::Tenant(own) } else { Resource::Platform };
+        let resource = if on_tenant {
+            Resource::Tenant { customer: own, draft: false }
+        } else {
+            Resource::Platform
+        };
         let may = |role: &Role| {
             let customer = (*role == Role::Customer).then_some(own);
             let who = self.person(*role, customer, &Scope::Everything);
@@ -188,9 +197,11 @@ impl Policy {
         let action = self.actions.get(action).ok_or_else(|| wrong("no such action"))?;
         let what = match resource {
             Resource::Platform => self.platform.clone(),
-            Resource::Tenant(customer) => {
-                let customer = RestrictedExpression::new_string(customer.to_owned());
-                let attributes = HashMap::from([("customer".to_owned(), customer)]);
+            Resource::Tenant { customer, draft } => {
+                let attributes = HashMap::from([
+                    ("customer".to_owned(), RestrictedExpression::new_string(customer.to_owned())),
+                    ("draft".to_owned(), RestrictedExpression::new_bool(draft)),
+                ]);
                 Entity::new(uid(&self.tenant, "tenant")?, attributes, HashSet::new())
                     .map_err(wrong)?
             }

@@ -22,6 +22,10 @@ fn principal(role: Role, customer: Option<&str>, scope: Scope) -> Principal {
     Principal { actor, scope, credential: Credential::Token("id".to_owned()) }
 }
 
+const fn tenant(customer: &str) -> Resource<'_> {
+    Resource::Tenant { customer, draft: false }
+}
+
 /// Groups of the schema to which a token can be limited, by the names of scopes.
 fn group(group: Group) -> &'static str {
     match group {
@@ -92,13 +96,34 @@ fn a_customer_is_permitted_nothing_on_a_tenant_of_others_or_of_nobody() {
     let ours = principal(Role::Customer, Some("city-archive"), Scope::Everything);
     for action in policy.actions.keys() {
         for customer in ["water-bureau", "", "city-archive ", "City-Archive"] {
-            let verdict = policy.decide(Some(&ours), action, Resource::Tenant(customer));
+            let verdict = policy.decide(Some(&ours), action, tenant(customer));
             assert_eq!(verdict, Verdict::Denied, "{action} on {customer:?}");
         }
     }
     let nobody = principal(Role::Customer, None, Scope::Everything);
-    let verdict = policy.decide(Some(&nobody), "show-tenant", Resource::Tenant(""));
+    let verdict = policy.decide(Some(&nobody), "show-tenant", tenant(""));
     assert_eq!(verdict, Verdict::Denied, "a customer of nobody has no tenants");
+}
+
+#[test]
+fn a_draft_is_its_customers_alone_and_auditors_are_no_exception() {
+    let policy = policy();
+    let draft = Resource::Tenant { customer: "city-archive", draft: true };
+    for action in policy.actions.keys() {
+        for role in ROLES {
+            for customer in ["city-archive", "water-bureau"] {
+                let customer = (role == Role::Customer).then_some(customer);
+                let who = principal(role, customer, Scope::Everything);
+                let permitted = policy.decide(Some(&who), action, draft) == Verdict::Permitted;
+                let known = policy.decide(Some(&who), action, tenant("city-archive"));
+                let is_theirs = customer == Some("city-archive");
+                let expected = is_theirs && known == Verdict::Permitted;
+                assert_eq!(permitted, expected, "{action} as {role:?} of {customer:?}");
+            }
+        }
+    }
+    let who = principal(Role::Customer, Some("city-archive"), Scope::Everything);
+    assert_eq!(policy.decide(Some(&who), "submit-draft", draft), Verdict::Permitted);
 }
 
 #[test]
@@ -133,7 +158,7 @@ fn one_decision_takes_a_small_part_of_parsing_the_rules() {
     let ours = principal(Role::Customer, Some("city-archive"), Scope::Everything);
     let start = std::time::Instant::now();
     for _ in 0..DECISIONS {
-        let resource = Resource::Tenant("city-archive");
+        let resource = tenant("city-archive");
         assert_eq!(policy.decide(Some(&ours), "show-tenant", resource), Verdict::Permitted);
     }
     let us = start.elapsed().as_micros() / u128::from(DECISIONS);

@@ -184,13 +184,19 @@ impl From<refusal::Refusal> for Problem {
             Code::InvalidApplication
             | Code::InvalidInput
             | Code::UnknownImage
-            | Code::InvalidNotice
             | Code::StopDayTooEarly
+            | Code::InvalidNotice
+            | Code::ExtensionTooLong
+            | Code::ExpertsMissing
+            | Code::ItemsMissing
+            | Code::UnknownItem
+            | Code::UnknownHold
             | Code::UnknownAttachment
             | Code::DocumentMissing
             | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
+            Code::Invariant => StatusCode::INTERNAL_SERVER_ERROR,
             Code::WrongPhase
             | Code::WrongIsolation
             | Code::NoCapacity
@@ -204,7 +210,19 @@ impl From<refusal::Refusal> for Problem {
             | Code::DeadlineMoved
             | Code::NothingToSign
             | Code::NoticeInForce
-            | Code::WrongAdmission => StatusCode::CONFLICT,
+            | Code::WrongAdmission
+            | Code::NotMajor
+            | Code::TrialOver
+            | Code::ExtensionPending
+            | Code::NotRectified
+            | Code::WrongSuspension
+            | Code::DeadlinePassed
+            | Code::NothingToWaive
+            | Code::OnHold
+            | Code::NotInternetFacing
+            | Code::IcpGateStrict
+            | Code::NotNotified
+            | Code::AlreadyAnnounced => StatusCode::CONFLICT,
         };
         let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
         let faults = refusal.faults.into_iter();

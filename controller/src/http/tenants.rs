@@ -117,6 +117,7 @@ pub async fn list(
         return Err(invalid_query("customer takes a name"));
     }
     let customer = customer.clone();
+    let drafts = actor.role == Role::Customer;
     let customer = match (actor.role, actor.customer) {
         (Role::Customer, own) => {
             let own = own.unwrap_or_default();
@@ -133,6 +134,7 @@ pub async fn list(
     let filter = TenantFilter {
         phase: *phase,
         customer,
+        drafts,
         isolation: isolation.map(|name| name.0),
         due_before: [*due_before, passed].into_iter().flatten().min(),
     };

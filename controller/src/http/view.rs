@@ -7,16 +7,22 @@ use tenure_protocol::{
     digest::Digest,
     id::{CutId, HostId, InstanceId, NoticeId, OrderId, TenantId, VolumeId},
     time::Timestamp,
-    wire::v1::{CommitInterval, IngressRule, Network, Power},
+    wire::v1::{CommitInterval, Network, Power},
 };
 use utoipa::ToSchema;
 
-use super::{deadline::DeadlineView, form::ApplicationForm};
+use super::{
+    deadline::DeadlineView,
+    form::{ApplicationForm, AssessmentForm, IcpFilingForm, IngressForm},
+};
 use crate::core::{
+    lifecycle::CutKind,
     rules::Rules,
     tenant::{
-        Application, Cut, CutEnd, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
-        Phase, Tenant, Trial, Wipe,
+        Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpFiling,
+        IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
+        OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
+        compliance::Compliance,
     },
 };
 
@@ -55,15 +61,49 @@ pub struct TenantView {
     /// Opening day's instant (开通); legal time.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub opened_at: Option<Timestamp>,
+    /// Why an approved application waits for a host.
+    #[schema(value_type = Option<Object>)]
+    pub waiting: Option<Waiting>,
     /// The trial.
     #[schema(value_type = Option<Object>)]
     pub trial: Option<Trial>,
+    /// The reports under review, or the last ones.
+    #[schema(value_type = Option<Object>)]
+    pub reports: Option<Reports>,
+    /// What failed reviews asked to rectify, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    pub rectifications: Vec<Rectification>,
+    /// When formal operation began; legal time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub online_at: Option<Timestamp>,
+    /// MLPS, ICP and monthly check, each `not-due`, `due`, `overdue` or `met`; and ports for the
+    /// Internet.
+    #[schema(value_type = Object)]
+    pub compliance: Compliance,
+    /// The MLPS assessment on file.
+    #[schema(value_type = Option<AssessmentForm>)]
+    pub assessment: Option<Assessment>,
+    /// The ICP filing on file.
+    #[schema(value_type = Option<IcpFilingForm>)]
+    pub icp: Option<IcpFiling>,
+    /// Who opened ports for the Internet before the filing.
+    #[schema(value_type = Option<Object>)]
+    pub icp_opening: Option<IcpOpening>,
+    /// `none`, `dispute` or `legal-hold`.
+    #[schema(value_type = String)]
+    pub hold: HoldRegion,
+    /// Every hold, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    pub holds: Vec<Hold>,
     /// Every opinion given, oldest first.
     #[schema(value_type = Vec<Object>)]
     pub opinions: Vec<Opinion>,
     /// The way off.
     #[schema(value_type = Option<Object>)]
     pub offboarding: Option<Offboarding>,
+    /// The planned cut that is announced.
+    #[schema(value_type = Option<Object>)]
+    pub announcement: Option<Announcement>,
     /// Every cut, oldest first.
     pub cuts: Vec<CutView>,
     /// The wipe.
@@ -115,9 +155,9 @@ pub struct InstanceView {
     pub image: String,
     /// Its volumes.
     pub volumes: Vec<VolumeView>,
-    /// What may come in.
-    #[schema(value_type = Vec<Object>)]
-    pub ingress: Vec<IngressRule>,
+    /// What is to come in, and from which zone; `compliance` says whether the Internet's is open.
+    #[schema(value_type = Vec<IngressForm>)]
+    pub ingress: Vec<IngressRequest>,
 }
 
 /// A volume.
@@ -138,6 +178,12 @@ pub struct CutView {
     pub id: CutId,
     /// Its number within the tenant.
     pub number: u32,
+    /// `emergency` or `planned`.
+    #[schema(value_type = String)]
+    pub kind: CutKind,
+    /// How the customer was told before.
+    #[schema(value_type = Option<Object>)]
+    pub announced: Option<Announcement>,
     /// Why.
     pub reason: String,
     /// Who ordered it.
@@ -214,9 +260,20 @@ impl TenantView {
             deadlines: DeadlineView::all(tenant, rules),
             submitted_at: tenant.submitted_at,
             opened_at: tenant.opened_at,
-            trial: tenant.trial,
+            waiting: tenant.waiting.clone(),
+            trial: tenant.trial.clone(),
+            reports: tenant.reports.clone(),
+            rectifications: tenant.rectifications.clone(),
+            online_at: tenant.online_at,
+            compliance: tenant.compliance(),
+            assessment: tenant.assessment.clone(),
+            icp: tenant.icp.clone(),
+            icp_opening: tenant.icp_opening.clone(),
+            hold: tenant.hold_region(),
+            holds: tenant.holds.clone(),
             opinions: tenant.opinions.clone(),
             offboarding: tenant.offboarding.clone(),
+            announcement: tenant.announcement.clone(),
             cuts: tenant.cuts.iter().map(CutView::of).collect(),
             wipe: tenant.wipe.as_ref().map(WipeView::of),
             reason: reason(tenant, hosts),
@@ -225,7 +282,7 @@ impl TenantView {
     }
 }
 
-/// The words of the hosts whose last order failed.
+/// What an approved application waits for; the words of the hosts whose last order failed.
 fn reason(tenant: &Tenant, hosts: &HostNames) -> Option<String> {
     let failed = tenant.orders.iter().filter_map(|order| match &order.state {
         OrderFate::Failed { code, message, .. } => {
@@ -233,7 +290,8 @@ fn reason(tenant: &Tenant, hosts: &HostNames) -> Option<String> {
         }
         OrderFate::Open | OrderFate::Done => None,
     });
-    let words: Vec<_> = failed.collect();
+    let waits = tenant.waiting.iter().map(|waiting| waiting.reason.clone());
+    let words: Vec<_> = waits.chain(failed).collect();
     (!words.is_empty()).then(|| words.join("; "))
 }
 
@@ -277,6 +335,8 @@ impl CutView {
         Self {
             id: cut.id,
             number: cut.number,
+            kind: cut.kind,
+            announced: cut.announced.clone(),
             reason: cut.reason.clone(),
             ordered_by: cut.ordered_by.clone(),
             ordered_at: cut.ordered_at,

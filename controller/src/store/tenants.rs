@@ -14,9 +14,18 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::tenant::Tenant;
+use crate::core::tenant::{Phase, Tenant};
 
 const TABLE: &str = "tenants";
+
+/// Whose a tenant is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The customer.
+    pub customer: String,
+    /// Whether it was never submitted.
+    pub draft: bool,
+}
 
 /// One tenant.
 ///
@@ -31,16 +40,17 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
     row.as_ref().map(read).transpose()
 }
 
-/// Whose a tenant is. It never changes.
+/// Whose a tenant is, which never changes, and whether it was never submitted: it is theirs alone
+/// then.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn customer_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<String>> {
-    query(sql::CUSTOMER_OF)
+pub async fn owner_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<Owner>> {
+    query(sql::OWNER_OF)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
-        .and_then(|row| row.map(|row| row.try_get("customer")).transpose())
+        .and_then(|row| row.as_ref().map(owner).transpose())
         .map_err(failed("read whose a tenant is"))
 }
 
@@ -48,12 +58,12 @@ pub async fn customer_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Op
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn customer_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<Option<String>> {
-    query(sql::CUSTOMER_OF_ORDER)
+pub async fn owner_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<Option<Owner>> {
+    query(sql::OWNER_OF_ORDER)
         .bind(id.to_string())
         .fetch_optional(conn)
         .await
-        .and_then(|row| row.map(|row| row.try_get("customer")).transpose())
+        .and_then(|row| row.as_ref().map(owner).transpose())
         .map_err(failed("read whose an order is"))
 }
 
@@ -83,6 +93,9 @@ pub async fn tenants_page(
     }
     if let Some(customer) = &filter.customer {
         search.push(" AND customer = ").push_bind(customer);
+    }
+    if !filter.drafts {
+        search.push(" AND draft = 0");
     }
     if let Some(isolation) = filter.isolation {
         search.push(" AND isolation = ").push_bind(isolation);
@@ -123,6 +136,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .bind(i64::from(tenant.is_draft()))
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -148,6 +162,7 @@ pub async fn save_tenant(
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
+        .bind(i64::from(tenant.is_draft()))
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -166,12 +181,20 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
         .fetch_all(conn)
         .await
         .map_err(failed("list wake-ups"))?;
-    rows.iter()
-        .map(|row| {
-            let id: String = row.try_get("id").map_err(failed("list wake-ups"))?;
-            parse(TABLE, &id)
-        })
-        .collect()
+    rows.iter().map(id).collect()
+}
+
+/// The tenants in a phase, by age.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tenants_in(conn: &mut SqliteConnection, phase: Phase) -> Result<Vec<TenantId>> {
+    let rows = query(sql::TENANTS_IN_PHASE)
+        .bind(phase.as_str())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list the tenants in a phase"))?;
+    rows.iter().map(id).collect()
 }
 
 /// The earliest wake-up of all tenants; legal time.
@@ -197,6 +220,16 @@ pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
             Ok(Mark(u32::try_from(to_u64(mark)).unwrap_or(0)))
         })
         .collect()
+}
+
+fn owner(row: &SqliteRow) -> sqlx::Result<Owner> {
+    let draft: i64 = row.try_get("draft")?;
+    Ok(Owner { customer: row.try_get("customer")?, draft: draft != 0 })
+}
+
+fn id(row: &SqliteRow) -> Result<TenantId> {
+    let id: String = row.try_get("id").map_err(failed("read a tenant's id"))?;
+    parse(TABLE, &id)
 }
 
 fn read(row: &SqliteRow) -> Result<Tenant> {

@@ -281,7 +281,7 @@ type Row = (Vec<&'static str>, Option<(&'static str, Answer)>);
 fn table(callers: &Callers, rows: &BTreeMap<(String, String, &'static str), Row>) -> String {
     let mut text = HEAD.to_owned();
     let line = |text: &mut String, first: &str, cells: &[&str]| {
-        let mut line = format!("{first:<52}");
+        let mut line = format!("{first:<64}");
         for cell in cells {
             // A string takes everything.
             let _ = write!(line, "{cell:<9}");

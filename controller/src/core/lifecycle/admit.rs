@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use tenure_protocol::digest::Digest;
 
-use super::event::{Actor, Document, Event, Role};
+use super::{
+    actor::{Actor, Role},
+    event::{Document, Event},
+};
 use crate::core::{
     refusal::{Code, Refusal},
     tenant::{Phase, Tenant},
@@ -14,22 +17,67 @@ use crate::core::{
 #[must_use]
 pub const fn admits(phase: Phase, event: &Event) -> bool {
     match event {
-        Event::Submit { .. } => matches!(phase, Phase::CorrectionRequested),
+        Event::SaveDraft { .. } | Event::SubmitDraft => matches!(phase, Phase::Draft),
+        Event::Submit { .. } => matches!(phase, Phase::Draft | Phase::CorrectionRequested),
+        Event::Withdraw { .. } => matches!(
+            phase,
+            Phase::Draft | Phase::Submitted | Phase::CorrectionRequested | Phase::Approved
+        ),
         Event::Review { .. } => matches!(phase, Phase::Submitted),
-        Event::RetryConfiguration => matches!(phase, Phase::ConfigurationFailed),
-        Event::DeclareDeployment | Event::SubmitReports { .. } => {
-            matches!(phase, Phase::Trial | Phase::Rectifying)
+        Event::SuspendReview { .. } | Event::ResumeReview => {
+            matches!(phase, Phase::Submitted | Phase::UnderReview | Phase::OffboardingRequested)
+        }
+        Event::RetryConfiguration => {
+            matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
+        }
+        Event::DeclareDeployment => matches!(phase, Phase::Trial | Phase::Rectifying),
+        Event::RequestExtension { .. } | Event::DecideExtension { .. } => {
+            matches!(phase, Phase::Trial | Phase::UnderReview | Phase::Rectifying)
+        }
+        Event::SubmitReports { .. } => {
+            matches!(phase, Phase::Trial | Phase::Rectifying | Phase::TrialExpired)
         }
         Event::ReviewReports { .. } => matches!(phase, Phase::UnderReview),
-        Event::FileAssessment { .. } | Event::FileIcp { .. } => matches!(
+        Event::Rectify { .. } => matches!(phase, Phase::Rectifying | Phase::TrialExpired),
+        Event::FileAssessment { .. } => matches!(
             phase,
             Phase::Online | Phase::OffboardingRequested | Phase::OffboardingApproved
         ),
-        Event::Cut { .. } | Event::Restore { .. } => phase.has_traffic(),
-        Event::RequestOffboarding { .. } => matches!(phase, Phase::Online),
-        Event::ReviewOffboarding { .. } => matches!(phase, Phase::OffboardingRequested),
-        Event::ConfirmOffboarding { .. } => matches!(phase, Phase::OffboardingApproved),
+        Event::FileIcp { .. } => matches!(
+            phase,
+            Phase::Trial
+                | Phase::UnderReview
+                | Phase::Rectifying
+                | Phase::TrialExpired
+                | Phase::Online
+                | Phase::OffboardingRequested
+                | Phase::OffboardingApproved
+        ),
+        Event::OpenIcp { .. } => matches!(phase, Phase::Online),
+        Event::RequestOffboarding { .. } => matches!(
+            phase,
+            Phase::ConfigurationFailed
+                | Phase::Trial
+                | Phase::UnderReview
+                | Phase::Rectifying
+                | Phase::TrialExpired
+                | Phase::Online
+        ),
+        Event::WaivePeriod { .. } | Event::ReviewOffboarding { .. } => {
+            matches!(phase, Phase::OffboardingRequested)
+        }
+        Event::ConfirmOffboarding { .. } | Event::RecordService { .. } => {
+            matches!(phase, Phase::OffboardingApproved)
+        }
         Event::ApproveWipe => matches!(phase, Phase::Stopped | Phase::WipeFailed),
+        Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. } => phase.has_traffic(),
+        // What is proven destroyed cannot be kept any more.
+        Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
+            phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
+        }
         Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
@@ -43,17 +91,35 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
 #[must_use]
 pub const fn roles(event: &Event) -> &'static [Role] {
     match event {
-        Event::Submit { .. }
+        Event::SaveDraft { .. }
+        | Event::SubmitDraft
+        | Event::Submit { .. }
+        | Event::Withdraw { .. }
         | Event::DeclareDeployment
+        | Event::RequestExtension { .. }
+        | Event::Rectify { .. }
         | Event::SubmitReports { .. }
         | Event::FileAssessment { .. }
         | Event::FileIcp { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
-        Event::Review { .. } | Event::ReviewReports { .. } | Event::ReviewOffboarding { .. } => {
-            &[Role::Reviewer]
+        Event::Review { .. }
+        | Event::SuspendReview { .. }
+        | Event::ResumeReview
+        | Event::DecideExtension { .. }
+        | Event::ReviewReports { .. }
+        | Event::OpenIcp { .. }
+        | Event::ReviewOffboarding { .. } => &[Role::Reviewer],
+        Event::WaivePeriod { .. } | Event::CountersignHold { .. } => {
+            &[Role::Reviewer, Role::Operator, Role::Security]
         }
-        Event::RetryConfiguration | Event::Cut { .. } | Event::Restore { .. } => &[Role::Operator],
+        Event::RecordService { .. } => &[Role::Reviewer, Role::Operator],
+        Event::PlaceHold { .. } | Event::ReleaseHold { .. } => &[Role::Security],
+        Event::RetryConfiguration
+        | Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. } => &[Role::Operator],
         Event::ApproveWipe => &[Role::Operator, Role::Security],
         Event::SignRecount { .. } => &[Role::Administrator],
         Event::OrderReported { .. }
@@ -61,6 +127,49 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::RecordCounts { .. }
         | Event::Recount { .. }
         | Event::Tick => &[Role::Controller],
+    }
+}
+
+/// Whether an event is a decision of the provider on what the customer wants: nobody who ever acted
+/// for the customer may cause it.
+pub(super) const fn decides(event: &Event) -> bool {
+    match event {
+        Event::Review { .. }
+        | Event::SuspendReview { .. }
+        | Event::ResumeReview
+        | Event::DecideExtension { .. }
+        | Event::ReviewReports { .. }
+        | Event::OpenIcp { .. }
+        | Event::ReviewOffboarding { .. }
+        | Event::WaivePeriod { .. }
+        | Event::CountersignHold { .. }
+        | Event::RecordService { .. }
+        | Event::PlaceHold { .. }
+        | Event::ReleaseHold { .. }
+        | Event::ApproveWipe => true,
+        Event::SaveDraft { .. }
+        | Event::SubmitDraft
+        | Event::Submit { .. }
+        | Event::Withdraw { .. }
+        | Event::RetryConfiguration
+        | Event::DeclareDeployment
+        | Event::RequestExtension { .. }
+        | Event::SubmitReports { .. }
+        | Event::Rectify { .. }
+        | Event::FileAssessment { .. }
+        | Event::FileIcp { .. }
+        | Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. }
+        | Event::RequestOffboarding { .. }
+        | Event::ConfirmOffboarding { .. }
+        | Event::OrderReported { .. }
+        | Event::NoticeDelivered { .. }
+        | Event::RecordCounts { .. }
+        | Event::Recount { .. }
+        | Event::SignRecount { .. }
+        | Event::Tick => false,
     }
 }
 
@@ -120,33 +229,23 @@ pub fn role(tenant: &Tenant, event: &Event, actor: &Actor) -> Result<(), Refusal
             ),
         ));
     }
-    match actor.role {
-        Role::Customer => customer_of(&tenant.application.customer, actor),
-        Role::Reviewer | Role::Security => not_an_applicant(tenant, actor),
-        Role::Operator => match event {
-            Event::ApproveWipe => not_an_applicant(tenant, actor),
-            Event::Submit { .. }
-            | Event::Review { .. }
-            | Event::RetryConfiguration
-            | Event::DeclareDeployment
-            | Event::SubmitReports { .. }
-            | Event::ReviewReports { .. }
-            | Event::FileAssessment { .. }
-            | Event::FileIcp { .. }
-            | Event::Cut { .. }
-            | Event::Restore { .. }
-            | Event::RequestOffboarding { .. }
-            | Event::ReviewOffboarding { .. }
-            | Event::ConfirmOffboarding { .. }
-            | Event::OrderReported { .. }
-            | Event::NoticeDelivered { .. }
-            | Event::RecordCounts { .. }
-            | Event::Recount { .. }
-            | Event::SignRecount { .. }
-            | Event::Tick => Ok(()),
-        },
-        Role::Auditor | Role::Administrator | Role::Controller => Ok(()),
+    if actor.role == Role::Customer {
+        customer_of(&tenant.application.customer, actor)?;
+        return not_a_decider(tenant, actor);
     }
+    if decides(event) { not_an_applicant(tenant, actor) } else { Ok(()) }
+}
+
+/// Checks that the actor may apply for this customer.
+///
+/// # Errors
+/// `wrong-role` or `invalid-application`.
+pub fn first(customer: &str, actor: &Actor) -> Result<(), Refusal> {
+    customer_of(customer, actor).map_err(|refusal| match refusal.code {
+        // There is no tenant yet that could be another's.
+        Code::NotYourTenant => Refusal { code: Code::InvalidApplication, ..refusal },
+        _ => refusal,
+    })
 }
 
 /// Checks that the actor is a customer of this name.
@@ -168,6 +267,20 @@ pub fn customer_of(customer: &str, actor: &Actor) -> Result<(), Refusal> {
             format!("your token does not act for the customer {customer:?}"),
         ))
     }
+}
+
+fn not_a_decider(tenant: &Tenant, actor: &Actor) -> Result<(), Refusal> {
+    if tenant.deciders.contains(&actor.name) {
+        return Err(Refusal::new(
+            Code::SeparationOfDuties,
+            format!(
+                "{} decided on this tenant for the provider: somebody else has to act for the \
+                 customer",
+                actor.name
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Checks that the actor never acted for the tenant's customer.

@@ -1,5 +1,5 @@
-//! Emergency cuts and restores (clause 6.3). The notices are armed in the same transition as the
-//! orders; the first commit on any host is t0, and 300 s run from it.
+//! Cuts and restores (clause 6.3). The notices are armed in the same transition as the orders; the
+//! first commit on any host is t0, and in an emergency 300 s run from it.
 //!
 //! ```text
 //! Connected ─cut→ Cutting ─every host committed→ Cut ─restore→ Restoring ─every host→ Connected
@@ -15,7 +15,7 @@ use tenure_protocol::{
     wire::v1::CommitInterval,
 };
 
-use super::{Context, event::Effect, step::Step};
+use super::{Context, announcing, effect::Effect, event::CutKind, step::Step};
 use crate::core::{
     calendar::legal_day,
     letter::Letter,
@@ -29,19 +29,29 @@ use crate::core::{
 /// A cut or restore that failed on one host is ordered again after this, ms.
 const AGAIN_MS: i64 = 5_000;
 
-pub(super) fn cut(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
+pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<(), Refusal> {
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
             "a cut is open already: restore it first, or wait until its restore is done",
         ));
     }
+    let announced = match kind {
+        CutKind::Planned => Some(announcing::delivered(step)?),
+        CutKind::Emergency => {
+            // What was planned is overtaken.
+            step.lapse(ObligationId::O12a);
+            step.tenant.announcement.take()
+        }
+    };
     let id = CutId::from_uuid(step.draw.uuid());
     let number = step.tenant.last_cut().map_or(0, |cut| cut.number).saturating_add(1);
     step.tenant.isolation = Isolation::Cutting { cut: id };
     step.tenant.cuts.push(Cut {
         id,
         number,
+        kind,
+        announced,
         reason: reason.to_owned(),
         ordered_by: step.actor.name.clone(),
         ordered_at: step.now(),
@@ -96,7 +106,10 @@ pub(super) fn committed(
         cut.t0 = Some(interval);
     }
     let (number, t0, notified_at) = (cut.number, cut.t0.unwrap_or(interval), cut.notified_at);
-    owe_notification(step, number, t0.earliest);
+    if cut.kind == CutKind::Emergency {
+        owe_notification(step, number, t0.earliest);
+    }
+    owe_restore(step, number, t0.earliest);
     if first {
         release(step, NoticeKind::Cut, NoticeKind::CutCorrection, &Letter::CutDone);
     }
@@ -110,7 +123,17 @@ pub(super) fn committed(
     }
 }
 
-/// O12b and O12c of this cut; an earlier commit moves an open O12b, never a breach.
+/// O12c of this cut: it is temporary.
+fn owe_restore(step: &mut Step<'_>, number: u32, t0: Timestamp) {
+    let is_known = |known: &Obligation| known.id == ObligationId::O12c && known.serial == number;
+    if !step.tenant.obligations.iter().any(is_known) {
+        let counted = step.context.rules.counted(ObligationId::O12c, legal_day(t0));
+        let owed = Obligation::open(ObligationId::O12c, number, Due::Never, counted);
+        step.tenant.obligations.push(owed);
+    }
+}
+
+/// O12b of this cut; an earlier commit moves an open O12b, never a breach.
 fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
     let start = Start { day_zero: legal_day(t0), real: t0 };
     let Context { rules, calendar, .. } = step.context;
@@ -127,8 +150,6 @@ fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
         return;
     }
     step.tenant.obligations.push(Obligation::open(ObligationId::O12b, number, due, counted));
-    let counted = rules.counted(ObligationId::O12c, start.day_zero);
-    step.tenant.obligations.push(Obligation::open(ObligationId::O12c, number, Due::Never, counted));
 }
 
 fn meet_notification(step: &mut Step<'_>, number: u32, at: Timestamp) {

@@ -1,90 +1,46 @@
-//! What may happen to a tenant, who may do it, and what can follow from it.
+//! What may happen to a tenant, and the outcomes that people choose from.
 
 use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
-    id::{HostId, InstanceId, NoticeId, OrderId, RecordId},
+    id::{HostId, NoticeId, OrderId, RecordId},
     time::Timestamp,
-    wire::v1::{Action, CommitInterval, Power, WipeSubject},
 };
 
-use super::recount::Change;
+use super::{recount::Change, report::Reported};
 use crate::core::{
-    admission::{self, TEXT_LIMIT},
-    notice::{Grade, Notice},
+    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
+    notice::Grade,
     obligation::ObligationId,
     record::Kind,
-    tenant::{Application, Tenant},
+    tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
 };
-
-/// Who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// The person's name, a token's owner too: separation of duties goes by it.
-    pub name: String,
-    /// In which role.
-    pub role: Role,
-    /// For which customer; customers only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer: Option<String>,
-}
-
-/// Roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Acts for a customer.
-    Customer,
-    /// Gives opinions for the provider.
-    Reviewer,
-    /// Runs the platform.
-    Operator,
-    /// Answers for the platform's security.
-    Security,
-    /// Reads everything, changes nothing.
-    Auditor,
-    /// Enrols hosts, makes accounts and tokens.
-    Administrator,
-    /// The controller itself: reports, deliveries, deadlines. No token has it.
-    Controller,
-}
-
-impl Role {
-    /// The stable kebab-case text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Reviewer => "reviewer",
-            Self::Operator => "operator",
-            Self::Security => "security",
-            Self::Auditor => "auditor",
-            Self::Administrator => "administrator",
-            Self::Controller => "controller",
-        }
-    }
-}
-
-impl Actor {
-    /// The controller itself.
-    #[must_use]
-    pub fn controller() -> Self {
-        Self { name: "controller".to_owned(), role: Role::Controller, customer: None }
-    }
-}
 
 /// What happens to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[garde(allow_unvalidated)]
 pub enum Event {
+    /// The customer keeps what it has of its application.
+    SaveDraft {
+        /// It may lack anything.
+        application: Application,
+    },
+    /// The customer applies with the draft as it was saved last.
+    SubmitDraft,
     /// The customer applies, or applies again after a return for correction.
     Submit {
         /// The complete application.
         #[garde(dive)]
         application: Application,
+    },
+    /// The customer takes its application back, before anything was given to it.
+    Withdraw {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
     },
     /// The provider's opinion on the application.
     Review {
@@ -94,10 +50,40 @@ pub enum Event {
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
     },
-    /// An operator has the configuration tried again.
+    /// The review waits for a third party: the provider's clock stands still.
+    SuspendReview {
+        /// For whom and for what.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The third party has answered: the provider's clock goes on.
+    ResumeReview,
+    /// An operator has the configuration tried again, or the hand-over notice sent again.
     RetryConfiguration,
     /// The customer declares that deployment has started.
     DeclareDeployment,
+    /// The customer asks for a longer trial.
+    RequestExtension {
+        /// Days, from the trial's raw end.
+        days: u32,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The provider's decision on a longer trial.
+    DecideExtension {
+        /// Approve or reject.
+        decision: Decision,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        opinion: String,
+        /// The experts who assessed it; two or more to approve it.
+        #[garde(length(max = EXPERTS_LIMIT), dive)]
+        experts: Vec<Expert>,
+        /// The record of their assessment; needed to approve it.
+        #[garde(dive)]
+        assessment: Option<Document>,
+    },
     /// The customer hands in both reports.
     SubmitReports {
         /// Test report.
@@ -111,40 +97,112 @@ pub enum Event {
     ReviewReports {
         /// What.
         decision: ReportsDecision,
-        /// Why, or what to rectify.
+        /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         opinion: String,
+        /// What to rectify, item by item; none if they pass.
+        #[serde(default)]
+        #[garde(
+            length(max = ITEMS_LIMIT),
+            inner(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))
+        )]
+        items: Vec<String>,
+    },
+    /// The customer has rectified an item of a failed review.
+    Rectify {
+        /// The item's number.
+        item: u32,
+        /// What was changed.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        note: String,
+        /// The proof.
+        #[garde(dive)]
+        evidence: Document,
     },
     /// The MLPS assessment report is filed.
     FileAssessment {
         /// The report.
         #[garde(dive)]
-        document: Document,
+        assessment: Assessment,
     },
     /// The proof of the ICP filing is filed.
     FileIcp {
-        /// The proof.
+        /// The filing.
         #[garde(dive)]
-        document: Document,
+        filing: IcpFiling,
     },
-    /// An operator cuts the tenant's network.
+    /// A person answers for Internet ingress before the ICP filing.
+    OpenIcp {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The customer is told of a cut that is planned.
+    AnnounceCut {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The planned cut does not take place.
+    CallOffCut {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The tenant's network is cut.
     Cut {
-        /// Which kind.
+        /// In what way.
         kind: CutKind,
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
-    /// An operator ends the cut.
+    /// The cut is ended.
     Restore {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
+    /// A hold keeps what the tenant has; it blocks at once.
+    PlaceHold {
+        /// Why things are kept.
+        kind: HoldKind,
+        /// The order or the claim.
+        #[garde(dive)]
+        document: Document,
+        /// What it is about.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// A hold is to end; it does once a second person has countersigned.
+    ReleaseHold {
+        /// Its number.
+        hold: u32,
+        /// By which document.
+        #[garde(dive)]
+        document: Document,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// The second person of what waits for one about a hold.
+    CountersignHold {
+        /// Its number.
+        hold: u32,
+    },
     /// The customer asks to leave.
     RequestOffboarding {
         /// The planned stop day.
         stop_day: Date,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+        /// If the day is too early for clause 6.1, ask the provider to waive the 15 working days.
+        #[serde(default)]
+        ask_waiver: bool,
+    },
+    /// One of two persons waives the 15 working days for a late off-boarding.
+    WaivePeriod {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
@@ -163,6 +221,12 @@ pub enum Event {
         migrated: bool,
         /// Backed up.
         backed_up: bool,
+    },
+    /// The second notice was served otherwise than over a channel, such as by registered letter.
+    RecordService {
+        /// The proof.
+        #[garde(dive)]
+        document: Document,
     },
     /// One of two persons approves the wipe.
     ApproveWipe,
@@ -230,19 +294,35 @@ impl Event {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::SaveDraft { .. } => "save-draft",
+            Self::SubmitDraft => "submit-draft",
             Self::Submit { .. } => "submit",
+            Self::Withdraw { .. } => "withdraw",
             Self::Review { .. } => "review",
+            Self::SuspendReview { .. } => "suspend-review",
+            Self::ResumeReview => "resume-review",
             Self::RetryConfiguration => "retry-configuration",
             Self::DeclareDeployment => "declare-deployment",
+            Self::RequestExtension { .. } => "request-extension",
+            Self::DecideExtension { .. } => "decide-extension",
             Self::SubmitReports { .. } => "submit-reports",
             Self::ReviewReports { .. } => "review-reports",
+            Self::Rectify { .. } => "rectify",
             Self::FileAssessment { .. } => "file-assessment",
             Self::FileIcp { .. } => "file-icp",
+            Self::OpenIcp { .. } => "open-icp",
+            Self::AnnounceCut { .. } => "announce-cut",
+            Self::CallOffCut { .. } => "call-off-cut",
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
+            Self::PlaceHold { .. } => "place-hold",
+            Self::ReleaseHold { .. } => "release-hold",
+            Self::CountersignHold { .. } => "countersign-hold",
             Self::RequestOffboarding { .. } => "request-offboarding",
+            Self::WaivePeriod { .. } => "waive-period",
             Self::ReviewOffboarding { .. } => "review-offboarding",
             Self::ConfirmOffboarding { .. } => "confirm-offboarding",
+            Self::RecordService { .. } => "record-service",
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
@@ -262,17 +342,32 @@ impl Event {
             Self::SubmitReports { test_report, security_report } => {
                 vec![test_report.clone(), security_report.clone()]
             }
-            Self::FileAssessment { document } | Self::FileIcp { document } => {
-                vec![document.clone()]
-            }
-            Self::Submit { .. }
+            Self::DecideExtension { assessment, .. } => assessment.iter().cloned().collect(),
+            Self::FileAssessment { assessment } => vec![assessment.document.clone()],
+            Self::FileIcp { filing } => vec![filing.document.clone()],
+            Self::Rectify { evidence: document, .. }
+            | Self::PlaceHold { document, .. }
+            | Self::ReleaseHold { document, .. }
+            | Self::RecordService { document } => vec![document.clone()],
+            Self::SaveDraft { .. }
+            | Self::SubmitDraft
+            | Self::Submit { .. }
+            | Self::Withdraw { .. }
             | Self::Review { .. }
+            | Self::SuspendReview { .. }
+            | Self::ResumeReview
             | Self::RetryConfiguration
             | Self::DeclareDeployment
+            | Self::RequestExtension { .. }
             | Self::ReviewReports { .. }
+            | Self::OpenIcp { .. }
+            | Self::AnnounceCut { .. }
+            | Self::CallOffCut { .. }
             | Self::Cut { .. }
             | Self::Restore { .. }
+            | Self::CountersignHold { .. }
             | Self::RequestOffboarding { .. }
+            | Self::WaivePeriod { .. }
             | Self::ReviewOffboarding { .. }
             | Self::ConfirmOffboarding { .. }
             | Self::ApproveWipe
@@ -314,6 +409,8 @@ pub enum ReportsDecision {
 pub enum CutKind {
     /// First the cut, then the notice, within 5 minutes (clause 6.3).
     Emergency,
+    /// First the notice, and the cut once it has reached the customer (clause 6.3).
+    Planned,
 }
 
 /// A document: an attachment of the tenant, by its digest.
@@ -326,130 +423,4 @@ pub struct Document {
     pub title: String,
     /// SHA-256 of the file, which has been filed as an attachment.
     pub sha256: Digest,
-}
-
-/// What a host reported on an order, as the lifecycle needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "report", rename_all = "kebab-case")]
-pub enum Reported {
-    /// The wanted state stands.
-    Configured {
-        /// What runs and what does not.
-        instances: Vec<(InstanceId, Power)>,
-    },
-    /// The cut is committed.
-    Cut {
-        /// When, by the host's real clock.
-        interval: CommitInterval,
-    },
-    /// The restore is committed.
-    Restored {
-        /// When, by the host's real clock.
-        interval: CommitInterval,
-    },
-    /// A wipe is about to begin: its signed intent is verified.
-    WipeIntent {
-        /// Digest of the intent's envelope.
-        envelope: Digest,
-    },
-    /// A wipe has ended; every attestation's signature is verified.
-    Wiped {
-        /// What the attestations say.
-        findings: Vec<Finding>,
-    },
-    /// Tried, and not carried out.
-    Failed {
-        /// The host's code.
-        code: String,
-        /// The host's words.
-        message: String,
-        /// What the attestations say, if it was a wipe.
-        findings: Vec<Finding>,
-    },
-    /// Not tried.
-    Refused {
-        /// The host's code.
-        code: String,
-        /// The host's words.
-        message: String,
-    },
-}
-
-/// What one verified attestation says about one subject of a wipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What.
-    pub subject: WipeSubject,
-    /// The attempt that it is about.
-    pub attempt: u32,
-    /// Its result.
-    pub result: FindingResult,
-    /// Digest of the envelope.
-    pub envelope: Digest,
-}
-
-/// The result that an attestation states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingResult {
-    /// Destroyed and read back.
-    Pass,
-    /// Anything else.
-    NotPass,
-}
-
-/// What follows from an event: the next state and what is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transition {
-    /// The next state.
-    pub tenant: Tenant,
-    /// What follows, in order.
-    pub effects: Vec<Effect>,
-    /// What the journal's ledger entry refers to, if not to the journal row itself: an approval's
-    /// or an attestation's digest.
-    pub object: Option<Digest>,
-    /// Whether anything changed; if not, nothing is recorded.
-    pub changed: bool,
-}
-
-/// What the engine makes durable in the same transaction, and sends after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// An order to one host.
-    Order(OrderDraft),
-    /// A notice, armed.
-    Arm(Box<Notice>),
-    /// An armed notice goes out now, with this text.
-    Release {
-        /// The notice with its new text.
-        notice: Box<Notice>,
-        /// What goes out instead if the armed text went out already.
-        correction: Box<Notice>,
-    },
-    /// An armed notice that has not gone out yet never will.
-    Void {
-        /// Which.
-        notice: NoticeId,
-        /// Why.
-        reason: String,
-        /// What goes out if the armed text went out already.
-        correction: Box<Notice>,
-    },
-    /// The tenant has left: sign the manifest of its evidence.
-    Exit,
-}
-
-/// An order that is not signed yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderDraft {
-    /// Which.
-    pub id: OrderId,
-    /// To whom.
-    pub host: HostId,
-    /// Of the wanted state, or of the isolation.
-    pub generation: tenure_protocol::generation::Generation,
-    /// For how long it may be accepted, ms.
-    pub ttl_ms: u64,
-    /// What to do.
-    pub action: Action,
 }

@@ -1,42 +1,66 @@
-//! From the wish to leave to the attested end (clauses 6.1 and 6.2). Nothing is stopped before the
-//! stop day and the customer's confirmation; nothing is destroyed without two persons' approval;
-//! nothing is closed without an attestation for everything ever allocated.
+//! From the wish to leave until nothing runs any more (clauses 6.1 and 6.2). Nothing is stopped
+//! before the stop day, nor before the customer confirmed or the second notice's grace ran out, nor
+//! while a hold stands.
 
 use jiff::civil::Date;
 use tenure_protocol::{
-    digest::Digest,
-    id::{HostId, InstanceId, OrderId},
+    id::{HostId, InstanceId, NoticeId, OrderId},
+    time::Timestamp,
     wire::v1::Power,
 };
 
 use super::{
-    event::{Decision, Finding, FindingResult},
-    joining::{all_in, record_opinion},
+    Context,
+    applying::record_opinion,
+    event::{Decision, Document},
+    joining::all_in,
     passing,
     step::Step,
+    trying,
 };
 use crate::core::{
-    canonical,
+    calendar::{end_of_day, legal_day, start_of_day},
+    letter::Letter,
+    notice::NoticeKind,
     obligation::ObligationId,
     refusal::{Code, Refusal},
-    tenant::{Approval, Offboarding, OrderFate, OrderKind, Phase, Proven, Wipe},
+    tenant::{
+        Chase, Offboarding, OrderFate, OrderKind, OtherDelivery, Phase, Served, Tenant, Waiver,
+    },
 };
 
 /// The farthest stop day, years: beyond it a mistake is likelier than a plan.
 const FARTHEST_YEARS: i16 = 3;
 
-pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Result<(), Refusal> {
+/// What a tenant that runs no more does not owe any longer.
+const ENDED: [ObligationId; 8] = [
+    ObligationId::O4,
+    ObligationId::O5,
+    ObligationId::O6a,
+    ObligationId::O6b,
+    ObligationId::O7a,
+    ObligationId::O7c,
+    ObligationId::O8,
+    ObligationId::O9,
+];
+
+pub(super) fn request(
+    step: &mut Step<'_>,
+    stop_day: Date,
+    reason: &str,
+    ask_waiver: bool,
+) -> Result<(), Refusal> {
     let today = step.today();
     let rule = step.context.rules.rule(ObligationId::O10);
     let (clause, days) = (&rule.clause, rule.period.number());
-    let earliest = step.context.calendar.earliest_after(today, days);
-    if stop_day < earliest {
+    let lawful_day = step.context.calendar.earliest_after(today, days);
+    if stop_day < lawful_day && (!ask_waiver || stop_day <= today) {
         return Err(Refusal::new(
             Code::StopDayTooEarly,
             format!(
                 "{stop_day} is too early: clause {clause} wants {days} working days \
                  between the application and the stop day; the earliest lawful stop day is \
-                 {earliest}"
+                 {lawful_day}; for a day before it, but after today, ask for a waiver (ask_waiver)"
             ),
         ));
     }
@@ -46,12 +70,16 @@ pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Resu
             format!("{stop_day} is more than {FARTHEST_YEARS} years away: check the stop day"),
         ));
     }
-    step.tenant.applicants.insert(step.actor.name.clone());
+    step.applicant();
     step.tenant.offboarding = Some(Offboarding {
+        from: step.tenant.phase,
         applied_on: today,
+        lawful_day,
         stop_day,
         reason: reason.to_owned(),
+        waivers: Vec::new(),
         confirmed_at: None,
+        chase: Chase::None,
         stopped_at: None,
     });
     step.tenant.phase = Phase::OffboardingRequested;
@@ -60,14 +88,37 @@ pub(super) fn request(step: &mut Step<'_>, stop_day: Date, reason: &str) -> Resu
     Ok(())
 }
 
+/// One of two persons lets a late application keep its stop day.
+pub(super) fn waive(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
+    let (by, at) = (step.actor.name.clone(), step.now());
+    let late = step.tenant.offboarding.as_mut().filter(|leaving| leaving.is_late());
+    let Some(leaving) = late.filter(|leaving| !leaving.is_waived()) else {
+        return Err(Refusal::new(
+            Code::NothingToWaive,
+            "the stop day is lawful as it is, or two persons have waived the period already",
+        ));
+    };
+    if leaving.waivers.iter().any(|waiver| waiver.by == by) {
+        return Err(Refusal::new(
+            Code::SeparationOfDuties,
+            format!("{by} waived the period already: a second person has to waive it too"),
+        ));
+    }
+    leaving.waivers.push(Waiver { by, reason: reason.to_owned(), at });
+    Ok(())
+}
+
 pub(super) fn review(
     step: &mut Step<'_>,
     decision: Decision,
     opinion: &str,
 ) -> Result<(), Refusal> {
+    let Some(leaving) = step.tenant.offboarding.clone() else {
+        return Err(Refusal::new(Code::InvalidInput, "there is no off-boarding application"));
+    };
     let phase = match decision {
         Decision::Approve => Phase::OffboardingApproved,
-        Decision::Reject => Phase::Online,
+        Decision::Reject => leaving.from,
         Decision::Return => {
             return Err(Refusal::new(
                 Code::InvalidInput,
@@ -77,11 +128,28 @@ pub(super) fn review(
     };
     record_opinion(step, decision, opinion);
     step.meet(ObligationId::O11a);
-    if decision == Decision::Reject {
-        step.lapse(ObligationId::O10);
-    }
     step.tenant.phase = phase;
+    match decision {
+        Decision::Approve => approved(step, &leaving),
+        Decision::Reject | Decision::Return => step.lapse(ObligationId::O10),
+    }
+    // The trial may have run out while the opinion was awaited.
+    trying::expire(step);
     Ok(())
+}
+
+/// Without a waiver the stop day is the earliest lawful one (R10). Reports are awaited no more.
+fn approved(step: &mut Step<'_>, asked: &Offboarding) {
+    if asked.is_late() && !asked.is_waived() {
+        step.lapse(ObligationId::O10);
+        step.owe_before(ObligationId::O10, asked.lawful_day);
+        if let Some(leaving) = &mut step.tenant.offboarding {
+            leaving.stop_day = asked.lawful_day;
+        }
+    }
+    for id in [ObligationId::O6b, ObligationId::O7a, ObligationId::O7b, ObligationId::O7c] {
+        step.lapse(id);
+    }
 }
 
 pub(super) fn confirm(step: &mut Step<'_>, migrated: bool, backed_up: bool) -> Result<(), Refusal> {
@@ -92,11 +160,106 @@ pub(super) fn confirm(step: &mut Step<'_>, migrated: bool, backed_up: bool) -> R
         ));
     }
     let now = step.now();
-    step.tenant.applicants.insert(step.actor.name.clone());
+    step.applicant();
     if let Some(leaving) = &mut step.tenant.offboarding {
         leaving.confirmed_at = leaving.confirmed_at.or(Some(now));
     }
     step.meet(ObligationId::O10);
+    Ok(())
+}
+
+/// What time does next on the way off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// The customer is told that its confirmation is missing.
+    FirstNotice,
+    /// It is told so a second time, and that a grace begins.
+    SecondNotice,
+    /// The instances are stopped.
+    Drain,
+}
+
+/// What is next, and at which legal instant. Nothing while a hold stands, or while the second
+/// notice has not reached the customer.
+pub(super) fn course(tenant: &Tenant, context: &Context<'_>) -> Option<(Timestamp, Course)> {
+    let leaving = tenant.offboarding.as_ref()?;
+    if tenant.phase != Phase::OffboardingApproved || tenant.is_held() {
+        return None;
+    }
+    let stop = start_of_day(leaving.stop_day);
+    if leaving.confirmed_at.is_some() {
+        return Some((stop, Course::Drain));
+    }
+    let policy = context.rules.policy();
+    let after = |at: Timestamp, days| {
+        end_of_day(context.calendar.working_days(legal_day(at), days).latest).max(stop)
+    };
+    match &leaving.chase {
+        Chase::None => Some((stop, Course::FirstNotice)),
+        Chase::First { at } => {
+            Some((after(*at, policy.second_notice_working_days), Course::SecondNotice))
+        }
+        Chase::Second { served, .. } => served
+            .as_ref()
+            .map(|served| (after(served.at, policy.grace_working_days), Course::Drain)),
+    }
+}
+
+/// Does what time has come for.
+pub(super) fn go_on(step: &mut Step<'_>) {
+    let Some((at, course)) = course(&step.tenant, step.context) else { return };
+    let now = step.now();
+    if now < at {
+        return;
+    }
+    let (first, second) = (
+        Letter::ConfirmationMissing,
+        Letter::SecondNotice { grace: step.context.rules.policy().grace_working_days },
+    );
+    match course {
+        Course::FirstNotice => {
+            let due = step.due();
+            step.arm(NoticeKind::ConfirmationMissing, &first, &due);
+            chase(step, Chase::First { at: now });
+        }
+        Course::SecondNotice => {
+            let due = step.due();
+            let notices = step.arm(NoticeKind::SecondNotice, &second, &due);
+            chase(step, Chase::Second { at: now, notices, served: None });
+        }
+        Course::Drain => drain(step),
+    }
+}
+
+fn chase(step: &mut Step<'_>, chase: Chase) {
+    if let Some(leaving) = &mut step.tenant.offboarding {
+        leaving.chase = chase;
+    }
+}
+
+/// The second notice was delivered: its grace begins.
+pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId) {
+    let at = step.now();
+    let Some(leaving) = &mut step.tenant.offboarding else { return };
+    if let Chase::Second { notices, served, .. } = &mut leaving.chase
+        && notices.contains(&notice)
+        && served.is_none()
+    {
+        *served = Some(Served { at, record: None });
+    }
+}
+
+/// The second notice was served otherwise: its grace begins.
+pub(super) fn record_service(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
+    let (by, at) = (step.actor.name.clone(), step.now());
+    let chase = step.tenant.offboarding.as_mut().map(|leaving| &mut leaving.chase);
+    let Some(Chase::Second { served: served @ None, .. }) = chase else {
+        return Err(Refusal::new(
+            Code::NotNotified,
+            "the second notice has not gone out yet, or has reached the customer already",
+        ));
+    };
+    *served = Some(Served { at, record: Some(OtherDelivery { by, document: document.clone() }) });
     Ok(())
 }
 
@@ -123,8 +286,9 @@ pub(super) fn stopped(
         if let Some(leaving) = &mut step.tenant.offboarding {
             leaving.stopped_at = Some(now);
         }
-        step.lapse(ObligationId::O8);
-        step.lapse(ObligationId::O9);
+        for id in ENDED {
+            step.lapse(id);
+        }
         step.owe(ObligationId::O11b);
     }
 }
@@ -132,110 +296,4 @@ pub(super) fn stopped(
 pub(super) fn stop_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
     let draining = step.tenant.phase == Phase::Draining;
     step.fail(order, code, message, draining.then_some(passing::AGAIN_MS));
-}
-
-/// One of two different persons, neither of whom ever acted for the customer.
-pub(super) fn approve_wipe(step: &mut Step<'_>) -> Result<(), Refusal> {
-    let name = step.actor.name.clone();
-    let salt = Digest(step.draw.bytes());
-    let at = step.now();
-    let tenant = step.tenant.id;
-    let wipe = step.tenant.wipe.get_or_insert_with(|| Wipe {
-        attempt: 0,
-        approvals: Vec::new(),
-        intents: std::collections::BTreeMap::new(),
-        proven: Vec::new(),
-    });
-    if step.tenant.phase == Phase::WipeFailed && wipe.approvals.len() >= 2 {
-        wipe.approvals.clear();
-    }
-    if wipe.approvals.iter().any(|approval| approval.name == name) {
-        return Err(Refusal::new(
-            Code::SeparationOfDuties,
-            format!("{name} approved this wipe already: a second person has to approve it too"),
-        ));
-    }
-    let record = canonical::text(serde_json::json!({
-        "approval": "wipe", "at": at, "attempt": wipe.attempt.saturating_add(1),
-        "name": name, "salt": salt, "tenant": tenant, "v": 1,
-    }));
-    let digest = Digest::of(record.as_bytes());
-    wipe.approvals.push(Approval { name, at, record, digest });
-    let enough = wipe.approvals.len() >= 2;
-    if enough {
-        wipe.attempt = wipe.attempt.saturating_add(1);
-        wipe.intents.clear();
-    }
-    step.object = Some(digest);
-    if enough {
-        step.tenant.phase = Phase::Wiping;
-        for host in step.tenant.hosts() {
-            if !step.tenant.unproven(host).is_empty() {
-                step.order(host, OrderKind::Wipe);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A host has declared what it is about to destroy.
-pub(super) fn intended(step: &mut Step<'_>, host: HostId, envelope: Digest) {
-    if let Some(wipe) = &mut step.tenant.wipe {
-        wipe.intents.insert(host, envelope);
-    }
-}
-
-pub(super) fn wiped(step: &mut Step<'_>, host: HostId, order: OrderId, findings: &[Finding]) {
-    prove(step, host, findings);
-    let bad = findings.iter().any(|finding| finding.result != FindingResult::Pass);
-    if bad || !step.tenant.unproven(host).is_empty() {
-        let message = "an attestation is missing, is of another attempt, or is no pass";
-        return wipe_failed(step, order, "not-proven", message);
-    }
-    step.set_fate(order, OrderFate::Done);
-    settle(step);
-}
-
-/// Takes over the passes: of this attempt, of subjects on this host, each once.
-pub(super) fn prove(step: &mut Step<'_>, host: HostId, findings: &[Finding]) {
-    let missing = step.tenant.unproven(host);
-    let Some(wipe) = &mut step.tenant.wipe else { return };
-    for finding in findings {
-        let bad = findings.iter().any(|other| {
-            other.subject == finding.subject
-                && (other.result != FindingResult::Pass || other.attempt != wipe.attempt)
-        });
-        let known =
-            wipe.proven.iter().any(|proof| proof.host == host && proof.subject == finding.subject);
-        if !bad && !known && missing.contains(&finding.subject) {
-            let (subject, envelope) = (finding.subject, finding.envelope);
-            wipe.proven.push(Proven { host, subject, envelope });
-        }
-    }
-}
-
-pub(super) fn wipe_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
-    step.fail(order, code, message, None);
-    settle(step);
-}
-
-/// Once no host is still at it: verified if everything is proven, else failed.
-fn settle(step: &mut Step<'_>) {
-    let mut wipes = step.tenant.orders.iter().filter(|order| order.kind == OrderKind::Wipe);
-    if step.tenant.phase != Phase::Wiping || wipes.any(|order| order.state == OrderFate::Open) {
-        return;
-    }
-    if everything_proven(step) {
-        step.tenant.phase = Phase::WipeVerified;
-        step.meet(ObligationId::O11b);
-    } else {
-        step.tenant.phase = Phase::WipeFailed;
-    }
-}
-
-/// Whether every volume and memory ever allocated is proven destroyed.
-pub(super) fn everything_proven(step: &Step<'_>) -> bool {
-    let tenant = &step.tenant;
-    !tenant.instances().is_empty()
-        && tenant.hosts().into_iter().all(|host| tenant.unproven(host).is_empty())
 }

@@ -67,14 +67,18 @@ pub(super) fn monthly(step: &mut Step<'_>) {
 pub(super) fn next_month(tenant: &Tenant) -> Option<Date> {
     match tenant.phase {
         Phase::Online | Phase::OffboardingRequested | Phase::OffboardingApproved => {}
-        Phase::Submitted
+        Phase::Draft
+        | Phase::Submitted
         | Phase::CorrectionRequested
         | Phase::Rejected
+        | Phase::Withdrawn
+        | Phase::Approved
         | Phase::Configuring
         | Phase::ConfigurationFailed
         | Phase::Trial
         | Phase::UnderReview
         | Phase::Rectifying
+        | Phase::TrialExpired
         | Phase::Draining
         | Phase::Stopped
         | Phase::Wiping
@@ -86,8 +90,7 @@ pub(super) fn next_month(tenant: &Tenant) -> Option<Date> {
     if let Some(month) = checks.map(month_of) {
         return Some(plus_days(month.last_of_month(), 1));
     }
-    let passed = tenant.opinions.iter().rfind(|opinion| opinion.phase == Phase::UnderReview)?;
-    let online = legal_day(passed.at);
+    let online = legal_day(tenant.online_at?);
     Some(if online.day() == 1 { online } else { plus_days(online.last_of_month(), 1) })
 }
 

@@ -1,9 +1,9 @@
-//! What time alone does: it declares breaches, holds an expired trial, orders again what failed,
-//! begins the stop, reminds of open cuts, and closes what is proven destroyed. It destroys nothing.
+//! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a place, orders again what
+//! failed, goes on with an off-boarding, reminds of open cuts, and closes what is proven destroyed.
+//! It destroys nothing.
 
-use super::{event::Effect, leaving, paperwork, reminding, step::Step};
+use super::{applying, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
 use crate::core::{
-    calendar::start_of_day,
     letter::Letter,
     notice::NoticeKind,
     obligation::ObligationState,
@@ -15,53 +15,48 @@ use crate::core::{
 pub(super) const AGAIN_MS: i64 = 60_000;
 
 pub(super) fn tick(step: &mut Step<'_>) {
+    paperwork::monthly(step);
     declare_breaches(step);
+    if step.tenant.phase == Phase::Approved {
+        applying::place(step);
+    }
     reminding::remind(step);
     order_again(step);
-    begin_stop(step);
-    paperwork::monthly(step);
+    leaving::go_on(step);
     remind(step);
     close(step);
 }
 
 fn declare_breaches(step: &mut Step<'_>) {
     let (now, real_now) = (step.context.now, step.context.real_now);
-    let (mut expired_trial, mut missed) = (false, Vec::new());
+    let mut missed = Vec::new();
     for owed in &mut step.tenant.obligations {
         let clock = if owed.is_real_time() { real_now } else { now };
-        let on_breach = step.context.rules.rule(owed.id).on_breach;
-        if on_breach == OnBreach::Elapse {
-            // The provider owes the days of the trial: their passing is how it pays.
-            if let Some(end) = owed.breach_at().filter(|end| now >= *end)
-                && owed.state == ObligationState::Open
-            {
-                owed.state = ObligationState::Discharged { at: end };
+        match step.context.rules.rule(owed.id).on_breach {
+            OnBreach::Elapse => {
+                // The provider owes the days of the trial: their passing is how it pays.
+                if let Some(end) = owed.breach_at().filter(|end| now >= *end)
+                    && owed.state == ObligationState::Open
+                {
+                    owed.state = ObligationState::Discharged { at: end };
+                }
             }
-            continue;
+            OnBreach::None
+            | OnBreach::Flag
+            | OnBreach::Escalate
+            | OnBreach::Hold
+            | OnBreach::Refuse
+            | OnBreach::Alarm => {
+                if owed.expire(clock) {
+                    missed.push(owed.clone());
+                }
+            }
         }
-        let breached = owed.expire(clock);
-        if breached {
-            missed.push(owed.clone());
-        }
-        expired_trial |= breached && on_breach == OnBreach::Hold;
     }
     for owed in &missed {
         reminding::escalate(step, owed);
     }
-    if expired_trial && matches!(step.tenant.phase, Phase::Trial | Phase::Rectifying) {
-        hold(step);
-    }
-}
-
-/// The trial ended without reports: ports are closed, instances kept, the customer told.
-fn hold(step: &mut Step<'_>) {
-    match &mut step.tenant.trial {
-        Some(trial) if !trial.expired => trial.expired = true,
-        Some(_) | None => return,
-    }
-    step.order_all(OrderKind::Configure);
-    let due = step.due();
-    step.arm(NoticeKind::TrialExpired, &Letter::TrialExpired, &due);
+    trying::expire(step);
 }
 
 fn order_again(step: &mut Step<'_>) {
@@ -93,6 +88,7 @@ fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
             Phase::Trial
                 | Phase::UnderReview
                 | Phase::Rectifying
+                | Phase::TrialExpired
                 | Phase::Online
                 | Phase::OffboardingRequested
                 | Phase::OffboardingApproved
@@ -105,16 +101,6 @@ fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
             Isolation::Cutting { .. } | Isolation::Cut { .. } => false,
         },
         OrderKind::Wipe => false,
-    }
-}
-
-fn begin_stop(step: &mut Step<'_>) {
-    let may_stop = step.tenant.phase == Phase::OffboardingApproved
-        && step.tenant.offboarding.as_ref().is_some_and(|leaving| {
-            leaving.confirmed_at.is_some() && step.context.now >= start_of_day(leaving.stop_day)
-        });
-    if may_stop {
-        leaving::drain(step);
     }
 }
 
@@ -136,14 +122,11 @@ fn remind(step: &mut Step<'_>) {
 
 /// Closing needs proof of everything, and nothing else.
 fn close(step: &mut Step<'_>) {
-    if step.tenant.phase != Phase::WipeVerified || !leaving::everything_proven(step) {
+    if step.tenant.phase != Phase::WipeVerified || !wiping::everything_proven(&step.tenant) {
         return;
     }
     step.tenant.phase = Phase::Closed;
-    let now = step.context.now;
-    for owed in &mut step.tenant.obligations {
-        owed.lapse(now);
-    }
+    step.lapse_all();
     step.effects.push(Effect::Exit);
     let due = step.due();
     step.arm(NoticeKind::Closed, &Letter::Closed, &due);

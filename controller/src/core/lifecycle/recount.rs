@@ -34,7 +34,11 @@ pub fn changes(tenant: &Tenant, calendar: &Calendar, now: Timestamp) -> Vec<Chan
     let open = tenant.obligations.iter().filter(|owed| is_open(owed, now));
     open.filter_map(|owed| {
         let Due::Day { .. } = owed.due else { return None };
-        let new = counting::due(&owed.counted, Timestamp::default(), calendar);
+        if owed.is_suspended() {
+            // It is counted when its clock goes on.
+            return None;
+        }
+        let new = counting::anew(owed, calendar);
         let known = owed.moves.last().is_some_and(|last| !last.applied && last.new == new);
         let moved = matches!(new, Due::Day { .. }) && new != owed.due && !known;
         moved.then_some(Change { id: owed.id, serial: owed.serial, old: owed.due, new })

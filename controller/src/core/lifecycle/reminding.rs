@@ -20,7 +20,7 @@ type Rung = (i32, Timestamp);
 /// The rungs of an obligation that is still owed, earliest first.
 fn rungs(owed: &Obligation, rules: &Rules, calendar: &Calendar) -> Vec<Rung> {
     let Due::Day { last_day, breach_at, .. } = owed.due else { return Vec::new() };
-    if !owed.is_owed() {
+    if !owed.is_owed() || owed.is_suspended() {
         return Vec::new();
     }
     // What comes after the last day waits for the latest that it may become.

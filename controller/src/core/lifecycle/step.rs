@@ -9,7 +9,9 @@ use tenure_protocol::{
 
 use super::{
     Context,
-    event::{Actor, Effect, Transition},
+    actor::Actor,
+    effect::{Effect, Transition},
+    leaving,
 };
 use crate::core::{
     calendar::{Span, legal_day, plus_days, start_of_day},
@@ -24,6 +26,9 @@ use crate::core::{
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
+
+/// A place on the hosts is looked for again after this much legal time, ms.
+const PLACE_AGAIN_MS: i64 = 60_000;
 
 pub(super) struct Step<'a> {
     pub(super) tenant: Tenant,
@@ -68,6 +73,19 @@ impl<'a> Step<'a> {
         Transition { tenant: self.tenant, effects: self.effects, object: self.object, changed }
     }
 
+    /// The actor acts for the customer: from now on it judges nothing of this tenant.
+    pub(super) fn applicant(&mut self) {
+        self.tenant.applicants.insert(self.actor.name.clone());
+    }
+
+    /// Nothing is owed any more.
+    pub(super) fn lapse_all(&mut self) {
+        let now = self.context.now;
+        for owed in &mut self.tenant.obligations {
+            owed.lapse(now);
+        }
+    }
+
     /// Opens an obligation that counts from now: its number and kind of days are the rules'.
     pub(super) fn owe(&mut self, id: ObligationId) {
         let (due, counted) = match self.context.rules.rule(id).period {
@@ -95,7 +113,7 @@ impl<'a> Step<'a> {
     }
 
     /// The deadline of an obligation that ends with another one: with its last, as it was counted.
-    fn ends_with(&self, id: ObligationId, other: ObligationId) -> (Due, Counted) {
+    pub(super) fn ends_with(&self, id: ObligationId, other: ObligationId) -> (Due, Counted) {
         let last = self.tenant.obligations.iter().rfind(|known| known.id == other);
         last.map_or_else(
             || (Due::Never, self.context.rules.counted(id, self.today())),
@@ -248,12 +266,29 @@ impl<'a> Step<'a> {
             OrderFate::Failed { again_at, .. } => *again_at,
             OrderFate::Open | OrderFate::Done => None,
         });
-        let stop = match (tenant.phase, &tenant.offboarding) {
-            (Phase::OffboardingApproved, Some(leaving)) if leaving.confirmed_at.is_some() => {
-                Some(start_of_day(leaving.stop_day))
-            }
-            (Phase::WipeVerified, _) => Some(self.context.now),
-            _ => None,
+        let course = leaving::course(tenant, self.context).map(|(at, _)| at);
+        let phase = match tenant.phase {
+            Phase::Approved => Some(self.context.now.plus_ms(PLACE_AGAIN_MS)),
+            Phase::WipeVerified => Some(self.context.now),
+            Phase::Draft
+            | Phase::Submitted
+            | Phase::CorrectionRequested
+            | Phase::Rejected
+            | Phase::Withdrawn
+            | Phase::Configuring
+            | Phase::ConfigurationFailed
+            | Phase::Trial
+            | Phase::UnderReview
+            | Phase::Rectifying
+            | Phase::TrialExpired
+            | Phase::Online
+            | Phase::OffboardingRequested
+            | Phase::OffboardingApproved
+            | Phase::Draining
+            | Phase::Stopped
+            | Phase::Wiping
+            | Phase::WipeFailed
+            | Phase::Closed => None,
         };
         let reminder = match tenant.isolation {
             Isolation::Cutting { .. } | Isolation::Cut { .. } => {
@@ -263,6 +298,7 @@ impl<'a> Step<'a> {
         };
         let check = super::paperwork::next_month(tenant).map(start_of_day);
         let rung = super::reminding::next_at(self);
-        deadlines.chain(again).chain(stop).chain(reminder).chain(check).chain(rung).min()
+        let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
+        dates.chain(reminder).chain(rung).min()
     }
 }

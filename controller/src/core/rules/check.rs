@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Law, OnBreach, Period, Roll, Rule, Rules, RulesError, Rungs};
+use super::{Law, OnBreach, Period, Policy, Roll, Rule, Rules, RulesError, Rungs};
 use crate::core::obligation::ObligationId;
 
 /// Characters that an edition may have.
@@ -34,6 +34,18 @@ pub(super) fn all(rules: &Rules) -> Result<(), RulesError> {
     }
     words("title", "it", &rules.title)?;
     words("issuer", "it", &rules.issuer)?;
+    let Policy { icp_gate: _, second_notice_working_days, grace_working_days } = rules.policy;
+    for (name, days) in [
+        ("second_notice_working_days", second_notice_working_days),
+        ("grace_working_days", grace_working_days),
+    ] {
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(wrong(
+                "policy".to_owned(),
+                format!("{name} is {days}: give 1 to {MAX_DAYS}"),
+            ));
+        }
+    }
     let mut keys = BTreeSet::new();
     for Law { key, title, article, about } in &rules.laws {
         let at = format!("law {key}");

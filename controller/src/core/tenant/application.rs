@@ -30,7 +30,12 @@ pub struct Application {
     #[garde(length(min = 1, max = CONTACTS_LIMIT), dive)]
     pub contacts: Vec<Contact>,
     /// What it needs, at least one.
-    #[garde(length(min = 1, max = INSTANCES_LIMIT as usize), custom(admission::instances), dive)]
+    #[garde(
+        length(min = 1, max = INSTANCES_LIMIT as usize),
+        custom(admission::instances),
+        custom(admission::zones(self.system.internet_facing)),
+        dive
+    )]
     pub instances: Vec<InstanceRequest>,
     /// The rest of the form, as submitted; nothing in applications of before there was one.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -189,7 +194,7 @@ impl InstanceRequest {
 }
 
 /// One port to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct IngressRequest {
     /// `tcp` or `udp`.
@@ -198,6 +203,23 @@ pub struct IngressRequest {
     /// The port, not 0.
     #[garde(range(min = 1))]
     pub port: u16,
+    /// Who is to reach it; the government extranet if nothing is said.
+    #[serde(default)]
+    #[garde(skip)]
+    pub zone: Zone,
+}
+
+/// From where a port is to be reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Zone {
+    /// The public Internet: closed before formal operation, and until the ICP filing is recorded.
+    Internet,
+    /// The government extranet (政务外网), which the platform is built on.
+    #[default]
+    Extranet,
+    /// The tenant's own network alone: never opened at its edge.
+    Isolated,
 }
 
 impl From<IngressRequest> for IngressRule {

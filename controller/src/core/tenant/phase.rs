@@ -6,13 +6,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// The customer is still writing its application; nothing is owed to anybody.
+    Draft,
     /// The application is complete and waits for an opinion.
     Submitted,
     /// Returned to the customer for correction.
     CorrectionRequested,
     /// Refused for good.
     Rejected,
-    /// Approved; hosts are configuring.
+    /// Taken back by the customer before anything was given to it.
+    Withdrawn,
+    /// Approved; waits until hosts have room for it.
+    Approved,
+    /// Hosts are configuring.
     Configuring,
     /// A host could not configure; an operator decides.
     ConfigurationFailed,
@@ -22,6 +28,8 @@ pub enum Phase {
     UnderReview,
     /// The review failed; the customer rectifies.
     Rectifying,
+    /// The trial ended without sound reports: ports are closed, instances kept.
+    TrialExpired,
     /// In formal operation.
     Online,
     /// The customer asked to leave.
@@ -44,15 +52,19 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in the order of the way.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
+        Self::Draft,
         Self::Submitted,
         Self::CorrectionRequested,
         Self::Rejected,
+        Self::Withdrawn,
+        Self::Approved,
         Self::Configuring,
         Self::ConfigurationFailed,
         Self::Trial,
         Self::UnderReview,
         Self::Rectifying,
+        Self::TrialExpired,
         Self::Online,
         Self::OffboardingRequested,
         Self::OffboardingApproved,
@@ -68,14 +80,18 @@ impl Phase {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Draft => "draft",
             Self::Submitted => "submitted",
             Self::CorrectionRequested => "correction-requested",
             Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+            Self::Approved => "approved",
             Self::Configuring => "configuring",
             Self::ConfigurationFailed => "configuration-failed",
             Self::Trial => "trial",
             Self::UnderReview => "under-review",
             Self::Rectifying => "rectifying",
+            Self::TrialExpired => "trial-expired",
             Self::Online => "online",
             Self::OffboardingRequested => "offboarding-requested",
             Self::OffboardingApproved => "offboarding-approved",
@@ -98,12 +114,19 @@ impl Phase {
     #[must_use]
     pub const fn holds_resources(self) -> bool {
         match self {
-            Self::Submitted | Self::CorrectionRequested | Self::Rejected | Self::Closed => false,
+            Self::Draft
+            | Self::Submitted
+            | Self::CorrectionRequested
+            | Self::Rejected
+            | Self::Withdrawn
+            | Self::Approved
+            | Self::Closed => false,
             Self::Configuring
             | Self::ConfigurationFailed
             | Self::Trial
             | Self::UnderReview
             | Self::Rectifying
+            | Self::TrialExpired
             | Self::Online
             | Self::OffboardingRequested
             | Self::OffboardingApproved
@@ -124,18 +147,28 @@ impl Phase {
             | Self::Trial
             | Self::UnderReview
             | Self::Rectifying
+            | Self::TrialExpired
             | Self::Online
             | Self::OffboardingRequested
             | Self::OffboardingApproved
             | Self::Draining => true,
-            Self::Submitted
+            Self::Draft
+            | Self::Submitted
             | Self::CorrectionRequested
             | Self::Rejected
+            | Self::Withdrawn
+            | Self::Approved
             | Self::Stopped
             | Self::Wiping
             | Self::WipeFailed
             | Self::WipeVerified
             | Self::Closed => false,
         }
+    }
+
+    /// Whether nothing can happen any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Rejected | Self::Withdrawn | Self::Closed)
     }
 }

@@ -1,0 +1,308 @@
+//! Single clauses, beside the stories: what is refused, with which code, and what is counted.
+
+use super::*;
+use crate::core::tenant::Chase;
+
+fn last_day(tenant: &Tenant, id: ObligationId) -> String {
+    let owed = tenant.obligations.iter().rfind(|owed| owed.id == id).expect("owed");
+    owed.due.last_day().expect("a day").to_string()
+}
+
+fn at(world: &mut World, instant: &str) {
+    world.now = instant.parse().expect("an instant");
+}
+
+fn ask(days: u32) -> Event {
+    Event::RequestExtension { days, reason: said("much to migrate") }
+}
+
+#[test]
+fn a_trial_is_extended_from_its_raw_end_by_thirty_days_in_all() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    assert_eq!(last_day(&tenant, ObligationId::O7a), "2026-10-08");
+    for days in [0, 31] {
+        let refusal = world.apply(&mut tenant, &ask(days)).expect_err("too long");
+        assert_eq!(refusal.code, Code::ExtensionTooLong);
+    }
+    world.apply(&mut tenant, &ask(10)).expect("asked");
+    let code = |outcome: Result<Vec<Effect>, Refusal>| outcome.expect_err("refused").code;
+    assert_eq!(code(world.apply(&mut tenant, &ask(10))), Code::ExtensionPending);
+    for experts in [&[][..], &["wu"], &["wu", "wu"], &["wu", "li"]] {
+        assert_eq!(code(world.apply(&mut tenant, &extension(experts))), Code::ExpertsMissing);
+    }
+    world.apply(&mut tenant, &extension(&["wu", "zheng"])).expect("granted");
+    assert_eq!(last_day(&tenant, ObligationId::O7a), "2026-10-12", "raw 10-11 is a Sunday");
+    assert_eq!(code(world.apply(&mut tenant, &ask(21))), Code::ExtensionTooLong);
+    world.apply(&mut tenant, &ask(20)).expect("asked");
+    world.apply(&mut tenant, &extension(&["wu", "zheng"])).expect("granted");
+    let trial = tenant.trial.as_ref().expect("a trial");
+    assert_eq!(trial.raw_end.to_string(), "2026-10-31");
+    assert_eq!(last_day(&tenant, ObligationId::O6a), "2026-11-02");
+    assert_eq!(code(world.apply(&mut tenant, &ask(1))), Code::ExtensionTooLong);
+}
+
+#[test]
+fn a_trial_of_no_major_system_and_one_that_is_over_are_not_extended() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    world.apply(&mut tenant, &ask(10)).expect("asked");
+    at(&mut world, "2026-10-08T16:00:00Z");
+    let late = world.apply(&mut tenant, &extension(&["wu", "zheng"])).expect_err("over");
+    assert_eq!(late.code, Code::TrialOver);
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::TrialExpired);
+    assert!(matches!(owed(&tenant, ObligationId::O6b), ObligationState::Breached { .. }));
+    let mut world = World::new();
+    let mut minor = world.on_trial();
+    minor.application.system.major = false;
+    assert_eq!(world.apply(&mut minor, &ask(10)).expect_err("minor").code, Code::NotMajor);
+}
+
+#[test]
+fn a_suspended_review_goes_on_where_it_stopped_and_keeps_its_gross_deadline() {
+    let mut world = World::new();
+    let mut tenant = world.submitted();
+    assert_eq!(last_day(&tenant, ObligationId::O3), "2026-09-08");
+    at(&mut world, "2026-09-03T02:00:00Z");
+    let wait = Event::SuspendReview { reason: said("the fire brigade's opinion") };
+    world.apply(&mut tenant, &wait).expect("suspended");
+    assert_eq!(world.apply(&mut tenant, &wait).expect_err("twice").code, Code::WrongSuspension);
+    at(&mut world, "2026-09-21T02:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(owed(&tenant, ObligationId::O3), ObligationState::Open, "its clock stands still");
+    world.apply(&mut tenant, &Event::ResumeReview).expect("resumed");
+    // Two of five Work days were used (09-02, 09-03); three remain, from 09-22 on.
+    assert_eq!(last_day(&tenant, ObligationId::O3), "2026-09-24");
+    let known = tenant.obligations.iter().rfind(|owed| owed.id == ObligationId::O3);
+    let gross = known.expect("owed").gross().last_day().expect("a day");
+    assert_eq!(gross.to_string(), "2026-09-08");
+    at(&mut world, "2026-09-24T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert!(matches!(owed(&tenant, ObligationId::O3), ObligationState::Breached { .. }));
+    let late = world.apply(&mut tenant, &wait).expect_err("overdue");
+    assert_eq!(late.code, Code::DeadlinePassed);
+}
+
+#[test]
+fn what_a_failed_review_asks_is_rectified_item_by_item() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let reports = Event::SubmitReports { test_report: document(), security_report: document() };
+    world.apply(&mut tenant, &reports).expect("reports");
+    let fail = |items: &[&str]| Event::ReviewReports {
+        decision: ReportsDecision::Fail,
+        opinion: said("not yet"),
+        items: items.iter().map(|item| said(item)).collect(),
+    };
+    let bare = world.apply(&mut tenant, &fail(&[])).expect_err("nothing to rectify");
+    assert_eq!(bare.code, Code::ItemsMissing);
+    world.apply(&mut tenant, &fail(&["weak passwords", "open port"])).expect("failed");
+    let early = world.apply(&mut tenant, &reports).expect_err("two items are open");
+    assert_eq!(early.code, Code::NotRectified);
+    assert!(early.sentence.contains("open port"), "{early}");
+    let mend = |item| Event::Rectify { item, note: said("mended"), evidence: document() };
+    world.apply(&mut tenant, &mend(1)).expect("item 1");
+    let twice = world.apply(&mut tenant, &mend(1)).expect_err("item 1 again");
+    assert_eq!(twice.code, Code::UnknownItem);
+    world.apply(&mut tenant, &mend(2)).expect("item 2");
+    world.apply(&mut tenant, &reports).expect("reports");
+}
+
+#[test]
+fn a_late_leaving_keeps_its_day_by_two_waivers_and_else_gets_the_lawful_one() {
+    let (sign, grant) = (
+        Event::WaivePeriod { reason: said("the office is dissolved") },
+        Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") },
+    );
+    for waived in [false, true] {
+        let mut world = World::new();
+        let mut tenant = world.online();
+        let ask = leave(world.now, 3, true);
+        world.apply(&mut tenant, &ask).expect("asked");
+        world.by(&mut tenant, Role::Reviewer, "zhao", &sign).expect("one person");
+        let again = world.by(&mut tenant, Role::Operator, "zhao", &sign).expect_err("the same");
+        assert_eq!(again.code, Code::SeparationOfDuties);
+        if waived {
+            world.by(&mut tenant, Role::Security, "han", &sign).expect("the second person");
+            let third = world.by(&mut tenant, Role::Security, "jiang", &sign).expect_err("enough");
+            assert_eq!(third.code, Code::NothingToWaive);
+        }
+        world.apply(&mut tenant, &grant).expect("granted");
+        let stop = tenant.offboarding.as_ref().expect("leaving").stop_day.to_string();
+        // Sunday 09-20 is a Work day: fifteen lie between 09-01 and 09-22.
+        assert_eq!(stop, if waived { "2026-09-04" } else { "2026-09-22" });
+    }
+}
+
+#[test]
+fn who_never_confirms_is_told_twice_and_only_two_persons_wipe() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let ask = leave(world.now, 60, false);
+    world.apply(&mut tenant, &ask).expect("asked");
+    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
+    world.apply(&mut tenant, &grant).expect("granted");
+    let served = Event::RecordService { document: document() };
+    assert_eq!(world.apply(&mut tenant, &served).expect_err("early").code, Code::NotNotified);
+    // The stop day (10-31), the first notice; five Work days on (11-06), the second.
+    at(&mut world, "2026-10-30T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert!(matches!(chase(&tenant), Chase::First { .. }));
+    at(&mut world, "2026-11-06T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let Chase::Second { notices, served: None, .. } = chase(&tenant).clone() else {
+        panic!("{:?}", chase(&tenant))
+    };
+    assert_eq!(tenant.wake_at.filter(|at| *at < world.now.plus_ms(86_400_000)), None);
+    let event = Event::NoticeDelivered { notice: notices[0], grade: Grade::E2, at: world.now };
+    world.apply(&mut tenant, &event).expect("delivered");
+    // Ten Work days of grace after 11-07 end with 11-20.
+    at(&mut world, "2026-11-20T15:59:59Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::OffboardingApproved);
+    at(&mut world, "2026-11-20T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::Draining);
+    world.obey(&mut tenant);
+    at(&mut world, "2027-11-20T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::Stopped, "time alone destroys nothing");
+}
+
+fn chase(tenant: &Tenant) -> &Chase {
+    &tenant.offboarding.as_ref().expect("leaving").chase
+}
+
+#[test]
+fn a_hold_stops_every_step_to_the_wipe_until_two_persons_end_it() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let ask = leave(world.now, 60, false);
+    world.apply(&mut tenant, &ask).expect("asked");
+    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
+    world.apply(&mut tenant, &grant).expect("granted");
+    let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };
+    world.apply(&mut tenant, &confirm).expect("confirmed");
+    let place = |kind| Event::PlaceHold { kind, document: document(), reason: said("a court") };
+    let release =
+        |hold| Event::ReleaseHold { hold, document: document(), reason: said("it is over") };
+    let sign = |hold| Event::CountersignHold { hold };
+    world.by(&mut tenant, Role::Security, "han", &place(HoldKind::Dispute)).expect("placed");
+    world.by(&mut tenant, Role::Security, "han", &place(HoldKind::LegalHold)).expect("placed");
+    assert_eq!(tenant.hold_region(), HoldRegion::LegalHold);
+    at(&mut world, "2026-12-01T00:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::OffboardingApproved, "held before the stop");
+    for hold in [1, 2] {
+        world.by(&mut tenant, Role::Security, "han", &release(hold)).expect("asked");
+        world.apply(&mut tenant, &Event::Tick).expect("a tick");
+        assert_eq!(tenant.phase, Phase::OffboardingApproved, "one person ends nothing");
+        let alone = world.by(&mut tenant, Role::Security, "han", &sign(hold)).expect_err("alone");
+        assert_eq!(alone.code, Code::SeparationOfDuties);
+        world.by(&mut tenant, Role::Reviewer, "zhao", &sign(hold)).expect("two persons");
+    }
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    world.obey(&mut tenant);
+    assert_eq!(tenant.phase, Phase::Stopped);
+    world.by(&mut tenant, Role::Operator, "sun", &Event::ApproveWipe).expect("one person");
+    world.by(&mut tenant, Role::Security, "han", &place(HoldKind::LegalHold)).expect("placed");
+    let held = world.by(&mut tenant, Role::Security, "han", &Event::ApproveWipe);
+    assert_eq!(held.expect_err("held before the wipe").code, Code::OnHold);
+}
+
+#[test]
+fn ports_for_the_internet_open_in_formal_operation_and_with_the_filing() {
+    let port_open = |effects: &[Effect]| {
+        effects.iter().any(|effect| {
+            matches!(effect, Effect::Order(OrderDraft { action: v1::Action::Configure(wanted), .. })
+                if wanted.instances.iter().any(|one| one.nic.ingress.iter().any(|r| r.port == 443)))
+        })
+    };
+    let mut world = World::new();
+    let mut tenant = world.online();
+    assert!(!tenant.opens(Zone::Internet) && tenant.opens(Zone::Extranet));
+    let open = Event::OpenIcp { reason: said("the filing is under way") };
+    let strict = world.apply(&mut tenant, &open).expect_err("strict");
+    assert_eq!(strict.code, Code::IcpGateStrict);
+    let effects = world.apply(&mut tenant, &Event::FileIcp { filing: filing() }).expect("filed");
+    assert!(port_open(&effects));
+    assert!(matches!(owed(&tenant, ObligationId::O9), ObligationState::Discharged { .. }));
+    let text = crate::core::rules::SHIPPED.replace("\"strict\"", "\"standard\"");
+    world.rules = Rules::parse(&text).expect("rules");
+    let mut other = world.online();
+    let effects = world.apply(&mut other, &open).expect("opened");
+    assert!(port_open(&effects) && other.icp_opening.is_some());
+    assert_eq!(owed(&other, ObligationId::O9), ObligationState::Open, "it still has to file");
+}
+
+#[test]
+fn who_decided_for_the_provider_does_not_act_for_the_customer() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let declare = Event::DeclareDeployment;
+    let refusal = world.by(&mut tenant, Role::Customer, "zhao", &declare).expect_err("a reviewer");
+    assert_eq!(refusal.code, Code::SeparationOfDuties);
+    world.by(&mut tenant, Role::Customer, "chu", &declare).expect("a colleague");
+    assert!(tenant.trial.as_ref().is_some_and(|trial| trial.deployment_started_at.is_some()));
+}
+
+#[test]
+fn a_trial_can_be_left_and_an_expired_one_too_but_not_kept_open_by_leaving() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let ask = leave(world.now, 90, false);
+    world.apply(&mut tenant, &ask).expect("asked");
+    let review = |decision| Event::ReviewOffboarding { decision, opinion: said("as it is") };
+    world.apply(&mut tenant, &review(Decision::Reject)).expect("rejected");
+    assert_eq!(tenant.phase, Phase::Trial, "back to where it was asked");
+    world.apply(&mut tenant, &ask).expect("asked again");
+    world.apply(&mut tenant, &review(Decision::Approve)).expect("granted");
+    assert!(matches!(owed(&tenant, ObligationId::O7a), ObligationState::Lapsed { .. }));
+    at(&mut world, "2026-10-08T16:00:00Z");
+    let effects = world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::OffboardingApproved);
+    assert!(!effects.is_empty() && !tenant.opens(Zone::Extranet), "the trial's days are over");
+}
+
+#[test]
+fn a_hand_over_notice_that_found_no_way_is_sent_again() {
+    let mut world = World::new();
+    let mut tenant = world.submitted();
+    world.apply(&mut tenant, &approve()).expect("approved");
+    let early = world.apply(&mut tenant, &Event::RetryConfiguration).expect_err("hosts work");
+    assert_eq!(early.code, Code::WrongPhase);
+    world.obey(&mut tenant);
+    world.apply(&mut tenant, &Event::RetryConfiguration).expect("sent again");
+    assert_eq!(tenant.handover.len(), 2);
+    let notice = tenant.handover[0];
+    let event = Event::NoticeDelivered { notice, grade: Grade::E2, at: world.now };
+    world.apply(&mut tenant, &event).expect("delivered");
+    assert_eq!(tenant.phase, Phase::Trial, "whichever copy arrives first");
+}
+
+#[test]
+fn a_planned_cut_waits_until_a_notice_has_reached_the_customer() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let cut = Event::Cut { kind: CutKind::Planned, reason: said("a new switch") };
+    let announce = Event::AnnounceCut { reason: said("a new switch") };
+    let code = |outcome: Result<Vec<Effect>, Refusal>| outcome.expect_err("refused").code;
+    assert_eq!(code(world.apply(&mut tenant, &cut)), Code::NotNotified);
+    world.apply(&mut tenant, &announce).expect("announced");
+    assert_eq!(code(world.apply(&mut tenant, &announce)), Code::AlreadyAnnounced);
+    assert_eq!(code(world.apply(&mut tenant, &cut)), Code::NotNotified);
+    let notice = tenant.announcement.as_ref().expect("announced").notices[0];
+    let at = world.now;
+    let sent = Event::NoticeDelivered { notice, grade: Grade::E1, at };
+    world.apply(&mut tenant, &sent).expect("only sent");
+    assert_eq!(code(world.apply(&mut tenant, &cut)), Code::NotNotified);
+    let delivered = Event::NoticeDelivered { notice, grade: Grade::E2, at };
+    world.apply(&mut tenant, &delivered).expect("delivered");
+    assert!(matches!(owed(&tenant, ObligationId::O12a), ObligationState::Discharged { .. }));
+    world.apply(&mut tenant, &cut).expect("cut");
+    world.obey(&mut tenant);
+    assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
+    let ids = |id| tenant.obligations.iter().filter(|owed| owed.id == id).count();
+    assert_eq!((ids(ObligationId::O12b), ids(ObligationId::O12c)), (0, 1));
+}

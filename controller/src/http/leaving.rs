@@ -1,0 +1,51 @@
+//! What the provider may do for a customer that leaves late, or does not answer (clause 6.1).
+
+use axum::extract::State;
+use serde::Deserialize;
+use tenure_protocol::id::TenantId;
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    acts::{Reason, done},
+    change::Change,
+    extract::Id,
+    form::DocumentForm,
+    problem::Problem,
+    tenants::Shown,
+    view::TenantView,
+};
+use crate::core::lifecycle::{Document, Event};
+
+/// How the second notice reached the customer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryProof {
+    /// The proof, such as the receipt of a registered letter.
+    #[schema(value_type = DocumentForm)]
+    document: Document,
+}
+
+/// Waive the 15 working days as one of two persons (clause 6.1)
+#[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/waivers", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView)))]
+pub async fn waive(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reason { reason }| Event::WaivePeriod { reason }).await
+}
+
+/// Record that the second notice was served otherwise than over a channel
+#[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/service", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = DeliveryProof,
+    responses((status = 200, body = TenantView)))]
+pub async fn record_service(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<DeliveryProof>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |DeliveryProof { document }| Event::RecordService { document }).await
+}
