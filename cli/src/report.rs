@@ -75,7 +75,8 @@ pub(crate) fn run(verb: ReportVerb, api: &Api, screen: &Screen) -> Result<(), Fa
             screen.one(&api.post_about(opinion.version, &path, &body)?)
         }
         ReportVerb::Rectify { tenant, item, note, evidence } => {
-            let body = json!({ "item": item, "note": note, "evidence": upload(Owner::Tenant(tenant), &evidence, api)? });
+            let evidence = upload(Owner::Tenant(tenant), &evidence, api)?;
+            let body = json!({ "item": item, "note": note, "evidence": evidence });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/reports/rectifications"), &body)?)
         }
     }

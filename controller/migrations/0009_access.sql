@@ -23,5 +23,3 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_account ON sessions (account);
 CREATE INDEX sessions_end ON sessions (expires_at);
--- What was never submitted is its customer's alone; before there were drafts, nothing was.
-ALTER TABLE tenants ADD COLUMN draft BIGINT NOT NULL DEFAULT 0;

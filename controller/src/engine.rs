@@ -18,6 +18,7 @@ mod drain;
 mod error;
 mod exit;
 mod hosts;
+mod order;
 mod outbox;
 mod platform;
 mod read;

@@ -6,6 +6,9 @@ mod edge;
 #[path = "api/document.rs"]
 mod document;
 
+#[path = "api/drafts.rs"]
+mod drafts;
+
 use serde_json::{Value, json};
 use tenure_controller::clock::Clock;
 use tenure_tests::lab::in_process::{Answer, InProcess, application};

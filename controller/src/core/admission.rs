@@ -99,7 +99,7 @@ pub fn application(application: &Application, images: &[Image]) -> Result<(), Re
     Ok(())
 }
 
-/// Checks what is saved as a draft: it may lack anything, but it may not be without bounds.
+/// Checks what is saved as a draft: what is there is well formed, and anything may be missing.
 ///
 /// # Errors
 /// `invalid-application`, with every fault by its place.
@@ -110,10 +110,12 @@ pub fn draft(application: &Application) -> Result<(), Refusal> {
         customer: &'a str,
         #[garde(dive)]
         system: Named<'a>,
-        #[garde(length(max = CONTACTS_LIMIT))]
+        #[garde(length(max = CONTACTS_LIMIT), dive)]
         contacts: &'a [Contact],
-        #[garde(length(max = INSTANCES_LIMIT as usize))]
+        #[garde(length(max = INSTANCES_LIMIT as usize), dive)]
         instances: &'a [InstanceRequest],
+        #[garde(custom(fields))]
+        form: &'a serde_json::Value,
     }
     #[derive(Validate)]
     struct Named<'a> {
@@ -122,10 +124,10 @@ pub fn draft(application: &Application) -> Result<(), Refusal> {
         #[garde(length(chars, max = NAME_LIMIT))]
         code: &'a str,
     }
-    // The rest of the form is checked at its submission; a request's limit bounds it.
-    let Application { customer, system, contacts, instances, form: _ } = application;
+    let Application { customer, system, contacts, instances, form: rest } = application;
     let system = Named { name: &system.name, code: &system.code };
-    form(Code::InvalidApplication, &Draft { customer, system, contacts, instances })
+    let draft = Draft { customer, system, contacts, instances, form: rest };
+    form(Code::InvalidApplication, &draft)
 }
 
 /// Checks why something is done to the platform itself.
@@ -203,6 +205,14 @@ pub(super) fn name(value: &str, (): &()) -> garde::Result {
         return wrong("a name is more than blanks, and has no control characters");
     }
     Ok(())
+}
+
+/// The rest of a form that may be missing.
+fn fields(value: &&serde_json::Value, (): &()) -> garde::Result {
+    if value.is_object() || value.is_null() {
+        return Ok(());
+    }
+    wrong("the rest of the form is an object, or missing")
 }
 
 /// A text for people to read: lines and tabs may be in it.

@@ -248,8 +248,6 @@ fn leave(now: Timestamp, days: i32, ask_waiver: bool) -> Event {
 
 /// One of each event, and of some more than one.
 fn events(now: Timestamp) -> Vec<Event> {
-    let host = HostId::from_uuid(Uuid::from_u128(1));
-    let order = tenure_protocol::id::OrderId::from_uuid(Uuid::from_u128(7));
     let reason = || said("a reason");
     let review = |decision| Event::Review { decision, opinion: said("as it is") };
     let reports = |decision, items: &[&str]| Event::ReviewReports {
@@ -258,7 +256,7 @@ fn events(now: Timestamp) -> Vec<Event> {
         items: items.iter().map(|item| said(item)).collect(),
     };
     let rectify = |item| Event::Rectify { item, note: said("mended"), evidence: document() };
-    vec![
+    let mut events = vec![
         Event::SaveDraft { application: application() },
         Event::SubmitDraft,
         Event::Submit { application: application() },
@@ -299,6 +297,16 @@ fn events(now: Timestamp) -> Vec<Event> {
         Event::ConfirmOffboarding { migrated: true, backed_up: true },
         Event::RecordService { document: document() },
         Event::ApproveWipe,
+    ];
+    events.extend(of_the_controller(now));
+    events
+}
+
+/// One of each event that is not a person's, and a signature about one of them.
+fn of_the_controller(now: Timestamp) -> Vec<Event> {
+    let host = HostId::from_uuid(Uuid::from_u128(1));
+    let order = tenure_protocol::id::OrderId::from_uuid(Uuid::from_u128(7));
+    vec![
         Event::OrderReported {
             host,
             order,

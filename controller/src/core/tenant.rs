@@ -88,8 +88,9 @@ pub struct Tenant {
     pub phase: Phase,
     /// Whether its traffic passes.
     pub isolation: Isolation,
-    /// When the (last) application was received; legal time.
-    pub submitted_at: Timestamp,
+    /// When the (last) application was received; legal time. Nothing while it is a draft, or if it
+    /// was withdrawn as one: then it is its customer's alone.
+    pub submitted_at: Option<Timestamp>,
     /// Why an approved application waits for a host; nothing once it is placed.
     pub waiting: Option<Waiting>,
     /// Opening day's instant (开通): allocations attested and hand-over notice delivered.
@@ -138,14 +139,6 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Whether it was never submitted: a draft, or one that was taken back before anything was owed
-    /// on it.
-    #[must_use]
-    pub fn is_draft(&self) -> bool {
-        self.phase == Phase::Draft
-            || (self.phase == Phase::Withdrawn && self.obligations.is_empty())
-    }
-
     /// The hosts that it has instances on, each once.
     #[must_use]
     pub fn hosts(&self) -> BTreeSet<HostId> {

@@ -3,14 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tenure_protocol::{
-    digest::Digest,
-    id::TenantId,
-    wire::{
-        order::SignedOrder,
-        v1::{Action, Order},
-    },
-};
+use tenure_protocol::{digest::Digest, id::TenantId};
 
 use super::{Call, Engine, EngineError, Expected};
 use crate::{
@@ -18,7 +11,7 @@ use crate::{
         admission,
         calendar::Calendar,
         fleet::Fleet,
-        lifecycle::{self, Actor, Context, Effect, Event, OrderDraft, Role, Transition},
+        lifecycle::{self, Actor, Context, Effect, Event, Role, Transition},
         notice::{Notice, NoticeState},
         refusal::Refusal,
         tenant::{Application, Phase, Tenant},
@@ -272,8 +265,9 @@ impl Engine {
             at: context.now,
             actor,
             actor_keyid: self.keyid_of(actor),
-            body: body(event),
+            body: body(event, &transition.tenant),
             phase: transition.tenant.phase,
+            shown: transition.tenant.submitted_at.is_some(),
             object: transition.object,
             salt: self.inner.chance.draw()?,
         };
@@ -314,40 +308,6 @@ impl Engine {
         Ok(wakes)
     }
 
-    async fn add_order(
-        &self,
-        tx: &mut Tx,
-        tenant: &Tenant,
-        draft: &OrderDraft,
-        context: &Context<'_>,
-    ) -> Result<(), EngineError> {
-        let order = Order {
-            id: draft.id,
-            host: draft.host,
-            tenant: tenant.id,
-            generation: draft.generation,
-            issued_at: context.real_now,
-            ttl_ms: draft.ttl_ms,
-            action: draft.action.clone(),
-        };
-        let signed = SignedOrder::sign(&order, &self.inner.keys.order)
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let record = OrderRecord {
-            id: order.id,
-            host: order.host,
-            tenant: order.tenant,
-            lane: order.action.lane(),
-            generation: order.generation,
-            action: action_name(&order.action).to_owned(),
-            state: "open".to_owned(),
-            issued_at: order.issued_at,
-            reported_at: None,
-            message: None,
-            interval: None,
-        };
-        Ok(store::add_order(tx, &record, &signed).await?)
-    }
-
     async fn record_beside(
         &self,
         tx: &mut Tx,
@@ -375,6 +335,7 @@ impl Engine {
                 actor_keyid: new.keyid,
                 body: serde_json::json!({"host": new.host, "order": new.order}),
                 phase: tenant.phase,
+                shown: tenant.submitted_at.is_some(),
                 object: Some(digest),
                 salt: self.inner.chance.draw()?,
             };
@@ -434,25 +395,19 @@ async fn is_untouched(
     }))
 }
 
-/// The event as the journal has it: without the contacts' secrets.
-fn body(event: &Event) -> Value {
+/// The event as the journal has it: without the contacts' secrets, and without what a draft said
+/// before it was submitted.
+fn body(event: &Event, after: &Tenant) -> Value {
     let value = match event {
         Event::Submit { application } => {
             serde_json::to_value(Event::Submit { application: application.without_secrets() })
         }
-        Event::SaveDraft { application } => {
-            serde_json::to_value(Event::SaveDraft { application: application.without_secrets() })
+        Event::SaveDraft { application: _ } => Ok(serde_json::json!({"event": event.name()})),
+        Event::SubmitDraft => {
+            let application = after.application.without_secrets();
+            Ok(serde_json::json!({"event": event.name(), "application": application}))
         }
         other => serde_json::to_value(other),
     };
     value.unwrap_or(Value::Null)
-}
-
-const fn action_name(action: &Action) -> &'static str {
-    match action {
-        Action::Configure(_) => "configure",
-        Action::Cut(_) => "cut",
-        Action::Restore(_) => "restore",
-        Action::Wipe(_) => "wipe",
-    }
 }

@@ -61,7 +61,8 @@ impl Engine {
         Ok(store::journal_of(&mut *self.inner.store.read().await?, id, page).await?)
     }
 
-    /// The whole journal, oldest first, as it was committed; of one customer's tenants if given.
+    /// The whole journal, oldest first, as it was committed: what is for the provider's eyes, or
+    /// all of one customer's tenants.
     ///
     /// # Errors
     /// [`EngineError::Store`].

@@ -136,10 +136,18 @@ impl Engine {
         let seq = match owner {
             Some(tenant) => {
                 let at = self.inner.clock.legal(real_now);
-                let (phase, tenant) = (tenant.phase, tenant.id);
-                let object = None;
-                let entry =
-                    NewEntry { tenant, kind, at, actor, actor_keyid, body, phase, object, salt };
+                let entry = NewEntry {
+                    tenant: tenant.id,
+                    kind,
+                    at,
+                    actor,
+                    actor_keyid,
+                    body,
+                    phase: tenant.phase,
+                    shown: tenant.submitted_at.is_some(),
+                    object: None,
+                    salt,
+                };
                 store::append_journal(tx, entry).await?
             }
             None => {

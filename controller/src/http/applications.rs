@@ -12,7 +12,7 @@ use super::{
     acts::{Nothing, Reason, check_destinations, done},
     change::Change,
     extract::Id,
-    form::ApplicationForm,
+    form::DraftForm,
     problem::Problem,
     tenants::{Shown, host_names},
     view::TenantView,
@@ -25,8 +25,8 @@ use crate::{
     engine::Expected,
 };
 
-/// Keep a draft (clause 4.2): it may lack anything, its lists may be empty
-#[utoipa::path(post, path = "/v1/drafts", tag = "customer", request_body = ApplicationForm,
+/// Keep a draft (clause 4.2): its customer alone sees it, until it is submitted
+#[utoipa::path(post, path = "/v1/drafts", tag = "customer", request_body = DraftForm,
     responses((status = 201, body = TenantView)))]
 pub async fn draft(
     State(app): State<App>,
@@ -42,7 +42,7 @@ pub async fn draft(
 
 /// Keep a draft anew (clause 4.2)
 #[utoipa::path(post, path = "/v1/tenants/{id}/draft", tag = "customer",
-    params(("id" = String, Path, format = "uuid")), request_body = ApplicationForm,
+    params(("id" = String, Path, format = "uuid")), request_body = DraftForm,
     responses((status = 200, body = TenantView)))]
 pub async fn save_draft(
     State(app): State<App>,

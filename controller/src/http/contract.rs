@@ -77,9 +77,11 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 11] = [
+    const REQUESTS: [&str; 13] = [
         "Application",
         "System",
+        "Draft",
+        "DraftSystem",
         "Contact",
         "Webhook",
         "InstanceRequest",

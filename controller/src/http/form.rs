@@ -45,6 +45,45 @@ pub struct ApplicationForm {
     pub form: serde_json::Value,
 }
 
+/// An application that is still being written: what is there is well formed, and anything may be
+/// missing.
+#[derive(Debug, ToSchema)]
+#[schema(as = Draft)]
+pub struct DraftForm {
+    /// The organisation that applies: the token's own.
+    #[schema(schema_with = name)]
+    pub customer: String,
+    /// The system that it wants to run.
+    pub system: DraftSystemForm,
+    /// Whom to notify; none, as yet.
+    #[schema(schema_with = contacts_so_far)]
+    pub contacts: Vec<ContactForm>,
+    /// What it needs; nothing, as yet.
+    #[schema(schema_with = instances_so_far)]
+    pub instances: Vec<InstanceForm>,
+    /// The rest of the form, as far as it is there: see `/v1/application-forms/{version}`.
+    #[schema(required = false, value_type = Option<Object>)]
+    pub form: serde_json::Value,
+}
+
+/// The application system of a draft.
+#[derive(Debug, ToSchema)]
+#[schema(as = DraftSystem)]
+pub struct DraftSystemForm {
+    /// Its name; empty, as yet.
+    #[schema(schema_with = name_so_far)]
+    pub name: String,
+    /// Its short code; empty, as yet.
+    #[schema(schema_with = name_so_far)]
+    pub code: String,
+    /// Whether it is a major one (重大应用系统).
+    #[schema(required = false, default = false)]
+    pub major: bool,
+    /// Whether it serves the Internet.
+    #[schema(required = false, default = false)]
+    pub internet_facing: bool,
+}
+
 /// The application system.
 #[derive(Debug, ToSchema)]
 #[schema(as = System)]
@@ -292,8 +331,17 @@ fn memory() -> RefOr<Schema> {
     number(MEMORY_LEAST_MIB, MEMORY_LIMIT_MIB).into()
 }
 
+fn name_so_far() -> RefOr<Schema> {
+    let name = ObjectBuilder::new().schema_type(Type::String).max_length(Some(NAME_LIMIT));
+    name.build().into()
+}
+
 fn contacts() -> RefOr<Schema> {
     many(utoipa::openapi::Ref::from_schema_name("Contact"), 1, CONTACTS_LIMIT)
+}
+
+fn contacts_so_far() -> RefOr<Schema> {
+    many(utoipa::openapi::Ref::from_schema_name("Contact"), 0, CONTACTS_LIMIT)
 }
 
 fn designated() -> RefOr<Schema> {
@@ -303,6 +351,11 @@ fn designated() -> RefOr<Schema> {
 fn instances() -> RefOr<Schema> {
     let one = utoipa::openapi::Ref::from_schema_name("InstanceRequest");
     many(one, 1, INSTANCES_LIMIT.into())
+}
+
+fn instances_so_far() -> RefOr<Schema> {
+    let one = utoipa::openapi::Ref::from_schema_name("InstanceRequest");
+    many(one, 0, INSTANCES_LIMIT.into())
 }
 
 fn volumes_gib() -> RefOr<Schema> {

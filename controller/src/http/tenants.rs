@@ -1,5 +1,6 @@
-//! Tenants, read. The gate has let the caller through to the one that the path names; the list
-//! holds a customer's own tenants alone, and for the provider's people all.
+//! Tenants, read. The gate has let the caller through to the one that the path names. The list
+//! holds a customer's own tenants, drafts too; and for the provider's people all that were
+//! submitted.
 
 use axum::{
     Json,
@@ -117,7 +118,6 @@ pub async fn list(
         return Err(invalid_query("customer takes a name"));
     }
     let customer = customer.clone();
-    let drafts = actor.role == Role::Customer;
     let customer = match (actor.role, actor.customer) {
         (Role::Customer, own) => {
             let own = own.unwrap_or_default();
@@ -134,9 +134,9 @@ pub async fn list(
     let filter = TenantFilter {
         phase: *phase,
         customer,
-        drafts,
         isolation: isolation.map(|name| name.0),
         due_before: [*due_before, passed].into_iter().flatten().min(),
+        drafts: actor.role == Role::Customer,
     };
     let hosts = host_names(&app).await?;
     let slice = app.engine.tenants(&filter, &listing.page).await?;

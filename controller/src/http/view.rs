@@ -56,8 +56,8 @@ pub struct TenantView {
     /// What is owed until when.
     pub deadlines: Vec<DeadlineView>,
     /// When the (last) application was received; legal time.
-    #[schema(value_type = String, format = DateTime)]
-    pub submitted_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub submitted_at: Option<Timestamp>,
     /// Opening day's instant (开通); legal time.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub opened_at: Option<Timestamp>,

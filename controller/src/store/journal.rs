@@ -43,6 +43,8 @@ pub struct NewEntry<'a> {
     pub body: Value,
     /// The phase after it.
     pub phase: Phase,
+    /// Whether it is also for the provider's eyes: no draft's is.
+    pub shown: bool,
     /// What the ledger entry refers to; the row's own digest if nothing else.
     pub object: Option<Digest>,
     /// Fresh for each row.
@@ -125,6 +127,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         .bind(digest.to_string())
         .bind(entry.to_bytes())
         .bind(new.salt.as_slice())
+        .bind(i64::from(new.shown))
         .execute(conn)
         .await
         .map_err(failed(operation))?;
@@ -183,7 +186,8 @@ pub async fn journal_of(
     page.slice(&rows, |row| read_record(row).map(|record| (record.tenant_seq, record)))
 }
 
-/// The whole journal, oldest first, by its numbers; of one customer's tenants if given. Numbers are
+/// The whole journal, oldest first, by its numbers: what is for the provider's eyes, or all of one
+/// customer's tenants. Numbers are
 /// given under the lock that writers hold until they commit, so that no row appears before one that
 /// was read already.
 ///
@@ -204,7 +208,7 @@ pub async fn journal_after(
                 .await
         }
         None => {
-            query(sql::JOURNAL_AFTER)
+            query(sql::SHOWN_JOURNAL)
                 .bind(page.after_number())
                 .bind(page.rows())
                 .fetch_all(conn)

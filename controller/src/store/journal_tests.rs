@@ -25,6 +25,7 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
         actor_keyid: Digest::of(b"salted elsewhere"),
         body: json!({"reason": "under attack"}),
         phase: Phase::Online,
+        shown: true,
         object: None,
         salt: [7; 32],
     };

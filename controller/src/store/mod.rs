@@ -43,7 +43,7 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 8] = [
+pub const MIGRATIONS: [(i64, &str); 9] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -51,6 +51,7 @@ pub const MIGRATIONS: [(i64, &str); 8] = [
     (5, include_str!("../../migrations/0005_calendar.sql")),
     (6, include_str!("../../migrations/0006_attachments.sql")),
     (7, include_str!("../../migrations/0007_records.sql")),
+    (8, include_str!("../../migrations/0008_drafts.sql")),
     (9, include_str!("../../migrations/0009_access.sql")),
 ];
 

@@ -42,12 +42,12 @@ pub struct TenantFilter {
     pub phase: Option<Phase>,
     /// Of this customer.
     pub customer: Option<String>,
-    /// Those too that were never submitted: they are their customer's alone.
-    pub drafts: bool,
     /// With this isolation, by its stable text.
     pub isolation: Option<&'static str>,
     /// With something owed whose deadline is before this legal instant.
     pub due_before: Option<Timestamp>,
+    /// Also those that were not submitted.
+    pub drafts: bool,
 }
 
 impl<K> Page<K> {

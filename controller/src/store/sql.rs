@@ -44,11 +44,11 @@ statements! {
     TENANTS: "SELECT state FROM tenants ORDER BY id";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
-         isolation, due_at, draft) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+         isolation, due_at, handed_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6, customer = $7, isolation = $8, due_at = $9, draft = $10 WHERE id = $11 AND \
-         version = $12";
+         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10 WHERE id = $11 \
+         AND version = $12";
     TENANTS_IN_PHASE: "SELECT id FROM tenants WHERE phase = $1 ORDER BY id";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
@@ -95,8 +95,8 @@ statements! {
         "SELECT seq, digest FROM (SELECT seq, digest FROM journal UNION ALL SELECT seq, digest \
          FROM platform_acts) AS rows ORDER BY seq DESC LIMIT 1";
     APPEND_JOURNAL:
-        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt) VALUES ($1, \
-         $2, $3, $4, $5, $6, $7)";
+        "INSERT INTO journal (seq, tenant, tenant_seq, record, digest, entry, salt, shown) VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8)";
     LAST_ENTRY:
         "SELECT tenant_seq, entry FROM journal WHERE tenant = $1 ORDER BY tenant_seq DESC LIMIT \
          1";
@@ -157,9 +157,9 @@ statements! {
     CUSTOMERS_JOURNAL:
         "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant WHERE \
          t.customer = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3";
-    JOURNAL_AFTER:
-        "SELECT j.record, j.ledger_index FROM journal j JOIN tenants t ON t.id = j.tenant WHERE \
-         t.draft = 0 AND j.seq > $1 ORDER BY j.seq LIMIT $2";
+    SHOWN_JOURNAL:
+        "SELECT record, ledger_index FROM journal WHERE shown = 1 AND seq > $1 ORDER BY seq LIMIT \
+         $2";
     JOURNAL_END: "SELECT COALESCE(MAX(seq), 0) AS seq FROM journal";
     CHANGE_MADE:
         "SELECT request, outcome FROM change_keys WHERE identity = $1 AND name = $2 AND \
@@ -171,10 +171,10 @@ statements! {
     UNFINISHED_ORDERS:
         "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";
-    OWNER_OF: "SELECT customer, draft FROM tenants WHERE id = $1";
+    OWNER_OF: "SELECT customer, handed_in FROM tenants WHERE id = $1";
     OWNER_OF_ORDER:
-        "SELECT t.customer, t.draft FROM orders o JOIN tenants t ON t.id = o.tenant WHERE o.id = \
-         $1";
+        "SELECT t.customer, t.handed_in FROM orders o JOIN tenants t ON t.id = o.tenant WHERE \
+         o.id = $1";
     ADD_TOKEN:
         "INSERT INTO tokens (id, digest, owner, expires_at, record) VALUES ($1, $2, $3, $4, $5)";
     TOKEN_BY_DIGEST:

@@ -95,7 +95,7 @@ pub async fn tenants_page(
         search.push(" AND customer = ").push_bind(customer);
     }
     if !filter.drafts {
-        search.push(" AND draft = 0");
+        search.push(" AND handed_in = 1");
     }
     if let Some(isolation) = filter.isolation {
         search.push(" AND isolation = ").push_bind(isolation);
@@ -136,7 +136,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
-        .bind(i64::from(tenant.is_draft()))
+        .bind(i64::from(tenant.submitted_at.is_some()))
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -162,7 +162,7 @@ pub async fn save_tenant(
         .bind(&tenant.application.customer)
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
-        .bind(i64::from(tenant.is_draft()))
+        .bind(i64::from(tenant.submitted_at.is_some()))
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -223,8 +223,8 @@ pub async fn marks(conn: &mut SqliteConnection) -> Result<BTreeSet<Mark>> {
 }
 
 fn owner(row: &SqliteRow) -> sqlx::Result<Owner> {
-    let draft: i64 = row.try_get("draft")?;
-    Ok(Owner { customer: row.try_get("customer")?, draft: draft != 0 })
+    let handed_in: i64 = row.try_get("handed_in")?;
+    Ok(Owner { customer: row.try_get("customer")?, draft: handed_in == 0 })
 }
 
 fn id(row: &SqliteRow) -> Result<TenantId> {

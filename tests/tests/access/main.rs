@@ -1,10 +1,8 @@
 //! Who may come in at the HTTP API, and what they may do there: a live controller on loopback, over
 //! TLS. [`matrix`] calls every endpoint as everybody; [`people`] come in by password and second
-//! factor; [`tokens`] are scripts'; [`drafts`] are their customers' alone; [`attacks`] are on all
-//! of it, [`limits`] on how often.
+//! factor; [`tokens`] are scripts'; [`attacks`] are on all of it, [`limits`] on how often.
 
 mod attacks;
-mod drafts;
 mod limits;
 mod matrix;
 mod people;

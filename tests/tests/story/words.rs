@@ -66,7 +66,7 @@ pub(crate) fn event(what: &str) -> anyhow::Result<Event> {
         "confirms migration and backup" => {
             Event::ConfirmOffboarding { migrated: true, backed_up: true }
         }
-        "records a registered letter" => Event::RecordService { document: document(what) },
+        "serves a registered letter" => Event::RecordService { document: document(what) },
         "approves the wipe" => Event::ApproveWipe,
         other => numbered(other).or_else(|_| filed(other))?,
     })

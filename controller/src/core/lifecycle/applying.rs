@@ -21,7 +21,8 @@ pub(super) fn draft_first(
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
     admission::draft(application)?;
-    Ok(Step::first(fresh(application, actor, context, Phase::Draft), actor, context).finish())
+    let tenant = fresh(application, actor, context, Phase::Draft);
+    Ok(Step::first(tenant, actor, context).finish())
 }
 
 /// A new tenant, with a complete application.
@@ -31,7 +32,8 @@ pub(super) fn submit_first(
     context: &Context<'_>,
 ) -> Result<Transition, Refusal> {
     admission::application(application, &context.fleet.images)?;
-    let tenant = fresh(application, actor, context, Phase::Submitted);
+    let mut tenant = fresh(application, actor, context, Phase::Submitted);
+    tenant.submitted_at = Some(context.now);
     let mut step = Step::first(tenant, actor, context);
     step.owe(ObligationId::O3);
     Ok(step.finish())
@@ -47,7 +49,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         deciders: BTreeSet::new(),
         phase,
         isolation: Isolation::Connected,
-        submitted_at: context.now,
+        submitted_at: None,
         waiting: None,
         opened_at: None,
         allotment: None,
@@ -90,7 +92,7 @@ pub(super) fn submit(step: &mut Step<'_>, application: &Application) -> Result<(
     admission::application(application, &step.context.fleet.images)?;
     step.applicant();
     step.tenant.application = application.clone();
-    step.tenant.submitted_at = step.now();
+    step.tenant.submitted_at = Some(step.now());
     step.tenant.phase = Phase::Submitted;
     step.owe(ObligationId::O3);
     Ok(())

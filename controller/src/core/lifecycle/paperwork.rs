@@ -44,10 +44,11 @@ pub(super) fn counts(step: &mut Step<'_>, fact: &RecordFact) {
 /// A report of a check has arrived: that month's check is done.
 pub(super) fn delivered(step: &mut Step<'_>, notice: NoticeId) {
     let now = step.now();
-    let found = step.tenant.papers.inspections.iter().position(|one| one.notices.contains(&notice));
-    let Some(at) = found else { return };
-    let inspected = step.tenant.papers.inspections.remove(at);
-    for owed in step.owed(ObligationId::O17).filter(|owed| month_of(owed) == inspected.month) {
+    let reports = &mut step.tenant.papers.inspections;
+    let Some(found) = reports.iter_mut().find(|one| one.notices.contains(&notice)) else { return };
+    found.notices.clear();
+    let month = found.month;
+    for owed in step.owed(ObligationId::O17).filter(|owed| month_of(owed) == month) {
         owed.meet(now);
     }
 }
@@ -95,6 +96,9 @@ pub(super) fn next_month(tenant: &Tenant) -> Option<Date> {
 }
 
 fn inspected(step: &mut Step<'_>, fact: &RecordFact) {
+    if step.tenant.papers.inspections.iter().any(|known| known.record == fact.record) {
+        return;
+    }
     let month = legal_day(fact.effective_at).first_of_month();
     let (letter, due) = (Letter::Inspection { month, findings: fact.findings }, step.due());
     let notices = step.arm(NoticeKind::Inspection, &letter, &due);

@@ -1,6 +1,6 @@
-//! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a place, orders again what
-//! failed, goes on with an off-boarding, reminds of open cuts, and closes what is proven destroyed.
-//! It destroys nothing.
+//! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a
+//! place, orders again what failed, goes on with an off-boarding, reminds of open cuts, and closes
+//! what is proven destroyed. It destroys nothing.
 
 use super::{applying, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
 use crate::core::{

@@ -14,17 +14,17 @@ pub struct Papers {
     pub letter_at: Option<Timestamp>,
     /// When the last list of the customer's administrators took effect; legal time.
     pub administrators_at: Option<Timestamp>,
-    /// Checks whose reports are on their way.
+    /// The checks, oldest first.
     pub inspections: Vec<Inspected>,
 }
 
-/// A security check whose report is on its way.
+/// A security check, and its report to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspected {
     /// Its record.
     pub record: RecordId,
     /// The first day of the month in which it was done.
     pub month: Date,
-    /// The notices that carry it.
+    /// The notices that carry its report, while none of them has arrived.
     pub notices: Vec<NoticeId>,
 }
