@@ -1,7 +1,7 @@
 //! The controller's HTTP API: one request, one answer, each with a limit. A change carries a key
 //! under which it is made once, so it is sent again by itself when no answer came. Trusts the CA of
 //! the profile and no other, goes straight to the controller (no proxy, no redirect), and only by
-//! HTTPS, because every request carries the token.
+//! HTTPS, because every request carries a secret.
 
 use std::{fmt, fs::File, io::Read, time::Duration};
 
@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::Value;
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     http::{HeaderMap, Response},
     tls::{Certificate, RootCerts, TlsConfig},
 };
@@ -36,11 +36,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Most pages of a list.
 const MAX_PAGES: u32 = 10_000;
 
-/// The API of one controller, for one token.
+/// The API of one controller, for one token, or for somebody who is not known yet.
 pub(crate) struct Api {
     agent: Agent,
     controller: String,
-    authorization: Zeroizing<String>,
+    authorization: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Api {
@@ -62,7 +62,7 @@ impl Api {
     pub(crate) fn new(
         controller: &str,
         authorities: &[CertificateDer<'_>],
-        token: Zeroizing<String>,
+        token: Option<Zeroizing<String>>,
     ) -> Result<Self, Failure> {
         let controller = controller.trim_end_matches('/');
         let authority = controller.strip_prefix("https://").unwrap_or_default();
@@ -85,14 +85,13 @@ impl Api {
             .user_agent(concat!("tenurectl/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        let authorization = Zeroizing::new(format!("Bearer {}", token.as_str()));
+        let authorization = token.map(|token| Zeroizing::new(format!("Bearer {}", token.as_str())));
         Ok(Self { agent, controller: controller.to_owned(), authorization })
     }
 
     /// GETs JSON. `path` starts with a slash and is made of ids and fixed words only.
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
-        let request = self.agent.get(self.url(path)).header("authorization", &*self.authorization);
-        self.json(request.call())
+        self.json(self.known(self.agent.get(self.url(path))).call())
     }
 
     /// GETs JSON if it is not what `tag` names already; keeps the new tag.
@@ -101,8 +100,7 @@ impl Api {
         path: &str,
         tag: &mut Option<String>,
     ) -> Result<Option<Value>, Failure> {
-        let mut request = self.agent.get(self.url(path));
-        request = request.header("authorization", &*self.authorization);
+        let mut request = self.known(self.agent.get(self.url(path)));
         if let Some(tag) = tag.as_deref() {
             request = request.header("if-none-match", tag);
         }
@@ -119,7 +117,7 @@ impl Api {
 
     /// GETs a text.
     pub(crate) fn words(&self, path: &str) -> Result<String, Failure> {
-        let request = self.agent.get(self.url(path)).header("authorization", &*self.authorization);
+        let request = self.known(self.agent.get(self.url(path)));
         let bytes = self.bytes(self.accepted(request.call())?)?;
         String::from_utf8(bytes).map_err(|_| self.foreign("an answer that is no text"))
     }
@@ -135,9 +133,7 @@ impl Api {
         let mut next = Some(path.to_owned());
         for _ in 0..MAX_PAGES {
             let Some(path) = next.take() else { return Ok(Value::Array(all)) };
-            let request =
-                self.agent.get(self.url(&path)).header("authorization", &*self.authorization);
-            let answer = self.accepted(request.call())?;
+            let answer = self.accepted(self.known(self.agent.get(self.url(&path))).call())?;
             next = next_page(answer.headers());
             match serde_json::from_slice(&self.bytes(answer)?) {
                 Ok(Value::Array(items)) => all.extend(items),
@@ -150,6 +146,16 @@ impl Api {
     /// POSTs JSON, answers JSON (null if the answer is empty).
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         self.change(path, body, None)
+    }
+
+    /// POSTs JSON once: for what must not be sent again by itself.
+    pub(crate) fn post_once(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.json(self.known(self.agent.post(self.url(path))).send_json(body))
+    }
+
+    /// DELETEs, answers JSON (null if the answer is empty).
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json(self.known(self.agent.delete(self.url(path))).call())
     }
 
     /// POSTs JSON about a version of a tenant: its number, or whichever it is at.
@@ -176,8 +182,7 @@ impl Api {
             if again > 0 {
                 pause::pause(AGAIN * again);
             }
-            let mut request = self.agent.post(self.url(path));
-            request = request.header("authorization", &*self.authorization);
+            let mut request = self.known(self.agent.post(self.url(path)));
             request = request.header("idempotency-key", &key);
             if let Some(tag) = if_match {
                 request = request.header("if-match", tag);
@@ -202,8 +207,7 @@ impl Api {
         path: &str,
         after: Option<u64>,
     ) -> Result<impl Read + use<>, Failure> {
-        let mut request = self.agent.get(self.url(path));
-        request = request.header("authorization", &*self.authorization);
+        let mut request = self.known(self.agent.get(self.url(path)));
         if let Some(after) = after {
             request = request.header("last-event-id", after.to_string());
         }
@@ -215,9 +219,7 @@ impl Api {
     /// POSTs a file as a stream, answers JSON.
     pub(crate) fn upload(&self, path: &str, media: &str, file: File) -> Result<Value, Failure> {
         let request = self
-            .agent
-            .post(self.url(path))
-            .header("authorization", &*self.authorization)
+            .known(self.agent.post(self.url(path)))
             .header("content-type", media)
             .config()
             .timeout_global(Some(UPLOAD_LIMIT))
@@ -228,9 +230,7 @@ impl Api {
     /// GETs bytes of any size up to the bundle's limit, as a stream.
     pub(crate) fn fetch(&self, path: &str) -> Result<impl Read + use<>, Failure> {
         let answer = self
-            .agent
-            .get(self.url(path))
-            .header("authorization", &*self.authorization)
+            .known(self.agent.get(self.url(path)))
             .config()
             .timeout_global(Some(BUNDLE_LIMIT))
             .build()
@@ -242,6 +242,13 @@ impl Api {
     /// The failure of a stream that [`Self::fetch`] gave.
     pub(crate) fn broken(&self, error: impl fmt::Display) -> Failure {
         Failure::Unreachable(format!("the answer of {} broke off: {error}", self.controller))
+    }
+
+    fn known<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization.as_str()),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    account::AccountVerb,
     application::ApplicationVerb,
     attachment::AttachmentVerb,
     bundle::BundleVerb,
@@ -27,6 +28,7 @@ use crate::{
     report::ReportVerb,
     review::ReviewVerb,
     screen::{Colour, Format},
+    session::LoginArgs,
     tenant::TenantVerb,
     text::Lang,
     token::TokenVerb,
@@ -42,6 +44,7 @@ Settings come from the options above, else from ~/.config/tenurectl/config.toml:
   controller = \"https://controller.example:8443\"
   ca = \"ca.pem\"            # the controller's CA; paths are relative to this file
   token_file = \"token\"     # mode 0600; a token never stands in an argument or the environment
+A session of `tenurectl login` stands beside that file, and goes before its token_file.
 
 Exit codes: 0 done, 1 refused, 2 wrong use, 3 the evidence does not hold, 4 the controller
 cannot be reached or has failed, 5 the answer could not be written, 6 not finished within
@@ -198,7 +201,16 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: HostVerb,
     },
-    /// API tokens (administrator)
+    /// Come in by password and second factor; the first time, set a password and enrol
+    Login(LoginArgs),
+    /// Go out: end the session
+    Logout,
+    /// People's accounts (administrator)
+    Account {
+        #[command(subcommand)]
+        verb: AccountVerb,
+    },
+    /// API tokens, for scripts (administrator)
     Token {
         #[command(subcommand)]
         verb: TokenVerb,

@@ -18,6 +18,8 @@ use crate::{
     screen::{Column, Screen, column},
 };
 
+/// Whose session it is if no profile has a name.
+const UNNAMED: &str = "default";
 /// The settings file, in the user's directory of settings.
 const FILE: &str = "tenurectl/config.toml";
 
@@ -76,12 +78,21 @@ impl Config {
 
     /// The profile of this name, else the default one, else the only one.
     pub(crate) fn choose(&self, name: Option<&str>) -> Result<Profile, Failure> {
-        if let Some(name) = name {
-            let found = self.profiles.get(name).cloned();
-            return found.ok_or_else(|| self.unknown(name, "but --profile names it"));
+        let profile = match name {
+            Some(name) => {
+                let found = self.profiles.get(name).cloned();
+                found.ok_or_else(|| self.unknown(name, "but --profile names it"))?
+            }
+            None => {
+                let chosen = self.usual().and_then(|name| self.profiles.get(name));
+                chosen.cloned().unwrap_or_default()
+            }
+        };
+        if self.path.as_os_str().is_empty() {
+            return Ok(profile);
         }
-        let chosen = self.usual().and_then(|name| self.profiles.get(name));
-        Ok(chosen.cloned().unwrap_or_default())
+        let name = name.or_else(|| self.usual()).unwrap_or(UNNAMED);
+        Ok(profile.with_session(self.path.with_file_name(format!("{name}.session"))))
     }
 
     fn usual(&self) -> Option<&str> {
@@ -124,7 +135,7 @@ impl Config {
             let mut row = profile.view();
             row["name"] = json!(name);
             row["default"] = json!(Some(name.as_str()) == self.usual());
-            row["usable"] = match profile.clone().connect(self) {
+            row["usable"] = match profile.connect(self) {
                 Ok(_) => json!(true),
                 Err(failure) => json!(failure.to_string()),
             };

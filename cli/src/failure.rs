@@ -120,7 +120,9 @@ impl Problem {
 
     fn words(&self) -> &str {
         let fallback = match self.status {
-            401 => "the controller does not know this token: give another --token-file",
+            401 => {
+                "the controller does not know this token: log in anew, or give another --token-file"
+            }
             403 => "this token's role may not do that",
             404 => "there is no such thing on this controller: check the id",
             _ => "the controller refused without a reason",

@@ -76,7 +76,7 @@ pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Fail
         HostVerb::Token { host_name, out } => {
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             let answer = api.post("/v1/hosts/tokens", &json!({ "host_name": host_name }))?;
-            hand_over(&answer, file, screen)
+            hand_over(&answer, "token", file, screen)
         }
         HostVerb::Block(args) => admit(&args, "block", api, screen),
         HostVerb::Unblock(args) => admit(&args, "unblock", api, screen),

@@ -4,6 +4,7 @@
 //! through [`api`] to the controller and through [`screen`] to the reader; [`failure`] holds what
 //! can go wrong and with which exit code it ends. [`verify`] alone needs no controller.
 
+mod account;
 mod api;
 mod application;
 mod args;
@@ -37,6 +38,7 @@ mod record;
 mod report;
 mod review;
 mod screen;
+mod session;
 mod table;
 mod tenant;
 mod text;
@@ -120,6 +122,9 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Verify(args) => verify::run(&args, screen),
         Noun::Host { verb } => host::run(verb, &api()?, screen),
         Noun::Token { verb } => token::run(verb, &api()?, screen),
+        Noun::Account { verb } => account::run(verb, &api()?, screen),
+        Noun::Login(args) => session::login(&args, &Profile::load(&global)?, screen),
+        Noun::Logout => session::logout(&Profile::load(&global)?, screen),
         Noun::Order { verb } => order::run(verb, &api()?, screen),
         Noun::Events(args) => events::run(&args, &api()?, screen),
         Noun::Image { verb } => platform::image(&verb, &api()?, screen),

@@ -20,6 +20,7 @@ pub(crate) const LOCAL: &[&str] =
 
 const THING: &[&str] = &["{}"];
 const NOTHING: &[&str] = &["[]"];
+const INITIAL: &[&str] = &["{\"initial_password\":\"p\"}"];
 const FILED: &[&str] = &["{\"sha256\":\"d\"}", "{}"];
 const HOST: &[&str] =
     &["[{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"name\":\"host-a\"}]", "{}"];
@@ -49,6 +50,20 @@ const fn host(path: &'static str, line: &'static str) -> Operation {
 pub(crate) const OPERATIONS: &[Operation] = &[
     get("/healthz", "health"),
     get("/openapi.json", "openapi"),
+    list("/v1/accounts", "account list"),
+    Operation {
+        method: "POST",
+        path: "/v1/accounts",
+        line: "account create rita --role reviewer -o initial",
+        answers: INITIAL,
+    },
+    post("/v1/accounts/{name}/disable", "account disable rita"),
+    Operation {
+        method: "POST",
+        path: "/v1/accounts/{name}/reset",
+        line: "account reset rita -o initial",
+        answers: INITIAL,
+    },
     get("/v1/anchors", "anchors"),
     get("/v1/application-forms/{version}", "application form"),
     post("/v1/applications", "application submit thing.json"),
@@ -83,6 +98,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     list("/v1/platform/records", "record list platform"),
     post("/v1/platform/records", "record add platform thing.json"),
     post("/v1/platform/records/{record}/confirmations", "record confirm platform T --opinion seen"),
+    Operation {
+        method: "POST",
+        path: "/v1/sessions",
+        line: "login rita --password-file word",
+        answers: &["{\"token\":\"t\",\"name\":\"rita\",\"role\":\"reviewer\"}"],
+    },
+    Operation { method: "DELETE", path: "/v1/sessions/current", line: "logout", answers: THING },
     list("/v1/tenants", "tenant list"),
     get("/v1/tenants/{id}", "tenant show T"),
     post("/v1/tenants/{id}/application", "application resubmit T thing.json"),
@@ -174,9 +196,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/tenants/{id}/trial/extension/decision", "trial decide reject T --opinion no"),
     post("/v1/tenants/{id}/wipe/approvals", "wipe approve T"),
     post("/v1/tenants/{id}/withdrawal", "application withdraw T --reason over"),
+    list("/v1/tokens", "token list"),
     post("/v1/tokens", "token create rita --role reviewer"),
+    Operation {
+        method: "DELETE",
+        path: "/v1/tokens/{id}",
+        line: "token revoke 0123456789abcdef0123456789abcdef",
+        answers: THING,
+    },
 ];
 
 /// Files that the lines above name, with what they hold.
-pub(crate) const FILES: &[(&str, &str)] =
-    &[("thing.json", "{}"), ("notice.txt", "放假"), ("report.pdf", "abc")];
+pub(crate) const FILES: &[(&str, &str)] = &[
+    ("thing.json", "{}"),
+    ("notice.txt", "放假"),
+    ("report.pdf", "abc"),
+    ("word", "p"),
+    ("double.session", "s"),
+];

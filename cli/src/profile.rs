@@ -25,15 +25,20 @@ pub(crate) struct Profile {
     controller: Option<String>,
     ca: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    /// Where the session of `login` is kept.
+    #[serde(skip)]
+    session: Option<PathBuf>,
 }
 
 impl Profile {
-    /// Options win over the profile. If they say all, no settings file is read.
+    /// Options win over the profile, and a session over its token. If they say all, no settings
+    /// file is read.
     pub(crate) fn load(global: &Global) -> Result<(Self, Config), Failure> {
         let given = Self {
             controller: global.controller.clone(),
             ca: global.ca.clone(),
             token_file: global.token_file.clone(),
+            session: None,
         };
         let complete =
             given.controller.is_some() && given.ca.is_some() && given.token_file.is_some();
@@ -42,10 +47,12 @@ impl Profile {
         }
         let config = Config::load(global)?;
         let kept = config.choose(global.profile.as_deref())?;
+        let entered = kept.session.clone().filter(|session| session.exists());
         let merged = Self {
             controller: given.controller.or(kept.controller),
             ca: given.ca.or(kept.ca),
-            token_file: given.token_file.or(kept.token_file),
+            token_file: given.token_file.or(entered).or(kept.token_file),
+            session: kept.session,
         };
         Ok((merged, config))
     }
@@ -60,18 +67,47 @@ impl Profile {
         }
     }
 
+    /// The same, with the place where the session of `login` is kept.
+    pub(crate) fn with_session(self, session: PathBuf) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
     /// What it says, for a list.
     pub(crate) fn view(&self) -> Value {
         json!({ "controller": self.controller, "ca": self.ca, "token_file": self.token_file })
     }
 
     /// Reads CA and token, and makes the API's client. Sends nothing yet.
-    pub(crate) fn connect(self, config: &Config) -> Result<Api, Failure> {
-        let missing = |option: &str| config.missing(option);
-        let controller = self.controller.ok_or_else(|| missing("controller"))?;
-        let ca = self.ca.ok_or_else(|| missing("ca"))?;
-        let token_file = self.token_file.ok_or_else(|| missing("token-file"))?;
-        Api::new(&controller, &authorities(&ca)?, token(&token_file)?)
+    pub(crate) fn connect(&self, config: &Config) -> Result<Api, Failure> {
+        // In the order in which people write them.
+        self.controller.as_ref().ok_or_else(|| config.missing("controller"))?;
+        self.ca.as_ref().ok_or_else(|| config.missing("ca"))?;
+        let file = self.token_file.as_deref().ok_or_else(|| config.missing("token-file"))?;
+        self.connect_as(file, config)
+    }
+
+    /// As [`Self::connect`], with the secret of this file.
+    pub(crate) fn connect_as(&self, file: &Path, config: &Config) -> Result<Api, Failure> {
+        self.api(Some(file), config)
+    }
+
+    /// As [`Self::connect`], for somebody who is not known yet.
+    pub(crate) fn connect_unknown(&self, config: &Config) -> Result<Api, Failure> {
+        self.api(None, config)
+    }
+
+    fn api(&self, file: Option<&Path>, config: &Config) -> Result<Api, Failure> {
+        let controller = self.controller.as_deref().ok_or_else(|| config.missing("controller"))?;
+        let ca = self.ca.as_deref().ok_or_else(|| config.missing("ca"))?;
+        let authorities = authorities(ca)?;
+        Api::new(controller, &authorities, file.map(token).transpose()?)
+    }
+
+    /// Where the session of `login` is kept.
+    pub(crate) fn session(&self) -> Result<&Path, Failure> {
+        self.session.as_deref().ok_or_else(|| {
+            Failure::Usage("there is no place to keep a session in: give --profile".into())
+        })
     }
 }
 
@@ -88,23 +124,27 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 fn token(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let read = |source| Failure::Read { path: path.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(read)?;
-    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
-        return Err(Failure::Usage(format!(
-            "others can read the token in {0}: run chmod 600 {0}",
-            path.display()
-        )));
-    }
-    let text = read_text(path)?;
-    let token = text.trim();
+    let token = read_private(path)?;
     if token.is_empty() || token.contains(|letter: char| !letter.is_ascii_graphic()) {
         return Err(Failure::Usage(format!(
             "{} does not hold a token: one line, as `tenurectl token create` writes it",
             path.display()
         )));
     }
-    Ok(Zeroizing::new(token.to_owned()))
+    Ok(token)
+}
+
+/// The secret in a file that nobody else may read, without the blanks around it.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let read = |source| Failure::Read { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(read)?;
+    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        return Err(Failure::Usage(format!(
+            "others can read the secret in {0}: run chmod 600 {0}",
+            path.display()
+        )));
+    }
+    Ok(Zeroizing::new(read_text(path)?.trim().to_owned()))
 }
 
 /// The text of a file of settings.

@@ -13,6 +13,7 @@ use site::{Ran, Site, TENANT, tenurectl};
 
 /// SHA-256 of "abc".
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
 fn view(phase: &str, isolation: &str) -> String {
     answer(
         200,
@@ -266,4 +267,56 @@ fn a_new_token_goes_into_a_private_new_file_or_is_not_asked_for() {
     let ran = site.run("token create rita --role reviewer -o rita.token");
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert_eq!(site.double.requests().len(), 1);
+}
+
+#[test]
+fn somebody_who_comes_in_the_first_time_sets_a_password_enrols_and_keeps_a_session() {
+    let refusal =
+        answer(403, r#"{"status":403,"code":"new-password-required","detail":"give it"}"#);
+    let enrol = answer(202, r#"{"totp_secret":"JBSWY3DP","totp_uri":"otpauth://totp/x"}"#);
+    let session = answer(
+        201,
+        r#"{"token":"tns_secret","name":"li.na","role":"reviewer","customer":null,
+            "expires_at":"2026-09-01T08:00:00Z","idle_ms":1800000}"#,
+    );
+    let site = Site::new(&[refusal, enrol, session, answer(200, "{}"), answer(204, "")]);
+    site.write("initial", "initial-word\n");
+    site.write("own", "correct Horse 7\n");
+    let ran =
+        site.run_with("login li.na --password-file initial --new-password-file own", "\n123456\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("JBSWY3DP") && !ran.stdout.contains("tns_secret"), "{ran:?}");
+    let bodies: Vec<serde_json::Value> = site
+        .double
+        .requests()
+        .iter()
+        .take(3)
+        .map(|request| serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap())
+        .collect();
+    let own = "correct Horse 7";
+    let sent = |password: &str| serde_json::json!({"name": "li.na", "password": password});
+    assert_eq!(bodies[0], sent("initial-word"));
+    assert_eq!(bodies[1]["new_password"], own);
+    assert_eq!(bodies[2]["password"], own);
+    assert_eq!(bodies[2]["code"], "123456");
+    assert!(!site.double.requests()[0].to_lowercase().contains("authorization"), "nobody yet");
+    let kept = fs::metadata(site.path("double.session")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&kept.permissions()) & 0o777, 0o600);
+    assert_eq!(site.run("clock show").code, Some(0));
+    assert!(site.double.requests()[3].contains("Bearer tns_secret"), "the session goes first");
+    let out = site.run("logout");
+    assert_eq!(out.code, Some(0), "{out:?}");
+    assert!(site.double.requests()[4].starts_with("DELETE /v1/sessions/current "));
+    assert!(!site.path("double.session").exists());
+}
+
+#[test]
+fn a_refused_login_keeps_nothing() {
+    let refusal = answer(401, r#"{"status":401,"code":"sign-in-refused","detail":"wrong"}"#);
+    let site = Site::new(&[refusal]);
+    site.write("word", "whatever\n");
+    let ran = site.run_with("login li.na --password-file word", "123456\n");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("sign-in-refused"), "{ran:?}");
+    assert!(!site.path("double.session").exists());
 }

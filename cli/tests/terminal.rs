@@ -93,7 +93,7 @@ fn profiles_are_listed_with_what_is_wrong_with_them_and_without_a_secret() {
     assert!(!ran.stdout.contains("secret-token"), "{ran:?}");
     let ran = site.run("tenant list --profile open");
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("others can read the token"), "{ran:?}");
+    assert!(ran.stderr.contains("others can read the secret"), "{ran:?}");
     assert_eq!(site.double.requests().len(), 0, "a token that others know is not sent");
 }
 

@@ -14,20 +14,26 @@ use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
+use zeroize::Zeroizing;
 
 use crate::{
     chance::Chance,
     clock::Clock,
     config::{Attachments, Config, ConfigError},
     core::{
+        access::Scope,
         fleet::Image,
         form::{FormError, Forms},
         lifecycle::{Actor, Provider, Role},
         rules::{Rules, RulesError},
     },
-    engine::{Engine, EngineError, Parts},
+    engine::{Engine, EngineError, NewToken, Parts},
     files::{Files, FilesError},
-    http::{self, App, Joining, Site},
+    http::{
+        self, App, Joining, Site,
+        limit::Limits,
+        policy::{Policy, PolicyError},
+    },
     ledger::{Ledger, LedgerError},
     link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
     notify::{
@@ -35,6 +41,7 @@ use crate::{
         mail::{MailChannel, MailError},
         webhook::WebhookChannel,
     },
+    secrets::{Secrets, SecretsError},
     state::{self, State, StateError},
     store::{Store, StoreError},
 };
@@ -45,6 +52,10 @@ const LEDGER: &str = "ledger";
 const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
+/// The person whose the first token is.
+pub const ADMINISTRATOR: &str = "administrator";
+/// How long the first token lives, days: time enough to make accounts.
+const INIT_TOKEN_DAYS: u32 = 30;
 /// How long open requests may take when the controller stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How often deadlines are looked at, at least.
@@ -67,6 +78,9 @@ pub enum StartError {
     /// The ledger.
     #[error("cannot open the ledger")]
     Ledger(#[from] LedgerError),
+    /// The key of second factors.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
@@ -97,6 +111,9 @@ pub enum StartError {
     /// Mail.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The access policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// A controller that runs.
@@ -121,13 +138,47 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
+    let token = administrators_token(state, ADMINISTRATOR, clock).await?;
+    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, token.as_bytes())?;
+    Ok(())
+}
+
+/// Makes a token for an administrator on a controller that does not run, for when nobody can come
+/// in any more: the first one has expired, or every authenticator is lost. Writes it to a new file.
+///
+/// # Errors
+/// [`StartError`]; the file is not there then.
+pub async fn recover(
+    config: &Config,
+    owner: &str,
+    file: &Path,
+    clock: Clock,
+) -> Result<(), StartError> {
+    let token = administrators_token(state::open(&config.state_dir)?, owner, clock).await?;
+    let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
+    let name = name.unwrap_or_default().to_string_lossy();
+    Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
+}
+
+/// A token and a line's end. It takes no more of the site than its state.
+async fn administrators_token(
+    state: State,
+    owner: &str,
+    clock: Clock,
+) -> Result<Zeroizing<String>, StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
-    let name = "administrator".to_owned();
-    let token = engine.create_token(init.into(), name, Role::Administrator, None).await?;
-    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, format!("{token}\n").as_bytes())?;
-    Ok(())
+    let new = NewToken {
+        name: owner.to_owned(),
+        owner: owner.to_owned(),
+        role: Role::Administrator,
+        customer: None,
+        scope: Scope::Everything,
+        days: Some(INIT_TOKEN_DAYS),
+    };
+    let (_, token) = engine.create_token(init, new).await?;
+    Ok(Zeroizing::new(format!("{}\n", token.as_str())))
 }
 
 fn anchors(state: &State) -> Result<Anchors, StateError> {
@@ -145,6 +196,8 @@ async fn engine(
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
     let ledger = Ledger::open(&state.path.join(LEDGER), state.ledger.name(), state.ledger_key)?;
+    let chance = Chance::default();
+    let secrets = Secrets::new(&state.access_key, chance.clone())?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
     let files = match attachments {
         None => Files::local(&state.path.join(ATTACHMENTS))?,
@@ -165,8 +218,9 @@ async fn engine(
         ledger,
         files,
         keys: state.keys,
+        secrets,
         clock,
-        chance: Chance::default(),
+        chance,
         images,
         rules,
         forms,
@@ -219,7 +273,14 @@ impl Controller {
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let http = serve_api(&mut tasks, api_socket, tls_api, &engine, site, stopping.clone());
+        let app = App {
+            engine: engine.clone(),
+            site: Arc::new(site),
+            policy: Arc::new(Policy::load()?),
+            limits: Arc::new(Limits::new(&config.api.rates)),
+            stop: stopping.clone(),
+        };
+        let http = serve_api(&mut tasks, api_socket, tls_api, app);
         let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {
@@ -305,13 +366,10 @@ fn serve_api(
     tasks: &mut JoinSet<&'static str>,
     socket: TcpListener,
     tls: RustlsConfig,
-    engine: &Engine,
-    site: Site,
-    stop: watch::Receiver<bool>,
+    app: App,
 ) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let router = http::router(App { engine: engine.clone(), site: Arc::new(site), stop });
-    let serving = http::edge::serve(socket, tls, router, handle.clone());
+    let serving = http::edge::serve(socket, tls, http::router(app), handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Read as _,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -106,6 +107,35 @@ pub struct Config {
 pub struct Api {
     /// Address and TCP port.
     pub listen: SocketAddr,
+    /// How often somebody may come.
+    #[serde(default)]
+    pub rates: Rates,
+}
+
+/// How often somebody may come: a bucket each, that fills up steadily.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Requests of one person in a second.
+    pub identity_per_second: NonZeroU32,
+    /// And at once, after a rest.
+    pub identity_burst: NonZeroU32,
+    /// Requests of one peer address in a second.
+    pub peer_per_second: NonZeroU32,
+    /// And at once, after a rest.
+    pub peer_burst: NonZeroU32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            identity_per_second: number(50),
+            identity_burst: number(500),
+            peer_per_second: number(100),
+            peer_burst: number(1000),
+        }
+    }
 }
 
 /// Where the link listens, and what hosts are told.

@@ -3,12 +3,13 @@
 //! so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts and people, [`platform`] blocks hosts and records
-//! what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
+//! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
+//! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
 //! [`calendar`] puts notices of holidays in force, [`drain`] brings the journal into the ledger,
 //! [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`read`] is what is
 //! looked at. [`call`] says how a change is asked for.
 
+mod accounts;
 mod act;
 mod attachments;
 mod calendar;
@@ -24,6 +25,7 @@ mod read;
 mod records;
 mod report;
 mod room;
+mod tokens;
 mod yearly;
 
 use std::{
@@ -42,10 +44,12 @@ use tenure_protocol::{
 use tokio::sync::watch;
 
 pub use self::{
+    accounts::{Entered, Session, SignIn},
     attachments::Filed,
     call::{Call, Expected, KEY_KEPT_MS},
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
+    tokens::NewToken,
 };
 use crate::{
     chance::Chance,
@@ -60,12 +64,13 @@ use crate::{
     files::Files,
     keys::Keys,
     ledger::{Ledger, LedgerError},
+    secrets::Secrets,
     store::{self, Store},
 };
 pub use crate::{
     files::{FilesError, UPLOAD_LIMIT},
     store::{
-        ChangeKey,
+        AccountRecord, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
         record,
     },
@@ -103,6 +108,8 @@ pub struct Parts {
     pub files: Files,
     /// The signing keys.
     pub keys: Keys,
+    /// Passwords and second factors.
+    pub secrets: Secrets,
     /// Both clocks.
     pub clock: Clock,
     /// Where ids, nonces, salts and secrets come from.
@@ -130,6 +137,7 @@ struct Inner {
     files: Files,
     draining: tokio::sync::Mutex<()>,
     keys: Keys,
+    secrets: Secrets,
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
@@ -153,8 +161,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { store, ledger, files, keys, clock, chance, images, forms, rules, provider } =
-            parts;
+        let Parts {
+            store,
+            ledger,
+            files,
+            keys,
+            secrets,
+            clock,
+            chance,
+            images,
+            forms,
+            rules,
+            provider,
+        } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
             Some(salt) => salt,
@@ -183,6 +202,7 @@ impl Engine {
             files,
             draining: tokio::sync::Mutex::new(()),
             keys,
+            secrets,
             clock,
             chance,
             images,

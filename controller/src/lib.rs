@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod link;
 pub mod notify;
 pub mod places;
+pub mod secrets;
 pub mod state;
 pub mod store;
 pub mod telemetry;

@@ -36,6 +36,18 @@ enum Verb {
         #[arg(long, value_name = "NAME", default_value = "tenure.internal/ledger")]
         ledger_name: String,
     },
+    /// Make a token for an administrator while the controller is stopped, when nobody can come in
+    Token {
+        /// The controller's configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The person whose token it is
+        #[arg(long, value_name = "NAME", default_value = assembly::ADMINISTRATOR)]
+        owner: String,
+        /// Write it to this new file, mode 0600
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Print the shipped legal rules, or check a changed copy of them
     Rules {
         /// The copy to check
@@ -97,6 +109,12 @@ fn start(cli: Cli) -> anyhow::Result<()> {
             println!("  {path}/{}: give it to everybody who verifies evidence", state::ANCHORS);
             println!("  {path}/{}: the first administrator's token", state::ADMINISTRATOR_TOKEN);
             println!("  {path}/ca.key: needed for a new intermediate alone; keep it offline");
+            Ok(())
+        }
+        Verb::Token { config, owner, out } => {
+            let config = Config::load(&config)?;
+            runtime.block_on(assembly::recover(&config, &owner, &out, Clock::system()))?;
+            println!("written to {}: it lives 30 days; make an account with it", out.display());
             Ok(())
         }
         Verb::Rules { file: None } => {

@@ -40,6 +40,7 @@ const ATTESTATION_KEY: &str = "attestation.key";
 const LEDGER_KEY: &str = "ledger.key";
 const LEDGER_VERIFIER: &str = "ledger.vkey";
 const RESET_KEY: &str = "link-reset.key";
+const ACCESS_KEY: &str = "access.key";
 const LOCK: &str = "lock";
 /// Bytes that a file of the state directory may have.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -120,6 +121,8 @@ pub struct State {
     pub ledger_key: SigningKey,
     /// The ledger's name and verifier key.
     pub ledger: LedgerKey,
+    /// Seals second factors.
+    pub access_key: Zeroizing<[u8; 32]>,
     /// The link's.
     pub reset: ResetKeys,
     /// Keeps other controllers from running on it.
@@ -165,6 +168,8 @@ fn make(ledger_name: &str, now: Timestamp) -> Result<Vec<NewFile>, StateError> {
     let verifier = LedgerKey::new(ledger_name, ledger.verifying_key())?;
     let mut reset = Zeroizing::new([0; 72]);
     getrandom::fill(reset.as_mut_slice()).map_err(|_| StateError::MakeKey { name: RESET_KEY })?;
+    let mut access = Zeroizing::new([0; 32]);
+    getrandom::fill(access.as_mut_slice()).map_err(|_| StateError::MakeKey { name: ACCESS_KEY })?;
     Ok(vec![
         (CA, 0o644, Zeroizing::new(authority.root)),
         (CA_KEY, 0o600, authority.root_key),
@@ -175,6 +180,7 @@ fn make(ledger_name: &str, now: Timestamp) -> Result<Vec<NewFile>, StateError> {
         (LEDGER_KEY, 0o600, pem(&ledger, LEDGER_KEY)?),
         (LEDGER_VERIFIER, 0o644, Zeroizing::new(format!("{verifier}\n"))),
         (RESET_KEY, 0o600, Zeroizing::new(hex::encode(reset.as_slice()))),
+        (ACCESS_KEY, 0o600, Zeroizing::new(hex::encode(access.as_slice()))),
     ])
 }
 
@@ -196,6 +202,9 @@ pub fn open(path: &Path) -> Result<State, StateError> {
     let mut bytes = Zeroizing::new([0; 72]);
     hex::decode_to_slice(read_private(path, RESET_KEY)?.trim(), bytes.as_mut_slice())
         .map_err(|_| damaged(RESET_KEY))?;
+    let mut access_key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(read_private(path, ACCESS_KEY)?.trim(), access_key.as_mut_slice())
+        .map_err(|_| damaged(ACCESS_KEY))?;
     let (ids, reset) = bytes.split_first_chunk().ok_or_else(|| damaged(RESET_KEY))?;
     let reset = <[u8; 64]>::try_from(reset).map_err(|_| damaged(RESET_KEY))?;
     Ok(State {
@@ -207,6 +216,7 @@ pub fn open(path: &Path) -> Result<State, StateError> {
         },
         ledger_key,
         ledger,
+        access_key,
         reset: ResetKeys { reset: Zeroizing::new(reset), connection_ids: u64::from_be_bytes(*ids) },
         lock: lock(path)?,
     })
@@ -293,7 +303,15 @@ mod tests {
         assert!(matches!(open(&path), Err(StateError::Locked { .. })), "one controller alone");
         let again = create(&path, "ledger.example", NOW);
         assert!(matches!(again, Err(StateError::Exists { name: CA, .. })), "{again:?}");
-        for name in [CA_KEY, INTERMEDIATE_KEY, ORDER_KEY, ATTESTATION_KEY, LEDGER_KEY, RESET_KEY] {
+        for name in [
+            CA_KEY,
+            INTERMEDIATE_KEY,
+            ORDER_KEY,
+            ATTESTATION_KEY,
+            LEDGER_KEY,
+            RESET_KEY,
+            ACCESS_KEY,
+        ] {
             let mode = fs::metadata(path.join(name)).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }

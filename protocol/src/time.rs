@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. RFC 3339 in UTC where people or JSON read
@@ -28,6 +29,21 @@ impl Timestamp {
         } else {
             Self(ms)
         }
+    }
+
+    /// The instant of an RFC 3339 text of whatever year, or the nearest that there is.
+    ///
+    /// # Errors
+    /// [`ParseTimestampError`].
+    pub fn nearest(text: &str) -> Result<Self, ParseTimestampError> {
+        text.parse().or_else(|error| match Pieces::parse(text) {
+            Ok(pieces) if pieces.time().is_some() && pieces.to_numeric_offset().is_some() => {
+                // It is an instant, so its year alone is out of bounds, or nearly so.
+                let is_early = pieces.date().year() <= 1970;
+                Ok(Self(if is_early { 0 } else { MAX_MS }))
+            }
+            Ok(_) | Err(_) => Err(error),
+        })
     }
 
     /// Milliseconds since the epoch.
@@ -104,9 +120,37 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Reads an optional instant as [`Timestamp::nearest`] does; for a member's `deserialize_with`.
+///
+/// # Errors
+/// The deserializer's.
+pub fn nearest<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(input)?;
+    text.map(|text| Timestamp::nearest(&text).map_err(D::Error::custom)).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_of_another_age_is_read_as_the_nearest_and_nonsense_is_refused() {
+        let (first, last) = (Timestamp(0), Timestamp(MAX_MS));
+        for early in
+            ["0501-09-18T23:12:34-00:48", "0000-01-01T00:00:00Z", "1970-01-01T00:00:00+08:00"]
+        {
+            assert_eq!(Timestamp::nearest(early), Ok(first), "{early}");
+        }
+        for late in ["9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(Timestamp::nearest(late), Ok(last), "{late}");
+        }
+        let at = "2026-09-01T08:00:00+08:00";
+        assert_eq!(Timestamp::nearest(at), at.parse());
+        for wrong in ["0501-09-18", "0501-09-18T23:12:34", "0501-13-18T23:12:34Z", "yesterday", ""]
+        {
+            assert!(Timestamp::nearest(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn an_instant_prints_as_rfc_3339_in_utc_and_reads_back() {

@@ -45,6 +45,7 @@ use tenure_controller::{
     files::Files,
     keys::Keys,
     ledger::Ledger,
+    secrets::Secrets,
     store::Store,
 };
 use tenure_protocol::{
@@ -120,11 +121,13 @@ impl Fleet {
         let files = Files::local(&dir.path().join("attachments"))?;
         let clock = Clock::simulated(START);
         let chance = Chance::replayed();
+        let secrets = Secrets::new(&[4; 32], chance.clone())?;
         let parts = Parts {
             store,
             ledger,
             files,
             keys,
+            secrets,
             clock,
             chance: chance.clone(),
             images: vec![image],
@@ -158,6 +161,7 @@ impl Fleet {
             ledger,
             files,
             keys,
+            secrets: Secrets::new(&[4; 32], chance.clone())?,
             clock,
             chance: chance.clone(),
             images: Vec::new(),

@@ -193,6 +193,8 @@ fn tenants_are_found_by_phase_customer_isolation_and_deadlines() {
     site.site.clock.set_legal("2026-08-31T16:00:00Z".parse().expect("an instant"));
     assert_eq!(found(admin, "overdue=true"), [&*ours]);
     assert_eq!(found(admin, "overdue=true&phase=trial"), [""; 0], "all filters hold at once");
+    assert_eq!(found(admin, "due_before=0501-09-18T23:12:34-00:48"), [""; 0]);
+    assert_eq!(found(admin, "due_before=9999-12-31T23:59:59Z"), [&*ours]);
     for wrong in ["phase=nowhere", "isolation=x", "due_before=tomorrow", "overdue=1", "x=1"] {
         assert_eq!(site.read(admin, &format!("/v1/tenants?{wrong}"), &[]).status, 400, "{wrong}");
     }

@@ -14,13 +14,14 @@ use jiff::{
 };
 use tenure_controller::{
     core::{
+        access::Scope,
         lifecycle::{Actor, Role},
         obligation::{Due, Obligation, ObligationState},
         record::Record,
         rules::{Rules, SHIPPED},
         tenant::{Isolation, Tenant},
     },
-    engine::{EngineError, Page},
+    engine::{EngineError, NewToken, Page},
 };
 use tenure_protocol::{evidence::verify, id::TenantId, time::Timestamp};
 use tenure_tests::fleet::{self, ARRIVES, Fleet, SENT, customer, provider};
@@ -230,6 +231,10 @@ impl Story {
                 self.tenant = Some(self.fleet.controller.draft(customer(name), form).await?.id);
                 Ok(())
             }
+            ["token", token, "of", role, name, rest @ ..] => {
+                let actor = self.actor_by_token(token, person(role, name)?).await?;
+                self.act(actor, &rest.join(" ")).await
+            }
             [role, name, "records", kind, how @ ..] => {
                 self.put_down(&person(role, name)?, kind, how).await
             }
@@ -239,13 +244,29 @@ impl Story {
             [role, name, "rejects", "the", "record"] => {
                 self.confirm(&person(role, name)?, false).await
             }
-            [role, name, rest @ ..] => self.act(role, name, &rest.join(" ")).await,
+            [role, name, rest @ ..] => self.act(person(role, name)?, &rest.join(" ")).await,
             _ => bail!("not understood"),
         }
     }
 
-    async fn act(&self, role: &str, name: &str, what: &str) -> anyhow::Result<()> {
-        let actor = person(role, name)?;
+    /// Who comes with a new token of a person.
+    async fn actor_by_token(&self, token: &str, owner: Actor) -> anyhow::Result<Actor> {
+        let new = NewToken {
+            name: token.to_owned(),
+            owner: owner.name,
+            role: owner.role,
+            customer: owner.customer,
+            scope: Scope::Everything,
+            days: None,
+        };
+        let controller = &self.fleet.controller;
+        let (_, secret) =
+            controller.create_token(provider("root", Role::Administrator), new).await?;
+        let principal = controller.principal_of(&secret).await?;
+        Ok(principal.context("the token is not known")?.actor)
+    }
+
+    async fn act(&self, actor: Actor, what: &str) -> anyhow::Result<()> {
         let tenant = self.tenant.context("nobody has applied yet")?;
         let event = words::event(what)?;
         let documents =

@@ -40,7 +40,8 @@ fn a_machine_renders_as_the_golden_argument_list_and_commands() {
     let fds = MachineFds { ram: 10, kernel: 11, initrd: 12, tap: 13, console: 14, qmp: 15 };
     let mut text = argv("qemu-system-x86_64", &spec, &fds).join("\n");
     for (index, volume) in spec.volumes.iter().enumerate() {
-        for command in volume_commands(index, *volume) {
+        for mut command in volume_commands(index, *volume) {
+            command.arguments.sort_all_objects();
             text += &format!("\n{:?} {} {}", command.carries, command.execute, command.arguments);
         }
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, reason = "of tests, each of which needs a part of it")]
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -57,6 +57,14 @@ impl Site {
         let mut command = tenurectl(line, self.dir.path());
         command.arg("--config").arg(self.path("config.toml"));
         command
+    }
+
+    /// Runs it with lines on standard input, as a script answers questions.
+    pub(crate) fn run_with(&self, line: &str, input: &str) -> Ran {
+        self.write("input", input);
+        let mut command = self.command(line);
+        command.stdin(File::open(self.path("input")).unwrap());
+        Ran::of(command.output().unwrap())
     }
 
     /// Runs it.

@@ -3,12 +3,15 @@
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`rules`],
 //! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead),
 //! [`dispatch`] (what the hosts are told), [`notice`] (what customer and provider are told),
-//! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go).
+//! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go),
+//! [`access`] (who may come in).
 
+pub mod access;
 pub mod admission;
 pub mod attachment;
 pub mod attestation;
 pub mod calendar;
+pub mod canonical;
 pub mod counting;
 pub mod destination;
 pub mod dispatch;

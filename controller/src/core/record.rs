@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
     id::{RecordId, TenantId},
-    time::Timestamp,
+    time::{self, Timestamp},
 };
 
 pub use self::content::{Content, Kind};
@@ -48,7 +48,7 @@ pub struct NewRecord {
     /// What.
     pub content: Content,
     /// When it took effect; legal time. Now, if not given.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time::nearest")]
     pub effective_at: Option<Timestamp>,
     /// Scans, reports, letters: attachments.
     #[serde(default)]
@@ -146,6 +146,12 @@ impl NewRecord {
             return Err(Refusal::new(
                 Code::InvalidInput,
                 "effective_at lies in the future: record what has happened, when it has",
+            ));
+        }
+        if effective_at == Timestamp::default() {
+            return Err(Refusal::new(
+                Code::InvalidInput,
+                "effective_at lies before 1970: give the time at which it took effect",
             ));
         }
         if let Content::AccessShown { .. } = self.content {

@@ -1,6 +1,12 @@
 //! Why the engine did not do something.
 
-use crate::{core::refusal::Refusal, files::FilesError, ledger::LedgerError, store::StoreError};
+use crate::{
+    core::{access::SignInRefusal, refusal::Refusal},
+    files::FilesError,
+    ledger::LedgerError,
+    secrets::SecretsError,
+    store::StoreError,
+};
 
 /// Why the engine did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,12 @@ pub enum EngineError {
     /// What a host or a caller handed in is not what it has to be.
     #[error("{0}")]
     Invalid(String),
+    /// Somebody did not come in.
+    #[error(transparent)]
+    SignIn(#[from] SignInRefusal),
+    /// A password or second factor could not be worked with.
+    #[error("secrets failed")]
+    Secrets(#[source] SecretsError),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),

@@ -1,4 +1,4 @@
-//! Who may come in: hosts by grants that work once, people and scripts by tokens.
+//! How hosts come in: by grants that work once.
 
 use tenure_protocol::{
     digest::Digest,
@@ -28,7 +28,7 @@ use crate::{
 /// A grant for a host to join works for this long, ms.
 const JOIN_MS: i64 = 15 * 60 * 1000;
 
-/// Longest name of a host or token, characters.
+/// Longest name of a host, characters.
 pub const NAME_LIMIT: usize = 63;
 
 /// A grant for one host to join.
@@ -63,55 +63,6 @@ pub(super) fn need(by: &Actor, roles: &[Role], what: &str) -> Result<(), EngineE
 }
 
 impl Engine {
-    /// Makes an API token and returns its secret, which is kept nowhere.
-    ///
-    /// # Errors
-    /// [`EngineError::Refused`] unless an administrator asks; [`EngineError::Invalid`] for a bad
-    /// name, a customer's token without a customer, or the controller's own role.
-    pub async fn create_token(
-        &self,
-        call: Call,
-        name: String,
-        role: Role,
-        customer: Option<String>,
-    ) -> Result<String, EngineError> {
-        need(&call.actor, &[Role::Administrator], "making a token")?;
-        let invalid = |sentence: &str| Err(EngineError::Invalid(sentence.to_owned()));
-        if name.trim().is_empty() || name.chars().count() > NAME_LIMIT {
-            return invalid("the token's name is empty or longer than 63 characters");
-        }
-        match (role, &customer) {
-            (Role::Controller, _) => return invalid("no token has the role controller"),
-            (Role::Customer, None) => {
-                return invalid("a customer's token needs the customer that it acts for");
-            }
-            (Role::Customer, Some(_)) => {}
-            (_, Some(_)) => return invalid("only a customer's token names a customer"),
-            (_, None) => {}
-        }
-        let secret = format!("tnr_{}", Digest(self.inner.chance.draw()?));
-        let actor = Actor { name, role, customer };
-        let mut tx = self.inner.store.write().await?;
-        self.recall::<()>(&mut tx, call.key.as_ref()).await?;
-        let digest = Digest::of(secret.as_bytes());
-        store::add_token(&mut tx, digest, &actor, self.inner.clock.now()).await?;
-        let body = serde_json::json!({ "for": actor });
-        self.note_act(&mut tx, "token-issued", None, &call.actor, body).await?;
-        self.keep::<()>(&mut tx, call.key.as_ref(), None).await?;
-        store::commit(tx).await?;
-        self.drain_or_log().await;
-        tracing::info!(name = actor.name, role = actor.role.as_str(), "token made");
-        Ok(secret)
-    }
-
-    /// Whose token has this digest (SHA-256 of the secret's text).
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub async fn actor_of(&self, token_digest: Digest) -> Result<Option<Actor>, EngineError> {
-        Ok(store::actor_of(&mut *self.inner.store.read().await?, token_digest).await?)
-    }
-
     /// Grants one host to join, within 15 minutes.
     ///
     /// # Errors

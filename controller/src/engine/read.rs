@@ -2,7 +2,7 @@
 
 use tenure_protocol::id::{HostId, OrderId, TenantId};
 
-use super::{Engine, EngineError, Page, Slice, TenantFilter};
+use super::{Engine, EngineError, Owner, Page, Slice, TenantFilter};
 use crate::{
     core::{notice::Notice, tenant::Tenant},
     store::{
@@ -19,6 +19,22 @@ impl Engine {
     pub async fn tenant(&self, id: TenantId) -> Result<Tenant, EngineError> {
         let tenant = store::tenant(&mut *self.inner.store.read().await?, id).await?;
         tenant.ok_or(EngineError::NotFound("tenant"))
+    }
+
+    /// Whose a tenant is; nothing if there is none of this id.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn owner_of(&self, id: TenantId) -> Result<Option<Owner>, EngineError> {
+        Ok(store::owner_of(&mut *self.inner.store.read().await?, id).await?)
+    }
+
+    /// Whose the tenant of an order is; nothing if there is no order of this id.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn owner_of_order(&self, id: OrderId) -> Result<Option<Owner>, EngineError> {
+        Ok(store::owner_of_order(&mut *self.inner.store.read().await?, id).await?)
     }
 
     /// The tenants that a filter leaves, by id, which is by age.

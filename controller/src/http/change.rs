@@ -19,7 +19,7 @@ use tenure_protocol::digest::Digest;
 
 use super::{
     extract::{Body, Caller, body_bytes, require_json},
-    policy::read_out,
+    gate::read_out,
     problem::Problem,
     whole,
 };

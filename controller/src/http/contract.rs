@@ -1,12 +1,13 @@
 //! What operations have in common, added to the document once: who may call them (from the
-//! [`TABLE`]), the headers that reads and changes take, the answers other than success, and where
+//! [`Policy`]), the headers that reads and changes take, the answers other than success, and where
 //! one may go on with what an answer gives.
 
 use serde_json::{Map, Value, json};
 
 use super::{
     change::MAX_KEY_CHARS,
-    policy::{Rule, TABLE, Verb, Who},
+    policy::Policy,
+    route::{Route, Subject, TABLE, Verb},
 };
 
 /// The answers that are problem documents: status, name in the document, what it means.
@@ -22,7 +23,7 @@ const PROBLEMS: [(u16, &str, &str); 16] = [
     (415, "NotJson", "The body is not said to be JSON"),
     (422, "Unprocessable", "The request is well formed and asks for something impossible"),
     (428, "VersionRequired", "Say with `If-Match` which version this is about"),
-    (429, "TooMany", "Too many at once"),
+    (429, "TooMany", "Too many at once, or too often: `Retry-After` says when to come again"),
     (431, "HeadTooLarge", "The request's head is too large"),
     (500, "BrokenOff", "The controller broke off; nothing is known to be done"),
     (503, "NotDurable", "It could not be made durable; nothing is known to be done: try again"),
@@ -30,7 +31,7 @@ const PROBLEMS: [(u16, &str, &str); 16] = [
 ];
 
 /// Answers that any request may get.
-const ALWAYS: [u16; 5] = [400, 408, 431, 500, 503];
+const ALWAYS: [u16; 6] = [400, 408, 429, 431, 500, 503];
 /// Answers that changes may get besides.
 const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 /// Answers that uploads may get besides: their body is a file, of any type and known by its digest,
@@ -44,7 +45,7 @@ const ON_A_VERSION: [&str; 4] = ["review", "review_reports", "review_offboarding
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})?$"#;
 
 /// Adds it to the document.
-pub(super) fn complete(document: &mut Value) {
+pub(super) fn complete(document: &mut Value, policy: &Policy) {
     let schema = json!({"$ref": "#/components/schemas/Problem"});
     let problem = |description: &str, status: u16| {
         let mut answer = json!({
@@ -63,12 +64,12 @@ pub(super) fn complete(document: &mut Value) {
     document["components"]["responses"] = answers.into();
     close_requests(document);
     let of_tenants = on_tenants(document);
-    for rule in TABLE {
-        let path = rule.path.replace("{*path}", "{path}");
-        let verb = verb(rule);
+    for route in TABLE {
+        let path = route.path.replace("{*path}", "{path}");
+        let verb = verb(route);
         let operation = &mut document["paths"][&path][verb];
         if operation.is_object() {
-            describe(operation, rule, &of_tenants);
+            describe(operation, route, policy, &of_tenants);
         }
     }
 }
@@ -99,39 +100,39 @@ fn close_requests(document: &mut Value) {
     schemas["Contact"]["minProperties"] = json!(2);
 }
 
-const fn verb(rule: &Rule) -> &'static str {
-    match rule.verb {
+const fn verb(route: &Route) -> &'static str {
+    match route.verb {
         Verb::Get => "get",
         Verb::Post => "post",
+        Verb::Delete => "delete",
     }
 }
 
 /// The operations on one tenant, which one may go on with once there is a tenant.
 fn on_tenants(document: &Value) -> Vec<String> {
-    let on_one = TABLE.iter().filter(|rule| rule.path.starts_with("/v1/tenants/{id}"));
-    let ids = on_one.filter_map(|rule| {
-        document["paths"][rule.path][verb(rule)]["operationId"].as_str().map(str::to_owned)
+    let on_one = TABLE.iter().filter(|route| route.path.starts_with("/v1/tenants/{id}"));
+    let ids = on_one.filter_map(|route| {
+        document["paths"][route.path][verb(route)]["operationId"].as_str().map(str::to_owned)
     });
     ids.collect()
 }
 
-fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
+fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &[String]) {
     let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
     let mut statuses = ALWAYS.to_vec();
-    match rule.who {
-        Who::Anyone => operation["security"] = json!([]),
-        Who::Roles(roles) => {
-            let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-            operation["x-roles"] = json!(names);
-            statuses.extend([401, 403]);
-        }
+    let is_open = policy.is_open(route.action);
+    if is_open {
+        operation["security"] = json!([]);
+    } else {
+        let on_tenant = matches!(route.subject, Subject::Tenant | Subject::Order);
+        operation["x-roles"] = json!(policy.roles_for(route.action, on_tenant));
+        statuses.extend([401, 403]);
     }
-    let on_a_thing = rule.path.contains('{');
+    let on_a_thing = route.path.contains('{');
     if on_a_thing {
         statuses.push(404);
     }
     if id == "events" {
-        statuses.push(429);
         let number = json!({"pattern": "^(0|[1-9][0-9]{0,17})$"});
         add_header(operation, "Last-Event-ID", false, LAST_EVENT_ID, &number);
     }
@@ -139,13 +140,17 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
         statuses.push(409);
     }
     let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
-    if rule.verb == Verb::Post && !takes_json {
+    if id == "sign_in" {
+        statuses.extend([401, 403, 413, 415, 422]);
+    } else if id == "sign_out" {
+        statuses.push(422);
+    } else if route.verb == Verb::Post && !takes_json {
         statuses.extend(ON_UPLOADS);
-    } else if rule.verb == Verb::Post {
+    } else if route.verb == Verb::Post {
         statuses.extend(ON_CHANGES);
         let tags = ON_A_VERSION.contains(&&*id);
         // Tenants have versions; hosts and notices of the calendar have none.
-        if rule.path.starts_with("/v1/tenants/{id}") {
+        if route.subject == Subject::Tenant {
             statuses.push(412);
             add_header(operation, "If-Match", tags, IF_MATCH, &json!({"pattern": TAGS}));
         }
@@ -156,7 +161,7 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
             "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": r"^[!#-\[\]-~]+$"
         });
         add_header(operation, "Idempotency-Key", false, IDEMPOTENCY_KEY, &key);
-    } else if matches!(rule.who, Who::Roles(_)) && id != "events" {
+    } else if route.verb == Verb::Get && !is_open && id != "events" {
         if operation["parameters"]
             .as_array()
             .is_some_and(|all| all.iter().any(|one| one["name"] == "after"))
@@ -166,7 +171,7 @@ fn describe(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
         add_header(operation, "If-None-Match", false, IF_NONE_MATCH, &json!({"pattern": TAGS}));
         operation["responses"]["304"] = json!({"description": "The caller has this answer"});
     }
-    name_success(operation, rule, of_tenants);
+    name_success(operation, route, of_tenants);
     for status in statuses {
         let Some((_, name, _)) = PROBLEMS.iter().find(|(known, _, _)| *known == status) else {
             continue;
@@ -199,7 +204,7 @@ fn add_header(operation: &mut Value, name: &str, required: bool, means: &str, ru
 }
 
 /// Says what success means, its headers, and what one may go on with.
-fn name_success(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
+fn name_success(operation: &mut Value, route: &Route, of_tenants: &[String]) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
         if response["description"].as_str().is_none_or(str::is_empty) {
@@ -210,14 +215,14 @@ fn name_success(operation: &mut Value, rule: &Rule, of_tenants: &[String]) {
             });
         }
         let schema = &response["content"]["application/json"]["schema"];
-        if schema["type"] == "array" && rule.verb == Verb::Get {
+        if schema["type"] == "array" && route.verb == Verb::Get {
             let means = "`<…>; rel=\"next\"` (RFC 8288): where the list goes on, if it does";
             response["headers"]["link"] =
                 json!({"description": means, "schema": {"type": "string"}});
         }
-        let target = if rule.path == "/v1/applications" {
+        let target = if route.path == "/v1/applications" {
             "$response.body#/id"
-        } else if status == "202" {
+        } else if status == "202" && route.subject == Subject::Tenant {
             "$response.body#/tenant"
         } else {
             continue;

@@ -76,7 +76,7 @@ pub async fn serve(
     let doors = Places::new(CONNECTIONS);
     server
         .map(|tls| Doorkeeper { tls: tls.handshake_timeout(TLS_LIMIT), doors })
-        .serve(router.into_make_service())
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
 }
 

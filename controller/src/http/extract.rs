@@ -1,7 +1,7 @@
 //! What handlers take out of requests. Whatever is wrong becomes a problem document that says
 //! where.
 
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -12,20 +12,24 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::problem::Problem;
-use crate::core::lifecycle::Actor;
+use crate::core::{access::Principal, lifecycle::Actor};
 
 /// Bytes that a request's body may have.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Who calls: put in by the policy, so that a route outside of it has nobody.
+/// Who calls: put in by the gate, so that a route outside of it has nobody.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Actor);
+
+/// Who calls, with what it came in with.
+#[derive(Debug, Clone)]
+pub struct Entrant(pub Principal);
 
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// The id in the path.
+/// The path's `id`, whatever else stands in the path.
 #[derive(Debug)]
 pub struct Id<T>(pub T);
 
@@ -36,14 +40,22 @@ pub struct Parameters<T>(pub T);
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(unauthenticated)
+        let principal = parts.extensions.get::<Principal>();
+        principal.map(|principal| Self(principal.actor.clone())).ok_or_else(unauthenticated)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Entrant {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Principal>().cloned().map(Self).ok_or_else(unauthenticated)
     }
 }
 
 /// The answer to a request without a valid token.
 #[must_use]
 pub fn unauthenticated() -> Problem {
-    let detail = "give a valid token: Authorization: Bearer …";
+    let detail = "give a valid token, or come in anew: Authorization: Bearer …";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
 }
 
@@ -136,9 +148,10 @@ where
 {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::bad_request("invalid-id", "the path has no readable id"))?;
+        let unreadable = || Problem::bad_request("invalid-id", "the path has no readable id");
+        let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let text =
+            path.ok().and_then(|Path(mut parts)| parts.remove("id")).ok_or_else(unreadable)?;
         let wrong = |error: T::Err| Problem::bad_request("invalid-id", error.to_string());
         text.parse().map(Self).map_err(wrong)
     }

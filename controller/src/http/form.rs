@@ -13,6 +13,7 @@ use utoipa::{
 
 use crate::{
     core::{
+        access::NAME_MAX as PERSON_LIMIT,
         admission::{
             CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
             MEMORY_LIMIT_MIB, MLPS_LEVELS, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN,
@@ -290,9 +291,10 @@ pub(super) fn host_name() -> RefOr<Schema> {
     string().max_length(Some(HOST_NAME_LIMIT)).pattern(Some(label)).build().into()
 }
 
-/// The name of a token.
-pub(super) fn token_name() -> RefOr<Schema> {
-    string().max_length(Some(HOST_NAME_LIMIT)).pattern(Some(r"\S")).build().into()
+/// The name of a person or a token.
+pub(super) fn person() -> RefOr<Schema> {
+    let name = string().max_length(Some(PERSON_LIMIT)).pattern(Some("^[a-z][a-z0-9._-]*$"));
+    name.build().into()
 }
 
 fn role() -> RefOr<Schema> {

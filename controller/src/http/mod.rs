@@ -1,15 +1,17 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
-//! table ([`policy`]); [`edge`] is what stands before all of it; [`tenants`] are reads; [`acts`],
-//! and by their subjects [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`],
-//! are what the lifecycle decides on; [`deadline`] and [`calendar`] are the law's days;
-//! [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is a
-//! [`problem`].
+//! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
+//! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
+//! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
+//! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
+//! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
+//! a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
 //! those who have the answer, [`events`] the stream of what happens, [`seats`] how many requests of
 //! one caller are worked on at once.
 
+pub mod access;
 pub mod acts;
 pub mod applications;
 pub mod attachments;
@@ -24,8 +26,10 @@ pub mod edge;
 pub mod events;
 pub mod extract;
 pub mod form;
+pub mod gate;
 pub mod holds;
 pub mod leaving;
+pub mod limit;
 pub mod listing;
 pub mod openapi;
 pub mod platform;
@@ -33,6 +37,7 @@ pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod records;
+pub mod route;
 pub mod seats;
 pub mod tenants;
 pub mod trial;
@@ -46,13 +51,14 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, problem::Problem, seats::Seats,
+    change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, limit::Limits, policy::Policy,
+    problem::Problem, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,
@@ -69,6 +75,10 @@ pub struct App {
     pub engine: Engine,
     /// What holds for the whole site.
     pub site: Arc<Site>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// How often.
+    pub limits: Arc<Limits>,
     /// Turns true when the controller stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -164,7 +174,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/hosts/{id}/block", post(platform::block))
         .route("/v1/hosts/{id}/unblock", post(platform::unblock))
         .route("/v1/platform/journal", get(platform::journal))
-        .route("/v1/tokens", post(platform::token))
+        .route("/v1/sessions", post(access::sign_in))
+        .route("/v1/sessions/current", delete(access::sign_out))
+        .route("/v1/accounts", get(access::accounts).post(access::create_account))
+        .route("/v1/accounts/{name}/disable", post(access::disable_account))
+        .route("/v1/accounts/{name}/reset", post(access::reset_account))
+        .route("/v1/tokens", get(access::tokens).post(access::create_token))
+        .route("/v1/tokens/{id}", delete(access::revoke_token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
         .merge(days())
@@ -172,13 +188,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))
         .route("/v1/ledger/tile/{*path}", get(platform::tile))
-        .route_layer(middleware::from_fn_with_state(app.clone(), policy::enforce))
+        .route_layer(middleware::from_fn_with_state(app.clone(), gate::enforce))
         .method_not_allowed_fallback(async |request: Request| {
-            policy::read_out(request).await;
-            policy::method_not_allowed()
+            gate::read_out(request).await;
+            Problem::method_not_allowed()
         })
         .fallback(async |request: Request| {
-            policy::read_out(request).await;
+            gate::read_out(request).await;
             let detail = "there is no such path: see /openapi.json";
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", detail)
         })

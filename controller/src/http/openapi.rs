@@ -2,6 +2,7 @@
 //! that no change of the API goes unseen.
 
 use axum::{
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -11,8 +12,8 @@ use utoipa::{
 };
 
 use super::{
-    acts, applications, attachments, calendar, compliance, contract, deadline, events, form, holds,
-    leaving, platform, problem, record, records, tenants, trial, view,
+    App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
+    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
 };
 
 /// The document.
@@ -31,10 +32,13 @@ use super::{
     modifiers(&Bearer),
     paths(
         platform::health, platform::hosts, platform::join_token, platform::block,
-        platform::unblock, platform::journal, platform::token,
+        platform::unblock, platform::journal,
         platform::images, platform::application_form,
         platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
+        access::sign_in, access::sign_out, access::accounts, access::create_account,
+        access::disable_account, access::reset_account, access::tokens, access::create_token,
+        access::revoke_token,
         attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
         attachments::list_platform, attachments::read_platform,
         records::add, records::list, records::confirm, records::add_platform,
@@ -74,18 +78,20 @@ impl Modify for Bearer {
     }
 }
 
-/// The document as JSON, indented, with a line's end.
+/// The document as JSON, indented, with a line's end; `policy` says who may call what.
 #[must_use]
-pub fn text() -> String {
+pub fn text(policy: &Policy) -> String {
     // Maps of strings alone: serialising them cannot fail.
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
-    contract::complete(&mut document);
+    contract::complete(&mut document, policy);
+    // In the order of names, whatever order this build keeps.
+    document.sort_all_objects();
     format!("{document:#}\n")
 }
 
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "platform",
     responses((status = 200, body = Object)))]
-pub async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text()).into_response()
+pub async fn document(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text(&app.policy)).into_response()
 }

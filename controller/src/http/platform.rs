@@ -1,4 +1,4 @@
-//! The platform itself: hosts, tokens, images, anchors, clock, ledger.
+//! The platform itself: hosts, images, anchors, clock, ledger.
 
 use axum::{
     Json,
@@ -9,13 +9,11 @@ use axum::{
 use jiff::{civil::Date, tz};
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp, wire::join::JoinToken};
-use utoipa::{
-    ToSchema,
-    openapi::{RefOr, Schema},
-};
+use utoipa::ToSchema;
 
 use super::{
     App,
+    access::secret,
     change::Change,
     extract::Id,
     form,
@@ -23,10 +21,7 @@ use super::{
     problem::Problem,
     record::HostView,
 };
-use crate::{
-    core::{fleet::Image, lifecycle::Role},
-    engine::record::PlatformRecord,
-};
+use crate::{core::fleet::Image, engine::record::PlatformRecord};
 
 /// Which host is to join.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -56,35 +51,6 @@ pub struct JoinAnswer {
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-}
-
-/// Whose token.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRequest {
-    /// A person's or script's name: separation of duties goes by it.
-    #[schema(schema_with = form::token_name)]
-    name: String,
-    /// The role.
-    #[schema(schema_with = roles)]
-    role: Role,
-    /// The organisation; customers only.
-    #[serde(default)]
-    customer: Option<String>,
-}
-
-/// A token of the API: a secret that is shown once.
-#[derive(Serialize, ToSchema)]
-pub struct TokenAnswer {
-    /// Whose.
-    name: String,
-    /// The role.
-    #[schema(value_type = String)]
-    role: Role,
-    /// The organisation.
-    customer: Option<String>,
-    /// The token.
-    token: String,
 }
 
 /// An image of the catalogue.
@@ -127,18 +93,6 @@ pub struct Advance {
     /// Days, 1 to 3660.
     #[schema(minimum = 1, maximum = 3660)]
     advance_days: u32,
-}
-
-/// The roles that tokens have.
-fn roles() -> RefOr<Schema> {
-    form::words([
-        Role::Customer,
-        Role::Reviewer,
-        Role::Operator,
-        Role::Security,
-        Role::Auditor,
-        Role::Administrator,
-    ])
 }
 
 /// Whether the controller answers
@@ -187,8 +141,8 @@ pub async fn unblock(
     Ok(Json(HostView::from(change.make(unblock).await?)))
 }
 
-/// What happened to the platform itself: joins, blocks, tokens, notices of the calendar;
-/// the newest first
+/// What happened to the platform itself: joins, blocks, accounts, sessions, tokens, notices of the
+/// calendar; the newest first
 #[utoipa::path(get, path = "/v1/platform/journal", tag = "platform",
     responses((status = 200, body = [Object])))]
 pub async fn journal(State(app): State<App>) -> Result<Json<Vec<PlatformRecord>>, Problem> {
@@ -226,29 +180,7 @@ pub async fn join_token(
         token: token.reveal(),
         expires_at: grant.expires_at,
     };
-    Ok(secret(answer))
-}
-
-/// Make a token of the API
-#[utoipa::path(post, path = "/v1/tokens", tag = "platform", request_body = TokenRequest,
-    responses((status = 201, body = TokenAnswer)))]
-pub async fn token(
-    State(app): State<App>,
-    change: Change<TokenRequest>,
-) -> Result<Response, Problem> {
-    let engine = app.engine.clone();
-    let TokenRequest { name, role, customer } = change.body.clone();
-    let token = change
-        .make(|call, TokenRequest { name, role, customer }| async move {
-            engine.create_token(call, name, role, customer).await
-        })
-        .await?;
-    Ok(secret(TokenAnswer { name, role, customer, token }))
-}
-
-/// A secret is answered once, and no cache may keep it.
-fn secret<T: Serialize>(answer: T) -> Response {
-    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+    Ok(secret(StatusCode::CREATED, answer))
 }
 
 /// The image catalogue

@@ -10,8 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    core::refusal::{self, Code},
+    core::{
+        access::SignInRefusal,
+        refusal::{self, Code},
+    },
     engine::{EngineError, FilesError},
+    secrets::BUSY_FOR_S,
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -30,6 +34,9 @@ pub struct Problem {
     pub code: String,
     /// What is wrong and what to do.
     pub detail: String,
+    /// When to come again, s: the header Retry-After.
+    #[serde(skip)]
+    pub retry_after_s: Option<u32>,
     /// Each thing that is wrong with the body, by its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -55,6 +62,7 @@ impl Problem {
             status: status.as_u16(),
             code: code.to_owned(),
             detail: detail.into(),
+            retry_after_s: None,
             errors: Vec::new(),
         }
     }
@@ -73,6 +81,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
+    /// No such method on this path.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path has no such method: see /openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    }
+
     /// The request itself is wrong.
     #[must_use]
     pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
@@ -88,6 +103,9 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"tenure\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -115,6 +133,7 @@ impl From<EngineError> for Problem {
             EngineError::Invalid(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail)
             }
+            EngineError::SignIn(refusal) => refusal.into(),
             EngineError::Files(FilesError::Broken) => {
                 Self::bad_request("broken-body", error.to_string())
             }
@@ -131,7 +150,8 @@ impl From<EngineError> for Problem {
             EngineError::Store(_)
             | EngineError::Ledger(_)
             | EngineError::Chance(_)
-            | EngineError::Files(_) => {
+            | EngineError::Files(_)
+            | EngineError::Secrets(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");
                 let detail = "the controller could not make this durable; nothing is known to be \
@@ -139,6 +159,19 @@ impl From<EngineError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", detail)
             }
         }
+    }
+}
+
+impl From<SignInRefusal> for Problem {
+    fn from(refusal: SignInRefusal) -> Self {
+        let (status, retry_after_s) = match refusal {
+            SignInRefusal::Wrong => (StatusCode::UNAUTHORIZED, None),
+            SignInRefusal::NewPassword | SignInRefusal::PasswordOld => {
+                (StatusCode::FORBIDDEN, None)
+            }
+            SignInRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_FOR_S)),
+        };
+        Self { retry_after_s, ..Self::new(status, refusal.as_str(), refusal.to_string()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Hosts, the grants by which they join, and API tokens.
+//! Hosts, and the grants by which they join.
 
 use sqlx::{Row as _, SqliteConnection};
 use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp};
@@ -91,41 +91,6 @@ pub async fn save_host(conn: &mut SqliteConnection, host: &HostRecord) -> Result
         .await
         .map_err(failed("save a host"))?;
     Ok(())
-}
-
-/// Keeps an API token: its digest, and whose it is.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn add_token(
-    conn: &mut SqliteConnection,
-    digest: Digest,
-    actor: &Actor,
-    now: Timestamp,
-) -> Result<()> {
-    query(sql::ADD_TOKEN)
-        .bind(digest.to_string())
-        .bind(to_json("tokens", actor)?)
-        .bind(now.unix_ms())
-        .execute(conn)
-        .await
-        .map_err(failed("add a token"))?;
-    Ok(())
-}
-
-/// Whose token has this digest.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn actor_of(conn: &mut SqliteConnection, digest: Digest) -> Result<Option<Actor>> {
-    let row = query(sql::ACTOR_OF)
-        .bind(digest.to_string())
-        .fetch_optional(conn)
-        .await
-        .map_err(failed("read a token"))?;
-    let Some(row) = row else { return Ok(None) };
-    let actor: String = row.try_get("actor").map_err(failed("read a token"))?;
-    from_json("tokens", &actor).map(Some)
 }
 
 /// Keeps a grant, new or used.

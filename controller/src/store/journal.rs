@@ -22,7 +22,7 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::{lifecycle::Actor, tenant::Phase};
+use crate::core::{canonical, lifecycle::Actor, tenant::Phase};
 
 const TABLE: &str = "journal";
 
@@ -92,7 +92,7 @@ pub async fn append_journal(conn: &mut SqliteConnection, new: NewEntry<'_>) -> R
         "actor": new.actor, "body": new.body, "phase": new.phase, "object": new.object,
         "previous": previous,
     });
-    let digest = Digest::of(chained.to_string().as_bytes());
+    let digest = Digest::of(canonical::text(chained).as_bytes());
     let object = new.object.unwrap_or(digest);
     let entry = Entry {
         v: 1,

@@ -43,6 +43,7 @@ async fn who_guesses_what_a_row_says_cannot_confirm_it_by_the_ledger() {
     guess["salt"] = json!(hex::encode([0_u8; 32]));
     assert_ne!(Digest::of(guess.to_string().as_bytes()), entry.object_digest);
     guess["salt"] = json!(hex::encode(&salt));
+    guess.sort_all_objects();
     assert_eq!(Digest::of(guess.to_string().as_bytes()), entry.object_digest, "with the salt");
 
     append_journal(&mut tx, NewEntry { salt: [8; 32], ..new }).await.expect("appended");

@@ -9,6 +9,7 @@
 //! All writing goes over one connection, for which writers queue in their order. SQLite lets one
 //! write at a time anyway, but by connections that try again after a nap of up to 100 ms.
 
+mod accounts;
 mod attachments;
 mod calendar;
 mod hosts;
@@ -24,6 +25,7 @@ pub mod sql;
 #[cfg(test)]
 mod sql_tests;
 mod tenants;
+mod tokens;
 
 use std::{path::Path, time::Duration};
 
@@ -36,8 +38,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*, page::*,
-    platform::*, records::*, tenants::*,
+    accounts::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*,
+    page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -46,7 +48,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 9] = [
+pub const MIGRATIONS: [(i64, &str); 10] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -56,6 +58,7 @@ pub const MIGRATIONS: [(i64, &str); 9] = [
     (7, include_str!("../../migrations/0007_records.sql")),
     (8, include_str!("../../migrations/0008_drafts.sql")),
     (9, include_str!("../../migrations/0009_large.sql")),
+    (10, include_str!("../../migrations/0010_access.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -1,7 +1,7 @@
-//! The platform's own acts: hosts that join or are blocked, tokens that are issued, what it files
-//! and puts on record, notices of the calendar that persons propose and put in force. Append-only,
-//! in one sequence and chain with the tenants' rows ([`super::append_journal`]), and entered into
-//! the ledger like them, as entries about no tenant.
+//! The platform's own acts: hosts that join or are blocked, who may come in and who came, what the
+//! platform files and puts on record, notices of the calendar that are proposed and put in force.
+//! Append-only, in one sequence and chain with the tenants' rows ([`super::append_journal`]), and
+//! entered into the ledger like them, as entries about no tenant.
 //!
 //! A row's salt keeps its names from being guessed by the digest in the ledger; a host's joining
 //! has an object that everybody can compute, since hosts' keys are public.
@@ -21,7 +21,7 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::lifecycle::Actor;
+use crate::core::{canonical, lifecycle::Actor};
 
 const TABLE: &str = "platform_acts";
 
@@ -57,7 +57,7 @@ pub async fn append_act(conn: &mut SqliteConnection, new: NewAct<'_>) -> Result<
         "seq": seq, "kind": new.kind, "host": new.host, "at": new.at, "actor": new.actor,
         "body": new.body, "object": new.object, "previous": previous,
     });
-    let digest = Digest::of(chained.to_string().as_bytes());
+    let digest = Digest::of(canonical::text(chained).as_bytes());
     let object = new.object.unwrap_or(digest);
     let entry = Entry {
         v: 1,

@@ -73,7 +73,9 @@ impl HostRecord {
 pub struct PlatformRecord {
     /// Number of the row in the whole journal, from 1; tenants' rows count too.
     pub seq: u64,
-    /// What: `token-issued`, `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`.
+    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
+    /// `subject` in the body: `account-created`, `account-disabled`, `account-reset`,
+    /// `password-set`, `came-in`, `went-out`, `token-issued`, `token-revoked`.
     pub kind: String,
     /// The host that it is about.
     pub host: Option<HostId>,

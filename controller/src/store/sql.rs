@@ -60,8 +60,6 @@ statements! {
     SAVE_HOST:
         "INSERT INTO hosts (id, name, up, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO \
          UPDATE SET up = excluded.up, state = excluded.state";
-    ADD_TOKEN: "INSERT INTO tokens (digest, actor, created_at) VALUES ($1, $2, $3)";
-    ACTOR_OF: "SELECT actor FROM tokens WHERE digest = $1";
     SAVE_JOIN_TOKEN:
         "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) VALUES ($1, $2, \
          $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
@@ -180,6 +178,41 @@ statements! {
     UNFINISHED_ORDERS:
         "SELECT record FROM orders WHERE tenant = $1 AND host = $2 AND lane = $3 AND state IN \
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";
+    OWNER_OF: "SELECT customer, handed_in FROM tenants WHERE id = $1";
+    OWNER_OF_ORDER:
+        "SELECT t.customer, t.handed_in FROM orders o JOIN tenants t ON t.id = o.tenant WHERE \
+         o.id = $1";
+    ADD_TOKEN:
+        "INSERT INTO tokens (id, digest, owner, expires_at, record) VALUES ($1, $2, $3, $4, $5)";
+    TOKEN_BY_DIGEST:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE digest = \
+         $1";
+    TOKEN_BY_ID:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE id = $1";
+    TOKENS:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner > $1 \
+         OR (owner = $1 AND id > $2) ORDER BY owner, id LIMIT $3";
+    TOKENS_OF:
+        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner = $1";
+    REVOKE_TOKEN: "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+    REVOKE_TOKENS_OF: "UPDATE tokens SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL";
+    USE_TOKEN: "UPDATE tokens SET used_at = $1 WHERE id = $2";
+    ACCOUNT: "SELECT state FROM accounts WHERE name = $1";
+    ACCOUNTS: "SELECT state FROM accounts WHERE name > $1 ORDER BY name LIMIT $2";
+    SAVE_ACCOUNT:
+        "INSERT INTO accounts (name, state) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
+         state = excluded.state";
+    ADD_SESSION:
+        "INSERT INTO sessions (digest, account, expires_at, used_at) VALUES ($1, $2, $3, $4)";
+    SESSION:
+        "SELECT s.expires_at, s.used_at, a.state FROM sessions s JOIN accounts a ON a.name = \
+         s.account WHERE s.digest = $1";
+    USE_SESSION: "UPDATE sessions SET used_at = $1 WHERE digest = $2";
+    END_SESSION: "DELETE FROM sessions WHERE digest = $1";
+    END_SESSIONS_OF:
+        "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
+         WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
+    FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
     ADD_CALENDAR_NOTICE:
         "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
          $2 FROM calendar_notices";

@@ -1,7 +1,11 @@
 //! Tenants.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tenure_protocol::{id::TenantId, time::Timestamp, wire::v1::Mark};
+use tenure_protocol::{
+    id::{OrderId, TenantId},
+    time::Timestamp,
+    wire::v1::Mark,
+};
 
 use super::{
     Page, Result, Slice, TenantFilter, failed, from_json, parse,
@@ -14,6 +18,15 @@ const TABLE: &str = "tenants";
 /// Ids that are listed at once.
 const IDS: i64 = 1_000;
 
+/// Whose a tenant is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The customer.
+    pub customer: String,
+    /// Whether it was never submitted.
+    pub draft: bool,
+}
+
 /// One tenant.
 ///
 /// # Errors
@@ -25,6 +38,33 @@ pub async fn tenant(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<
         .await
         .map_err(failed("read a tenant"))?;
     row.as_ref().map(read).transpose()
+}
+
+/// Whose a tenant is, which never changes, and whether it was never submitted: it is theirs alone
+/// then.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn owner_of(conn: &mut SqliteConnection, id: TenantId) -> Result<Option<Owner>> {
+    query(sql::OWNER_OF)
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.as_ref().map(owner).transpose())
+        .map_err(failed("read whose a tenant is"))
+}
+
+/// Whose the tenant of an order is.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn owner_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<Option<Owner>> {
+    query(sql::OWNER_OF_ORDER)
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.as_ref().map(owner).transpose())
+        .map_err(failed("read whose an order is"))
 }
 
 /// The tenants that hold resources, by phase and age: at most as many as there are networks.
@@ -220,6 +260,11 @@ pub async fn last_mark(conn: &mut SqliteConnection) -> Result<Option<Mark>> {
     let row = query(sql::LAST_MARK).fetch_one(conn).await.map_err(failed(operation))?;
     let mark: Option<i64> = row.try_get("mark").map_err(failed(operation))?;
     Ok(mark.map(|mark| Mark(u32::try_from(mark).unwrap_or(u32::MAX))))
+}
+
+fn owner(row: &SqliteRow) -> sqlx::Result<Owner> {
+    let handed_in: i64 = row.try_get("handed_in")?;
+    Ok(Owner { customer: row.try_get("customer")?, draft: handed_in == 0 })
 }
 
 fn id(row: &SqliteRow) -> Result<TenantId> {

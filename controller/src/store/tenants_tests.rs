@@ -43,8 +43,8 @@ fn tenant() -> Tenant {
     opened.expect("an application that can be taken").tenant
 }
 
-#[allow(clippy::disallowed_methods, reason = "a database as it was before, made by hand")]
 #[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "the database of an older build, made by hand")]
 async fn tenants_of_before_there_was_a_search_are_found_after_the_upgrade() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("controller.db");

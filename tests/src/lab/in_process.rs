@@ -10,6 +10,7 @@ use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
     config::Config,
+    engine::Engine,
     link::authority::{Authority, HostRequest},
 };
 use tenure_protocol::id::HostId;
@@ -61,6 +62,14 @@ impl InProcess {
     /// # Errors
     /// If it does not start.
     pub fn start(clock: Clock) -> anyhow::Result<Self> {
+        Self::start_with(clock, "")
+    }
+
+    /// As [`InProcess::start`], with more of a configuration.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_with(clock: Clock, more: &str) -> anyhow::Result<Self> {
         // Another test of this process may have done so.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir()?;
@@ -69,7 +78,7 @@ impl InProcess {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         clock.set_legal(LEGAL_START.parse()?);
         runtime.block_on(assembly::init(&state, "test.example/ledger", clock.clone()))?;
-        let config: Config = toml::from_str(&config(&state.to_string_lossy()))?;
+        let config: Config = toml::from_str(&config(&state.to_string_lossy(), more))?;
         let controller = runtime.block_on(Controller::start(&config, clock.clone()))?;
         let root = CertificateDer::from_pem_file(state.join("ca.pem"))?;
         let roots = RootCerts::new_with_certs(&[Certificate::from_der(&root).to_owned()]);
@@ -167,6 +176,23 @@ impl InProcess {
         self.send("POST", path, &headers, body.to_string().as_bytes())
     }
 
+    /// DELETEs as whoever has this token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn delete(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
+        self.send("DELETE", path, &[("authorization", &format!("Bearer {token}"))], b"")
+    }
+
+    /// What decides and keeps.
+    ///
+    /// # Panics
+    /// Never: the controller is there until this is dropped.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        self.controller.as_ref().expect("it runs until it is dropped").engine()
+    }
+
     /// A new token.
     ///
     /// # Errors
@@ -232,13 +258,13 @@ pub fn application(customer: &str) -> Value {
     form
 }
 
-fn config(state: &str) -> String {
+fn config(state: &str, more: &str) -> String {
     let digest = "0".repeat(64);
     format!(
         "state_dir = {state:?}\n\
          server_names = [\"localhost\", \"127.0.0.1\"]\n\
          [api]\nlisten = \"127.0.0.1:0\"\n\
          [link]\ncommand = \"127.0.0.1:0\"\nenrolment = \"127.0.0.1:0\"\n\
-         [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n"
+         [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n{more}"
     )
 }

@@ -1,14 +1,11 @@
 //! The document, the table of routes and the committed copy.
 
 use serde_json::Value;
-use tenure_controller::http::{
-    openapi,
-    policy::{TABLE, Verb},
-};
+use tenure_controller::http::{openapi, policy::Policy, route::TABLE};
 
 #[test]
 fn the_document_the_table_and_the_committed_copy_are_one() {
-    let text = openapi::text();
+    let text = openapi::text(&Policy::load().expect("the shipped policy"));
     let document: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(document["openapi"], "3.1.0");
     let mut described: Vec<(String, String)> = document["paths"]
@@ -22,12 +19,9 @@ fn the_document_the_table_and_the_committed_copy_are_one() {
         .collect();
     let mut ruled: Vec<(String, String)> = TABLE
         .iter()
-        .map(|rule| {
-            let verb = match rule.verb {
-                Verb::Get => "get",
-                Verb::Post => "post",
-            };
-            (rule.path.replace("{*path}", "{path}"), verb.to_owned())
+        .map(|route| {
+            let verb = route.verb.as_str().to_lowercase();
+            (route.path.replace("{*path}", "{path}"), verb)
         })
         .collect();
     described.sort();

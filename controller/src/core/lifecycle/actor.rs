@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// A person's or script's name: separation of duties goes by it.
+    /// The person's name, a token's owner too: separation of duties goes by it.
     pub name: String,
     /// In which role.
     pub role: Role,
@@ -28,7 +28,7 @@ pub enum Role {
     Security,
     /// Reads everything, changes nothing.
     Auditor,
-    /// Enrols hosts and makes tokens.
+    /// Enrols hosts, makes accounts and tokens.
     Administrator,
     /// The controller itself: reports, deliveries, deadlines. No token has it.
     Controller,

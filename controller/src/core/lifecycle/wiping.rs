@@ -12,6 +12,7 @@ use super::{
     step::Step,
 };
 use crate::core::{
+    canonical,
     obligation::ObligationId,
     refusal::{Code, Refusal},
     tenant::{Approval, OrderFate, OrderKind, Phase, Proven, Tenant, Wipe},
@@ -39,11 +40,10 @@ pub(super) fn approve_wipe(step: &mut Step<'_>) -> Result<(), Refusal> {
             format!("{name} approved this wipe already: a second person has to approve it too"),
         ));
     }
-    let record = serde_json::json!({
+    let record = canonical::text(serde_json::json!({
         "approval": "wipe", "at": at, "attempt": wipe.attempt.saturating_add(1),
         "name": name, "salt": salt, "tenant": tenant, "v": 1,
-    })
-    .to_string();
+    }));
     let digest = Digest::of(record.as_bytes());
     wipe.approvals.push(Approval { name, at, record, digest });
     let enough = wipe.approvals.len() >= 2;

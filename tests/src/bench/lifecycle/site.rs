@@ -21,6 +21,7 @@ use tenure_controller::{
     engine::{Engine, Parts},
     files::Files,
     ledger::Ledger,
+    secrets::Secrets,
     state,
     store::{self, NewEntry, Store},
 };
@@ -164,11 +165,13 @@ impl Site {
             ..Contact::default()
         };
         let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("deputy")] };
+        let secrets = Secrets::new(&state.access_key, Chance::default())?;
         let engine = Engine::open(Parts {
             store: store.clone(),
             ledger,
             files: Files::local(&state.path.join("attachments"))?,
             keys: state.keys,
+            secrets,
             clock,
             chance: Chance::default(),
             images: Vec::new(),

@@ -1,0 +1,87 @@
+//! `tenurectl account`: people's accounts.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::{
+    api::Api,
+    failure::Failure,
+    screen::{Column, Screen, column},
+    token::{Role, SecretFile, hand_over, plain_name},
+};
+
+/// Member of answers that carries the initial password.
+const INITIAL: &str = "initial_password";
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountVerb {
+    /// Make an account for a person; its initial password is shown this once, and works for 7 days
+    Create {
+        /// The person's name; separation of duties goes by it
+        #[arg(value_parser = plain_name)]
+        name: String,
+        /// What the person may do
+        #[arg(long, value_enum)]
+        role: Role,
+        /// The organisation that it belongs to
+        #[arg(long, value_name = "NAME", required_if_eq("role", "customer"))]
+        customer: Option<String>,
+        /// Write the initial password to this new file, mode 0600, instead of stdout
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// All accounts
+    List,
+    /// End an account, its sessions and its person's tokens at once
+    Disable {
+        /// The person's name
+        #[arg(value_parser = plain_name)]
+        name: String,
+    },
+    /// Give an account a new initial password and no second factor, and enable it
+    Reset {
+        /// The person's name
+        #[arg(value_parser = plain_name)]
+        name: String,
+        /// Write the initial password to this new file, mode 0600, instead of stdout
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+const ACCOUNTS: &[Column] = &[
+    column("NAME", &["/name"]),
+    column("ROLE", &["/role"]),
+    column("CUSTOMER", &["/customer"]),
+    column("STANDING", &["/standing"]),
+    column("SECOND FACTOR", &["/second_factor"]),
+    column("INITIAL", &["/initial"]),
+    column("CAME IN", &["/entered_at"]),
+];
+
+/// Runs it.
+pub(crate) fn run(verb: AccountVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    match verb {
+        AccountVerb::Create { name, role, customer, out } => {
+            let mut body = json!({ "name": name, "role": role.as_str() });
+            if let Some(customer) = customer {
+                body["customer"] = Value::String(customer);
+            }
+            let file = out.as_deref().map(SecretFile::create).transpose()?;
+            hand_over(&api.post("/v1/accounts", &body)?, INITIAL, file, screen)
+        }
+        AccountVerb::List => screen.many(&api.list("/v1/accounts")?, ACCOUNTS),
+        AccountVerb::Disable { name } => {
+            let answer = api.post(&format!("/v1/accounts/{name}/disable"), &json!({}))?;
+            screen.say(&format!("{name} is disabled; its sessions and tokens have ended"), &answer)
+        }
+        AccountVerb::Reset { name, out } => {
+            let file = out.as_deref().map(SecretFile::create).transpose()?;
+            let answer = api.post(&format!("/v1/accounts/{name}/reset"), &json!({}))?;
+            hand_over(&answer, INITIAL, file, screen)
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The way of every request to its handler: limits, who comes, what the policy says.
+//!
+//! A customer cannot find out that another's tenant exists: whether there is one is asked after the
+//! role was checked, with the same questions to the database and the policy whatever the answer,
+//! and a tenant that one may not see is answered as one that is not there.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::{
+    Extension, RequestExt as _,
+    extract::{ConnectInfo, MatchedPath, Path, Request, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    middleware::Next,
+    response::Response,
+};
+use tenure_protocol::id::{OrderId, TenantId};
+
+use super::{
+    App,
+    extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
+    policy::{Resource, Verdict},
+    problem::Problem,
+    route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
+    seats::Seats,
+};
+use crate::{core::access::Principal, engine::Owner};
+
+/// Longest secret that is looked at.
+const MAX_SECRET_BYTES: usize = 256;
+/// Names of query parameters that carry secrets elsewhere.
+const SECRETS: [&str; 7] =
+    ["access_token", "token", "bearer", "authorization", "api_key", "password", "code"];
+
+/// Lets a request through to its handler, with its principal, or answers it.
+///
+/// # Errors
+/// The answer: 400 for a secret in the URL, 401 without a valid token, 403 if the policy says no,
+/// 404 for a tenant that is not there for the caller, 405 for no such method, 429 for too often.
+pub async fn enforce(
+    State(app): State<App>,
+    Extension(seats): Extension<Seats>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    match pass(&app, path.as_str(), &mut request).await {
+        Ok(()) => {
+            // A slow body takes no seat.
+            let request = read_in(request).await?;
+            let _seat = match request.extensions().get::<Principal>() {
+                Some(principal) => seats.take(&principal.actor).await,
+                None => None,
+            };
+            Ok(next.run(request).await)
+        }
+        Err(problem) => {
+            read_out(request).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Reads a body before the handler looks at anything, be it JSON or as short as JSON may be: a
+/// handler that refuses the request for its path or its head leaves no unread bytes then. Longer
+/// ones are the handler's to read.
+async fn read_in(request: Request) -> Result<Request, Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let short = length.is_some_and(|bytes| bytes <= MAX_BODY_BYTES);
+    if !short && require_json(request.headers()).is_err() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let mut whole = Request::new(body);
+    // The limit of bodies is among them.
+    whole.extensions_mut().clone_from(&parts.extensions);
+    let bytes = body_bytes(whole, &()).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+/// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed
+/// over unread bytes loses the answer on its way.
+pub(super) async fn read_out(request: Request) {
+    // Whether it can be read does not matter any more.
+    let _ = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+}
+
+/// Whether a request may pass; its principal goes with it.
+async fn pass(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
+    let route = route::find(request.method(), path)?;
+    let peer = peer(request);
+    no_secret_in(request.uri())?;
+    if route.action != UNLIMITED {
+        app.limits.peer(peer)?;
+    }
+    if app.policy.is_open(route.action) {
+        return Ok(());
+    }
+    let allowed = admit(app, route, request).await;
+    if allowed.is_err() && route.action == UNLIMITED {
+        app.limits.peer(peer)?;
+    }
+    let principal = allowed?;
+    request.extensions_mut().insert(principal);
+    Ok(())
+}
+
+/// Who comes, if the policy lets them.
+async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Principal, Problem> {
+    let principal = authenticate(app, request.headers()).await?;
+    if route.action != UNLIMITED {
+        app.limits.identity(&principal.actor.name)?;
+    }
+    let action = match route.subject {
+        Subject::Tile => {
+            let tile = request.extract_parts::<Path<String>>().await;
+            let hashes = tile.is_ok_and(|Path(tile)| route::is_of_hashes(&tile));
+            if hashes { route.action } else { READ_ENTRIES }
+        }
+        Subject::Platform | Subject::Tenant | Subject::Order => route.action,
+    };
+    let own = principal.actor.customer.as_deref().unwrap_or_default();
+    let (resource, what) = match route.subject {
+        Subject::Platform | Subject::Tile => (Resource::Platform, None),
+        Subject::Tenant => (Resource::Tenant { customer: own, draft: false }, Some("tenant")),
+        Subject::Order => (Resource::Tenant { customer: own, draft: false }, Some("order")),
+    };
+    // Before anything is looked up: what the role and the scope may not do at all.
+    match app.policy.decide(Some(&principal), action, resource) {
+        Verdict::Permitted => {}
+        Verdict::OutOfScope => return Err(out_of_scope(action)),
+        Verdict::Denied => return Err(wrong_role(app, &principal, action, what.is_some())),
+    }
+    let Some(what) = what else { return Ok(principal) };
+    let owner = match route.subject {
+        Subject::Order => {
+            let Id(id) = request.extract_parts::<Id<OrderId>>().await?;
+            app.engine.owner_of_order(id).await?
+        }
+        Subject::Tenant | Subject::Platform | Subject::Tile => {
+            let Id(id) = request.extract_parts::<Id<TenantId>>().await?;
+            app.engine.owner_of(id).await?
+        }
+    };
+    let is_there = owner.is_some();
+    let Owner { customer, draft } = owner.unwrap_or_default();
+    let resource = Resource::Tenant { customer: &customer, draft };
+    let verdict = app.policy.decide(Some(&principal), action, resource);
+    match (is_there, verdict) {
+        (true, Verdict::Permitted) => Ok(principal),
+        (true | false, _) => Err(Problem::not_found(what)),
+    }
+}
+
+fn out_of_scope(action: &str) -> Problem {
+    let detail = format!("this token is limited to groups of acts without {action}");
+    Problem::new(StatusCode::FORBIDDEN, "out-of-scope", detail)
+}
+
+fn wrong_role(app: &App, principal: &Principal, action: &str, on_tenant: bool) -> Problem {
+    let role = principal.actor.role.as_str();
+    let roles = app.policy.roles_for(action, on_tenant).join(" or ");
+    let detail = if action == READ_ENTRIES {
+        format!(
+            "a {role} may not read entries; customers read tiles of hashes (tile/<level>/…) and \
+             get their own entries with the exit bundle"
+        )
+    } else {
+        format!("a {role} may not do this; it takes {roles}")
+    };
+    Problem::new(StatusCode::FORBIDDEN, "wrong-role", detail)
+}
+
+/// From where a request comes.
+fn peer(request: &Request) -> IpAddr {
+    let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip())
+}
+
+/// URLs stand in logs, histories and proxies: a secret in one is no secret any more.
+fn no_secret_in(uri: &Uri) -> Result<(), Problem> {
+    let names = uri.query().unwrap_or_default().split('&').filter_map(|pair| {
+        let name = pair.split('=').next()?;
+        SECRETS.into_iter().find(|secret| name.eq_ignore_ascii_case(secret))
+    });
+    match names.into_iter().next() {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!(
+                "{name} stands in the URL, which others can read: revoke that secret, and give the \
+                 new one in a header (Authorization: Bearer …) or a body"
+            );
+            Err(Problem::bad_request("secret-in-url", detail))
+        }
+    }
+}
+
+/// Who comes: by the one bearer token or session that the request has.
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return Err(unauthenticated()) };
+    let secret = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim())
+        .filter(|secret| !secret.is_empty() && secret.len() <= MAX_SECRET_BYTES)
+        .ok_or_else(unauthenticated)?;
+    app.engine.principal_of(secret).await?.ok_or_else(unauthenticated)
+}

@@ -1,0 +1,285 @@
+//! What people come in with: passwords (Argon2id) and second factors (TOTP, RFC 6238), and the key
+//! under which second factors are kept. It computes; what it computes is kept by the store.
+//!
+//! Hashing is slow on purpose and takes much memory, so it runs off the asynchronous threads, in
+//! few slots, with a queue that has an end.
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    password_hash::phc::PasswordHash,
+};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use tenure_protocol::time::Timestamp;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use totp_rs::{Builder, Secret, Totp};
+use zeroize::Zeroizing;
+
+use crate::chance::Chance;
+
+/// Memory of one hash, KiB (RFC 9106, second recommended choice).
+pub const ARGON2_KIB: u32 = 64 * 1024;
+/// Passes over it.
+pub const ARGON2_PASSES: u32 = 3;
+/// Lanes: one thread of the machine for each hash.
+pub const ARGON2_LANES: u32 = 1;
+/// Hashes at the same time: at most 128 MiB and two threads.
+const SLOTS: usize = 2;
+/// Hashes that wait for a slot, at most.
+const QUEUE: usize = 64;
+/// Bytes of a second factor's secret (RFC 4226 section 4, R6: 160 bits).
+const TOTP_BYTES: usize = 20;
+/// Steps before and after the present one whose codes are taken (RFC 6238 section 5.2).
+const TOTP_SKEW: u16 = 1;
+/// Length of a step, s.
+const TOTP_STEP_S: u64 = 30;
+/// Digits of a code.
+const TOTP_DIGITS: u8 = 6;
+/// After how long a caller may come again when the queue is full, s.
+pub const BUSY_FOR_S: u32 = 5;
+
+/// Why a secret could not be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// Too many hashes wait already.
+    #[error("too many people come in at once: try again in a few seconds")]
+    Busy,
+    /// A password could not be hashed, or its hash not be read.
+    #[error("a password cannot be hashed or compared: {0}")]
+    Hash(String),
+    /// A second factor does not open under the key.
+    #[error("a second factor cannot be opened: access.key is not the one that sealed it")]
+    Sealed,
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+/// Hashes, compares, seals and opens.
+pub struct Secrets {
+    key: LessSafeKey,
+    chance: Chance,
+    slots: Semaphore,
+    queue: Semaphore,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// What a person puts into an authenticator. Shown once.
+pub struct Enrolment {
+    /// The secret, base32.
+    pub secret: Zeroizing<String>,
+    /// The same as `otpauth://` URI, for a QR code.
+    pub uri: Zeroizing<String>,
+    /// The same, sealed, hexadecimal: to be kept.
+    pub sealed: String,
+}
+
+impl std::fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Enrolment")
+    }
+}
+
+impl Secrets {
+    /// With the key under which second factors are kept.
+    ///
+    /// # Errors
+    /// [`SecretsError::Sealed`]; not for a key of 32 bytes.
+    pub fn new(key: &[u8; 32], chance: Chance) -> Result<Self, SecretsError> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| SecretsError::Sealed)?;
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            chance,
+            slots: Semaphore::new(SLOTS),
+            queue: Semaphore::new(SLOTS + QUEUE),
+        })
+    }
+
+    /// Hashes a password into a PHC string.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub async fn hash(&self, password: Zeroizing<String>) -> Result<String, SecretsError> {
+        let salt: [u8; 16] = *self.draw()?;
+        self.slowly(move || {
+            let hash = argon2()?.hash_password_with_salt(password.as_bytes(), &salt);
+            hash.map(|hash| hash.to_string()).map_err(failed)
+        })
+        .await
+    }
+
+    /// Whether this is the password. Without a hash it takes as long, and is not.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        phc: Option<String>,
+    ) -> Result<bool, SecretsError> {
+        self.slowly(move || {
+            let known = phc.is_some();
+            let phc = phc.unwrap_or_else(decoy);
+            let hash = PasswordHash::new(&phc).map_err(failed)?;
+            Ok(argon2()?.verify_password(password.as_bytes(), &hash).is_ok() && known)
+        })
+        .await
+    }
+
+    async fn slowly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, SecretsError> + Send + 'static,
+    ) -> Result<T, SecretsError> {
+        let _place = self.queue.try_acquire().map_err(|_| SecretsError::Busy)?;
+        let _slot = self.slots.acquire().await.map_err(|_| SecretsError::Busy)?;
+        spawn_blocking(work).await.map_err(|error| SecretsError::Hash(error.to_string()))?
+    }
+
+    /// Makes a second factor for an account.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub fn enrol(&self, account: &str) -> Result<Enrolment, SecretsError> {
+        let bytes: Zeroizing<[u8; TOTP_BYTES]> = self.draw()?;
+        let totp = totp(account, &bytes)?;
+        Ok(Enrolment {
+            secret: Zeroizing::new(totp.secret().to_base32()),
+            uri: Zeroizing::new(totp.to_url().map_err(failed)?),
+            sealed: self.seal(account, bytes.as_slice())?,
+        })
+    }
+
+    /// The step of which this is the code, around `now`; nothing if it is of none. Without a
+    /// sealed secret it takes as long, and is of none.
+    ///
+    /// # Errors
+    /// [`SecretsError::Sealed`].
+    pub fn step(
+        &self,
+        account: &str,
+        sealed: Option<&str>,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Option<u64>, SecretsError> {
+        let (bytes, known) = match sealed {
+            Some(sealed) => (self.open(account, sealed)?, true),
+            None => (Zeroizing::new([0; TOTP_BYTES]), false),
+        };
+        let seconds = u64::try_from(now.unix_ms() / 1000).unwrap_or(0);
+        let step = totp("-", &bytes)?.check(code, seconds);
+        Ok(step.filter(|_| known))
+    }
+
+    /// The first bytes of a draw: `N` is 32 at most.
+    fn draw<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>, SecretsError> {
+        let drawn = Zeroizing::new(self.chance.draw().map_err(|_| SecretsError::Random)?);
+        let bytes = drawn.first_chunk::<N>().ok_or(SecretsError::Random)?;
+        Ok(Zeroizing::new(*bytes))
+    }
+
+    fn seal(&self, account: &str, secret: &[u8]) -> Result<String, SecretsError> {
+        let mut sealed = self.draw::<NONCE_LEN>()?.to_vec();
+        let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| SecretsError::Sealed)?;
+        let mut text = secret.to_vec();
+        self.key
+            .seal_in_place_append_tag(nonce, Aad::from(account.as_bytes()), &mut text)
+            .map_err(|_| SecretsError::Sealed)?;
+        sealed.extend(text);
+        Ok(hex::encode(sealed))
+    }
+
+    fn open(
+        &self,
+        account: &str,
+        sealed: &str,
+    ) -> Result<Zeroizing<[u8; TOTP_BYTES]>, SecretsError> {
+        let mut bytes = hex::decode(sealed).map_err(|_| SecretsError::Sealed)?;
+        if bytes.len() < NONCE_LEN {
+            return Err(SecretsError::Sealed);
+        }
+        let mut text = Zeroizing::new(bytes.split_off(NONCE_LEN));
+        let nonce = Nonce::try_assume_unique_for_key(&bytes).map_err(|_| SecretsError::Sealed)?;
+        let opened = self
+            .key
+            .open_in_place(nonce, Aad::from(account.as_bytes()), &mut text)
+            .map_err(|_| SecretsError::Sealed)?;
+        <[u8; TOTP_BYTES]>::try_from(&*opened).map(Zeroizing::new).map_err(|_| SecretsError::Sealed)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> SecretsError {
+    SecretsError::Hash(error.to_string())
+}
+
+fn argon2() -> Result<Argon2<'static>, SecretsError> {
+    let params = Params::new(ARGON2_KIB, ARGON2_PASSES, ARGON2_LANES, None).map_err(failed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// A hash that no password has, as slow as any.
+fn decoy() -> String {
+    let (salt, output) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={ARGON2_KIB},t={ARGON2_PASSES},p={ARGON2_LANES}${salt}${output}")
+}
+
+fn totp(account: &str, secret: &[u8; TOTP_BYTES]) -> Result<Totp, SecretsError> {
+    Builder::new()
+        .with_digits(TOTP_DIGITS)
+        .with_skew(TOTP_SKEW)
+        .with_step_duration(TOTP_STEP_S)
+        .with_secret(Secret::new_stack(*secret))
+        .with_account_name(account)
+        .with_issuer(Some("Tenure"))
+        .build()
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Secrets {
+        Secrets::new(&[7; 32], Chance::default()).expect("a key")
+    }
+
+    #[test]
+    fn a_second_factor_opens_for_its_account_alone_and_under_its_key_alone() {
+        let sealed = secrets().seal("li.na", &[3; TOTP_BYTES]).expect("sealed");
+        assert_eq!(*secrets().open("li.na", &sealed).expect("opened"), [3; TOTP_BYTES]);
+        assert!(secrets().open("zhao.min", &sealed).is_err(), "moved to another account");
+        let other = Secrets::new(&[8; 32], Chance::default()).expect("a key");
+        assert!(other.open("li.na", &sealed).is_err());
+        assert!(!sealed.contains(&hex::encode([3; TOTP_BYTES])));
+    }
+
+    #[test]
+    fn codes_are_those_of_the_rfc() {
+        // RFC 6238 appendix B: 94287082 at 59 s has eight digits; ours are its last six.
+        let secret = b"12345678901234567890";
+        let sealed = secrets().seal("li.na", secret).expect("sealed");
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        let step = |code, ms| secrets().step("li.na", Some(&sealed), code, at(ms)).expect("opened");
+        assert_eq!(step("287082", 59_000), Some(1));
+        assert_eq!(step("287082", 89_000), Some(1), "one step late");
+        assert_eq!(step("287082", 120_000), None, "too late");
+        assert_eq!(step("287083", 59_000), None);
+        assert_eq!(step("", 59_000), None);
+        assert_eq!(secrets().step("li.na", None, "287082", at(59_000)).expect("a decoy"), None);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_known_by_its_hash_and_nobody_has_the_decoys() {
+        let word = || Zeroizing::new("correct Horse 7".to_owned());
+        let phc = secrets().hash(word()).await.expect("hashed");
+        assert!(phc.starts_with("$argon2id$v=19$m=65536,t=3,p=1$"), "{phc}");
+        assert!(secrets().verify(word(), Some(phc.clone())).await.expect("compared"));
+        let other = Zeroizing::new("correct Horse 8".to_owned());
+        assert!(!secrets().verify(other, Some(phc)).await.expect("compared"));
+        assert!(!secrets().verify(word(), None).await.expect("compared"));
+        assert!(PasswordHash::new(&decoy()).is_ok());
+    }
+}
