@@ -4,10 +4,10 @@
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
-//! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what people hand in,
-//! [`calendar`] puts notices of holidays in force, [`drain`] brings the journal into the ledger,
-//! [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`read`] is what is
-//! looked at. [`call`] says how a change is asked for.
+//! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
+//! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
+//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
+//! [`read`] is what is looked at. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;

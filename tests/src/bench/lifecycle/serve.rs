@@ -116,7 +116,8 @@ impl Serving {
             let answer = self.send("POST", "/v1/tokens", Some(&admin), Some(&body))?;
             answer["token"].as_str().map(str::to_owned).context("no token")
         };
-        let customer = |number| make("li", "customer", Some(customer_name(number)));
+        let customer =
+            |number| make(&format!("li-{number}"), "customer", Some(customer_name(number)));
         Ok(Tokens {
             reviewer: make("zhao", "reviewer", None)?,
             customers: (0..CUSTOMERS).map(customer).collect::<Result<_, _>>()?,
@@ -285,6 +286,8 @@ fn settings(state: &Path, api: &str) -> String {
     format!(
         "state_dir = {state:?}\nserver_names = [\"localhost\", \"127.0.0.1\"]\n\
          [api]\nlisten = {api:?}\n\
+         [api.rates]\nidentity_per_second = 100000\nidentity_burst = 100000\n\
+         peer_per_second = 100000\npeer_burst = 100000\n\
          [link]\ncommand = \"127.0.0.1:0\"\nenrolment = \"127.0.0.1:0\"\n\
          [log]\nfilter = \"warn\"\n\
          [[image]]\nname = \"tiny-1\"\nkernel = {digest:?}\ninitrd = {digest:?}\n"
