@@ -174,11 +174,11 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         return Ok(Expected::Unsaid);
     }
     let text: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
-    let text = text.unwrap_or_default().join(",");
-    if text.trim() == "*" {
+    let text = text.map(|texts| texts.join(","));
+    if text.as_deref().map(str::trim) == Some("*") {
         return Ok(Expected::Any);
     }
-    let tags = entity_tags(&text).filter(|tags| tags.len() <= MAX_TAGS);
+    let tags = text.as_deref().and_then(entity_tags).filter(|tags| tags.len() <= MAX_TAGS);
     let Some(tags) = tags else {
         let detail = "If-Match takes ETags of this tenant, such as \"3\", or *";
         return Err(Problem::bad_request("invalid-if-match", detail));
@@ -218,6 +218,8 @@ pub(super) fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn said(values: &[&str]) -> Result<Expected, Problem> {
@@ -241,6 +243,10 @@ mod tests {
             assert_eq!((problem.status, &*problem.code), (400, "invalid-if-match"), "{wrong}");
         }
         assert!(said(&[&"\"1\",".repeat(MAX_TAGS + 1)]).is_err(), "no list without end");
+        let mut headers = HeaderMap::new();
+        let unreadable = HeaderValue::from_bytes(b"\xc2\x84").expect("a header");
+        headers.append(header::IF_MATCH, unreadable);
+        assert!(expected(&headers).is_err(), "what cannot be read is no empty list");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     deadline::DeadlineView,
-    form::{ApplicationForm, AssessmentForm, IcpFilingForm, IngressForm},
+    form::{AssessmentForm, DraftForm, IcpFilingForm, IngressForm},
 };
 use crate::core::{
     lifecycle::CutKind,
@@ -111,7 +111,7 @@ pub struct TenantView {
     /// What hosts say that keeps the tenant from going on.
     pub reason: Option<String>,
     /// What was applied for, without secrets.
-    #[schema(value_type = ApplicationForm)]
+    #[schema(value_type = DraftForm)]
     pub application: Application,
 }
 

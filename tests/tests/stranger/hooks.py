@@ -82,13 +82,24 @@ def fit(application):
 
 
 # What no schema says well: sums, one of two members, and which networks the site lets webhooks into.
-UNSAYABLE = ("ask for at most", "stands twice", "has no channel", "volumes_gib", "webhook")
+UNSAYABLE = (
+    "ask for at most",
+    "stands twice",
+    "has no channel",
+    "volumes_gib",
+    "webhook",
+    "from the Internet",
+)
+# What is refused here is the draft as it was saved, not the input.
+OF_DRAFTS = "/v1/tenants/{id}/draft/submission"
 
 
 @schemathesis.check
 def no_right_input_is_called_malformed(context, response, case):
     """What the schema admits is never refused for its form."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if case.operation.path == OF_DRAFTS:
         return
     if response.status_code in (400, 422) and "problem+json" in response.headers["content-type"][0]:
         faults = response.json().get("errors", [])
