@@ -174,8 +174,8 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         return Ok(Expected::Unsaid);
     }
     let text: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
-    let text = text.map(|values| values.join(","));
-    if text.as_ref().is_some_and(|text| text.trim() == "*") {
+    let text = text.map(|texts| texts.join(","));
+    if text.as_deref().map(str::trim) == Some("*") {
         return Ok(Expected::Any);
     }
     let tags = text.as_deref().and_then(entity_tags).filter(|tags| tags.len() <= MAX_TAGS);
@@ -218,6 +218,8 @@ pub(super) fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn said(values: &[&str]) -> Result<Expected, Problem> {
@@ -242,9 +244,9 @@ mod tests {
         }
         assert!(said(&[&"\"1\",".repeat(MAX_TAGS + 1)]).is_err(), "no list without end");
         let mut headers = HeaderMap::new();
-        let bytes = axum::http::HeaderValue::from_bytes(b"\xc2\x84").expect("a header");
-        headers.append(header::IF_MATCH, bytes);
-        assert!(expected(&headers).is_err(), "no bytes beyond ASCII");
+        let unreadable = HeaderValue::from_bytes(b"\xc2\x84").expect("a header");
+        headers.append(header::IF_MATCH, unreadable);
+        assert!(expected(&headers).is_err(), "what cannot be read is no empty list");
     }
 
     #[test]
