@@ -116,7 +116,7 @@ fn every_verb_beside_the_way_parses() {
         "deadline list T",
         "deadline explain T O6a --serial 1",
         "deadline preview --on 2026-10-20",
-        "deadline sign T O5 --reason agreed",
+        "deadline sign T O5 --serial 1 --reason agreed",
         "calendar show",
         "calendar show --from 2026-02-01 --to 2026-02-28",
         "calendar import - --form holiday-cn --number N --title X --issued 2026-11-05",

@@ -47,7 +47,7 @@ pub(crate) enum DeadlineVerb {
         #[arg(value_parser = obligation)]
         obligation: String,
         /// Which of its repetitions
-        #[arg(long, default_value_t = 1)]
+        #[arg(long)]
         serial: u32,
         /// Why: kept in the journal
         #[arg(long, value_name = "TEXT")]

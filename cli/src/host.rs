@@ -33,7 +33,8 @@ pub(crate) enum HostVerb {
     Block(BlockArgs),
     /// Let a blocked host in again (administrator, security)
     Unblock(BlockArgs),
-    /// What happened to the platform: joins, blocks, tokens (administrator, security, auditor)
+    /// What happened to the platform: hosts, accounts, tokens, calendar (administrator, security,
+    /// auditor)
     Journal,
 }
 

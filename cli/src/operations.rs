@@ -128,7 +128,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         line: "deadline explain T O6a",
         answers: &["[{\"id\":\"O6a\",\"serial\":1}]"],
     },
-    post("/v1/tenants/{id}/deadlines/sign", "deadline sign T O5 --reason agreed"),
+    post("/v1/tenants/{id}/deadlines/sign", "deadline sign T O5 --serial 1 --reason agreed"),
     post("/v1/tenants/{id}/deployment", "deployment declare T"),
     list("/v1/tenants/{id}/evidence", "tenant evidence T"),
     post("/v1/tenants/{id}/draft", "application draft thing.json --tenant T"),

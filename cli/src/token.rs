@@ -58,17 +58,17 @@ pub(crate) enum TokenVerb {
 /// The roles of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
-    /// Applies, reports, leaves.
+    /// Applies, files, reports, leaves, records of its own.
     Customer,
-    /// Decides on applications, reports and leaving.
+    /// Gives the provider's opinions; proposes and enacts the calendar.
     Reviewer,
-    /// Cuts, restores, approves wipes.
+    /// Announces cuts, cuts, restores, retries, approves wipes, serves notices.
     Operator,
-    /// Approves wipes.
+    /// Places and releases holds, blocks hosts, approves wipes, records inspections.
     Security,
     /// Reads everything.
     Auditor,
-    /// Makes tokens and takes hosts in.
+    /// Says who and which hosts may come in; keeps the calendar, signs deadlines.
     Administrator,
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //!           ┌─ recorded within a day of the fact ──────────────────→ counts
 //! add ──────┼─ later: with a scan ─→ waits ─ a second person ──────→ counts
+//!           ├─ the platform's assessment → waits ─ a second person → counts
 //!           └─ lawful access ──────→ waits ─ two different persons → counts
 //!                                      └─ one says no ─────────────→ rejected
 //! ```
@@ -217,6 +218,8 @@ impl Record {
     pub const fn persons_needed(&self) -> usize {
         match self.content {
             Content::LawfulAccess { .. } => ACCESS_APPROVERS,
+            // Nobody ends the platform's own alarm alone.
+            Content::PlatformAssessment { .. } => 1,
             _ if self.is_late() => 1,
             _ => 0,
         }

@@ -39,7 +39,8 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 const ON_UPLOADS: [u16; 3] = [413, 422, 507];
 
 /// Operations that need `If-Match`.
-const ON_A_VERSION: [&str; 4] = ["review", "review_reports", "review_offboarding", "decide"];
+const ON_A_VERSION: [&str; 4] =
+    ["review-application", "review-reports", "review-offboarding", "decide-extension"];
 
 /// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})?$"#;
@@ -111,14 +112,15 @@ const fn verb(route: &Route) -> &'static str {
 /// The operations on one tenant, which one may go on with once there is a tenant.
 fn on_tenants(document: &Value) -> Vec<String> {
     let on_one = TABLE.iter().filter(|route| route.path.starts_with("/v1/tenants/{id}"));
-    let ids = on_one.filter_map(|route| {
-        document["paths"][route.path][verb(route)]["operationId"].as_str().map(str::to_owned)
-    });
-    ids.collect()
+    // Others need an id beside the tenant's.
+    let alone = on_one.filter(|route| route.path.matches('{').count() == 1);
+    let there = alone.filter(|route| document["paths"][route.path][verb(route)].is_object());
+    there.map(|route| route.action.to_owned()).collect()
 }
 
 fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &[String]) {
-    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    let id = route.action;
+    operation["operationId"] = json!(id);
     let mut statuses = ALWAYS.to_vec();
     let is_open = policy.is_open(route.action);
     if is_open {
@@ -132,23 +134,23 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
     if on_a_thing {
         statuses.push(404);
     }
-    if id == "events" {
+    if id == "list-events" {
         let number = json!({"pattern": "^(0|[1-9][0-9]{0,17})$"});
         add_header(operation, "Last-Event-ID", false, LAST_EVENT_ID, &number);
     }
-    if id == "bundle" {
+    if id == "fetch-bundle" {
         statuses.push(409);
     }
     let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
-    if id == "sign_in" {
+    if id == "sign-in" {
         statuses.extend([401, 403, 413, 415, 422]);
-    } else if id == "sign_out" {
+    } else if id == "sign-out" {
         statuses.push(422);
     } else if route.verb == Verb::Post && !takes_json {
         statuses.extend(ON_UPLOADS);
     } else if route.verb == Verb::Post {
         statuses.extend(ON_CHANGES);
-        let tags = ON_A_VERSION.contains(&&*id);
+        let tags = ON_A_VERSION.contains(&id);
         // Tenants have versions; hosts and notices of the calendar have none.
         if route.subject == Subject::Tenant {
             statuses.push(412);
@@ -161,7 +163,7 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
             "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": r"^[!#-\[\]-~]+$"
         });
         add_header(operation, "Idempotency-Key", false, IDEMPOTENCY_KEY, &key);
-    } else if route.verb == Verb::Get && !is_open && id != "events" {
+    } else if route.verb == Verb::Get && !is_open && id != "list-events" {
         if operation["parameters"]
             .as_array()
             .is_some_and(|all| all.iter().any(|one| one["name"] == "after"))
@@ -220,7 +222,7 @@ fn name_success(operation: &mut Value, route: &Route, of_tenants: &[String]) {
             response["headers"]["link"] =
                 json!({"description": means, "schema": {"type": "string"}});
         }
-        let target = if route.path == "/v1/applications" {
+        let target = if ["submit", "start-draft"].contains(&route.action) {
             "$response.body#/id"
         } else if status == "202" && route.subject == Subject::Tenant {
             "$response.body#/tenant"
@@ -233,7 +235,10 @@ fn name_success(operation: &mut Value, route: &Route, of_tenants: &[String]) {
         }
         if status == "202" {
             let order = json!({"id": "$response.body#/orders/0"});
-            links.insert("order".to_owned(), json!({"operationId": "order", "parameters": order}));
+            links.insert(
+                "order".to_owned(),
+                json!({"operationId": "show-order", "parameters": order}),
+            );
         }
         response["links"] = links.into();
     }

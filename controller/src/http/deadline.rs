@@ -236,8 +236,8 @@ pub async fn deadlines(
 }
 
 /// What the provider owes of the yearly assessments of the platform, each with its reasons
-#[utoipa::path(get, path = "/v1/platform/deadlines", operation_id = "platform-deadlines",
-    tag = "platform", responses((status = 200, body = [AssessmentOwedView])))]
+#[utoipa::path(get, path = "/v1/platform/deadlines", tag = "platform",
+    responses((status = 200, body = [AssessmentOwedView])))]
 pub async fn platform(
     State(app): State<App>,
     Caller(actor): Caller,

@@ -45,9 +45,10 @@ pub async fn enforce(
 ) -> Result<Response, Problem> {
     match pass(&app, path.as_str(), &mut request).await {
         Ok(()) => {
-            // A slow body takes no seat.
+            // Short bodies have been read then; long ones are read in the seat. A cut needs none.
             let request = read_in(request).await?;
-            let _seat = match request.extensions().get::<Principal>() {
+            let waits = route::find(request.method(), path.as_str())?.action != UNLIMITED;
+            let _seat = match request.extensions().get::<Principal>().filter(|_| waits) {
                 Some(principal) => seats.take(&principal.actor).await,
                 None => None,
             };

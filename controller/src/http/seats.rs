@@ -1,5 +1,6 @@
 //! Seats: how many requests of one caller are worked on at once. The others wait for theirs, within
-//! the time that a request has, so that nobody's many requests keep a cut from being ordered.
+//! the time that a request has, so that nobody's many requests keep a cut from being ordered. A cut
+//! itself waits for no seat.
 
 use std::{
     collections::HashMap,
