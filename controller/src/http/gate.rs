@@ -4,7 +4,10 @@
 //! role was checked, with the same questions to the database and the policy whatever the answer,
 //! and a tenant that one may not see is answered as one that is not there.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
     Extension, RequestExt as _,
@@ -25,6 +28,8 @@ use super::{
 };
 use crate::{core::access::Principal, engine::Owner};
 
+/// How long the rest of a refused request may take.
+const READ_OUT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest secret that is looked at.
 const MAX_SECRET_BYTES: usize = 256;
 /// Names of query parameters that carry secrets elsewhere.
@@ -79,11 +84,12 @@ async fn read_in(request: Request) -> Result<Request, Problem> {
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-/// Reads what is left of a refused request, up to the limit of bodies: a connection that is closed
-/// over unread bytes loses the answer on its way.
+/// Reads what is left of a refused request, up to the limits of bodies and time: a connection that
+/// is closed over unread bytes loses the answer on its way.
 pub(super) async fn read_out(request: Request) {
     // Whether it can be read does not matter any more.
-    let _ = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+    let all = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES);
+    let _ = tokio::time::timeout(READ_OUT_LIMIT, all).await;
 }
 
 /// Whether a request may pass; its principal goes with it.

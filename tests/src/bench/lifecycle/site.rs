@@ -1,10 +1,16 @@
 //! The database that grows: copies of tenants that have lived, written by the controller's own
 //! store, and the ledger over their journal.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::{
+    sys::statfs::{TMPFS_MAGIC, statfs},
+    unistd::syncfs,
+};
 use tempfile::TempDir;
 use tenure_controller::{
     assembly,
@@ -180,6 +186,8 @@ impl Site {
             provider,
         })
         .await?;
+        // What growing has left in memory would be written beside what is measured.
+        syncfs(&File::open(self.dir())?)?;
         Ok(Sweeper { engine, store, _lock: Box::new(state.lock) })
     }
 
@@ -203,11 +211,11 @@ impl Site {
         Ok(took_ms)
     }
 
-    /// What the next copy is of. Most of a cloud's history has left or waits; those with resources
-    /// are few enough for their networks.
+    /// What the next copy is of. Most were refused, wait or have left; those with resources are few
+    /// enough for their networks.
     const fn template(&self) -> &Life {
         match self.tenants * 7919 % 1000 {
-            0..400 => &self.lives.closed,
+            0..200 => &self.lives.closed,
             400..800 => &self.lives.submitted,
             800..812 => &self.lives.online,
             812..814 => &self.lives.trial,
