@@ -107,7 +107,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Change<T> {
             None => parts.uri.to_string(),
         };
         let all = parts.extensions.get::<UnderWay>().cloned().unwrap_or_default();
-        let bytes = body_bytes(Request::from_parts(parts, body), state).await?;
+        let bytes = body_bytes(body).await?;
         let Body(body) = Body::read(&bytes)?;
         let Some(name) = name else {
             return Ok(Self { call: Call { actor, expected, key: None }, body, turn: None });

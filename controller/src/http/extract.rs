@@ -1,13 +1,15 @@
 //! What handlers take out of requests. Whatever is wrong becomes a problem document that says
 //! where.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use axum::{
-    body::Bytes,
+    body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -16,6 +18,10 @@ use crate::core::{access::Principal, lifecycle::Actor};
 
 /// Bytes that a request's body may have.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Bytes of a refused body that are read and thrown away.
+const THROWN_AWAY_BYTES: usize = 1024 * 1024;
+/// How long that may take.
+const THROWN_AWAY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Who calls: put in by the gate, so that a route outside of it has nobody.
 #[derive(Debug, Clone)]
@@ -61,9 +67,9 @@ pub fn unauthenticated() -> Problem {
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        Self::read(&body_bytes(request, state).await?)
+        Self::read(&body_bytes(request.into_body()).await?)
     }
 }
 
@@ -110,19 +116,36 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     text
 }
 
-/// The whole body, up to its limit.
-pub(super) async fn body_bytes<S: Send + Sync>(
-    request: Request,
-    state: &S,
-) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("the body is over {MAX_BODY_BYTES} bytes: send less");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
-        } else {
+/// The whole body, up to its limit. What is over it is thrown away.
+pub(super) async fn body_bytes(body: axum::body::Body) -> Result<Bytes, Problem> {
+    let mut body = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| {
             Problem::bad_request("broken-body", "the body broke off: send it again")
+        })?;
+        if bytes.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
+            throw_away(body).await;
+            let detail = format!("the body is over {MAX_BODY_BYTES} bytes: send less");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail));
         }
-    })
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads a body that nobody wants, up to limits of size and time: a connection that is closed over
+/// unread bytes loses the answer on its way.
+pub(super) async fn throw_away(mut body: BodyDataStream) {
+    let all = async {
+        let mut left = THROWN_AWAY_BYTES;
+        while let Some(Ok(chunk)) = body.next().await {
+            let Some(rest) = left.checked_sub(chunk.len()) else { break };
+            left = rest;
+        }
+    };
+    // Whether it can be read does not matter any more.
+    let _ = tokio::time::timeout(THROWN_AWAY_LIMIT, all).await;
 }
 
 /// The body must be said to be JSON.

@@ -4,10 +4,7 @@
 //! role was checked, with the same questions to the database and the policy whatever the answer,
 //! and a tenant that one may not see is answered as one that is not there.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::{
     Extension, RequestExt as _,
@@ -20,7 +17,7 @@ use tenure_protocol::id::{OrderId, TenantId};
 
 use super::{
     App,
-    extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, unauthenticated},
+    extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, throw_away, unauthenticated},
     policy::{Resource, Verdict},
     problem::Problem,
     route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
@@ -28,8 +25,6 @@ use super::{
 };
 use crate::{core::access::Principal, engine::Owner};
 
-/// How long the rest of a refused request may take.
-const READ_OUT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest secret that is looked at.
 const MAX_SECRET_BYTES: usize = 256;
 /// Names of query parameters that carry secrets elsewhere.
@@ -77,19 +72,13 @@ async fn read_in(request: Request) -> Result<Request, Problem> {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let mut whole = Request::new(body);
-    // The limit of bodies is among them.
-    whole.extensions_mut().clone_from(&parts.extensions);
-    let bytes = body_bytes(whole, &()).await?;
+    let bytes = body_bytes(body).await?;
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-/// Reads what is left of a refused request, up to the limits of bodies and time: a connection that
-/// is closed over unread bytes loses the answer on its way.
+/// Reads what is left of a refused request.
 pub(super) async fn read_out(request: Request) {
-    // Whether it can be read does not matter any more.
-    let all = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES);
-    let _ = tokio::time::timeout(READ_OUT_LIMIT, all).await;
+    throw_away(request.into_body().into_data_stream()).await;
 }
 
 /// Whether a request may pass; its principal goes with it.
