@@ -7,16 +7,12 @@
     reason = "a test that starts the other calendar and reads its files"
 )]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::{Date, Weekday};
 use tenure_controller::core::calendar::{Calendar, Day, Notice, import, notice, plus_days};
+use tenure_tests::third_party;
 
 const YEARS: std::ops::RangeInclusive<i16> = 2007..=2026;
 const DAYS: usize = 7_305;
@@ -72,16 +68,6 @@ fn every_day_of_20_years_is_as_holiday_cn_has_it() -> anyhow::Result<()> {
     compare(&days)
 }
 
-/// The environment with the Python packages; `None`, and a word about it, if there is none.
-fn venv() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-venv");
-    if venv.join("bin/python").exists() {
-        return Some(venv);
-    }
-    eprintln!("SKIPPED: no Python environment at {}: tests/run makes one", venv.display());
-    None
-}
-
 const SCRIPT: &str = "\
 import datetime
 import chinese_calendar
@@ -93,7 +79,7 @@ while day.year <= 2026:
 
 #[test]
 fn every_day_of_20_years_is_as_chinesecalendar_has_it() -> anyhow::Result<()> {
-    let Some(venv) = venv() else { return Ok(()) };
+    let Some(venv) = third_party::venv() else { return Ok(()) };
     let output = Command::new(venv.join("bin/python")).args(["-c", SCRIPT]).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut days = BTreeMap::new();

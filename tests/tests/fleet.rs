@@ -183,3 +183,45 @@ async fn a_change_whose_answer_was_lost_is_not_made_again_after_a_crash() {
     let taken = fleet.controller.submit(call, application()).await.expect_err("taken");
     assert!(matches!(taken, EngineError::KeyTaken), "{taken}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_application_is_placed_as_time_passes_once_another_has_left_room() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    for name in ["alpha", "beta"] {
+        fleet.join(name).await.expect("joined");
+    }
+    let mut large = application();
+    large.instances[0].memory_mib = 40 << 10;
+    let opinion = || "sound".to_owned();
+    let approve = || Event::Review { decision: Decision::Approve, opinion: opinion() };
+    let (li, zhao) = (customer("li"), provider("zhao", Role::Reviewer));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let tenant = fleet.controller.submit(li.clone(), large.clone()).await.expect("submitted");
+        fleet.controller.act(zhao.clone(), tenant.id, approve()).await.expect("approved");
+        ids.push(tenant.id);
+    }
+    fleet.settle().await.expect("configured");
+    fleet.deliver(ARRIVES).await.expect("delivered");
+    let phase = async |fleet: &Fleet, id| fleet.controller.tenant(id).await.expect("known").phase;
+    assert_eq!(phase(&fleet, ids[0]).await, Phase::Trial);
+    assert_eq!(phase(&fleet, ids[1]).await, Phase::Approved, "no room");
+
+    let (stop_day, reason) = ("2026-02-10".parse().expect("a day"), "merged".to_owned());
+    let leave = Event::RequestOffboarding { stop_day, reason, ask_waiver: false };
+    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: opinion() };
+    let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };
+    fleet.controller.act(li.clone(), ids[0], leave).await.expect("asked");
+    fleet.controller.act(zhao, ids[0], grant).await.expect("granted");
+    fleet.controller.act(li, ids[0], confirm).await.expect("confirmed");
+    fleet.set_time("2026-02-09T16:00:00Z".parse().expect("a time")).await.expect("the stop day");
+    fleet.settle().await.expect("stopped");
+    for approver in [provider("sun", Role::Operator), provider("qian", Role::Security)] {
+        fleet.controller.act(approver, ids[0], Event::ApproveWipe).await.expect("approved");
+    }
+    fleet.settle().await.expect("wiped");
+    assert_eq!(phase(&fleet, ids[0]).await, Phase::WipeVerified);
+
+    fleet.set_time("2026-02-09T16:05:00Z".parse().expect("a time")).await.expect("time passes");
+    assert_eq!(phase(&fleet, ids[1]).await, Phase::Configuring);
+}

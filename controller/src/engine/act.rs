@@ -181,8 +181,8 @@ impl Engine {
         before: &Tenant,
         event: Event,
     ) -> Result<Followed, EngineError> {
-        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
-        let calendar = self.calendar_in(tx).await?;
+        let fleet = self.fleet_for(tx, before, &event).await?;
+        let (calendar, filed) = (self.calendar_in(tx).await?, BTreeSet::new());
         let context = self.context(&fleet, &calendar, &filed)?;
         let actor = Actor::controller();
         let transition = lifecycle::apply(before, &event, &actor, &context)?;

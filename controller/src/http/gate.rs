@@ -44,10 +44,10 @@ pub async fn enforce(
     next: Next,
 ) -> Result<Response, Problem> {
     match pass(&app, path.as_str(), &mut request).await {
-        Ok(()) => {
+        Ok(route) => {
             // Short bodies have been read then; long ones are read in the seat. A cut needs none.
             let request = read_in(request).await?;
-            let waits = route::find(request.method(), path.as_str())?.action != UNLIMITED;
+            let waits = route.action != UNLIMITED;
             let _seat = match request.extensions().get::<Principal>().filter(|_| waits) {
                 Some(principal) => seats.take(&principal.actor).await,
                 None => None,
@@ -81,8 +81,8 @@ pub(super) async fn read_out(request: Request) {
     throw_away(request.into_body().into_data_stream()).await;
 }
 
-/// Whether a request may pass; its principal goes with it.
-async fn pass(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
+/// The row of a request that may pass; its principal goes with it.
+async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static Route, Problem> {
     let route = route::find(request.method(), path)?;
     let peer = peer(request);
     no_secret_in(request.uri())?;
@@ -90,7 +90,7 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<(), Proble
         app.limits.peer(peer)?;
     }
     if app.policy.is_open(route.action) {
-        return Ok(());
+        return Ok(route);
     }
     let allowed = admit(app, route, request).await;
     if allowed.is_err() && route.action == UNLIMITED {
@@ -98,7 +98,7 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<(), Proble
     }
     let principal = allowed?;
     request.extensions_mut().insert(principal);
-    Ok(())
+    Ok(route)
 }
 
 /// Who comes, if the policy lets them.

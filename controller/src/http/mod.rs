@@ -47,7 +47,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::Request,
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
@@ -57,8 +57,8 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, extract::MAX_BODY_BYTES, limit::Limits, policy::Policy,
-    problem::Problem, seats::Seats,
+    change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
+    seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,
@@ -202,7 +202,6 @@ pub fn router(app: App) -> Router {
         .layer(Extension(Streams::default()))
         .layer(Extension(Seats::default()))
         .layer(middleware::from_fn(conditional::answer))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)
 }
