@@ -41,3 +41,34 @@ fn a_reminder_that_has_passed_wakes_the_tenant_at_once() {
     world.apply(&mut tenant, &Event::FileIcp { filing: filing() }).expect("filed");
     assert!(tenant.wake_at.is_some_and(|at| at <= world.now), "{:?}", tenant.wake_at);
 }
+
+#[test]
+fn a_host_that_proves_its_wipe_late_ends_a_wipe_that_counted_as_failed() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let ask = leave(world.now, 60, false);
+    world.apply(&mut tenant, &ask).expect("asked");
+    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
+    world.apply(&mut tenant, &grant).expect("granted");
+    let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };
+    world.apply(&mut tenant, &confirm).expect("confirmed");
+    world.now = "2026-12-01T00:00:00Z".parse().expect("an instant");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    world.obey(&mut tenant);
+    for name in ["sun", "han"] {
+        world.by(&mut tenant, Role::Operator, name, &Event::ApproveWipe).expect("approved");
+    }
+    let mut late = answers(&tenant, world.now);
+    let last = late.pop().expect("a host");
+    let Event::OrderReported { host, order, .. } = last else { panic!("{last:?}") };
+    let report = Reported::Failed { code: said("eio"), message: said("broken"), findings: vec![] };
+    let broken = Event::OrderReported { host, order, report };
+    world.apply(&mut tenant, &broken).expect("a failure");
+    for event in late {
+        world.apply(&mut tenant, &event).expect("a sound report");
+    }
+    assert_eq!(tenant.phase, Phase::WipeFailed);
+    world.by(&mut tenant, Role::Operator, "sun", &Event::ApproveWipe).expect("one of two");
+    world.apply(&mut tenant, &last).expect("the host got on after all");
+    assert_eq!(tenant.phase, Phase::WipeVerified, "or nothing would be left to order");
+}

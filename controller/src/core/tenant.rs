@@ -27,7 +27,7 @@
 //!                                                      │ two persons' approvals, no hold
 //!                      WipeFailed ◀─────failed────── Wiping
 //!                          └──two approvals, no hold──▶│ every volume and memory attested
-//!                                                  WipeVerified ─▶ Closed ■
+//!                          └──what was missing, late─▶ WipeVerified ─▶ Closed ■
 //! ```
 //! ■ is an end. Three regions are orthogonal to the phase: isolation (`Connected → Cutting → Cut →
 //! Restoring → Connected`), [`compliance`] (MLPS, ICP, monthly check), [`hold`] (none, dispute,
