@@ -18,7 +18,8 @@ const INITIAL: &str = "initial_password";
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountVerb {
-    /// Make an account for a person; its initial password is shown this once, and works for 7 days
+    /// Make an account for a person; its initial password is shown this once, and works for 7 days,
+    /// once a second person has confirmed the account
     Create {
         /// The person's name; separation of duties goes by it
         #[arg(value_parser = plain_name)]
@@ -35,13 +36,19 @@ pub(crate) enum AccountVerb {
     },
     /// All accounts
     List,
+    /// Confirm an account that another person made or reset: it opens nothing before that
+    Confirm {
+        /// The person's name
+        #[arg(value_parser = plain_name)]
+        name: String,
+    },
     /// End an account, its sessions and its person's tokens at once
     Disable {
         /// The person's name
         #[arg(value_parser = plain_name)]
         name: String,
     },
-    /// Give an account a new initial password and no second factor, and enable it
+    /// Give an account a new initial password and no second factor; a second person confirms it
     Reset {
         /// The person's name
         #[arg(value_parser = plain_name)]
@@ -57,6 +64,7 @@ const ACCOUNTS: &[Column] = &[
     column("ROLE", &["/role"]),
     column("CUSTOMER", &["/customer"]),
     column("STANDING", &["/standing"]),
+    column("CONFIRMED BY", &["/confirmed_by"]),
     column("SECOND FACTOR", &["/second_factor"]),
     column("INITIAL", &["/initial"]),
     column("CAME IN", &["/entered_at"]),
@@ -74,6 +82,10 @@ pub(crate) fn run(verb: AccountVerb, api: &Api, screen: &Screen) -> Result<(), F
             hand_over(&api.post("/v1/accounts", &body)?, INITIAL, file, screen)
         }
         AccountVerb::List => screen.many(&api.list("/v1/accounts")?, ACCOUNTS),
+        AccountVerb::Confirm { name } => {
+            let answer = api.post(&format!("/v1/accounts/{name}/confirm"), &json!({}))?;
+            screen.say(&screen.fill("{} is confirmed", &[&name]), &answer)
+        }
         AccountVerb::Disable { name } => {
             let answer = api.post(&format!("/v1/accounts/{name}/disable"), &json!({}))?;
             screen.say(&format!("{name} is disabled; its sessions and tokens have ended"), &answer)

@@ -105,6 +105,8 @@ fn every_verb_beside_the_way_parses() {
         "token list",
         "token revoke 0123456789abcdef0123456789abcdef",
         "account create rita --role reviewer -o initial",
+        "account confirm rita",
+        "token confirm 0123456789abcdef0123456789abcdef",
         "account list",
         "account disable rita",
         "account reset rita",

@@ -57,6 +57,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         line: "account create rita --role reviewer -o initial",
         answers: INITIAL,
     },
+    post("/v1/accounts/{name}/confirm", "account confirm rita"),
     post("/v1/accounts/{name}/disable", "account disable rita"),
     Operation {
         method: "POST",
@@ -198,6 +199,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/tenants/{id}/withdrawal", "application withdraw T --reason over"),
     list("/v1/tokens", "token list"),
     post("/v1/tokens", "token create rita --role reviewer"),
+    post("/v1/tokens/{id}/confirm", "token confirm 0123456789abcdef0123456789abcdef"),
     Operation {
         method: "DELETE",
         path: "/v1/tokens/{id}",

@@ -20,7 +20,8 @@ use crate::{
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
-    /// Make a token for a person or a person's script; it is shown this once
+    /// Make a token for a person or a person's script; it is shown this once, and opens nothing
+    /// until a second person has confirmed it
     Create {
         /// Name of the token: the person's, or the script's
         #[arg(value_parser = plain_name)]
@@ -47,6 +48,12 @@ pub(crate) enum TokenVerb {
     },
     /// All tokens, ended ones too, without their secrets
     List,
+    /// Confirm a token that another person made: it opens nothing before that
+    Confirm {
+        /// Its id, as `token list` shows it
+        #[arg(value_parser = token_id)]
+        id: String,
+    },
     /// End a token at once
     Revoke {
         /// Its id, as `token list` shows it
@@ -64,11 +71,12 @@ pub(crate) enum Role {
     Reviewer,
     /// Announces cuts, cuts, restores, retries, approves wipes, serves notices.
     Operator,
-    /// Places and releases holds, blocks hosts, approves wipes, records inspections.
+    /// Places and releases holds, blocks hosts, approves wipes, records inspections; confirms who
+    /// may come in.
     Security,
     /// Reads everything.
     Auditor,
-    /// Says who and which hosts may come in; keeps the calendar, signs deadlines.
+    /// Proposes who, and says which hosts, may come in; keeps the calendar, signs deadlines.
     Administrator,
 }
 
@@ -86,6 +94,7 @@ const TOKENS: &[Column] = &[
     column("ROLE", &["/role"]),
     column("CUSTOMER", &["/customer"]),
     column("SCOPE", &["/scope"]),
+    column("CONFIRMED BY", &["/confirmed_by"]),
     column("ENDS", &["/expires_at"]),
     column("REVOKED", &["/revoked_at"]),
     column("USED", &["/used_at"]),
@@ -109,6 +118,10 @@ pub(crate) fn run(verb: TokenVerb, api: &Api, screen: &Screen) -> Result<(), Fai
             hand_over(&api.post("/v1/tokens", &body)?, "token", file, screen)
         }
         TokenVerb::List => screen.many(&api.list("/v1/tokens")?, TOKENS),
+        TokenVerb::Confirm { id } => {
+            let answer = api.post(&format!("/v1/tokens/{id}/confirm"), &json!({}))?;
+            screen.say(&screen.fill("{} is confirmed", &[&id]), &answer)
+        }
         TokenVerb::Revoke { id } => {
             let answer = api.delete(&format!("/v1/tokens/{id}"))?;
             screen.say(&format!("{id} has ended"), &answer)

@@ -52,9 +52,7 @@ const LEDGER: &str = "ledger";
 const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
-/// The person whose the first token is.
-pub const ADMINISTRATOR: &str = "administrator";
-/// How long the first token lives, days: time enough to make accounts.
+/// How long the first tokens live, days: time enough to make accounts.
 const INIT_TOKEN_DAYS: u32 = 30;
 /// How long open requests may take when the controller stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -129,7 +127,8 @@ pub struct Controller {
     _lock: Flock<File>,
 }
 
-/// Makes the state of a new controller: keys, certificate authority, anchors, the first token.
+/// Makes the state of a new controller: keys, certificate authority, anchors, the tokens of the two
+/// persons who let everybody else in.
 ///
 /// # Errors
 /// [`StartError`]; an existing state is left alone.
@@ -138,47 +137,55 @@ pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), St
     let state = state::open(path)?;
     let anchors = anchors(&state)?.to_json();
     state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let token = administrators_token(state, ADMINISTRATOR, clock).await?;
-    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, token.as_bytes())?;
+    let administrator = (Role::Administrator.as_str(), Role::Administrator);
+    let security = (Role::Security.as_str(), Role::Security);
+    let [administrator, security] = first_tokens(state, [administrator, security], clock).await?;
+    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, administrator.as_bytes())?;
+    state::write_new(path, state::SECURITY_TOKEN, 0o600, security.as_bytes())?;
     Ok(())
 }
 
-/// Makes a token for an administrator on a controller that does not run, for when nobody can come
-/// in any more: the first one has expired, or every authenticator is lost. Writes it to a new file.
+/// Makes a token on a controller that does not run, for when nobody can come in any more, or nobody
+/// can confirm who may: the first ones have expired, or every authenticator is lost. Writes it to a
+/// new file.
 ///
 /// # Errors
 /// [`StartError`]; the file is not there then.
 pub async fn recover(
     config: &Config,
-    owner: &str,
+    first: (&str, Role),
     file: &Path,
     clock: Clock,
 ) -> Result<(), StartError> {
-    let token = administrators_token(state::open(&config.state_dir)?, owner, clock).await?;
+    let [token] = first_tokens(state::open(&config.state_dir)?, [first], clock).await?;
     let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
     let name = name.unwrap_or_default().to_string_lossy();
     Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
 }
 
-/// A token and a line's end. It takes no more of the site than its state.
-async fn administrators_token(
+/// Tokens, each with a line's end, for these persons. It takes no more of the site than its state.
+async fn first_tokens<const N: usize>(
     state: State,
-    owner: &str,
+    persons: [(&str, Role); N],
     clock: Clock,
-) -> Result<Zeroizing<String>, StartError> {
+) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
-    let new = NewToken {
-        name: owner.to_owned(),
-        owner: owner.to_owned(),
-        role: Role::Administrator,
-        customer: None,
-        scope: Scope::Everything,
-        days: Some(INIT_TOKEN_DAYS),
-    };
-    let (_, token) = engine.create_token(init, new).await?;
-    Ok(Zeroizing::new(format!("{}\n", token.as_str())))
+    let mut tokens = persons.map(|_| Zeroizing::default());
+    for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
+        let new = NewToken {
+            name: owner.to_owned(),
+            owner: owner.to_owned(),
+            role,
+            customer: None,
+            scope: Scope::Everything,
+            days: Some(INIT_TOKEN_DAYS),
+        };
+        let secret = engine.create_first_token(init.clone(), new).await?;
+        *token = Zeroizing::new(format!("{}\n", secret.as_str()));
+    }
+    Ok(tokens)
 }
 
 fn anchors(state: &State) -> Result<Anchors, StateError> {

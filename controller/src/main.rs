@@ -3,12 +3,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
     config::{self, Config},
-    core::rules,
+    core::{lifecycle::Role, rules},
     state, telemetry,
 };
 use tenure_protocol::time::Timestamp;
@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make keys, certificate authority, anchors and the first administrator's token, once
+    /// Make keys, certificate authority, anchors and the first two persons' tokens, once
     Init {
         /// The directory to make them in
         #[arg(long, value_name = "DIR", required_unless_present = "config")]
@@ -36,14 +36,17 @@ enum Verb {
         #[arg(long, value_name = "NAME", default_value = "tenure.internal/ledger")]
         ledger_name: String,
     },
-    /// Make a token for an administrator while the controller is stopped, when nobody can come in
+    /// Make a token while the controller is stopped, when nobody can come in or confirm who may
     Token {
         /// The controller's configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// The person whose token it is
-        #[arg(long, value_name = "NAME", default_value = assembly::ADMINISTRATOR)]
-        owner: String,
+        /// What the person may do
+        #[arg(long, value_enum, default_value_t = First::Administrator)]
+        role: First,
+        /// The person whose token it is; the role's name if left out
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
         /// Write it to this new file, mode 0600
         #[arg(short, long, value_name = "FILE")]
         out: PathBuf,
@@ -64,6 +67,22 @@ enum Verb {
         #[arg(long, value_name = "INSTANT", num_args = 0..=1)]
         demo_clock: Option<Option<Timestamp>>,
     },
+}
+
+/// Who makes accounts, and who confirms them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum First {
+    Administrator,
+    Security,
+}
+
+impl First {
+    const fn role(self) -> Role {
+        match self {
+            Self::Administrator => Role::Administrator,
+            Self::Security => Role::Security,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -108,12 +127,17 @@ fn start(cli: Cli) -> anyhow::Result<()> {
             println!("  {path}/{}: give it to everybody who calls the API", state::CA);
             println!("  {path}/{}: give it to everybody who verifies evidence", state::ANCHORS);
             println!("  {path}/{}: the first administrator's token", state::ADMINISTRATOR_TOKEN);
+            println!("  {path}/{}: that of another person, who confirms", state::SECURITY_TOKEN);
+            println!("      what the administrator makes: nobody comes in by one person's word");
             println!("  {path}/ca.key: needed for a new intermediate alone; keep it offline");
             Ok(())
         }
-        Verb::Token { config, owner, out } => {
+        Verb::Token { config, role, owner, out } => {
             let config = Config::load(&config)?;
-            runtime.block_on(assembly::recover(&config, &owner, &out, Clock::system()))?;
+            let role = role.role();
+            let owner = owner.as_deref().unwrap_or(role.as_str());
+            let first = (owner, role);
+            runtime.block_on(assembly::recover(&config, first, &out, Clock::system()))?;
             println!("written to {}: it lives 30 days; make an account with it", out.display());
             Ok(())
         }

@@ -30,6 +30,8 @@ use crate::{
 pub const CA: &str = "ca.pem";
 /// The first administrator's token.
 pub const ADMINISTRATOR_TOKEN: &str = "admin.token";
+/// The token of the person who confirms what the first administrator makes.
+pub const SECURITY_TOKEN: &str = "security.token";
 /// The public keys that verifiers of evidence need.
 pub const ANCHORS: &str = "anchors.json";
 const CA_KEY: &str = "ca.key";
@@ -144,7 +146,9 @@ pub fn create(path: &Path, ledger_name: &str, now: Timestamp) -> Result<(), Stat
     let failed = |source| StateError::Write { path: path.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let files = make(ledger_name, now)?;
-    for name in files.iter().map(|(name, ..)| *name).chain([ANCHORS, ADMINISTRATOR_TOKEN]) {
+    for name in
+        files.iter().map(|(name, ..)| *name).chain([ANCHORS, ADMINISTRATOR_TOKEN, SECURITY_TOKEN])
+    {
         if path.join(name).symlink_metadata().is_ok() {
             return Err(StateError::Exists { path: path.to_owned(), name });
         }

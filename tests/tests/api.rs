@@ -160,8 +160,8 @@ fn a_customer_reads_the_ledgers_hashes_and_no_entries() {
     let auditor = site.token("sun.li", "auditor", None).expect("a token");
     let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
     assert_eq!(made.status, 201, "{made:?}");
-    // Four tokens and an application.
-    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/5");
+    // Two first tokens, three that were made and confirmed, and an application.
+    let at = |tail: &str| format!("/v1/ledger/tile/{tail}/000.p/9");
     for spelling in ["entries", "tile/entries", "%65ntries", "tile/%65ntries", "tile%2fentries"] {
         let answer = site.get(&theirs, &at(spelling)).expect("an answer");
         problem(&answer, 403, "wrong-role");

@@ -188,7 +188,10 @@ pub enum AccessError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
     /// Name, password or code: which one is not said.
-    #[error("name, password or code is wrong, or the code was used already: check all three")]
+    #[error(
+        "name, password or code is wrong, the code was used already, or nobody has confirmed \
+             the account yet: check all four"
+    )]
     Wrong,
     /// The initial password is right.
     #[error("this is an initial password: give `new_password` with it, and then enrol")]

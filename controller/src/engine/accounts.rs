@@ -1,15 +1,17 @@
 //! People: accounts, and how somebody comes in.
 //!
 //! ```text
-//!  create / reset ─▶ initial password (7 days) ──new password──▶ second factor offered
-//!                                                                   │  first right code
-//!  disable ─▶ disabled ──reset──▶ initial …                         ▼
-//!                                              enrolled ──password and a new code──▶ session
+//!  create / reset ─▶ pending ──a second person──▶ initial password (7 days)
+//!                                                   │ new password
+//!                                         second factor offered ──first right code──▶ enrolled
+//!  disable ─▶ disabled ──reset──▶ pending …          enrolled ──password and a new code──▶ session
 //! ```
 //!
-//! Initial: opens nothing but the way to one's own password. Offered: the secret was shown; each
-//! further sign-in without a code shows a new one, for 7 days more. Enrolled: both factors are
-//! needed; a code works once. Disabled: nothing works; sessions and tokens have ended.
+//! Pending: nothing works until a second person confirms that this is the person: whoever makes and
+//! resets accounts could else be all persons at once. Initial: opens nothing but the way to one's
+//! own password. Offered: the secret was shown; each further sign-in without a code shows a new
+//! one, for 7 days more. Enrolled: both factors are needed; a code works once. Disabled: nothing
+//! works; sessions and tokens have ended.
 //!
 //! An unknown name, a wrong password and a wrong code get one answer, and the same work is done for
 //! each.
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Call, Engine, EngineError, Page, Slice,
-    tokens::{SESSION, need_one_role},
+    tokens::{SESSION, need_one_role, second_person},
 };
 use crate::{
     core::{
@@ -79,7 +81,8 @@ impl From<SecretsError> for EngineError {
 }
 
 impl Engine {
-    /// Makes an account and returns its initial password, which is kept nowhere.
+    /// Makes an account and returns its initial password, which is kept nowhere. It opens nothing
+    /// until [`Engine::confirm_account`].
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a name that is bad or taken, or has a token of another role.
@@ -99,11 +102,12 @@ impl Engine {
             name,
             role,
             customer,
-            standing: Standing::Enabled,
+            standing: Standing::Pending,
             password,
             totp: TotpRecord::Missing,
             created_at: now,
             created_by: by.name.clone(),
+            confirmed_by: None,
             entered_at: None,
         };
         let mut tx = self.inner.store.write().await?;
@@ -120,6 +124,42 @@ impl Engine {
         self.drain_or_log().await;
         tracing::info!(name = account.name, role = role.as_str(), by = by.name, "account made");
         Ok((account, initial))
+    }
+
+    /// Lets an account in that was made or reset, as a second person: neither the one who made or
+    /// reset it, nor its own. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] for one's own; [`EngineError::Invalid`]
+    /// for a disabled one.
+    pub async fn confirm_account(
+        &self,
+        call: impl Into<Call>,
+        name: String,
+    ) -> Result<AccountRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
+        let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, key.as_ref()).await?;
+        let known = store::account(&mut tx, &name).await?;
+        let mut account = known.ok_or(EngineError::NotFound("account"))?;
+        second_person(&by, &account.name, &account.created_by)?;
+        match account.standing {
+            Standing::Enabled => return Ok(account),
+            Standing::Disabled => {
+                let sentence = format!("{name}'s account is disabled: reset it first");
+                return Err(EngineError::Invalid(sentence));
+            }
+            Standing::Pending => {}
+        }
+        account.standing = Standing::Enabled;
+        account.confirmed_by = Some(by.name.clone());
+        store::save_account(&mut tx, &account).await?;
+        self.note_access(&mut tx, "account-confirmed", &by, &name).await?;
+        self.keep(&mut tx, key.as_ref(), Some(&())).await?;
+        store::commit(tx).await?;
+        self.drain_or_log().await;
+        tracing::info!(name, by = by.name, "account confirmed");
+        Ok(account)
     }
 
     /// A part of the accounts, by name.
@@ -165,7 +205,8 @@ impl Engine {
     }
 
     /// Takes password and second factor away, ends the sessions, and returns a new initial
-    /// password. A disabled account is enabled again. Tokens stay as they are.
+    /// password. The account, a disabled one too, waits for [`Engine::confirm_account`]. Tokens
+    /// stay as they are.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Store`].
@@ -181,7 +222,9 @@ impl Engine {
         self.recall::<()>(&mut tx, key.as_ref()).await?;
         let known = store::account(&mut tx, &name).await?;
         let mut account = known.ok_or(EngineError::NotFound("account"))?;
-        account.standing = Standing::Enabled;
+        account.standing = Standing::Pending;
+        account.created_by = by.name.clone();
+        account.confirmed_by = None;
         account.password = password;
         account.totp = TotpRecord::Missing;
         store::save_account(&mut tx, &account).await?;

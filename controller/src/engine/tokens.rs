@@ -1,4 +1,5 @@
-//! API tokens: made for a person, shown once, limited in scope and time, ended by hand or by time.
+//! API tokens: made for a person, shown once, confirmed by a second person, limited in scope and
+//! time, ended by hand or by time.
 
 use serde_json::json;
 use tenure_protocol::{digest::Digest, time::Timestamp};
@@ -9,6 +10,7 @@ use crate::{
     core::{
         access::{self, Credential, Principal, Scope},
         lifecycle::{Actor, Role},
+        refusal::{Code, Refusal},
     },
     store::{self, Standing, TokenGrant, TokenRecord, Tx},
 };
@@ -44,7 +46,8 @@ impl From<access::AccessError> for EngineError {
 }
 
 impl Engine {
-    /// Makes a token and returns it with its secret, which is kept nowhere.
+    /// Makes a token and returns it with its secret, which is kept nowhere. It opens nothing until
+    /// [`Engine::confirm_token`]: whoever makes tokens could else be all persons at once.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for what cannot be: a bad name, a role without its customer, a life
@@ -54,7 +57,29 @@ impl Engine {
         call: impl Into<Call>,
         new: NewToken,
     ) -> Result<(TokenRecord, Zeroizing<String>), EngineError> {
-        let Call { actor: by, expected: _, key } = call.into();
+        self.issue(call.into(), new, None).await
+    }
+
+    /// Makes a token that nobody has to confirm: whoever runs this program can do all that it can.
+    ///
+    /// # Errors
+    /// As of [`Engine::create_token`].
+    pub async fn create_first_token(
+        &self,
+        by: Actor,
+        new: NewToken,
+    ) -> Result<Zeroizing<String>, EngineError> {
+        let confirmed_by = Some(by.name.clone());
+        Ok(self.issue(by.into(), new, confirmed_by).await?.1)
+    }
+
+    async fn issue(
+        &self,
+        call: Call,
+        new: NewToken,
+        confirmed_by: Option<String>,
+    ) -> Result<(TokenRecord, Zeroizing<String>), EngineError> {
+        let Call { actor: by, expected: _, key } = call;
         access::name("a token's name", &new.name)?;
         access::name("its owner's name", &new.owner)?;
         access::role(new.role, new.customer.as_deref())?;
@@ -77,6 +102,7 @@ impl Engine {
             expires_at,
             revoked_at: None,
             used_at: None,
+            confirmed_by,
         };
         let mut tx = self.inner.store.write().await?;
         self.recall::<()>(&mut tx, key.as_ref()).await?;
@@ -99,6 +125,36 @@ impl Engine {
             "token made"
         );
         Ok((token, secret))
+    }
+
+    /// Lets a token in, as a second person: neither its maker nor its owner. Doing it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] for one's own, or an ended one.
+    pub async fn confirm_token(
+        &self,
+        call: impl Into<Call>,
+        id: String,
+    ) -> Result<TokenRecord, EngineError> {
+        let Call { actor: by, expected: _, key } = call.into();
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.store.write().await?;
+        self.recall::<()>(&mut tx, key.as_ref()).await?;
+        let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
+        second_person(&by, &token.owner, &token.grant.created_by)?;
+        if !is_alive(&token, now) {
+            return Err(Refusal::new(Code::WrongPhase, format!("token {id} has ended")).into());
+        }
+        if store::confirm_token(&mut tx, &id, &by.name).await? {
+            self.note_access(&mut tx, "token-confirmed", &by, &id).await?;
+            tracing::info!(id, by = by.name, "token confirmed");
+        }
+        self.keep(&mut tx, key.as_ref(), Some(&())).await?;
+        let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
+        store::commit(tx).await?;
+        self.drain_or_log().await;
+        Ok(token)
     }
 
     /// A part of the tokens, ended ones too, by owner and id; the list's keys are `owner/id`.
@@ -142,7 +198,8 @@ impl Engine {
             return self.session_principal(digest, now).await;
         }
         let known = store::token_by_digest(&mut *self.inner.store.read().await?, digest).await?;
-        let Some(token) = known.filter(|token| is_alive(token, now)) else { return Ok(None) };
+        let lets_in = |token: &TokenRecord| is_alive(token, now) && token.confirmed_by.is_some();
+        let Some(token) = known.filter(lets_in) else { return Ok(None) };
         if access::is_news(now, token.used_at) {
             let mut tx = self.inner.store.write().await?;
             store::use_token(&mut tx, &token.id, now).await?;
@@ -181,6 +238,17 @@ impl Engine {
         let seed = Zeroizing::new(self.inner.chance.draw()?);
         Ok(Zeroizing::new(format!("{prefix}{}", hex::encode(seed.as_slice()))))
     }
+}
+
+/// Whoever confirms is neither the person nor the one who made it.
+pub(super) fn second_person(by: &Actor, owner: &str, maker: &str) -> Result<(), Refusal> {
+    if by.name == owner || by.name == maker {
+        let name = &by.name;
+        let sentence =
+            format!("{name} made it or has it, and cannot confirm it: a second person has to");
+        return Err(Refusal::new(Code::SeparationOfDuties, sentence));
+    }
+    Ok(())
 }
 
 fn is_alive(token: &TokenRecord, now: Timestamp) -> bool {

@@ -111,7 +111,7 @@ pub struct AccountView {
     role: Role,
     /// The organisation.
     customer: Option<String>,
-    /// `enabled` or `disabled`.
+    /// `pending` until a second person confirms it, then `enabled`, or `disabled`.
     #[schema(value_type = String)]
     standing: Standing,
     /// `missing`, `offered` or `enrolled`.
@@ -124,8 +124,10 @@ pub struct AccountView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Who made it.
+    /// Who made it, or last reset it.
     created_by: String,
+    /// The second person, who confirmed it since.
+    confirmed_by: Option<String>,
     /// When somebody last came in by it.
     #[schema(value_type = Option<String>, format = DateTime)]
     entered_at: Option<Timestamp>,
@@ -212,6 +214,8 @@ pub struct TokenView {
     created_at: Timestamp,
     /// Who made it.
     created_by: String,
+    /// The second person, who confirmed it. It opens nothing before that.
+    confirmed_by: Option<String>,
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
@@ -249,6 +253,7 @@ impl From<AccountRecord> for AccountView {
             password_set_at: account.password.set_at,
             created_at: account.created_at,
             created_by: account.created_by,
+            confirmed_by: account.confirmed_by,
             entered_at: account.entered_at,
         }
     }
@@ -265,6 +270,7 @@ impl From<TokenRecord> for TokenView {
             scope: token.grant.scope,
             created_at: token.grant.created_at,
             created_by: token.grant.created_by,
+            confirmed_by: token.confirmed_by,
             expires_at: token.expires_at,
             revoked_at: token.revoked_at,
             used_at: token.used_at,
@@ -342,7 +348,7 @@ pub async fn accounts(
     Ok(listing.answer(slice, AccountView::from))
 }
 
-/// Make an account for a person
+/// Make an account for a person; it opens nothing until a second person confirms it
 #[utoipa::path(post, path = "/v1/accounts", tag = "access", request_body = AccountRequest,
     responses((status = 201, body = AccountAnswer)))]
 pub async fn create_account(
@@ -356,6 +362,21 @@ pub async fn create_account(
         })
         .await?;
     Ok(with_initial(StatusCode::CREATED, account, &initial))
+}
+
+/// Confirm that an account, made or reset by another, is of the person whose name it has
+#[utoipa::path(post, path = "/v1/accounts/{name}/confirm", tag = "access", request_body = Nothing,
+    params(("name" = String, Path)),
+    responses((status = 200, body = AccountView)))]
+pub async fn confirm_account(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    change: Change<Nothing>,
+) -> Result<Json<AccountView>, Problem> {
+    let engine = app.engine.clone();
+    let confirm = |call, Nothing {}| async move { engine.confirm_account(call, name).await };
+    let account = change.make(confirm).await?;
+    Ok(Json(account.into()))
 }
 
 /// End an account, its sessions and its person's tokens at once
@@ -373,7 +394,8 @@ pub async fn disable_account(
     Ok(Json(account.into()))
 }
 
-/// Give an account a new initial password, take its second factor away, and enable it
+/// Give an account a new initial password and take its second factor away; it, even if it was
+/// disabled, waits for a second person to confirm it
 #[utoipa::path(post, path = "/v1/accounts/{name}/reset", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
     responses((status = 200, body = AccountAnswer)))]
@@ -401,7 +423,8 @@ pub async fn tokens(State(app): State<App>, listing: Listing<String>) -> Result<
     Ok(listing.answer(slice, TokenView::from))
 }
 
-/// Make a token for a person or a person's script
+/// Make a token for a person or a person's script; it opens nothing until a second person confirms
+/// it
 #[utoipa::path(post, path = "/v1/tokens", tag = "access", request_body = TokenRequest,
     responses((status = 201, body = TokenAnswer)))]
 pub async fn create_token(
@@ -424,6 +447,20 @@ pub async fn create_token(
         .await?;
     let answer = TokenAnswer { view: token.into(), token: text.to_string() };
     Ok(secret(StatusCode::CREATED, answer))
+}
+
+/// Confirm that a token, made by another, is for the person whose name it has
+#[utoipa::path(post, path = "/v1/tokens/{id}/confirm", tag = "access", request_body = Nothing,
+    params(("id" = String, Path)), responses((status = 200, body = TokenView)))]
+pub async fn confirm_token(
+    State(app): State<App>,
+    Id(id): Id<String>,
+    change: Change<Nothing>,
+) -> Result<Json<TokenView>, Problem> {
+    let engine = app.engine.clone();
+    let confirm = |call, Nothing {}| async move { engine.confirm_token(call, id).await };
+    let token = change.make(confirm).await?;
+    Ok(Json(token.into()))
 }
 
 /// End a token at once

@@ -30,8 +30,10 @@ pub struct AccountRecord {
     pub totp: TotpRecord,
     /// When it was made; real clock.
     pub created_at: Timestamp,
-    /// The person who made it.
+    /// The person who made it, or last reset it.
     pub created_by: String,
+    /// The second person, who confirmed it last.
+    pub confirmed_by: Option<String>,
     /// When somebody last came in by it; real clock.
     pub entered_at: Option<Timestamp>,
 }
@@ -40,6 +42,8 @@ pub struct AccountRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
+    /// Not yet: a second person has to confirm it, after it was made and after each reset.
+    Pending,
     /// It may.
     Enabled,
     /// It may not, nor does it come back: people who return get a reset.

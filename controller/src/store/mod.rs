@@ -48,7 +48,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 10] = [
+pub const MIGRATIONS: [(i64, &str); 11] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -59,6 +59,7 @@ pub const MIGRATIONS: [(i64, &str); 10] = [
     (8, include_str!("../../migrations/0008_drafts.sql")),
     (9, include_str!("../../migrations/0009_large.sql")),
     (10, include_str!("../../migrations/0010_access.sql")),
+    (11, include_str!("../../migrations/0011_confirmed.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -74,8 +74,9 @@ pub struct PlatformRecord {
     /// Number of the row in the whole journal, from 1; tenants' rows count too.
     pub seq: u64,
     /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
-    /// `subject` in the body: `account-created`, `account-disabled`, `account-reset`,
-    /// `password-set`, `came-in`, `went-out`, `token-issued`, `token-revoked`.
+    /// `subject` in the body: `account-created`, `account-confirmed`, `account-disabled`,
+    /// `account-reset`, `password-set`, `came-in`, `went-out`, `token-issued`, `token-confirmed`,
+    /// `token-revoked`.
     pub kind: String,
     /// The host that it is about.
     pub host: Option<HostId>,

@@ -183,19 +183,23 @@ statements! {
         "SELECT t.customer, t.handed_in FROM orders o JOIN tenants t ON t.id = o.tenant WHERE \
          o.id = $1";
     ADD_TOKEN:
-        "INSERT INTO tokens (id, digest, owner, expires_at, record) VALUES ($1, $2, $3, $4, $5)";
+        "INSERT INTO tokens (id, digest, owner, expires_at, record, confirmed_by) VALUES ($1, $2, \
+         $3, $4, $5, $6)";
     TOKEN_BY_DIGEST:
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE digest = \
-         $1";
+        "SELECT id, owner, expires_at, revoked_at, used_at, confirmed_by, record FROM tokens WHERE \
+         digest = $1";
     TOKEN_BY_ID:
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE id = $1";
+        "SELECT id, owner, expires_at, revoked_at, used_at, confirmed_by, record FROM tokens WHERE \
+         id = $1";
     TOKENS:
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner > $1 \
-         OR (owner = $1 AND id > $2) ORDER BY owner, id LIMIT $3";
+        "SELECT id, owner, expires_at, revoked_at, used_at, confirmed_by, record FROM tokens WHERE \
+         owner > $1 OR (owner = $1 AND id > $2) ORDER BY owner, id LIMIT $3";
     TOKENS_OF:
-        "SELECT id, owner, expires_at, revoked_at, used_at, record FROM tokens WHERE owner = $1";
+        "SELECT id, owner, expires_at, revoked_at, used_at, confirmed_by, record FROM tokens WHERE \
+         owner = $1";
     REVOKE_TOKEN: "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
     REVOKE_TOKENS_OF: "UPDATE tokens SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL";
+    CONFIRM_TOKEN: "UPDATE tokens SET confirmed_by = $1 WHERE id = $2 AND confirmed_by IS NULL";
     USE_TOKEN: "UPDATE tokens SET used_at = $1 WHERE id = $2";
     ACCOUNT: "SELECT state FROM accounts WHERE name = $1";
     ACCOUNTS: "SELECT state FROM accounts WHERE name > $1 ORDER BY name LIMIT $2";

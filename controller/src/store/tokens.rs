@@ -45,6 +45,8 @@ pub struct TokenRecord {
     pub revoked_at: Option<Timestamp>,
     /// When it was last used, to the minute; real clock.
     pub used_at: Option<Timestamp>,
+    /// The second person, who confirmed it; until then it opens nothing.
+    pub confirmed_by: Option<String>,
 }
 
 /// Keeps a new token.
@@ -62,6 +64,7 @@ pub async fn add_token(
         .bind(&token.owner)
         .bind(token.expires_at.unix_ms())
         .bind(to_json(TABLE, &token.grant)?)
+        .bind(&token.confirmed_by)
         .execute(conn)
         .await
         .map_err(failed("add a token"))?;
@@ -146,6 +149,20 @@ pub async fn revoke_token(conn: &mut SqliteConnection, id: &str, now: Timestamp)
     Ok(done.rows_affected() == 1)
 }
 
+/// Confirms a token. Says whether it was not confirmed before.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn confirm_token(conn: &mut SqliteConnection, id: &str, by: &str) -> Result<bool> {
+    let done = query(sql::CONFIRM_TOKEN)
+        .bind(by)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map_err(failed("confirm a token"))?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Ends all tokens of a person.
 ///
 /// # Errors
@@ -193,5 +210,6 @@ fn read(row: &SqliteRow) -> Result<TokenRecord> {
         expires_at: Timestamp::from_unix_ms(expires_at),
         revoked_at: at("revoked_at")?,
         used_at: at("used_at")?,
+        confirmed_by: row.try_get("confirmed_by").map_err(failed(operation))?,
     })
 }

@@ -48,17 +48,20 @@ pub struct Neighbour {
     since: Instant,
 }
 
-/// Tokens for everybody, made by the administrator.
+/// Tokens for everybody, made by the administrator and confirmed by a second person.
 ///
 /// # Errors
 /// If the API refuses.
 pub fn people(world: &World) -> Step<People> {
-    let admin = world.admin()?;
-    let make = |name: &str, role: &str, customer: Option<&str>| {
+    let [admin, officer] = world.first_persons()?;
+    let make = |name: &str, role: &str, customer: Option<&str>| -> anyhow::Result<Person> {
         let mut words = vec!["token", "create", name, "--role", role];
         words.extend(customer.iter().flat_map(|&customer| ["--customer", customer]));
         let answer = admin.call(&words)?;
-        world.desk.person(name, &string(&answer, "/token")?)
+        let person = world.desk.person(name, &string(&answer, "/token")?)?;
+        person.refused(&["tenant", "list"], b"", 1)?;
+        officer.call(&["token", "confirm", &string(&answer, "/id")?])?;
+        Ok(person)
     };
     let people = People {
         customer: make("zhang.wei", "customer", Some("city-archive"))?,
@@ -70,7 +73,13 @@ pub fn people(world: &World) -> Step<People> {
     };
     let stranger = world.desk.person("stranger", "not-a-token")?;
     let refused = stranger.refused(&["tenant", "list"], b"", 1)?;
-    Ok((people, format!("five persons have tokens; a wrong token: {}", first_line(&refused))))
+    Ok((
+        people,
+        format!(
+            "five persons have tokens, each confirmed by a second person; a wrong token: {}",
+            first_line(&refused)
+        ),
+    ))
 }
 
 /// What a customer asks for.

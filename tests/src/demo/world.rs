@@ -194,7 +194,7 @@ impl World {
     /// # Errors
     /// If the host does not come up again.
     pub fn restart_host(&mut self, name: &str) -> anyhow::Result<()> {
-        let admin = self.admin()?;
+        let [admin, _] = self.first_persons()?;
         self.site.restart_host(name)?;
         let restarted_at = string(&admin.call(&["clock", "show"])?, "/now")?;
         self.wait_hosts_up(&admin, &restarted_at)
@@ -240,13 +240,17 @@ impl World {
         Ok(())
     }
 
-    /// The administrator, whose token `tenure-controller init` left.
+    /// The two persons whose tokens `tenure-controller init` left: the administrator, and the one
+    /// who confirms what the administrator makes.
     ///
     /// # Errors
     /// If it left none.
-    pub fn admin(&self) -> anyhow::Result<Person> {
-        let token = std::fs::read_to_string(self.site.state.join("admin.token"))?;
-        self.desk.person("admin", &token)
+    pub fn first_persons(&self) -> anyhow::Result<[Person; 2]> {
+        let person = |name: &str| {
+            let token = std::fs::read_to_string(self.site.state.join(format!("{name}.token")))?;
+            self.desk.person(name, &token)
+        };
+        Ok([person("admin")?, person("security")?])
     }
 
     /// Where the customer's mail goes.

@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,6 +30,8 @@ const IMAGE: &str = "tiny-1";
 pub struct InProcess {
     /// The first administrator's token.
     pub admin: String,
+    /// The token of the person who confirms what the administrator makes.
+    pub security: String,
     /// Both its clocks.
     pub clock: Clock,
     /// Its state directory.
@@ -91,10 +93,12 @@ impl InProcess {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .new_agent();
-        let admin = std::fs::read_to_string(state.join("admin.token"))?.trim().to_owned();
+        let secret = |name: &str| std::fs::read_to_string(state.join(name));
+        let admin = secret("admin.token")?.trim().to_owned();
+        let security = secret("security.token")?.trim().to_owned();
         let api = controller.api();
         let controller = Some(controller);
-        Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
+        Ok(Self { admin, security, clock, state, api, agent, controller, runtime, _dir: dir })
     }
 
     /// Where the API listens.
@@ -200,7 +204,24 @@ impl InProcess {
     pub fn token(&self, name: &str, role: &str, customer: Option<&str>) -> anyhow::Result<String> {
         let body = json!({ "name": name, "role": role, "customer": customer });
         let answer = self.post(&self.admin, "/v1/tokens", &body)?;
+        self.confirm(&answer)?;
         answer.json["token"].as_str().map(str::to_owned).with_context(|| format!("{answer:?}"))
+    }
+
+    /// Confirms a token or an account that the administrator has made or reset.
+    ///
+    /// # Errors
+    /// If the API refuses.
+    pub fn confirm(&self, made: &Answer) -> anyhow::Result<()> {
+        let (kind, name) = match (&made.json["id"], &made.json["name"]) {
+            (Value::String(id), _) => ("tokens", id),
+            (_, Value::String(name)) => ("accounts", name),
+            _ => bail!("not made: {made:?}"),
+        };
+        let answer =
+            self.post(&self.security, &format!("/v1/{kind}/{name}/confirm"), &json!({}))?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(())
     }
 
     /// A certificate of this controller's authority for a host, leaf first, as it would have been

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tenure_tests::lab::in_process::{InProcess, application};
 
-use super::{problem, site, text};
+use super::{make, problem, site, text};
 
 /// Requests that are sent until one must have been too many.
 const ENOUGH: usize = 40;
@@ -33,8 +33,7 @@ fn a_person_is_limited_whatever_the_token_and_others_are_not() {
     let site = site("[api.rates]\nidentity_per_second = 1\nidentity_burst = 8\n");
     let operator = site.token("wang.lei", "operator", None).expect("a token");
     let body = json!({"name": "night-watch", "owner": "wang.lei", "role": "operator"});
-    let second = site.post(&site.admin, "/v1/tokens", &body).expect("an answer");
-    let second = text(&second, "token");
+    let second = text(&make(&site, "/v1/tokens", &body), "token");
     let other = site.token("sun.li", "auditor", None).expect("a token");
     let path = format!("/v1/tenants/{}/cut", tenant(&site));
     let mut turn = 0;

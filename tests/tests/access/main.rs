@@ -52,10 +52,18 @@ fn text(answer: &Answer, member: &str) -> String {
     answer.json[member].as_str().unwrap_or_else(|| panic!("no {member}: {answer:?}")).to_owned()
 }
 
-fn make(site: &InProcess, path: &str, body: &Value) -> Answer {
+/// Made by the administrator, and not confirmed.
+fn propose(site: &InProcess, path: &str, body: &Value) -> Answer {
     let answer = site.post(&site.admin, path, body).expect("an answer");
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.headers["cache-control"], "no-store", "{answer:?}");
+    answer
+}
+
+/// Made by the administrator, and confirmed by a second person.
+fn make(site: &InProcess, path: &str, body: &Value) -> Answer {
+    let answer = propose(site, path, body);
+    site.confirm(&answer).expect("confirmed");
     answer
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{HOUR_MS, PASSWORD, Person, enter, make, pass, problem, site, status, text};
+use super::{HOUR_MS, PASSWORD, Person, enter, make, pass, problem, propose, site, status, text};
 
 #[test]
 fn a_person_sets_a_password_enrols_an_authenticator_and_comes_in() {
@@ -71,6 +71,7 @@ fn a_disabled_account_loses_its_sessions_and_tokens_at_once_and_gets_none() {
     let reset = site.post(&site.admin, path, &json!({})).expect("an answer");
     assert_eq!(reset.status, 200, "{reset:?}");
     assert_eq!([status(&site, &session), status(&site, &token)], [401, 401]);
+    site.confirm(&reset).expect("confirmed");
     let person = Person::enrol_with(&site, "wang.lei", &text(&reset, "initial_password"));
     assert_eq!(status(&site, &person.session(&site)), 200);
     let acts = site.get(&site.admin, "/v1/platform/journal").expect("an answer");
@@ -83,7 +84,8 @@ fn a_disabled_account_loses_its_sessions_and_tokens_at_once_and_gets_none() {
         of("administrator"),
         ["account-reset", "account-disabled", "token-issued", "account-created"]
     );
-    assert_eq!(of("init"), ["token-issued"]);
+    assert_eq!(of("init"), ["token-issued", "token-issued"]);
+    assert_eq!(of("security"), ["account-confirmed", "token-confirmed", "account-confirmed"]);
     let own = ["came-in", "came-in", "password-set", "came-in", "came-in", "password-set"];
     assert_eq!(of("wang.lei"), own);
 }
@@ -98,6 +100,7 @@ fn a_reset_ends_sessions_and_takes_the_second_factor() {
     assert_eq!(status(&site, &session), 401);
     pass(&site, 30_000);
     problem(&person.come(&site), 401, "sign-in-refused");
+    site.confirm(&reset).expect("confirmed");
     let initial = text(&reset, "initial_password");
     pass(&site, 8 * 24 * HOUR_MS);
     let late = json!({"name": "li.na", "password": initial, "new_password": PASSWORD});
@@ -129,4 +132,33 @@ fn an_old_password_is_to_be_changed_and_is_said_to_be_old_after_both_factors_alo
     come(Some(person.code(&site)), Some("correct Horse 8 battery")).expect("changed");
     let known = site.runtime().block_on(engine.principal_of(&before)).expect("an answer");
     assert_eq!(known, None, "sessions of the old password have ended");
+}
+
+#[test]
+fn an_account_opens_nothing_until_a_second_person_has_confirmed_it() {
+    let site = site("");
+    let made = propose(&site, "/v1/accounts", &json!({"name": "li.na", "role": "reviewer"}));
+    assert_eq!(made.json["standing"], "pending", "{made:?}");
+    let initial = text(&made, "initial_password");
+    let first = json!({"name": "li.na", "password": initial, "new_password": PASSWORD});
+    problem(&enter(&site, &first), 401, "sign-in-refused");
+    let path = "/v1/accounts/li.na/confirm";
+    problem(&site.post(&site.admin, path, &json!({})).expect("an answer"), 403, "wrong-role");
+    for _ in 0..2 {
+        let confirmed = site.post(&site.security, path, &json!({})).expect("an answer");
+        assert_eq!(confirmed.status, 200, "{confirmed:?}");
+        assert_eq!(confirmed.json["confirmed_by"], "security");
+    }
+    let person = Person::enrol_with(&site, "li.na", &initial);
+    assert_eq!(status(&site, &person.session(&site)), 200);
+    // Whoever resets an account does not become its person.
+    let reset = site.post(&site.admin, "/v1/accounts/li.na/reset", &json!({}));
+    let initial = text(&reset.expect("an answer"), "initial_password");
+    let taken = json!({"name": "li.na", "password": initial, "new_password": PASSWORD});
+    problem(&enter(&site, &taken), 401, "sign-in-refused");
+    let nobody = site.post(&site.security, "/v1/accounts/nobody/confirm", &json!({}));
+    problem(&nobody.expect("an answer"), 404, "not-found");
+    let gone = "/v1/accounts/li.na/disable";
+    assert_eq!(site.post(&site.admin, gone, &json!({})).expect("an answer").status, 200);
+    problem(&site.post(&site.security, path, &json!({})).expect("an answer"), 422, "invalid-input");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{HOUR_MS, make, pass, problem, site, status, text};
+use super::{HOUR_MS, make, pass, problem, propose, site, status, text};
 
 #[test]
 fn a_token_is_listed_without_its_secret_and_shows_when_it_was_used_and_ends() {
@@ -75,4 +75,32 @@ fn one_person_has_one_role_whatever_the_tokens_are_called() {
     let body = json!({"name": "zhang.wei", "role": "customer", "customer": "water-bureau"});
     refused("/v1/tokens", body);
     refused("/v1/tokens", json!({"name": "Wang.Lei", "role": "security"}));
+}
+
+#[test]
+fn a_token_opens_nothing_until_a_second_person_has_confirmed_it() {
+    let site = site("");
+    let made = propose(&site, "/v1/tokens", &json!({"name": "wang.lei", "role": "operator"}));
+    let (token, path) = (text(&made, "token"), format!("/v1/tokens/{}/confirm", text(&made, "id")));
+    assert_eq!(status(&site, &token), 401);
+    for unconfirmed in [&token, &site.admin] {
+        let answer = site.post(unconfirmed, &path, &json!({})).expect("an answer");
+        assert!(answer.status == 401 || answer.status == 403, "{answer:?}");
+    }
+    for _ in 0..2 {
+        let confirmed = site.post(&site.security, &path, &json!({})).expect("an answer");
+        assert_eq!(confirmed.json["confirmed_by"], "security", "{confirmed:?}");
+    }
+    assert_eq!(status(&site, &token), 200);
+    // One's own needs another one too, and what has ended stays so.
+    let body = json!({"name": "watch", "owner": "security", "role": "security"});
+    let own = propose(&site, "/v1/tokens", &body);
+    let path = format!("/v1/tokens/{}", text(&own, "id"));
+    let confirm = |path: &str| site.post(&site.security, &format!("{path}/confirm"), &json!({}));
+    problem(&confirm(&path).expect("an answer"), 403, "separation-of-duties");
+    let spare = propose(&site, "/v1/tokens", &json!({"name": "spare", "role": "auditor"}));
+    let path = format!("/v1/tokens/{}", text(&spare, "id"));
+    assert_eq!(site.delete(&site.admin, &path).expect("an answer").status, 200);
+    problem(&confirm(&path).expect("an answer"), 409, "wrong-phase");
+    assert_eq!(status(&site, &text(&spare, "token")), 401);
 }

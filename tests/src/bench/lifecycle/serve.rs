@@ -110,10 +110,15 @@ impl Serving {
     /// # Errors
     /// If the API refuses.
     pub fn tokens(&self, state: &Path) -> anyhow::Result<Tokens> {
-        let admin = fs::read_to_string(state.join("admin.token"))?.trim().to_owned();
+        let secret = |name: &str| fs::read_to_string(state.join(name));
+        let admin = secret("admin.token")?.trim().to_owned();
+        let security = secret("security.token")?.trim().to_owned();
         let make = |name: &str, role: &str, customer: Option<String>| {
             let body = json!({ "name": name, "role": role, "customer": customer });
             let answer = self.send("POST", "/v1/tokens", Some(&admin), Some(&body))?;
+            let id = answer["id"].as_str().context("no id")?;
+            let path = format!("/v1/tokens/{id}/confirm");
+            self.send("POST", &path, Some(&security), Some(&json!({})))?;
             answer["token"].as_str().map(str::to_owned).context("no token")
         };
         let customer =
