@@ -200,20 +200,22 @@ fn a_sealed_access_and_what_was_shown_on_it_are_the_platforms_and_no_customer_se
 }
 
 #[test]
-fn evidence_of_rectification_needs_an_item_of_this_tenant() {
+fn what_was_shown_needs_a_lawful_access_of_this_tenant() {
     let world = World::new();
-    let zhao = actor("zhao", Role::Reviewer);
-    let li = actor("li", Role::Customer);
-    let item = Content::RectificationItem { finding: "open port".to_owned() };
-    let item = world.add(item, 0, &[], &zhao).expect("an item");
-    let evidence = || Content::RectificationEvidence { item: item.id, done: "closed".to_owned() };
-    let add = |related| world.add_to(evidence(), 0, &[scan()], &li, related).map(drop);
-    assert_eq!(add(Some(&item)), Ok(()));
+    let sun = actor("sun", Role::Operator);
+    let access = world.add(access(false), 0, &[scan()], &sun).expect("an access");
+    let shown = || Content::AccessShown {
+        access: access.id,
+        shown: "the logs".to_owned(),
+        officers: vec!["036012".to_owned()],
+    };
+    let add = |related| world.add_to(shown(), 0, &[], &sun, related).map(drop);
     assert_eq!(add(None), Err(Code::UnknownRecord));
-    let elsewhere = Record { tenant: None, ..item.clone() };
+    let elsewhere = Record { tenant: None, ..access.clone() };
     assert_eq!(add(Some(&elsewhere)), Err(Code::UnknownRecord));
-    let other = world.add(support(), 0, &[], &actor("sun", Role::Operator)).expect("another");
+    let other = world.add(support(), 0, &[], &sun).expect("another kind");
     assert_eq!(add(Some(&other)), Err(Code::UnknownRecord));
+    assert_eq!(add(Some(&access)), Err(Code::AccessNotApproved), "it is found");
 }
 
 #[test]

@@ -22,11 +22,8 @@ pub(super) fn content() -> RefOr<Schema> {
 }
 
 /// All of them, in the order of the clauses.
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 9] = [
     Kind::HandoverReceipt,
-    Kind::ExpertAssessment,
-    Kind::RectificationItem,
-    Kind::RectificationEvidence,
     Kind::ResponsibilityLetter,
     Kind::Administrators,
     Kind::LawfulAccess,
@@ -51,13 +48,6 @@ fn one(kind: Kind) -> RefOr<Schema> {
 fn fields_of(kind: Kind) -> Fields {
     match kind {
         Kind::HandoverReceipt => vec![("received_by", text()), ("items", list(text(), 1))],
-        Kind::ExpertAssessment => vec![
-            ("experts", list(texts(&["name", "organisation", "opinion"]), 1)),
-            ("supported", ObjectBuilder::new().schema_type(Type::Boolean).build().into()),
-            ("reasons", text()),
-        ],
-        Kind::RectificationItem => vec![("finding", text())],
-        Kind::RectificationEvidence => vec![("item", id()), ("done", text())],
         Kind::Inspection => vec![("checked", text()), ("findings", list(finding(), 0))],
         Kind::Support => {
             let services = [

@@ -31,8 +31,7 @@ use crate::core::{
 #[derive(Debug, ToSchema)]
 #[schema(as = NewRecord)]
 pub struct RecordForm {
-    /// One of `handover-receipt`, `expert-assessment`, `rectification-item`,
-    /// `rectification-evidence`, `inspection`, `support`, `responsibility-letter`,
+    /// One of `handover-receipt`, `inspection`, `support`, `responsibility-letter`,
     /// `administrators`, `lawful-access`, `access-shown`; of the platform: `controls`,
     /// `platform-assessment`.
     #[schema(schema_with = content::content)]

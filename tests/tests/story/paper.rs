@@ -48,10 +48,8 @@ impl Story {
                 _ => bail!("not understood: {words:?}"),
             };
         }
-        for (field, of) in [("item", "rectification-item"), ("access", "lawful-access")] {
-            if content.get(field).is_some() {
-                content[field] = json!(self.last_of(of).await?.id);
-            }
+        if content.get("access").is_some() {
+            content["access"] = json!(self.last_of("lawful-access").await?.id);
         }
         let content: Content = serde_json::from_value(content)?;
         let tenant = self.tenant.filter(|_| !content.kind().is_platform());
