@@ -22,6 +22,7 @@ pub mod conditional;
 mod content;
 mod contract;
 pub mod deadline;
+mod described;
 pub mod edge;
 pub mod events;
 pub mod extract;
