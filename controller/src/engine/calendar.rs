@@ -26,7 +26,7 @@ use crate::{
         lifecycle::{Actor, Event, Role, recount},
         refusal::{Code, Refusal},
     },
-    store::{self, record::CalendarRecord},
+    store::{self, row::CalendarRecord},
 };
 
 /// Name of the number of notices by which all deadlines are counted, among the settings.

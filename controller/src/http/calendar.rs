@@ -25,7 +25,7 @@ use crate::{
         self, Notice,
         import::{Draft, Form},
     },
-    engine::{Page, Slice, record::CalendarRecord},
+    engine::{Page, Slice, row::CalendarRecord},
 };
 
 /// The calendar in force.

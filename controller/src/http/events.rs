@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     core::lifecycle::{Actor, Role},
-    engine::{Page, record::JournalRecord},
+    engine::{Page, row::JournalRecord},
     places::{Limits, Place, Places},
 };
 

@@ -3,8 +3,8 @@
 //! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
 //! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
 //! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
-//! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
-//! a [`problem`].
+//! law's days; [`records`] and [`attachments`] are what people put on paper; [`platform`] is the rest;
+//! [`view`] and [`row`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -36,9 +36,9 @@ pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
-pub mod record;
 pub mod records;
 pub mod route;
+pub mod row;
 pub mod seats;
 pub mod tenants;
 pub mod trial;

@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
-    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
+    form, holds, leaving, platform, policy::Policy, problem, records, row, tenants, trial, view,
 };
 
 /// The document.
@@ -60,8 +60,8 @@ use super::{
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
         form::IngressForm, form::DocumentForm, form::ExpertForm, view::TenantView,
-        view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
-        record::HostView,
+        view::Accepted, row::OrderView, row::NoticeView, row::EvidenceView,
+        row::HostView,
     ))
 )]
 pub struct Document;

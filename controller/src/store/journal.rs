@@ -18,7 +18,7 @@ use tenure_protocol::{
 
 use super::{
     Page, Result, Slice, failed, from_json, parse,
-    record::{EvidenceRecord, JournalRecord},
+    row::{EvidenceRecord, JournalRecord},
     sql::{self, query},
     to_i64, to_json, to_u64,
 };

@@ -8,7 +8,7 @@ use tenure_protocol::{
 
 use super::{
     Page, Result, Slice, failed, from_json,
-    record::OrderRecord,
+    row::OrderRecord,
     sql::{self, query},
     to_json, to_u64,
 };
