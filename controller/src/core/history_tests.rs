@@ -23,7 +23,7 @@ use proptest::{
 };
 
 use super::{oracle::Verdict, told::History, *};
-use crate::core::{calendar::Notice, tenant::OpenOrder};
+use crate::core::{calendar::CalendarNotice, tenant::OpenOrder};
 
 /// Events that one run comes to, at least; duplicates and ticks that only try are not among them.
 const EVENTS: usize = 1_000_000;
@@ -117,7 +117,7 @@ fn story() -> impl Strategy<Value = Story> {
 }
 
 /// The State Council's notices, in the order of their issue: each moves days, made up.
-fn notices() -> [Notice; 4] {
+fn notices() -> [CalendarNotice; 4] {
     let law = ["2027-01-01", "2027-05-01", "2027-10-01", "2027-10-02", "2027-10-03"];
     let rest = [law.as_slice(), &["2027-02-05", "2027-02-08", "2027-02-09"]].concat();
     let notice = super::deadlines::notice;

@@ -2,7 +2,7 @@ use tenure_protocol::digest::Digest;
 use uuid::Uuid;
 
 use super::*;
-use crate::core::record::content::{Assessment, Support};
+use crate::core::record::content::{Support, YearlyAssessment};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 const HOUR_MS: i64 = 3_600_000;
@@ -108,18 +108,18 @@ fn what_is_recorded_within_a_day_counts_at_once_and_later_needs_a_scan_and_a_sec
     let world = World::new();
     let sun = actor("sun", Role::Operator);
     let soon = world.add(support(), LATE_MS, &[], &sun).expect("in time");
-    assert_eq!(soon.standing(), Standing::Counts { since: NOW });
+    assert_eq!(soon.standing(), RecordStanding::Counts { since: NOW });
     let late = LATE_MS + 1;
     assert_eq!(world.add(support(), late, &[], &sun), Err(Code::DocumentMissing));
     let mut record = world.add(support(), late, &[scan()], &sun).expect("with a scan");
-    assert_eq!(record.standing(), Standing::Waits { persons: 1 });
+    assert_eq!(record.standing(), RecordStanding::Waits { persons: 1 });
     assert!(!record.counts());
     assert_eq!(world.confirm(&mut record, &sun, true), Err(Code::SeparationOfDuties));
     let li = actor("li", Role::Reviewer);
     assert_eq!(world.confirm(&mut record, &li, true), Err(Code::SeparationOfDuties), "applied");
     assert_eq!(world.confirm(&mut record, &actor("wu", Role::Auditor), true), Err(Code::WrongRole));
     assert_eq!(world.confirm(&mut record, &actor("zhao", Role::Reviewer), true), Ok(()));
-    assert_eq!(record.standing(), Standing::Counts { since: NOW });
+    assert_eq!(record.standing(), RecordStanding::Counts { since: NOW });
     let again = world.confirm(&mut record, &actor("qian", Role::Security), true);
     assert_eq!(again, Err(Code::AlreadyDecided));
 }
@@ -138,7 +138,7 @@ fn a_rejected_record_counts_for_nothing_whatever_is_said_later() {
     let sun = actor("sun", Role::Operator);
     let mut record = world.add(support(), 2 * LATE_MS, &[scan()], &sun).expect("with a scan");
     world.confirm(&mut record, &actor("zhao", Role::Reviewer), false).expect("rejected");
-    assert_eq!(record.standing(), Standing::Rejected { at: NOW });
+    assert_eq!(record.standing(), RecordStanding::Rejected { at: NOW });
     let again = world.confirm(&mut record, &actor("qian", Role::Security), true);
     assert_eq!(again, Err(Code::AlreadyDecided));
 }
@@ -170,7 +170,7 @@ fn lawful_access_needs_the_document_and_two_persons_beside_the_one_who_recorded_
     assert_eq!(show(&record, 0), Err(Code::AccessNotApproved));
     let qian = actor("qian", Role::Security);
     world.confirm(&mut record, &qian, true).expect("one");
-    assert_eq!(record.standing(), Standing::Waits { persons: 1 });
+    assert_eq!(record.standing(), RecordStanding::Waits { persons: 1 });
     assert_eq!(world.confirm(&mut record, &qian, true), Err(Code::SeparationOfDuties));
     assert_eq!(show(&record, 0), Err(Code::AccessNotApproved), "one approver is not two");
     world.confirm(&mut record, &actor("zhao", Role::Reviewer), true).expect("two");
@@ -222,7 +222,7 @@ fn what_was_shown_needs_a_lawful_access_of_this_tenant() {
 fn each_kind_is_recorded_by_its_roles_at_its_place() {
     let world = World::new();
     let assessment = Content::PlatformAssessment {
-        assessment: Assessment::Risk,
+        assessment: YearlyAssessment::Risk,
         assessor: "centre".to_owned(),
         report_no: "17".to_owned(),
         conclusion: "met".to_owned(),

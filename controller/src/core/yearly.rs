@@ -14,7 +14,7 @@ use tenure_protocol::time::Timestamp;
 use super::{
     calendar::{self, Calendar},
     obligation::{Due, Obligation, ObligationId, ObligationState},
-    record::content::Assessment,
+    record::content::YearlyAssessment,
     rules::{Rules, Rungs, Start},
 };
 
@@ -22,7 +22,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// Which.
-    pub assessment: Assessment,
+    pub assessment: YearlyAssessment,
     /// On which day.
     pub day: Date,
 }
@@ -31,7 +31,7 @@ pub struct Done {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
     /// Which.
-    pub assessment: Assessment,
+    pub assessment: YearlyAssessment,
     /// The day of the last one; none before the first.
     pub last: Option<Date>,
     /// The obligation that runs since then: open, or breached once its last day is past.
@@ -58,7 +58,7 @@ pub fn owed(
         obligation.expire(now);
         Owed { assessment, last, obligation }
     };
-    [(Assessment::MlpsLevel3, 1), (Assessment::Risk, 2)].map(one).into()
+    [(YearlyAssessment::MlpsLevel3, 1), (YearlyAssessment::Risk, 2)].map(one).into()
 }
 
 impl Owed {
@@ -90,7 +90,11 @@ mod tests {
     }
 
     /// The last days of both, at the noon of a day.
-    fn last_days(begun: &str, done: &[(Assessment, &str)], on: &str) -> Vec<(Option<Date>, bool)> {
+    fn last_days(
+        begun: &str,
+        done: &[(YearlyAssessment, &str)],
+        on: &str,
+    ) -> Vec<(Option<Date>, bool)> {
         let rules = Rules::shipped().expect("rules");
         let calendar = Calendar::shipped().expect("a calendar");
         let done =
@@ -104,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_year_counts_from_the_last_one_of_its_kind_or_from_the_platforms_first_day() {
-        let done = [(Assessment::MlpsLevel3, "2024-09-10"), (Assessment::MlpsLevel3, "2025-06-20")];
+        let done = [
+            (YearlyAssessment::MlpsLevel3, "2024-09-10"),
+            (YearlyAssessment::MlpsLevel3, "2025-06-20"),
+        ];
         let found = last_days("2024-03-01", &done, "2025-07-01");
         // 2026-06-20 is a Saturday of the Dragon Boat Festival: Monday 22 is the next Work day.
         assert_eq!(found[0], (Some(date("2026-06-22")), false));

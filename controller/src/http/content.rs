@@ -10,7 +10,7 @@ use utoipa::openapi::{
 use super::form::{text, words};
 use crate::core::record::{
     Kind,
-    content::{Assessment, ENTRIES_LIMIT, Severity, Support},
+    content::{ENTRIES_LIMIT, Severity, Support, YearlyAssessment},
 };
 
 /// Fields of an object: name, meaning, shape.
@@ -82,7 +82,7 @@ fn fields_of(kind: Kind) -> Fields {
             (
                 "assessment",
                 "Which of the yearly assessments",
-                words([Assessment::MlpsLevel3, Assessment::Risk]),
+                words([YearlyAssessment::MlpsLevel3, YearlyAssessment::Risk]),
             ),
             ("assessor", "Who assessed", text()),
             ("report_no", "Number of the report", text()),

@@ -58,7 +58,7 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
+    change::UnderWay, events::Streams, limit::CallLimits, policy::Policy, problem::Problem,
     seats::Seats,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub struct App {
     /// Who may do what.
     pub policy: Arc<Policy>,
     /// How often.
-    pub limits: Arc<Limits>,
+    pub limits: Arc<CallLimits>,
     /// Turns true when the controller stops.
     pub stop: watch::Receiver<bool>,
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::core::{
     lifecycle::{Actor, Document, Role},
-    record::{Confirmation, Content, NewRecord, Record, Standing},
+    record::{Confirmation, Content, NewRecord, Record, RecordStanding},
 };
 
 /// A new record. Its `content` has a `kind`, and the fields of that kind.
@@ -72,7 +72,7 @@ pub struct RecordView {
     /// `waits`, `counts` or `rejected`.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub standing: Standing,
+    pub standing: RecordStanding,
     /// When it took effect; legal time.
     #[schema(value_type = String, format = DateTime)]
     pub effective_at: Timestamp,

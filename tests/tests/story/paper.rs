@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenure_controller::{
     core::{
         lifecycle::Actor,
-        record::{Content, NewRecord, Record, Standing},
+        record::{Content, NewRecord, Record, RecordStanding},
     },
     engine::Page,
 };
@@ -79,9 +79,9 @@ impl Story {
     pub(super) fn expect_record(&self, wanted: &str) -> anyhow::Result<()> {
         let record = self.record.as_ref().context("nothing was recorded yet")?;
         let found = match record.standing() {
-            Standing::Waits { .. } => "waits",
-            Standing::Counts { .. } => "counts",
-            Standing::Rejected { .. } => "is rejected",
+            RecordStanding::Waits { .. } => "waits",
+            RecordStanding::Counts { .. } => "counts",
+            RecordStanding::Rejected { .. } => "is rejected",
         };
         same(found, wanted)
     }

@@ -61,7 +61,7 @@ pub enum Content {
     /// A yearly third-party assessment of the platform (clause 8.2); its document is the report.
     PlatformAssessment {
         /// Which of the two.
-        assessment: Assessment,
+        assessment: YearlyAssessment,
         /// Who assessed.
         assessor: String,
         /// Number of the report.
@@ -153,14 +153,14 @@ pub struct Control {
 /// The yearly assessments of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Assessment {
+pub enum YearlyAssessment {
     /// Classified protection, level 3 (等级保护三级测评).
     MlpsLevel3,
     /// Risk (风险评估).
     Risk,
 }
 
-impl Assessment {
+impl YearlyAssessment {
     /// Its name, as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
