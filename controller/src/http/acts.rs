@@ -103,7 +103,8 @@ pub struct Leaving {
     /// Why.
     #[schema(schema_with = form::text)]
     reason: String,
-    /// If the day is too early, ask the provider to waive the 15 working days; else it is refused.
+    /// If the day is too early for clause 6.1, ask the provider to waive its period; else it is
+    /// refused.
     #[serde(default)]
     ask_waiver: bool,
 }

@@ -28,7 +28,8 @@ use crate::core::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtensionRequest {
-    /// Days, counted from the trial's end before it was moved off Rest days; 30 in all at most.
+    /// Days, counted from the trial's end before it was moved off Rest days; in all at
+    /// most as many as the rules allow (clause 5.3).
     #[schema(minimum = 1)]
     days: u32,
     /// Why.
