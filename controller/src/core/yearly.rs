@@ -74,6 +74,14 @@ impl Owed {
         rungs.iter().filter(came).max().copied()
     }
 
+    /// Whether what is to be said of it on a day is an alarm, and no reminder any more.
+    #[must_use]
+    pub fn is_alarming(&self, today: Date, rules: &Rules) -> bool {
+        let from = rules.rule(ObligationId::O16).escalate_from;
+        let escalated = from.zip(self.rung(today, rules)).is_some_and(|(from, rung)| rung >= from);
+        escalated || self.is_missed()
+    }
+
     /// Whether its last day is past.
     #[must_use]
     pub const fn is_missed(&self) -> bool {
@@ -140,5 +148,20 @@ mod tests {
         assert_eq!(at("2025-12-10"), Some(-90));
         assert_eq!(at("2026-03-05"), Some(-7));
         assert_eq!(at("2026-03-10"), Some(0));
+    }
+
+    #[test]
+    fn from_the_rung_that_the_rules_name_it_is_an_alarm() {
+        let rules = Rules::shipped().expect("rules");
+        let calendar = Calendar::shipped().expect("a calendar");
+        assert_eq!(rules.rule(ObligationId::O16).escalate_from, Some(-7));
+        let at = |on: &str| {
+            let now = calendar::start_of_day(date(on));
+            let all = owed(date("2025-03-10"), &[], now, &rules, &calendar);
+            all[0].is_alarming(date(on), &rules)
+        };
+        assert!(!at("2026-03-02"));
+        assert!(at("2026-03-03"));
+        assert!(at("2026-03-11"), "it was missed");
     }
 }
