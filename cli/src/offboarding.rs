@@ -32,7 +32,7 @@ pub(crate) enum OffboardingVerb {
         #[arg(long)]
         ask_waiver: bool,
     },
-    /// Waive the period of clause 6.1; it counts once two persons have (reviewer, operator, security)
+    /// Waive that period; it counts once two persons have (reviewer, operator, security)
     Waive {
         /// The tenant's id
         tenant: TenantId,

@@ -3,8 +3,8 @@
 //! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
 //! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
 //! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
-//! law's days; [`records`] and [`attachments`] are what people put on paper; [`platform`] is the rest;
-//! [`view`] and [`row`] are what is shown; every error is a [`problem`].
+//! law's days; [`records`] and [`attachments`] are what people put on paper; [`platform`] is the
+//! rest; [`view`] and [`row`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
