@@ -18,7 +18,7 @@ use crate::{
 /// The steps of leaving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OffboardingVerb {
-    /// Ask to stop on a day, at least 15 working days ahead (customer)
+    /// Ask to stop on a day, as early as clause 6.1 wants it (customer)
     Request {
         /// The tenant's id
         tenant: TenantId,
@@ -28,11 +28,11 @@ pub(crate) enum OffboardingVerb {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// If the day is too early, ask the provider to waive the 15 working days
+        /// If the day is too early, ask the provider to waive the period of clause 6.1
         #[arg(long)]
         ask_waiver: bool,
     },
-    /// Waive the 15 working days; it counts once two persons have (reviewer, operator, security)
+    /// Waive that period; it counts once two persons have (reviewer, operator, security)
     Waive {
         /// The tenant's id
         tenant: TenantId,

@@ -17,7 +17,7 @@ use crate::{
 /// What is done about the length of a trial.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrialVerb {
-    /// Ask for more days, 30 in all at most; only for a major system (customer)
+    /// Ask for more days, as many as clause 5.3 allows; only for a major system (customer)
     Extend {
         /// The tenant's id
         tenant: TenantId,

@@ -31,7 +31,7 @@ use crate::{
     files::{Files, FilesError},
     http::{
         self, App, Joining, Site,
-        limit::Limits,
+        limit::CallLimits,
         policy::{Policy, PolicyError},
     },
     ledger::{Ledger, LedgerError},
@@ -284,7 +284,7 @@ impl Controller {
             engine: engine.clone(),
             site: Arc::new(site),
             policy: Arc::new(Policy::load()?),
-            limits: Arc::new(Limits::new(&config.api.rates)),
+            limits: Arc::new(CallLimits::new(&config.api.rates)),
             stop: stopping.clone(),
         };
         let http = serve_api(&mut tasks, api_socket, tls_api, app);

@@ -72,7 +72,7 @@ pub use crate::{
     store::{
         AccountRecord, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
-        record,
+        row,
     },
 };
 

@@ -10,7 +10,7 @@ use std::{
 
 /// How many places there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Capacity {
     /// All together.
     pub all: usize,
     /// Of one owner.
@@ -20,7 +20,7 @@ pub struct Limits {
 /// The places that are taken, by owner. Clones share them.
 #[derive(Debug)]
 pub struct Places<K> {
-    limits: Limits,
+    limits: Capacity,
     taken: Arc<Mutex<HashMap<K, usize>>>,
 }
 
@@ -34,7 +34,7 @@ pub struct Place<K: Eq + Hash> {
 impl<K: Clone + Eq + Hash> Places<K> {
     /// Places that are all free.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Capacity) -> Self {
         Self { limits, taken: Arc::default() }
     }
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn one_owner_has_a_part_all_together_have_the_whole_and_each_place_is_given_back() {
-        let places = Places::new(Limits { all: 16, each: 2 });
+        let places = Places::new(Capacity { all: 16, each: 2 });
         let mut inside = Vec::new();
         for owner in 0..8 {
             inside.extend((0..2).map(|_| places.enter(owner).expect("a place")));

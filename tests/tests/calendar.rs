@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::{Date, Weekday};
-use tenure_controller::core::calendar::{Calendar, Day, Notice, import, notice, plus_days};
+use tenure_controller::core::calendar::{Calendar, CalendarNotice, Day, import, notice, plus_days};
 use tenure_tests::third_party;
 
 const YEARS: std::ops::RangeInclusive<i16> = 2007..=2026;
@@ -104,7 +104,7 @@ fn a_year_of_holiday_cn_is_taken_in_as_the_notice_of_that_year() -> anyhow::Resu
                 issued: shipped.issued.or(Some(jiff::civil::date(2000, 1, 1))),
                 source: None,
             };
-            let Notice { rest, work, source, .. } = import::read(&draft, &calendar)?;
+            let CalendarNotice { rest, work, source, .. } = import::read(&draft, &calendar)?;
             ensure!(rest == shipped.rest && work == shipped.work, "{}", shipped.year);
             ensure!(source == shipped.source, "{}", shipped.year);
         }

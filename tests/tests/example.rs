@@ -36,5 +36,5 @@ fn the_controller_reads_the_records_that_tenurectl_prints_each_of_its_kind() {
     for (name, content) in &examples {
         assert_eq!(content.kind().as_str(), name);
     }
-    assert_eq!(examples.len(), 12, "one of each kind");
+    assert_eq!(examples.len(), 9, "one of each kind");
 }

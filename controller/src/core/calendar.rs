@@ -23,7 +23,7 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
 
-pub use notice::{Notice, NoticeError};
+pub use notice::{CalendarNotice, NoticeError};
 
 /// How much later than Monday-to-Friday counting a deadline over unsettled days may become, in
 /// calendar days: the worst of 2007–2026 was 8.
@@ -51,7 +51,7 @@ pub enum Day {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because<'a> {
     /// A notice names it.
-    Notice(&'a Notice),
+    Notice(&'a CalendarNotice),
     /// No notice names it: its weekday says it.
     Weekday,
     /// The notice of this year is not in.
@@ -70,7 +70,7 @@ pub struct Span {
 /// The calendar: the notices in force, in the order in which they were put in force.
 #[derive(Debug, Clone, Default)]
 pub struct Calendar {
-    notices: Vec<Notice>,
+    notices: Vec<CalendarNotice>,
     /// Days that a notice names, and the last notice that does, by its place.
     days: BTreeMap<Date, (Day, usize)>,
     /// Settled years, and the place of the notice that settled each.
@@ -125,7 +125,7 @@ impl Calendar {
     ///
     /// # Errors
     /// [`NoticeError`] if it is not what a notice has to be, or does not fit the ones in force.
-    pub fn add(&mut self, notice: Notice) -> Result<(), NoticeError> {
+    pub fn add(&mut self, notice: CalendarNotice) -> Result<(), NoticeError> {
         notice.check(self)?;
         let place = self.notices.len();
         let rest = notice.rest.iter().map(|day| (*day, Day::Rest));
@@ -141,7 +141,7 @@ impl Calendar {
 
     /// The notices in force, in the order in which they were put in force.
     #[must_use]
-    pub fn notices(&self) -> &[Notice] {
+    pub fn notices(&self) -> &[CalendarNotice] {
         &self.notices
     }
 

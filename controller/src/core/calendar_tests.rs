@@ -223,9 +223,9 @@ proptest::proptest! {
 }
 
 /// The least that a notice for 2027 can be.
-fn next_notice() -> Notice {
+fn next_notice() -> CalendarNotice {
     let off = ["2027-01-01", "2027-05-01", "2027-10-01", "2027-10-02", "2027-10-03"];
-    Notice {
+    CalendarNotice {
         year: 2027,
         amends: false,
         number: Some("国办发明电〔2026〕0号".to_owned()),
@@ -241,7 +241,7 @@ fn next_notice() -> Notice {
 
 #[test]
 fn a_notice_that_does_not_fit_is_refused_with_what_to_do() {
-    type Spoil = fn(&mut Notice);
+    type Spoil = fn(&mut CalendarNotice);
     let spoilt: [(Spoil, &str); 11] = [
         (
             |notice| {

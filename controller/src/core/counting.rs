@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use tenure_protocol::time::Timestamp;
 
 use super::{
-    calendar::{self, Because, Calendar, Day, Notice, Span, plus_days},
+    calendar::{self, Because, Calendar, CalendarNotice, Day, Span, plus_days},
     obligation::{Counted, Due, Obligation},
     rules::{Period, Roll},
 };
@@ -52,7 +52,7 @@ pub struct Explanation<'a> {
     /// Whether days were left out because there are too many.
     pub cut_off: bool,
     /// The notices that name one of the days, in the order of the days.
-    pub notices: Vec<&'a Notice>,
+    pub notices: Vec<&'a CalendarNotice>,
     /// The deadline as it is counted by this calendar; `Never` for a period that has none of its
     /// own.
     pub counted_now: Due,
@@ -182,7 +182,7 @@ pub fn explain<'a>(owed: &Obligation, calendar: &'a Calendar) -> Explanation<'a>
         }
     }
     let Rows { days, cut_off, .. } = rows;
-    let mut notices: Vec<&Notice> = Vec::new();
+    let mut notices: Vec<&CalendarNotice> = Vec::new();
     for row in &days {
         if let Because::Notice(notice) = row.because
             && !notices.contains(&notice)

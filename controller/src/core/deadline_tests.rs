@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::{
-    calendar::{Notice, legal_day},
+    calendar::{CalendarNotice, legal_day},
     lifecycle::recount,
     notice::NoticeKind,
 };
@@ -81,9 +81,9 @@ fn a_missed_notification_is_told_to_the_second_contacts_at_once() {
     assert_eq!(told, [(NoticeKind::ProviderReminder, "head".to_owned())]);
 }
 
-pub(super) fn notice(year: i16, amends: bool, rest: &[&str], work: &[&str]) -> Notice {
+pub(super) fn notice(year: i16, amends: bool, rest: &[&str], work: &[&str]) -> CalendarNotice {
     let days = |days: &[&str]| days.iter().map(|day| day.parse().expect("a date")).collect();
-    Notice {
+    CalendarNotice {
         year,
         amends,
         number: Some(format!("国办发明电〔2026〕{}号", rest.len())),

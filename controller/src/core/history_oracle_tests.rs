@@ -10,11 +10,14 @@ use tenure_protocol::{
     wire::v1::{Action, Lane, TenantWanted, WipeSubject},
 };
 
-use super::*;
+use super::{
+    due::{deadlines, missed},
+    *,
+};
 use crate::core::{
     calendar::{Day, legal_day, plus_days},
     notice::NoticeKind,
-    obligation::{Due, Obligation},
+    obligation::Obligation,
     rules::IcpGate,
 };
 
@@ -76,7 +79,7 @@ struct Leaving {
 }
 
 /// Holds the history to a rule.
-fn rule(words: &str, holds: bool) -> Verdict {
+pub(super) fn rule(words: &str, holds: bool) -> Verdict {
     if holds { Ok(()) } else { Err(words.to_owned()) }
 }
 
@@ -115,7 +118,7 @@ impl Oracle {
             }
         }
         self.phase(told)?;
-        self.missed(told)?;
+        missed(&mut self.missed, told)?;
         deadlines(told)
     }
 
@@ -375,86 +378,6 @@ impl Oracle {
         rule("nothing is stopped unheard", leaving.confirmed || leaving.served)?;
         rule("nothing is stopped under a hold", !self.is_held())
     }
-
-    /// A missed deadline stays missed, to the instant, and what is missed is recorded.
-    fn missed(&mut self, told: &Told<'_>) -> Verdict {
-        let Told { event, after, context, .. } = told;
-        for old in &mut self.missed {
-            let same = |owed: &&Obligation| owed.id == old.id && owed.serial == old.serial;
-            let new = after.obligations.iter().find(same).ok_or("a missed deadline vanished")?;
-            let kept = match (old.state, new.state) {
-                (
-                    ObligationState::Breached { at, met_at },
-                    ObligationState::Breached { at: kept, met_at: met },
-                ) => at == kept && (met_at.is_none() || met_at == met) && old.due == new.due,
-                _ => false,
-            };
-            rule("a missed deadline stays missed", kept)?;
-            old.state = new.state;
-        }
-        for owed in &after.obligations {
-            let limit = limit(owed);
-            let clock = match owed.due {
-                Due::Instant { .. } => context.real_now,
-                Due::Day { .. } | Due::Never => context.now,
-            };
-            let is_over = limit.is_some_and(|limit| clock >= limit);
-            match owed.state {
-                ObligationState::Open => {
-                    let told = matches!(event, Event::Tick) && is_over;
-                    rule("time does not pass over a missed deadline", !told)?;
-                }
-                ObligationState::Breached { .. } => {
-                    let known = |old: &Obligation| old.id == owed.id && old.serial == owed.serial;
-                    if !self.missed.iter().any(known) {
-                        self.missed.push(owed.clone());
-                    }
-                }
-                ObligationState::Discharged { .. } | ObligationState::Lapsed { .. } => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The instant from which an obligation is missed; none while its clock stands still.
-fn limit(owed: &Obligation) -> Option<Timestamp> {
-    if owed.suspensions.iter().any(|one| one.until.is_none()) {
-        return None;
-    }
-    match owed.due {
-        Due::Day { breach_at, .. } => Some(breach_at),
-        Due::Instant { due_at } => Some(due_at),
-        Due::Never => None,
-    }
-}
-
-/// Nothing that is owed vanishes; what is late is no success; and a deadline is brought forward by
-/// an administrator's signature alone.
-fn deadlines(told: &Told<'_>) -> Verdict {
-    let Told { before, event, actor, after, .. } = told;
-    let enough = after.obligations.len() >= before.obligations.len();
-    rule("no obligation vanishes", enough)?;
-    for (old, new) in before.obligations.iter().zip(&after.obligations) {
-        rule("no obligation vanishes", (old.id, old.serial) == (new.id, new.serial))?;
-        if old.state != ObligationState::Open {
-            let missed = matches!(old.state, ObligationState::Breached { .. });
-            rule("what is over is over", missed || old.state == new.state)?;
-            continue;
-        }
-        if let (ObligationState::Discharged { at }, Some(limit)) = (new.state, limit(old)) {
-            // The trial is paid by its days: it is met at its end.
-            let is_trial = old.id == ObligationId::O6a;
-            rule("what is met late is missed", at < limit || is_trial && at == limit)?;
-        }
-        let (Some(was), Some(is)) = (old.due.due_at(), new.due.due_at()) else { continue };
-        let signed = matches!(event, Event::SignRecount { .. });
-        let instant = matches!(old.due, Due::Instant { .. });
-        if is < was && !(signed && actor.role == Role::Administrator) && !instant {
-            return Err(format!("{:?} is brought forward by {}", old.id, event.name()));
-        }
-    }
-    Ok(())
 }
 
 /// The first day with 15 Work days before it and after this one; unsettled days by their weekday.

@@ -11,19 +11,18 @@
 //!
 //! A history that breaks one is shrunk and shown event by event, and its seed is kept.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::cell::RefCell;
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
-};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
-use super::{oracle::Verdict, told::History, *};
-use crate::core::{calendar::Notice, tenant::OpenOrder};
+use super::{
+    drawn::{Next, Story, story},
+    oracle::Verdict,
+    reached::{Reached, everything_was_reached},
+    told::History,
+    *,
+};
+use crate::core::{calendar::CalendarNotice, tenant::OpenOrder};
 
 /// Events that one run comes to, at least; duplicates and ticks that only try are not among them.
 const EVENTS: usize = 1_000_000;
@@ -36,88 +35,8 @@ const CUSTOMERS: [&str; 2] = ["li", "zhao"];
 const PROVIDERS: [&str; 5] = ["zhao", "qian", "sun", "zhou", "li"];
 const DAY: i64 = 86_400;
 
-/// What happens next. Numbers choose among what is possible then.
-#[derive(Debug, Clone, Copy)]
-enum Next {
-    /// An event that the phase admits, by somebody in a role that may cause it.
-    Admitted(usize, usize),
-    /// Any event, by somebody in a role that may cause it.
-    Any(usize, usize),
-    /// Any event, by somebody in any role.
-    Intrude(usize, usize),
-    /// Sound hosts answer.
-    Obey,
-    /// A host fails what it was ordered.
-    Fail(usize),
-    /// A host reports on any order that it was ever given: late, again, or falsely.
-    Report(usize, usize),
-    /// The notices that somebody waits for arrive.
-    Deliver,
-    /// Any notice that was ever armed arrives, or is sent and no more.
-    Stray(usize, bool),
-    /// Both clocks jump by seconds, also backwards, and time passes.
-    Jump(i64),
-    /// The real clock alone jumps by seconds.
-    Drift(i64),
-    /// Time goes on to the next wake-up.
-    Wake,
-    /// What happened last happens again, later.
-    Again,
-    /// The fleet is full, or has room.
-    Room(bool),
-    /// The State Council's next notice is in, and deadlines are counted anew.
-    Amend,
-    /// An administrator signs what waits for it.
-    Sign,
-}
-
-/// Drawn from three numbers: an alternative for each would draw a thousand times as much.
-fn next() -> impl Strategy<Value = Next> {
-    (0..46_u32, 0..960_usize, 0..960_usize).prop_map(|(turn, one, two)| {
-        let signed = |number: usize| i64::try_from(number).unwrap_or(0) - 480;
-        match turn {
-            0..14 => Next::Admitted(one, two),
-            14..16 => Next::Any(one, two),
-            16 => Next::Intrude(one, two),
-            17..23 => Next::Obey,
-            23..25 => Next::Fail(one),
-            25..27 => Next::Report(one, two),
-            27..31 => Next::Deliver,
-            31 => Next::Stray(one, two.is_multiple_of(2)),
-            32..34 => Next::Jump(signed(one) * 500 + signed(two)),
-            34 => Next::Jump((signed(one) + 160) * 7_919 + signed(two)),
-            35 => Next::Drift(signed(one)),
-            36..41 => Next::Wake,
-            41 => Next::Again,
-            42 => Next::Room(one.is_multiple_of(2)),
-            43 => Next::Amend,
-            _ => Next::Sign,
-        }
-    })
-}
-
-/// How a history begins, and what happens then.
-#[derive(Clone)]
-struct Story {
-    /// Where on the way it begins, under which rules and on which day.
-    begins: usize,
-    steps: Vec<Next>,
-}
-
-impl fmt::Debug for Story {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "begins {}:", self.begins)?;
-        self.steps.iter().try_for_each(|step| writeln!(f, "  {step:?}"))
-    }
-}
-
-fn story() -> impl Strategy<Value = Story> {
-    let steps = proptest::collection::vec(next(), 30..160);
-    (0..960_usize, steps).prop_map(|(begins, steps)| Story { begins, steps })
-}
-
 /// The State Council's notices, in the order of their issue: each moves days, made up.
-fn notices() -> [Notice; 4] {
+fn notices() -> [CalendarNotice; 4] {
     let law = ["2027-01-01", "2027-05-01", "2027-10-01", "2027-10-02", "2027-10-03"];
     let rest = [law.as_slice(), &["2027-02-05", "2027-02-08", "2027-02-09"]].concat();
     let notice = super::deadlines::notice;
@@ -127,70 +46,6 @@ fn notices() -> [Notice; 4] {
         notice(2027, false, &rest, &["2027-02-20"]),
         notice(2027, true, &["2027-01-04", "2027-03-01"], &["2027-02-05", "2027-02-06"]),
     ]
-}
-
-/// What the histories came to: events that were accepted and refused, in which phase, of which
-/// kind, and why.
-#[derive(Debug, Default)]
-struct Reached {
-    phases: BTreeMap<Phase, [usize; 2]>,
-    kinds: BTreeMap<&'static str, [usize; 2]>,
-    tried: BTreeSet<(Phase, &'static str)>,
-    refusals: BTreeMap<String, usize>,
-    holds: BTreeMap<&'static str, usize>,
-    missed: usize,
-    homes: usize,
-    replays: usize,
-}
-
-impl Reached {
-    fn events(&self) -> usize {
-        self.kinds.values().flatten().sum()
-    }
-
-    fn add(&mut self, history: &History) {
-        for entry in &history.log {
-            let name = entry.event().name();
-            let refused = usize::from(entry.outcome().is_err());
-            self.kinds.entry(name).or_default()[refused] += 1;
-            self.phases.entry(entry.phase()).or_default()[refused] += 1;
-            self.tried.insert((entry.phase(), name));
-            if let Err(code) = entry.outcome() {
-                *self.refusals.entry(format!("{code:?}")).or_default() += 1;
-            }
-        }
-        let region = match history.tenant.hold_region() {
-            HoldRegion::None => "none",
-            HoldRegion::Dispute => "dispute",
-            HoldRegion::LegalHold => "legal-hold",
-        };
-        *self.holds.entry(region).or_default() += 1;
-        let owed = history.tenant.obligations.iter();
-        self.missed +=
-            owed.filter(|owed| matches!(owed.state, ObligationState::Breached { .. })).count();
-    }
-
-    fn join(&mut self, other: Self) {
-        let add = |sum: &mut [usize; 2], more: [usize; 2]| {
-            *sum = [sum[0] + more[0], sum[1] + more[1]];
-        };
-        other.phases.into_iter().for_each(|(key, more)| {
-            add(self.phases.entry(key).or_default(), more);
-        });
-        other.kinds.into_iter().for_each(|(key, more)| {
-            add(self.kinds.entry(key).or_default(), more);
-        });
-        for (key, more) in other.refusals {
-            *self.refusals.entry(key).or_default() += more;
-        }
-        for (key, more) in other.holds {
-            *self.holds.entry(key).or_default() += more;
-        }
-        self.tried.extend(other.tried);
-        self.missed += other.missed;
-        self.homes += other.homes;
-        self.replays += other.replays;
-    }
 }
 
 impl History {
@@ -583,20 +438,4 @@ fn a_million_random_events_keep_the_five_properties() {
     println!("{accepted} accepted, {refused} refused\n{reached:#?}");
     assert!(accepted + refused >= EVENTS);
     everything_was_reached(&reached);
-}
-
-/// The histories mean something: they came everywhere, and were admitted and turned away there.
-fn everything_was_reached(reached: &Reached) {
-    let missing = |counts: Option<&[usize; 2]>| counts.is_none_or(|counts| counts.contains(&0));
-    let phases: Vec<_> =
-        Phase::ALL.into_iter().filter(|phase| missing(reached.phases.get(phase))).collect();
-    assert_eq!(phases, [], "phases in which nothing was accepted, or nothing refused");
-    let kinds: BTreeSet<&str> = events(Timestamp::default()).iter().map(Event::name).collect();
-    let lacking: Vec<_> = kinds.iter().filter(|kind| missing(reached.kinds.get(**kind))).collect();
-    assert!(lacking.is_empty(), "never accepted, or never refused: {lacking:?}");
-    let (tried, pairs) = (reached.tried.len(), Phase::ALL.len() * kinds.len());
-    assert!(tried * 10 >= pairs * 9, "{tried} of {pairs} kinds of events in phases were tried");
-    assert_eq!(reached.holds.len(), 3, "{:?}", reached.holds);
-    let [missed, homes, replays] = [reached.missed, reached.homes, reached.replays];
-    assert!(missed > 1_000 && homes > 100 && replays > 100, "{missed} {homes} {replays}");
 }

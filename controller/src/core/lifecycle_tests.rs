@@ -292,69 +292,6 @@ fn events(now: Timestamp) -> Vec<Event> {
     events
 }
 
-/// One of each event that is not a person's, and a signature about one of them.
-fn of_the_controller(now: Timestamp) -> Vec<Event> {
-    let host = HostId::from_uuid(Uuid::from_u128(1));
-    let order = tenure_protocol::id::OrderId::from_uuid(Uuid::from_u128(7));
-    vec![
-        Event::OrderReported {
-            host,
-            order,
-            report: Reported::Refused { code: said("x"), message: said("y") },
-        },
-        Event::NoticeDelivered {
-            notice: NoticeId::from_uuid(Uuid::from_u128(9)),
-            grade: Grade::E2,
-            at: now,
-        },
-        Event::RecordCounts {
-            fact: RecordFact {
-                record: tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(11)),
-                kind: crate::core::record::Kind::Inspection,
-                effective_at: now,
-                findings: 1,
-            },
-        },
-        Event::Recount {
-            notice: "notice".to_owned(),
-            reason: "new".to_owned(),
-            changes: Vec::new(),
-        },
-        Event::SignRecount { id: ObligationId::O3, serial: 1, reason: "sound".to_owned() },
-        Event::Tick,
-    ]
-}
-
-/// What sound hosts answer to the orders that are open.
-fn answers(tenant: &Tenant, now: Timestamp) -> Vec<Event> {
-    let interval = CommitInterval { earliest: now, latest: now.plus_ms(1), took_ns: 1_000_000 };
-    let open = tenant.orders.iter().filter(|order| order.state == OrderFate::Open);
-    open.map(|order| {
-        let here = tenant.instances().iter().filter(|instance| instance.host == order.host);
-        let power = |power: Power| here.clone().map(|one| (one.id, power)).collect();
-        let report = match order.kind {
-            OrderKind::Configure => Reported::Configured { instances: power(Power::Running) },
-            OrderKind::Stop => Reported::Configured { instances: power(Power::Stopped) },
-            OrderKind::Cut => Reported::Cut { interval },
-            OrderKind::Restore => Reported::Restored { interval },
-            OrderKind::Wipe => Reported::Wiped {
-                findings: tenant
-                    .unproven(order.host)
-                    .into_iter()
-                    .map(|subject| Finding {
-                        subject,
-                        attempt: tenant.wipe.as_ref().map_or(0, |wipe| wipe.attempt),
-                        result: FindingResult::Pass,
-                        envelope: Digest::of(format!("{subject:?}").as_bytes()),
-                    })
-                    .collect(),
-            },
-        };
-        Event::OrderReported { host: order.host, order: order.id, report }
-    })
-    .collect()
-}
-
 fn owed(tenant: &Tenant, id: ObligationId) -> ObligationState {
     tenant.obligations.iter().rfind(|owed| owed.id == id).expect("owed").state
 }
@@ -371,91 +308,6 @@ fn each_phase_admits_the_events_that_the_golden_file_lists() {
         writeln!(found, "{}: {}", phase.as_str(), admitted.join(" ")).expect("text");
     }
     assert_eq!(found, include_str!("phase-events.txt"), "\n{found}");
-}
-
-#[test]
-fn an_emergency_cut_arms_its_notices_in_the_transition_that_orders_it() {
-    let mut world = World::new();
-    let mut tenant = world.on_trial();
-    let cut = Event::Cut { kind: CutKind::Emergency, reason: "flood".to_owned() };
-    let effects = world.apply(&mut tenant, &cut).expect("cut");
-    let orders = effects.iter().filter(|effect| matches!(effect, Effect::Order(_))).count();
-    let armed: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Arm(notice) => Some(&notice.state),
-            _ => None,
-        })
-        .collect();
-    assert_eq!((orders, armed.len()), (2, 1));
-    let release_at = world.now.plus_ms(3_000);
-    assert_eq!(armed[0], &NoticeState::Armed { release_at });
-    assert!(tenant.last_cut().expect("a cut").t0.is_none());
-}
-
-#[test]
-fn a_cut_that_every_host_failed_is_void_and_taken_back_on_each() {
-    let mut world = World::new();
-    let mut tenant = world.on_trial();
-    let cut = Event::Cut { kind: CutKind::Emergency, reason: "flood".to_owned() };
-    world.apply(&mut tenant, &cut).expect("cut");
-    let cuts = tenant.orders.iter().filter(|order| order.kind == OrderKind::Cut);
-    let cuts: Vec<_> = cuts.map(|order| (order.host, order.id)).collect();
-    let mut effects = Vec::new();
-    for (host, order) in cuts {
-        let (code, message) = ("not-attested".to_owned(), "no proof".to_owned());
-        let report = Reported::Failed { code, message, findings: Vec::new() };
-        let failed = Event::OrderReported { host, order, report };
-        effects = world.apply(&mut tenant, &failed).expect("a report");
-    }
-    assert!(matches!(tenant.isolation, Isolation::Connected));
-    let restores = effects.iter().filter(|effect| {
-        matches!(effect, Effect::Order(draft) if matches!(draft.action, v1::Action::Restore(_)))
-    });
-    assert_eq!(restores.count(), tenant.hosts().len());
-    let restores = tenant.orders.iter().filter(|order| order.kind == OrderKind::Restore);
-    let (host, order) = restores.map(|order| (order.host, order.id)).next().expect("a restore");
-    let (code, message) = ("nft-failed".to_owned(), "busy".to_owned());
-    let report = Reported::Failed { code, message, findings: Vec::new() };
-    let failed = Event::OrderReported { host, order, report };
-    world.apply(&mut tenant, &failed).expect("a report");
-    assert_eq!(tenant.wake_at, Some(world.now.plus_ms(5_000)), "and again until it has");
-    world.now = world.now.plus_ms(5_000);
-    let again = world.apply(&mut tenant, &Event::Tick).expect("a tick");
-    let [Effect::Order(draft)] = again.as_slice() else { panic!("{again:?}") };
-    assert!(matches!(draft.action, v1::Action::Restore(_)) && draft.host == host, "{draft:?}");
-    world.obey(&mut tenant);
-    assert!(matches!(tenant.isolation, Isolation::Connected));
-    world.now = world.now.plus_ms(5_000);
-    assert!(world.apply(&mut tenant, &Event::Tick).expect("a tick").is_empty(), "then it is over");
-}
-
-#[test]
-fn three_hundred_seconds_after_the_first_dropped_packet_the_duty_to_notify_is_breached_for_good() {
-    for (late_ms, met_in_time) in [(299_999, true), (300_000, false)] {
-        let mut world = World::new();
-        let mut tenant = world.on_trial();
-        let cut = Event::Cut { kind: CutKind::Emergency, reason: "flood".to_owned() };
-        world.apply(&mut tenant, &cut).expect("cut");
-        let t0 = world.now;
-        world.obey(&mut tenant);
-        assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
-        let notice = tenant.last_cut().expect("a cut").notices[0];
-        let sent = Event::NoticeDelivered { notice, grade: Grade::E1, at: t0 };
-        world.apply(&mut tenant, &sent).expect("sent");
-        assert_eq!(owed(&tenant, ObligationId::O12b), ObligationState::Open, "E1 is not enough");
-        world.now = t0.plus_ms(late_ms);
-        world.apply(&mut tenant, &Event::Tick).expect("a tick");
-        let at = world.now;
-        let delivered = Event::NoticeDelivered { notice, grade: Grade::E2, at };
-        world.apply(&mut tenant, &delivered).expect("delivered");
-        let expected = if met_in_time {
-            ObligationState::Discharged { at }
-        } else {
-            ObligationState::Breached { at, met_at: Some(at) }
-        };
-        assert_eq!(owed(&tenant, ObligationId::O12b), expected);
-    }
 }
 
 #[test]
@@ -478,74 +330,15 @@ fn the_earliest_lawful_stop_day_stands_in_the_refusal() {
     world.apply(&mut tenant, &ask("2026-10-20")).expect("in time");
 }
 
-#[test]
-fn instances_of_a_role_are_spread_and_without_room_an_approved_application_waits() {
-    let mut world = World::new();
-    let mut tenant = world.submitted();
-    let mut full = World::new();
-    full.fleet.hosts.iter_mut().for_each(|host| host.memory_taken = host.memory_bytes);
-    full.apply(&mut tenant, &approve()).expect("approved all the same");
-    assert_eq!(tenant.phase, Phase::Approved);
-    let waiting = tenant.waiting.as_ref().expect("it says why");
-    assert!(waiting.reason.contains("no host that is up has room"), "{waiting:?}");
-    assert_eq!(tenant.wake_at, Some(full.now.plus_ms(60_000)), "it is tried again");
-    assert_eq!(owed(&tenant, ObligationId::O4), ObligationState::Open, "and it is late some day");
-    world.apply(&mut tenant, &Event::Tick).expect("room");
-    assert_eq!((tenant.phase, &tenant.waiting), (Phase::Configuring, &None));
-    assert_eq!(tenant.hosts().len(), 2);
-    let given = tenant.allotment.as_ref().expect("given");
-    assert_eq!((given.mark.0, given.network.address), (0x100, [10, 64, 0, 0]));
-    assert_eq!(given.instances[1].ip4, [10, 64, 0, 11]);
-}
+#[path = "answer_tests.rs"]
+mod answers;
+use answers::{answers, of_the_controller};
 
-#[test]
-fn an_application_that_cannot_be_is_refused_with_a_sentence() {
-    type Spoil = fn(&mut Application);
-    let spoilt: [(Spoil, Code, &str); 8] = [
-        (|form| form.instances[0].vcpus = 0, Code::InvalidApplication, "/instances/0/vcpus: "),
-        (
-            |form| form.instances[0].memory_mib = 63,
-            Code::InvalidApplication,
-            "/instances/0/memory_mib: ",
-        ),
-        (|form| form.instances[0].count = 0, Code::InvalidApplication, "/instances/0/count: "),
-        (|form| form.instances[0].image = "no".to_owned(), Code::UnknownImage, "no image"),
-        (|form| form.instances[0].role = "A b".to_owned(), Code::InvalidApplication, "role"),
-        (|form| form.contacts.clear(), Code::InvalidApplication, "/contacts: "),
-        (
-            |form| form.contacts[0].email = Some("nobody".to_owned()),
-            Code::InvalidApplication,
-            "/contacts/0/email: ",
-        ),
-        (
-            |form| form.instances.push(form.instances[0].clone()),
-            Code::InvalidApplication,
-            "stands twice",
-        ),
-    ];
-    for (spoil, code, words) in spoilt {
-        let mut form = application();
-        spoil(&mut form);
-        let mut world = World::new();
-        let refusal = open(&form, &customer(), &world.context()).expect_err("not well formed");
-        assert_eq!(refusal.code, code);
-        assert!(refusal.sentence.contains(words), "{refusal}");
-    }
-}
+#[path = "applying_tests.rs"]
+mod applications;
 
-#[test]
-fn the_ladder_is_climbed_as_the_design_says() {
-    use crate::core::notice::next_rung;
-    let since = Timestamp::from_unix_ms(1_000_000);
-    let mut at = since;
-    let mut rungs = BTreeMap::new();
-    for number in 0..9 {
-        at = next_rung(since, at).expect("a rung");
-        rungs.insert(number, at.ms_since(since) / 1000);
-    }
-    let seconds: Vec<i64> = rungs.into_values().collect();
-    assert_eq!(seconds, [5, 15, 30, 60, 90, 120, 180, 240, 540]);
-}
+#[path = "cutting_tests.rs"]
+mod cuts;
 
 #[path = "clause_tests.rs"]
 mod clauses;
@@ -558,6 +351,15 @@ mod histories;
 
 #[path = "history_oracle_tests.rs"]
 mod oracle;
+
+#[path = "history_drawn_tests.rs"]
+mod drawn;
+
+#[path = "history_reached_tests.rs"]
+mod reached;
+
+#[path = "history_due_tests.rs"]
+mod due;
 
 #[path = "history_found_tests.rs"]
 mod found;

@@ -1,10 +1,13 @@
 //! What decides, and does nothing: no clock, no I/O, no locks, no randomness, no panic on input.
 //!
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`rules`],
-//! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead),
-//! [`dispatch`] (what the hosts are told), [`notice`] (what customer and provider are told),
-//! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go),
-//! [`access`] (who may come in).
+//! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead,
+//! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
+//! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
+//! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
+//! are told), [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances
+//! go), [`access`] (who may come in), and [`refusal`] (how something is refused). [`draw`] and
+//! [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;

@@ -100,7 +100,7 @@ pub struct Confirmation {
 /// Whether a record counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
-pub enum Standing {
+pub enum RecordStanding {
     /// So many persons are still to confirm it.
     Waits {
         /// How many.
@@ -227,22 +227,22 @@ impl Record {
 
     /// Whether it counts.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> RecordStanding {
         if let Some(no) = self.confirmations.iter().find(|one| !one.agreed) {
-            return Standing::Rejected { at: no.at };
+            return RecordStanding::Rejected { at: no.at };
         }
         let missing = self.persons_needed().saturating_sub(self.confirmations.len());
         if missing > 0 {
-            return Standing::Waits { persons: missing };
+            return RecordStanding::Waits { persons: missing };
         }
         let since = self.confirmations.last().map_or(self.recorded_at, |last| last.at);
-        Standing::Counts { since }
+        RecordStanding::Counts { since }
     }
 
     /// Whether it counts.
     #[must_use]
     pub fn counts(&self) -> bool {
-        matches!(self.standing(), Standing::Counts { .. })
+        matches!(self.standing(), RecordStanding::Counts { .. })
     }
 
     /// Whether this person may see it. Whether it may see the tenant is another question.
@@ -276,7 +276,7 @@ impl Record {
             }
         }
         admission::text_at("/opinion", opinion)?;
-        if !matches!(self.standing(), Standing::Waits { .. }) {
+        if !matches!(self.standing(), RecordStanding::Waits { .. }) {
             return Err(Refusal::new(
                 Code::AlreadyDecided,
                 "this record waits for nobody: it counts already, or was rejected",
@@ -332,8 +332,12 @@ impl Record {
 /// Nothing is shown to an authority before two persons have approved it.
 fn shown_after_approval(at: Timestamp, ground: &Ground<'_>) -> Result<(), Refusal> {
     match ground.related.map(Record::standing) {
-        Some(Standing::Counts { since }) if at >= since => Ok(()),
-        Some(Standing::Counts { .. } | Standing::Waits { .. } | Standing::Rejected { .. })
+        Some(RecordStanding::Counts { since }) if at >= since => Ok(()),
+        Some(
+            RecordStanding::Counts { .. }
+            | RecordStanding::Waits { .. }
+            | RecordStanding::Rejected { .. },
+        )
         | None => Err(Refusal::new(
             Code::AccessNotApproved,
             "this access was not approved by two persons when it happened: nothing may be shown \

@@ -2,7 +2,7 @@ use tenure_protocol::digest::Digest;
 use uuid::Uuid;
 
 use super::*;
-use crate::core::record::content::{Assessment, Support};
+use crate::core::record::content::{Support, YearlyAssessment};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 const HOUR_MS: i64 = 3_600_000;
@@ -108,18 +108,18 @@ fn what_is_recorded_within_a_day_counts_at_once_and_later_needs_a_scan_and_a_sec
     let world = World::new();
     let sun = actor("sun", Role::Operator);
     let soon = world.add(support(), LATE_MS, &[], &sun).expect("in time");
-    assert_eq!(soon.standing(), Standing::Counts { since: NOW });
+    assert_eq!(soon.standing(), RecordStanding::Counts { since: NOW });
     let late = LATE_MS + 1;
     assert_eq!(world.add(support(), late, &[], &sun), Err(Code::DocumentMissing));
     let mut record = world.add(support(), late, &[scan()], &sun).expect("with a scan");
-    assert_eq!(record.standing(), Standing::Waits { persons: 1 });
+    assert_eq!(record.standing(), RecordStanding::Waits { persons: 1 });
     assert!(!record.counts());
     assert_eq!(world.confirm(&mut record, &sun, true), Err(Code::SeparationOfDuties));
     let li = actor("li", Role::Reviewer);
     assert_eq!(world.confirm(&mut record, &li, true), Err(Code::SeparationOfDuties), "applied");
     assert_eq!(world.confirm(&mut record, &actor("wu", Role::Auditor), true), Err(Code::WrongRole));
     assert_eq!(world.confirm(&mut record, &actor("zhao", Role::Reviewer), true), Ok(()));
-    assert_eq!(record.standing(), Standing::Counts { since: NOW });
+    assert_eq!(record.standing(), RecordStanding::Counts { since: NOW });
     let again = world.confirm(&mut record, &actor("qian", Role::Security), true);
     assert_eq!(again, Err(Code::AlreadyDecided));
 }
@@ -138,7 +138,7 @@ fn a_rejected_record_counts_for_nothing_whatever_is_said_later() {
     let sun = actor("sun", Role::Operator);
     let mut record = world.add(support(), 2 * LATE_MS, &[scan()], &sun).expect("with a scan");
     world.confirm(&mut record, &actor("zhao", Role::Reviewer), false).expect("rejected");
-    assert_eq!(record.standing(), Standing::Rejected { at: NOW });
+    assert_eq!(record.standing(), RecordStanding::Rejected { at: NOW });
     let again = world.confirm(&mut record, &actor("qian", Role::Security), true);
     assert_eq!(again, Err(Code::AlreadyDecided));
 }
@@ -170,7 +170,7 @@ fn lawful_access_needs_the_document_and_two_persons_beside_the_one_who_recorded_
     assert_eq!(show(&record, 0), Err(Code::AccessNotApproved));
     let qian = actor("qian", Role::Security);
     world.confirm(&mut record, &qian, true).expect("one");
-    assert_eq!(record.standing(), Standing::Waits { persons: 1 });
+    assert_eq!(record.standing(), RecordStanding::Waits { persons: 1 });
     assert_eq!(world.confirm(&mut record, &qian, true), Err(Code::SeparationOfDuties));
     assert_eq!(show(&record, 0), Err(Code::AccessNotApproved), "one approver is not two");
     world.confirm(&mut record, &actor("zhao", Role::Reviewer), true).expect("two");
@@ -200,27 +200,29 @@ fn a_sealed_access_and_what_was_shown_on_it_are_the_platforms_and_no_customer_se
 }
 
 #[test]
-fn evidence_of_rectification_needs_an_item_of_this_tenant() {
+fn what_was_shown_needs_a_lawful_access_of_this_tenant() {
     let world = World::new();
-    let zhao = actor("zhao", Role::Reviewer);
-    let li = actor("li", Role::Customer);
-    let item = Content::RectificationItem { finding: "open port".to_owned() };
-    let item = world.add(item, 0, &[], &zhao).expect("an item");
-    let evidence = || Content::RectificationEvidence { item: item.id, done: "closed".to_owned() };
-    let add = |related| world.add_to(evidence(), 0, &[scan()], &li, related).map(drop);
-    assert_eq!(add(Some(&item)), Ok(()));
+    let sun = actor("sun", Role::Operator);
+    let access = world.add(access(false), 0, &[scan()], &sun).expect("an access");
+    let shown = || Content::AccessShown {
+        access: access.id,
+        shown: "the logs".to_owned(),
+        officers: vec!["036012".to_owned()],
+    };
+    let add = |related| world.add_to(shown(), 0, &[], &sun, related).map(drop);
     assert_eq!(add(None), Err(Code::UnknownRecord));
-    let elsewhere = Record { tenant: None, ..item.clone() };
+    let elsewhere = Record { tenant: None, ..access.clone() };
     assert_eq!(add(Some(&elsewhere)), Err(Code::UnknownRecord));
-    let other = world.add(support(), 0, &[], &actor("sun", Role::Operator)).expect("another");
+    let other = world.add(support(), 0, &[], &sun).expect("another kind");
     assert_eq!(add(Some(&other)), Err(Code::UnknownRecord));
+    assert_eq!(add(Some(&access)), Err(Code::AccessNotApproved), "it is found");
 }
 
 #[test]
 fn each_kind_is_recorded_by_its_roles_at_its_place() {
     let world = World::new();
     let assessment = Content::PlatformAssessment {
-        assessment: Assessment::Risk,
+        assessment: YearlyAssessment::Risk,
         assessor: "centre".to_owned(),
         report_no: "17".to_owned(),
         conclusion: "met".to_owned(),

@@ -14,7 +14,7 @@ use tenure_protocol::time::Timestamp;
 use super::{
     calendar::{self, Calendar},
     obligation::{Due, Obligation, ObligationId, ObligationState},
-    record::content::Assessment,
+    record::content::YearlyAssessment,
     rules::{Rules, Rungs, Start},
 };
 
@@ -22,7 +22,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// Which.
-    pub assessment: Assessment,
+    pub assessment: YearlyAssessment,
     /// On which day.
     pub day: Date,
 }
@@ -31,7 +31,7 @@ pub struct Done {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
     /// Which.
-    pub assessment: Assessment,
+    pub assessment: YearlyAssessment,
     /// The day of the last one; none before the first.
     pub last: Option<Date>,
     /// The obligation that runs since then: open, or breached once its last day is past.
@@ -58,7 +58,7 @@ pub fn owed(
         obligation.expire(now);
         Owed { assessment, last, obligation }
     };
-    [(Assessment::MlpsLevel3, 1), (Assessment::Risk, 2)].map(one).into()
+    [(YearlyAssessment::MlpsLevel3, 1), (YearlyAssessment::Risk, 2)].map(one).into()
 }
 
 impl Owed {
@@ -72,6 +72,14 @@ impl Owed {
         };
         let came = |rung: &&i32| calendar::plus_days(last_day, **rung) <= today;
         rungs.iter().filter(came).max().copied()
+    }
+
+    /// Whether what is to be said of it on a day is an alarm, and no reminder any more.
+    #[must_use]
+    pub fn is_alarming(&self, today: Date, rules: &Rules) -> bool {
+        let from = rules.rule(ObligationId::O16).escalate_from;
+        let escalated = from.zip(self.rung(today, rules)).is_some_and(|(from, rung)| rung >= from);
+        escalated || self.is_missed()
     }
 
     /// Whether its last day is past.
@@ -90,7 +98,11 @@ mod tests {
     }
 
     /// The last days of both, at the noon of a day.
-    fn last_days(begun: &str, done: &[(Assessment, &str)], on: &str) -> Vec<(Option<Date>, bool)> {
+    fn last_days(
+        begun: &str,
+        done: &[(YearlyAssessment, &str)],
+        on: &str,
+    ) -> Vec<(Option<Date>, bool)> {
         let rules = Rules::shipped().expect("rules");
         let calendar = Calendar::shipped().expect("a calendar");
         let done =
@@ -104,7 +116,10 @@ mod tests {
 
     #[test]
     fn a_year_counts_from_the_last_one_of_its_kind_or_from_the_platforms_first_day() {
-        let done = [(Assessment::MlpsLevel3, "2024-09-10"), (Assessment::MlpsLevel3, "2025-06-20")];
+        let done = [
+            (YearlyAssessment::MlpsLevel3, "2024-09-10"),
+            (YearlyAssessment::MlpsLevel3, "2025-06-20"),
+        ];
         let found = last_days("2024-03-01", &done, "2025-07-01");
         // 2026-06-20 is a Saturday of the Dragon Boat Festival: Monday 22 is the next Work day.
         assert_eq!(found[0], (Some(date("2026-06-22")), false));
@@ -133,5 +148,20 @@ mod tests {
         assert_eq!(at("2025-12-10"), Some(-90));
         assert_eq!(at("2026-03-05"), Some(-7));
         assert_eq!(at("2026-03-10"), Some(0));
+    }
+
+    #[test]
+    fn from_the_rung_that_the_rules_name_it_is_an_alarm() {
+        let rules = Rules::shipped().expect("rules");
+        let calendar = Calendar::shipped().expect("a calendar");
+        assert_eq!(rules.rule(ObligationId::O16).escalate_from, Some(-7));
+        let at = |on: &str| {
+            let now = calendar::start_of_day(date(on));
+            let all = owed(date("2025-03-10"), &[], now, &rules, &calendar);
+            all[0].is_alarming(date(on), &rules)
+        };
+        assert!(!at("2026-03-02"));
+        assert!(at("2026-03-03"));
+        assert!(at("2026-03-11"), "it was missed");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         refusal::Refusal,
         tenant::{Application, Tenant},
     },
-    store::{self, ChangeKey, NewEntry, NewEvidence, Tx, record::OrderRecord},
+    store::{self, ChangeKey, NewEntry, NewEvidence, Tx, row::OrderRecord},
 };
 
 /// How often a transaction is tried again when somebody else was faster.

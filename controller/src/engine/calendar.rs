@@ -18,7 +18,7 @@ use crate::{
     core::{
         admission,
         calendar::{
-            Calendar, Notice, NoticeError,
+            Calendar, CalendarNotice, NoticeError,
             import::{self, Draft},
             legal_day,
         },
@@ -26,7 +26,7 @@ use crate::{
         lifecycle::{Actor, Event, Role, recount},
         refusal::{Code, Refusal},
     },
-    store::{self, record::CalendarRecord},
+    store::{self, row::CalendarRecord},
 };
 
 /// Name of the number of notices by which all deadlines are counted, among the settings.
@@ -316,9 +316,10 @@ fn told(record: &CalendarRecord) -> serde_json::Value {
 
 /// Whether this build carries a notice that persons entered before. Two for one year that give
 /// other days cannot both hold.
-fn is_shipped(shipped: &Calendar, entered: &Notice) -> Result<bool, EngineError> {
-    let same = |known: &&Notice| known.year == entered.year && known.amends == entered.amends;
-    let days = |notice: &Notice| -> (BTreeSet<Date>, BTreeSet<Date>) {
+fn is_shipped(shipped: &Calendar, entered: &CalendarNotice) -> Result<bool, EngineError> {
+    let same =
+        |known: &&CalendarNotice| known.year == entered.year && known.amends == entered.amends;
+    let days = |notice: &CalendarNotice| -> (BTreeSet<Date>, BTreeSet<Date>) {
         (notice.rest.clone(), notice.work.clone())
     };
     let mut known = shipped.notices().iter().filter(same);

@@ -20,7 +20,7 @@ use crate::{
         refusal::{Code, Refusal},
         tenant::{Phase, Tenant},
     },
-    store::{self, record::EvidenceRecord},
+    store::{self, row::EvidenceRecord},
 };
 
 impl Engine {

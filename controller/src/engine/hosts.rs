@@ -21,7 +21,7 @@ use crate::{
     },
     store::{
         self, JoinToken, NewAct, Tx,
-        record::{Admission, HostRecord},
+        row::{Admission, HostRecord},
     },
 };
 

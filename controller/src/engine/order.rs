@@ -11,7 +11,7 @@ use crate::{
         lifecycle::{Context, OrderDraft},
         tenant::Tenant,
     },
-    store::{self, Tx, record::OrderRecord},
+    store::{self, Tx, row::OrderRecord},
 };
 
 impl Engine {

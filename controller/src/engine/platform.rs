@@ -20,7 +20,7 @@ use crate::{
     },
     store::{
         self, NewAct, Tx,
-        record::{Admission, Block, HostRecord, PlatformRecord},
+        row::{Admission, Block, HostRecord, PlatformRecord},
     },
 };
 

@@ -7,7 +7,7 @@ use crate::{
     core::{notice::Notice, tenant::Tenant},
     store::{
         self,
-        record::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
+        row::{EvidenceRecord, HostRecord, JournalRecord, OrderRecord},
     },
 };
 

@@ -24,7 +24,7 @@ use crate::{
         attestation::{self, About, Attested},
         lifecycle::{Actor, Event, Reported},
     },
-    store::{self, NewEvidence, record::OrderRecord},
+    store::{self, NewEvidence, row::OrderRecord},
 };
 
 /// Longest word of a host that is kept, characters.

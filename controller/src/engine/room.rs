@@ -9,7 +9,7 @@ use crate::{
         lifecycle::{Decision, Event},
         tenant::{Phase, Tenant},
     },
-    store::{self, Tx, record::Admission},
+    store::{self, Tx, row::Admission},
 };
 
 impl Engine {

@@ -77,12 +77,14 @@ impl Engine {
             store::set_meta(&mut tx, &name, &word).await?;
             store::commit(tx).await?;
             self.drain_or_log().await;
-            if owed.is_missed() {
+            if owed.is_alarming(today, &self.inner.rules) {
+                let missed = owed.is_missed();
                 tracing::error!(
                     what,
                     ?last_day,
-                    "ALARM: a yearly assessment was missed; have it \
-                    made, and record it: `tenurectl record add --help`"
+                    missed,
+                    "ALARM: a yearly assessment of the platform was missed, or will be soon; have \
+                     it made, and record it: `tenurectl record add --help`"
                 );
             } else {
                 tracing::warn!(what, ?last_day, "a yearly assessment of the platform is due");

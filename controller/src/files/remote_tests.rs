@@ -15,12 +15,12 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::stream;
 use tenure_protocol::digest::Digest;
 use uuid::Uuid;
 
 use super::*;
-use crate::core::attachment::Attachment;
+use crate::files::tests::{filed, whole};
 
 const ID: Uuid = Uuid::from_u128(9);
 const CHANGED: &str = "2026-09-01T00:00:00.000Z";
@@ -158,39 +158,18 @@ async fn ground() -> Ground {
     Ground { double, files, settings, _dir: dir }
 }
 
-async fn filed(files: &Files, bytes: &'static [u8]) -> Attachment {
-    let stream = stream::iter([Ok::<_, ()>(Bytes::from_static(bytes))]);
-    let received = files.receive(ID, 1 << 30, stream).await.expect("received");
-    files.keep(&received, None).await.expect("kept");
-    Attachment {
-        sha256: received.sha256,
-        sm3: received.sm3,
-        bytes: received.bytes,
-        name: "a".to_owned(),
-        media_type: "text/plain".to_owned(),
-        filed_by: "li".to_owned(),
-        filed_at: Timestamp::from_unix_ms(0),
-    }
-}
-
-async fn whole(files: &Files, known: &Attachment) -> Result<Vec<u8>> {
-    let content = files.content(None, known).await?;
-    let parts: Vec<Bytes> = content.try_collect().await?;
-    Ok(parts.concat())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_into_the_bucket_under_its_digest_and_a_damaged_one_is_not_given_out() {
     let ground = ground().await;
-    let known = filed(&ground.files, b"abc").await;
+    let known = filed(&ground.files, None, &[b"abc"]).await;
     let key = format!("attachments/platform/{}", Digest::of(b"abc"));
     assert_eq!(locked(&ground.double.objects).keys().collect::<Vec<_>>(), [&key]);
-    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+    assert_eq!(whole(&ground.files, None, &known).await.expect("whole"), b"abc");
     locked(&ground.double.objects).insert(key.clone(), Bytes::from_static(b"abd"));
-    let read = whole(&ground.files, &known).await;
+    let read = whole(&ground.files, None, &known).await;
     assert!(matches!(read, Err(FilesError::Damaged { .. })), "{read:?}");
     locked(&ground.double.objects).remove(&key);
-    let read = whole(&ground.files, &known).await;
+    let read = whole(&ground.files, None, &known).await;
     assert!(matches!(read, Err(FilesError::Damaged { .. })), "{read:?}");
 }
 
@@ -205,7 +184,7 @@ async fn an_upload_that_breaks_off_is_taken_back_and_leftovers_of_killed_runs_ar
         seen.iter().any(|one| one.starts_with("DELETE") && one.contains("uploadId")),
         "{seen:?}"
     );
-    let known = filed(&ground.files, b"abc").await;
+    let known = filed(&ground.files, None, &[b"abc"]).await;
     let stream = stream::iter([Ok::<_, ()>(Bytes::from_static(b"half"))]);
     ground.files.receive(ID, 100, stream).await.expect("received");
     let at: Timestamp = CHANGED.parse().expect("an instant");
@@ -213,7 +192,7 @@ async fn an_upload_that_breaks_off_is_taken_back_and_leftovers_of_killed_runs_ar
     assert_eq!(locked(&ground.double.objects).len(), 2, "it may be under way elsewhere");
     ground.files.sweep(at.plus_ms(LEFTOVER_MS + 1)).await.expect("swept");
     assert_eq!(locked(&ground.double.objects).len(), 1);
-    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+    assert_eq!(whole(&ground.files, None, &known).await.expect("whole"), b"abc");
 }
 
 #[tokio::test(flavor = "multi_thread")]

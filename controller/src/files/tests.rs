@@ -29,9 +29,14 @@ fn parts(parts: &[&'static [u8]]) -> impl Stream + use<> {
 trait Stream: futures_util::Stream<Item = std::result::Result<Bytes, ()>> + Unpin + Send {}
 impl<T: futures_util::Stream<Item = std::result::Result<Bytes, ()>> + Unpin + Send> Stream for T {}
 
-async fn filed(ground: &Ground, bytes: &[&'static [u8]]) -> Attachment {
-    let received = ground.files.receive(ID, 1 << 20, parts(bytes)).await.expect("received");
-    ground.files.keep(&received, OWNER).await.expect("kept");
+/// A file that has come in and is kept with its owner.
+pub(super) async fn filed(
+    files: &Files,
+    owner: Option<TenantId>,
+    bytes: &[&'static [u8]],
+) -> Attachment {
+    let received = files.receive(ID, 1 << 20, parts(bytes)).await.expect("received");
+    files.keep(&received, owner).await.expect("kept");
     Attachment {
         sha256: received.sha256,
         sm3: received.sm3,
@@ -43,8 +48,13 @@ async fn filed(ground: &Ground, bytes: &[&'static [u8]]) -> Attachment {
     }
 }
 
-async fn whole(files: &Files, known: &Attachment) -> Result<Vec<u8>> {
-    let content = files.content(OWNER, known).await?;
+/// Its bytes, once all of them were found to be right.
+pub(super) async fn whole(
+    files: &Files,
+    owner: Option<TenantId>,
+    known: &Attachment,
+) -> Result<Vec<u8>> {
+    let content = files.content(owner, known).await?;
     let parts: Vec<Bytes> = content.try_collect().await?;
     Ok(parts.concat())
 }
@@ -70,37 +80,37 @@ fn all(ground: &Ground) -> Vec<String> {
 #[tokio::test]
 async fn a_file_is_kept_under_its_digest_and_read_as_it_came() {
     let ground = ground();
-    let known = filed(&ground, &[b"a", b"", b"bc"]).await;
+    let known = filed(&ground.files, OWNER, &[b"a", b"", b"bc"]).await;
     assert_eq!(known.sha256, Digest::of(b"abc"));
     assert_eq!(known.sm3.to_string(), SM3_ABC);
     assert_eq!(known.bytes, 3);
     let place = format!("{}/{}", owner_name(OWNER), known.sha256);
     assert_eq!(all(&ground), [place]);
-    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+    assert_eq!(whole(&ground.files, OWNER, &known).await.expect("whole"), b"abc");
 }
 
 #[tokio::test]
 async fn a_damaged_shortened_or_missing_file_is_an_error_and_filing_it_again_mends_it() {
     let ground = ground();
-    let known = filed(&ground, &[b"abc"]).await;
+    let known = filed(&ground.files, OWNER, &[b"abc"]).await;
     let place = place(OWNER, known.sha256);
     for damaged in [&b"abd"[..], b"ab", b"abcd", b""] {
         let payload = PutPayload::from(damaged.to_vec());
         ground.files.store.put(&place, payload).await.expect("damaged");
-        let read = whole(&ground.files, &known).await;
+        let read = whole(&ground.files, OWNER, &known).await;
         assert!(matches!(read, Err(FilesError::Damaged { .. })), "{damaged:?}: {read:?}");
     }
     ground.files.store.delete(&place).await.expect("removed");
-    let read = whole(&ground.files, &known).await;
+    let read = whole(&ground.files, OWNER, &known).await;
     assert!(matches!(read, Err(FilesError::Damaged { .. })), "{read:?}");
-    filed(&ground, &[b"abc"]).await;
-    assert_eq!(whole(&ground.files, &known).await.expect("whole"), b"abc");
+    filed(&ground.files, OWNER, &[b"abc"]).await;
+    assert_eq!(whole(&ground.files, OWNER, &known).await.expect("whole"), b"abc");
 }
 
 #[tokio::test]
 async fn a_file_that_changes_while_it_goes_out_breaks_off_before_its_end() {
     let ground = ground();
-    let known = filed(&ground, &[b"abc"]).await;
+    let known = filed(&ground.files, OWNER, &[b"abc"]).await;
     let place = place(OWNER, known.sha256);
     read::check(&ground.files.store, &place, &known).await.expect("sound");
     ground.files.store.put(&place, PutPayload::from_static(b"abd")).await.expect("damaged");
@@ -125,11 +135,11 @@ async fn what_is_too_large_or_broken_off_leaves_nothing() {
 #[tokio::test]
 async fn what_a_killed_run_left_half_way_is_gone_at_the_next_start() {
     let ground = ground();
-    let known = filed(&ground, &[b"abc"]).await;
+    let known = filed(&ground.files, OWNER, &[b"abc"]).await;
     let received = ground.files.receive(ID, 100, parts(&[b"half"])).await.expect("received");
     drop(received);
     assert_eq!(all(&ground).len(), 2);
     let files = Files::local(ground.dir.path()).expect("files");
     assert_eq!(all(&ground).len(), 1);
-    assert_eq!(whole(&files, &known).await.expect("whole"), b"abc");
+    assert_eq!(whole(&files, OWNER, &known).await.expect("whole"), b"abc");
 }

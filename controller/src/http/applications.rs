@@ -1,6 +1,8 @@
-//! Drafts, and what may happen to an application before the provider's opinion (clause 4.2).
+//! Applications: drafts, submission, and the way to the provider's opinion (clause 4.2) and to what
+//! was applied for (clause 5.1).
 
 use axum::{
+    Json,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -9,18 +11,18 @@ use tenure_protocol::id::TenantId;
 
 use super::{
     App,
-    acts::{Nothing, Reason, check_destinations, done},
+    acts::{Nothing, Reason, Review, check_destinations, done, ordered},
     change::Change,
     extract::Id,
-    form::DraftForm,
+    form::{ApplicationForm, DraftForm},
     problem::Problem,
     tenants::{Shown, host_names},
-    view::TenantView,
+    view::{Accepted, TenantView},
 };
 use crate::{
     core::{
         lifecycle::Event,
-        tenant::{Application, Phase},
+        tenant::{Application, OrderKind, Phase},
     },
     engine::Expected,
 };
@@ -106,4 +108,61 @@ pub async fn resume(
     change: Change<Nothing>,
 ) -> Result<Shown, Problem> {
     done(app, id, change, |Nothing {}| Event::ResumeReview).await
+}
+
+/// Apply (clause 4.2)
+#[utoipa::path(post, path = "/v1/applications", tag = "customer", request_body = ApplicationForm,
+    responses((status = 201, body = TenantView)))]
+pub async fn submit(
+    State(app): State<App>,
+    change: Change<Application>,
+) -> Result<Response, Problem> {
+    check_destinations(&app, &change.body)?;
+    let engine = app.engine.clone();
+    let submit = |call, application| async move { engine.submit(call, application).await };
+    let tenant = change.make(submit).await?;
+    let location = [(header::LOCATION, format!("/v1/tenants/{}", tenant.id))];
+    let view = TenantView::of(&tenant, &host_names(&app).await?, app.engine.rules());
+    Ok((location, Shown(StatusCode::CREATED, view)).into_response())
+}
+
+/// Apply with a draft, or again after a return for correction (clause 4.2)
+#[utoipa::path(post, path = "/v1/tenants/{id}/application", tag = "customer",
+    params(("id" = String, Path, format = "uuid")), request_body = ApplicationForm,
+    responses((status = 200, body = TenantView)))]
+pub async fn resubmit(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Application>,
+) -> Result<Shown, Problem> {
+    check_destinations(&app, &change.body)?;
+    done(app, id, change, |application| Event::Submit { application }).await
+}
+
+/// Give an opinion on an application (clause 4.2)
+#[utoipa::path(post, path = "/v1/tenants/{id}/review", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Review,
+    responses((status = 200, body = TenantView)))]
+pub async fn review(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Review>,
+) -> Result<Shown, Problem> {
+    done(app, id, change.on_a_version()?, |Review { decision, opinion }| Event::Review {
+        decision,
+        opinion,
+    })
+    .await
+}
+
+/// Have a failed configuration tried again (clause 5.1)
+#[utoipa::path(post, path = "/v1/tenants/{id}/configuration/retry", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Nothing,
+    responses((status = 202, body = Accepted)))]
+pub async fn retry(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Nothing>,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    ordered(app, id, change, OrderKind::Configure, |Nothing {}| Event::RetryConfiguration).await
 }

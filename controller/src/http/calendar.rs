@@ -22,10 +22,10 @@ use super::{
 };
 use crate::{
     core::calendar::{
-        self, Notice,
+        self, CalendarNotice,
         import::{Draft, Form},
     },
-    engine::{Page, Slice, record::CalendarRecord},
+    engine::{Page, Slice, row::CalendarRecord},
 };
 
 /// The calendar in force.
@@ -135,7 +135,7 @@ pub async fn show(State(app): State<App>) -> Result<Json<CalendarView>, Problem>
     let records = app.engine.calendar_records().await?;
     let clock = app.engine.clock();
     let today = calendar::legal_day(clock.legal(clock.now()));
-    let entered = |notice: &Notice| records.iter().find(|record| record.notice == *notice);
+    let entered = |notice: &CalendarNotice| records.iter().find(|record| record.notice == *notice);
     let (from_year, to_year) = calendar.years().unzip();
     let waiting = records.iter().filter(|record| record.enacted.is_none());
     Ok(Json(CalendarView {
@@ -229,7 +229,7 @@ pub async fn reject(
 }
 
 impl NoticeOfYear {
-    fn of(notice: &Notice, record: Option<&CalendarRecord>) -> Self {
+    fn of(notice: &CalendarNotice, record: Option<&CalendarRecord>) -> Self {
         let (enacted_by, enacted_at) = record.and_then(|record| record.enacted.clone()).unzip();
         Self {
             id: record.map(|record| record.id),

@@ -10,10 +10,11 @@ use utoipa::openapi::{
 use super::form::{text, words};
 use crate::core::record::{
     Kind,
-    content::{Assessment, ENTRIES_LIMIT, Severity, Support},
+    content::{ENTRIES_LIMIT, Severity, Support, YearlyAssessment},
 };
 
-type Fields = Vec<(&'static str, RefOr<Schema>)>;
+/// Fields of an object: name, meaning, shape.
+type Fields = Vec<(&'static str, &'static str, RefOr<Schema>)>;
 
 /// One of the kinds.
 pub(super) fn content() -> RefOr<Schema> {
@@ -22,11 +23,8 @@ pub(super) fn content() -> RefOr<Schema> {
 }
 
 /// All of them, in the order of the clauses.
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 9] = [
     Kind::HandoverReceipt,
-    Kind::ExpertAssessment,
-    Kind::RectificationItem,
-    Kind::RectificationEvidence,
     Kind::ResponsibilityLetter,
     Kind::Administrators,
     Kind::LawfulAccess,
@@ -38,27 +36,28 @@ const KINDS: [Kind; 12] = [
 ];
 
 fn one(kind: Kind) -> RefOr<Schema> {
-    let mut fields = vec![("kind", words([kind]))];
+    let mut fields = vec![("kind", "Which kind of record this is", words([kind]))];
     fields.extend(fields_of(kind));
     let mut object = closed(fields);
     if kind == Kind::LawfulAccess {
         let sealed = ObjectBuilder::new().schema_type(Type::Boolean);
-        object = object.property("sealed", sealed.default(Some(false.into())));
+        let sealed = sealed.default(Some(false.into()));
+        let means = "Whether the document demands that the customer is not told";
+        object = object.property("sealed", sealed.description(Some(means)));
     }
     object.title(Some(format!("{} (clause {})", kind.as_str(), kind.clause()))).build().into()
 }
 
 fn fields_of(kind: Kind) -> Fields {
     match kind {
-        Kind::HandoverReceipt => vec![("received_by", text()), ("items", list(text(), 1))],
-        Kind::ExpertAssessment => vec![
-            ("experts", list(texts(&["name", "organisation", "opinion"]), 1)),
-            ("supported", ObjectBuilder::new().schema_type(Type::Boolean).build().into()),
-            ("reasons", text()),
+        Kind::HandoverReceipt => vec![
+            ("received_by", "Who received the resources", text()),
+            ("items", "What was handed over, item by item", list(text(), 1)),
         ],
-        Kind::RectificationItem => vec![("finding", text())],
-        Kind::RectificationEvidence => vec![("item", id()), ("done", text())],
-        Kind::Inspection => vec![("checked", text()), ("findings", list(finding(), 0))],
+        Kind::Inspection => vec![
+            ("checked", "What was checked", text()),
+            ("findings", "What was found; none if all is well", list(finding(), 0)),
+        ],
         Kind::Support => {
             let services = [
                 Support::MigrationPlan,
@@ -66,45 +65,79 @@ fn fields_of(kind: Kind) -> Fields {
                 Support::Optimisation,
                 Support::Training,
             ];
-            vec![("service", words(services)), ("summary", text())]
+            vec![
+                ("service", "Which help of clause 8.4 was given", words(services)),
+                ("summary", "What was done", text()),
+            ]
         }
-        Kind::ResponsibilityLetter => vec![("signed_by", text())],
-        Kind::Administrators => {
-            vec![("persons", list(texts(&["name", "duty"]), 1)), ("policy", text())]
-        }
-        Kind::Controls => vec![("controls", list(texts(&["control", "measure"]), 1))],
-        Kind::PlatformAssessment => vec![
-            ("assessment", words([Assessment::MlpsLevel3, Assessment::Risk])),
-            ("assessor", text()),
-            ("report_no", text()),
-            ("conclusion", text()),
+        Kind::ResponsibilityLetter => vec![("signed_by", "Who signed the letter", text())],
+        Kind::Administrators => vec![
+            ("persons", "The customer's own administrators", list(administrator(), 1)),
+            ("policy", "The customer's security policy, in short", text()),
         ],
-        Kind::LawfulAccess => {
-            vec![("authority", text()), ("document_no", text()), ("scope", text())]
+        Kind::Controls => {
+            vec![("controls", "The platform's security controls", list(control(), 1))]
         }
-        Kind::AccessShown => {
-            vec![("access", id()), ("shown", text()), ("officers", list(text(), 1))]
-        }
+        Kind::PlatformAssessment => vec![
+            (
+                "assessment",
+                "Which of the yearly assessments",
+                words([YearlyAssessment::MlpsLevel3, YearlyAssessment::Risk]),
+            ),
+            ("assessor", "Who assessed", text()),
+            ("report_no", "Number of the report", text()),
+            ("conclusion", "What it concludes, such as `met`", text()),
+        ],
+        Kind::LawfulAccess => vec![
+            ("authority", "Which authority asks", text()),
+            ("document_no", "Number of the authority's document", text()),
+            ("scope", "What may be looked at", text()),
+        ],
+        Kind::AccessShown => vec![
+            ("access", "The id of the lawful access' record", id()),
+            ("shown", "What was shown, to the letter", text()),
+            ("officers", "The officers who looked at it", list(text(), 1)),
+        ],
     }
 }
 
 fn finding() -> RefOr<Schema> {
     let severity = words([Severity::Low, Severity::Medium, Severity::High]);
-    let fields = vec![("severity", severity), ("finding", text()), ("advice", text())];
+    let fields = vec![
+        ("severity", "How bad it is", severity),
+        ("finding", "What was found", text()),
+        ("advice", "What to do about it", text()),
+    ];
     closed(fields).build().into()
 }
 
-fn texts(names: &[&'static str]) -> RefOr<Schema> {
-    closed(names.iter().map(|name| (*name, text())).collect()).build().into()
+fn administrator() -> RefOr<Schema> {
+    let fields = vec![("name", "Who", text()), ("duty", "For what, such as `backups`", text())];
+    closed(fields).build().into()
+}
+
+fn control() -> RefOr<Schema> {
+    let what = "What is to be controlled, such as a clause of GB/T 22239";
+    let fields = vec![("control", what, text()), ("measure", "What is done", text())];
+    closed(fields).build().into()
 }
 
 fn closed(fields: Fields) -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::Object);
     let object =
         object.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
-    fields
-        .into_iter()
-        .fold(object, |object, (name, schema)| object.property(name, schema).required(name))
+    fields.into_iter().fold(object, |object, (name, means, schema)| {
+        object.property(name, described(schema, means)).required(name)
+    })
+}
+
+fn described(mut schema: RefOr<Schema>, means: &str) -> RefOr<Schema> {
+    match &mut schema {
+        RefOr::T(Schema::Object(object)) => object.description = Some(means.to_owned()),
+        RefOr::T(Schema::Array(array)) => array.description = Some(means.to_owned()),
+        RefOr::T(_) | RefOr::Ref(_) => {}
+    }
+    schema
 }
 
 fn list(items: RefOr<Schema>, least: usize) -> RefOr<Schema> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     change::MAX_KEY_CHARS,
+    described,
     policy::Policy,
     route::{Route, Subject, TABLE, Verb},
 };
@@ -54,7 +55,10 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
             "content": {"application/problem+json": {"schema": schema}},
         });
         if status == 401 {
-            answer["headers"] = json!({"www-authenticate": {"schema": {"type": "string"}}});
+            let means = "`Bearer`: how to come in (RFC 6750)";
+            answer["headers"] = json!({
+                "www-authenticate": {"description": means, "schema": {"type": "string"}},
+            });
         }
         answer
     };
@@ -64,6 +68,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
         .collect::<Map<_, _>>();
     document["components"]["responses"] = answers.into();
     close_requests(document);
+    described::describe_properties(document);
     let of_tenants = on_tenants(document);
     for route in TABLE {
         let path = route.path.replace("{*path}", "{path}");
@@ -71,6 +76,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
         let operation = &mut document["paths"][&path][verb];
         if operation.is_object() {
             describe(operation, route, policy, &of_tenants);
+            described::describe_operation(operation, route, policy);
         }
     }
 }

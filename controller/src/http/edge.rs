@@ -26,11 +26,11 @@ use axum_server::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::places::{Limits, Place, Places, site_of};
+use crate::places::{Capacity, Place, Places, site_of};
 
 /// Connections at once, and those of one address (of one /64 of IPv6) among them. A proxy before
 /// the API is one address, too.
-const CONNECTIONS: Limits = Limits { all: 512, each: 64 };
+const CONNECTIONS: Capacity = Capacity { all: 512, each: 64 };
 /// How long a new connection may take until its TLS stands.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle before one.

@@ -40,8 +40,8 @@ use super::{
 };
 use crate::{
     core::lifecycle::{Actor, Role},
-    engine::{Page, record::JournalRecord},
-    places::{Limits, Place, Places},
+    engine::{Page, row::JournalRecord},
+    places::{Capacity, Place, Places},
 };
 
 /// Longest life of a stream; the caller comes again with `Last-Event-ID`.
@@ -51,7 +51,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long it may take until what another controller has committed is seen.
 const POLL: Duration = Duration::from_secs(5);
 /// Most streams at once, and those of one caller among them.
-const STREAMS: Limits = Limits { all: 256, each: 8 };
+const STREAMS: Capacity = Capacity { all: 256, each: 8 };
 /// Rows read at once.
 const BATCH: u32 = 100;
 

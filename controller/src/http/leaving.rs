@@ -26,7 +26,7 @@ pub struct DeliveryProof {
     document: Document,
 }
 
-/// Waive the 15 working days as one of two persons (clause 6.1)
+/// Waive the period of clause 6.1 as one of two persons
 #[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/waivers", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = Reason,
     responses((status = 200, body = TenantView)))]

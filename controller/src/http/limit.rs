@@ -50,7 +50,7 @@ struct Buckets<K: Clone + Hash + Eq> {
 
 /// All limits of rates. In memory: they begin anew with the controller.
 #[derive(Debug)]
-pub struct Limits {
+pub struct CallLimits {
     identities: Buckets<String>,
     peers: Buckets<IpAddr>,
     peer_tries: Buckets<IpAddr>,
@@ -59,7 +59,7 @@ pub struct Limits {
     acquainted: Mutex<VecDeque<Pair>>,
 }
 
-impl Limits {
+impl CallLimits {
     /// With the configured rates.
     #[must_use]
     pub fn new(rates: &Rates) -> Self {
@@ -161,13 +161,13 @@ mod tests {
     }
 
     /// How many attempts at an account from a peer are let through, of 50.
-    fn let_through(limits: &Limits, account: &str, peer: &str) -> usize {
+    fn let_through(limits: &CallLimits, account: &str, peer: &str) -> usize {
         (0..50).filter(|_| limits.attempt(account, address(peer)).is_ok()).count()
     }
 
     #[test]
     fn an_attacker_cannot_lock_out_whoever_came_in_before() {
-        let limits = Limits::new(&Rates::default());
+        let limits = CallLimits::new(&Rates::default());
         limits.attempt("admin", address(HOME)).expect("the first time");
         limits.acquaint("admin", address(HOME));
         let tries: usize =
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn one_peer_tries_few_times_and_is_told_when_to_come_again() {
-        let limits = Limits::new(&Rates::default());
+        let limits = CallLimits::new(&Rates::default());
         assert_eq!(let_through(&limits, "li.na", HOME), 10);
         let problem = limits.attempt("li.na", address(HOME)).expect_err("too many");
         assert_eq!(problem.status, 429);

@@ -1,10 +1,11 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
-//! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
-//! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
-//! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
-//! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
-//! a [`problem`].
+//! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
+//! [`compliance`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in
+//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens;
+//! [`deadline`] and [`calendar`] are the law's days; [`records`] and [`attachments`] are what
+//! people put on paper; [`platform`] is the rest; [`view`] and [`row`] are what is shown; every
+//! error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -21,7 +22,9 @@ pub mod compliance;
 pub mod conditional;
 mod content;
 mod contract;
+pub mod cutting;
 pub mod deadline;
+mod described;
 pub mod edge;
 pub mod events;
 pub mod extract;
@@ -31,13 +34,14 @@ pub mod holds;
 pub mod leaving;
 pub mod limit;
 pub mod listing;
+pub mod offboarding;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
-pub mod record;
 pub mod records;
 pub mod route;
+pub mod row;
 pub mod seats;
 pub mod tenants;
 pub mod trial;
@@ -57,7 +61,7 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
+    change::UnderWay, events::Streams, limit::CallLimits, policy::Policy, problem::Problem,
     seats::Seats,
 };
 use crate::{
@@ -78,7 +82,7 @@ pub struct App {
     /// Who may do what.
     pub policy: Arc<Policy>,
     /// How often.
-    pub limits: Arc<Limits>,
+    pub limits: Arc<CallLimits>,
     /// Turns true when the controller stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -138,22 +142,22 @@ fn on_one_tenant() -> Router<App> {
         .route("/attachments/{digest}", get(attachments::read))
         .route("/records", get(records::list).post(records::add))
         .route("/records/{record}/confirmations", post(records::confirm))
-        .route("/application", post(acts::resubmit))
-        .route("/review", post(acts::review))
-        .route("/configuration/retry", post(acts::retry))
-        .route("/deployment", post(acts::deployment))
-        .route("/reports", post(acts::reports))
-        .route("/reports/review", post(acts::review_reports))
+        .route("/application", post(applications::resubmit))
+        .route("/review", post(applications::review))
+        .route("/configuration/retry", post(applications::retry))
+        .route("/deployment", post(trial::deployment))
+        .route("/reports", post(trial::reports))
+        .route("/reports/review", post(trial::review_reports))
         .route("/assessment", post(compliance::assessment))
         .route("/icp", post(compliance::icp))
-        .route("/cut", post(acts::cut))
-        .route("/cut/announcement", post(acts::announce_cut))
-        .route("/cut/announcement/end", post(acts::call_off_cut))
-        .route("/restore", post(acts::restore))
-        .route("/offboarding", post(acts::offboarding))
-        .route("/offboarding/review", post(acts::review_offboarding))
-        .route("/offboarding/confirm", post(acts::confirm))
-        .route("/wipe/approvals", post(acts::approve_wipe))
+        .route("/cut", post(cutting::cut))
+        .route("/cut/announcement", post(cutting::announce_cut))
+        .route("/cut/announcement/end", post(cutting::call_off_cut))
+        .route("/restore", post(cutting::restore))
+        .route("/offboarding", post(offboarding::offboarding))
+        .route("/offboarding/review", post(offboarding::review_offboarding))
+        .route("/offboarding/confirm", post(offboarding::confirm))
+        .route("/wipe/approvals", post(offboarding::approve_wipe))
 }
 
 /// All routes.
@@ -161,7 +165,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/healthz", get(platform::health))
         .route("/openapi.json", get(openapi::document))
-        .route("/v1/applications", post(acts::submit))
+        .route("/v1/applications", post(applications::submit))
         .route("/v1/drafts", post(applications::draft))
         .route("/v1/application-forms/{version}", get(platform::application_form))
         .route("/v1/tenants", get(tenants::list))

@@ -12,8 +12,9 @@ use utoipa::{
 };
 
 use super::{
-    App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
-    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
+    App, access, applications, attachments, calendar, compliance, contract, cutting, deadline,
+    events, form, holds, leaving, offboarding, platform, policy::Policy, problem, records, row,
+    tenants, trial, view,
 };
 
 /// The document.
@@ -49,9 +50,10 @@ use super::{
         deadline::sign,
         tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
-        acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
-        acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,
-        acts::offboarding, acts::review_offboarding, acts::confirm, acts::approve_wipe,
+        applications::submit, applications::resubmit, applications::review, applications::retry,
+        trial::deployment, trial::reports, trial::review_reports, cutting::cut,
+        cutting::announce_cut, cutting::call_off_cut, cutting::restore, offboarding::offboarding,
+        offboarding::review_offboarding, offboarding::confirm, offboarding::approve_wipe,
         applications::draft, applications::save_draft, applications::submit_draft,
         applications::withdraw, applications::suspend, applications::resume,
         trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
@@ -61,8 +63,8 @@ use super::{
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
         form::IngressForm, form::DocumentForm, form::ExpertForm, view::TenantView,
-        view::Accepted, record::OrderView, record::NoticeView, record::EvidenceView,
-        record::HostView,
+        view::Accepted, row::OrderView, row::NoticeView, row::EvidenceView,
+        row::HostView,
     ))
 )]
 pub struct Document;

@@ -19,9 +19,9 @@ use super::{
     form,
     listing::{Listing, Paging},
     problem::Problem,
-    record::HostView,
+    row::HostView,
 };
-use crate::{core::fleet::Image, engine::record::PlatformRecord};
+use crate::{core::fleet::Image, engine::row::PlatformRecord};
 
 /// Which host is to join.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -24,15 +24,14 @@ use super::{
 };
 use crate::core::{
     lifecycle::{Actor, Document, Role},
-    record::{Confirmation, Content, NewRecord, Record, Standing},
+    record::{Confirmation, Content, NewRecord, Record, RecordStanding},
 };
 
 /// A new record. Its `content` has a `kind`, and the fields of that kind.
 #[derive(Debug, ToSchema)]
 #[schema(as = NewRecord)]
 pub struct RecordForm {
-    /// One of `handover-receipt`, `expert-assessment`, `rectification-item`,
-    /// `rectification-evidence`, `inspection`, `support`, `responsibility-letter`,
+    /// One of `handover-receipt`, `inspection`, `support`, `responsibility-letter`,
     /// `administrators`, `lawful-access`, `access-shown`; of the platform: `controls`,
     /// `platform-assessment`.
     #[schema(schema_with = content::content)]
@@ -73,7 +72,7 @@ pub struct RecordView {
     /// `waits`, `counts` or `rejected`.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub standing: Standing,
+    pub standing: RecordStanding,
     /// When it took effect; legal time.
     #[schema(value_type = String, format = DateTime)]
     pub effective_at: Timestamp,

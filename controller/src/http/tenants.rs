@@ -24,7 +24,7 @@ use super::{
     form,
     listing::{Listing, Paging, invalid_query},
     problem::Problem,
-    record::{EvidenceView, NoticeView, OrderView},
+    row::{EvidenceView, NoticeView, OrderView},
     view::{HostNames, TenantView},
 };
 use crate::{

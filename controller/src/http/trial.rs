@@ -1,4 +1,5 @@
-//! The trial: its extension (clause 5.3), and what a failed review asks to rectify (clause 5.4).
+//! The trial: deployment (clause 5.2), its extension (clause 5.3), the reports, their review, and
+//! what a failed one asks to rectify (clause 5.4).
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use utoipa::{
 
 use super::{
     App,
-    acts::done,
+    acts::{Nothing, done},
     change::Change,
     extract::Id,
     form::{self, DocumentForm},
@@ -19,8 +20,8 @@ use super::{
     view::TenantView,
 };
 use crate::core::{
-    admission::EXPERTS_LIMIT,
-    lifecycle::{Decision, Document, Event},
+    admission::{EXPERTS_LIMIT, ITEMS_LIMIT},
+    lifecycle::{Decision, Document, Event, ReportsDecision},
     tenant::Expert,
 };
 
@@ -28,7 +29,8 @@ use crate::core::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtensionRequest {
-    /// Days, counted from the trial's end before it was moved off Rest days; 30 in all at most.
+    /// Days, counted from the trial's end before it was moved off Rest days; in all at
+    /// most as many as the rules allow (clause 5.3).
     #[schema(minimum = 1)]
     days: u32,
     /// Why.
@@ -67,6 +69,34 @@ pub struct Rectification {
     /// The proof.
     #[schema(value_type = DocumentForm)]
     evidence: Document,
+}
+
+/// The two reports of clause 5.4.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reports {
+    /// Test report (测试报告).
+    #[schema(value_type = DocumentForm)]
+    test_report: Document,
+    /// Security risk assessment report (安全风险评估报告).
+    #[schema(value_type = DocumentForm)]
+    security_report: Document,
+}
+
+/// An opinion on the reports.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportsReview {
+    /// The outcome.
+    #[schema(schema_with = reports_decisions)]
+    decision: ReportsDecision,
+    /// Why.
+    #[schema(schema_with = form::text)]
+    opinion: String,
+    /// What to rectify, item by item: at least one if they fail, none if they pass.
+    #[serde(default)]
+    #[schema(required = false, schema_with = items)]
+    items: Vec<String>,
 }
 
 fn decisions() -> RefOr<Schema> {
@@ -122,6 +152,57 @@ pub async fn rectify(
         item,
         note,
         evidence,
+    })
+    .await
+}
+
+fn reports_decisions() -> RefOr<Schema> {
+    form::words([ReportsDecision::Pass, ReportsDecision::Fail])
+}
+
+fn items() -> RefOr<Schema> {
+    form::many(form::text(), 0, ITEMS_LIMIT)
+}
+
+/// Declare that deployment has started (clause 5.2)
+#[utoipa::path(post, path = "/v1/tenants/{id}/deployment", tag = "customer",
+    params(("id" = String, Path, format = "uuid")), request_body = Nothing,
+    responses((status = 200, body = TenantView)))]
+pub async fn deployment(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Nothing>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Nothing {}| Event::DeclareDeployment).await
+}
+
+/// Hand in both reports (clause 5.4)
+#[utoipa::path(post, path = "/v1/tenants/{id}/reports", tag = "customer",
+    params(("id" = String, Path, format = "uuid")), request_body = Reports,
+    responses((status = 200, body = TenantView)))]
+pub async fn reports(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reports>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reports { test_report, security_report }| Event::SubmitReports {
+        test_report,
+        security_report,
+    })
+    .await
+}
+
+/// Give an opinion on the reports (clause 5.4)
+#[utoipa::path(post, path = "/v1/tenants/{id}/reports/review", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = ReportsReview,
+    responses((status = 200, body = TenantView)))]
+pub async fn review_reports(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<ReportsReview>,
+) -> Result<Shown, Problem> {
+    done(app, id, change.on_a_version()?, |ReportsReview { decision, opinion, items }| {
+        Event::ReviewReports { decision, opinion, items }
     })
     .await
 }

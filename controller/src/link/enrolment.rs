@@ -43,7 +43,7 @@ const MAX_ADDRESSES: usize = 16_384;
 /// Certificates that one host may get by re-joining.
 const REJOINS: Limit = Limit { burst: 5, pause_ms: 60_000 };
 /// Hosts that are held in mind for having re-joined: as many as one controller is made for.
-const MAX_HOSTS: usize = 16_384;
+const MAX_REJOINING_HOSTS: usize = 16_384;
 
 /// Who comes too often.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) struct Gate {
 impl Default for Gate {
     fn default() -> Self {
         let refusals = Paces::new(REFUSALS, MAX_ADDRESSES);
-        Self { refusals, rejoins: Paces::new(REJOINS, MAX_HOSTS) }
+        Self { refusals, rejoins: Paces::new(REJOINS, MAX_REJOINING_HOSTS) }
     }
 }
 

@@ -21,7 +21,7 @@ const CONTROL: Limit = Limit { burst: 30, pause_ms: 1_000 };
 /// of them again every 3 s.
 const REPORTS: Limit = Limit { burst: 16_384, pause_ms: 3 };
 /// Hosts that are held in mind: more than one controller is made for.
-const MAX_HOSTS: usize = 65_536;
+const MAX_LIMITED_HOSTS: usize = 65_536;
 /// Bytes of one word in a Hello: a version, a boot id, a kernel.
 const MAX_WORD_BYTES: usize = 128;
 /// Instances, and marks that are cut, in one observation.
@@ -36,20 +36,20 @@ pub(super) struct OverLimit(&'static str);
 
 /// How much each host has sent of late.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct HostLimits {
     sessions: Paces<HostId>,
     control: Paces<HostId>,
     reports: Paces<HostId>,
 }
 
-impl Default for Limits {
+impl Default for HostLimits {
     fn default() -> Self {
-        let paces = |limit| Paces::new(limit, MAX_HOSTS);
+        let paces = |limit| Paces::new(limit, MAX_LIMITED_HOSTS);
         Self { sessions: paces(SESSIONS), control: paces(CONTROL), reports: paces(REPORTS) }
     }
 }
 
-impl Limits {
+impl HostLimits {
     /// One more session.
     pub(super) fn session(&self, host: HostId, now: Timestamp) -> Result<(), OverLimit> {
         held(self.sessions.take(host, now), "sessions, more than one in 2 s")

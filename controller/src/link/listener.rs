@@ -15,7 +15,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::places::{Limits, Place, Places, site_of};
+use crate::places::{Capacity, Place, Places, site_of};
 
 /// Handshakes at once. A herd of agents comes up sooner one after another than all together.
 const MAX_HANDSHAKES: usize = 64;
@@ -98,7 +98,7 @@ where
     S: Future<Output = ()> + Send,
 {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let shares = Places::new(Limits { all: MAX_HANDSHAKES, each: EACH });
+    let shares = Places::new(Capacity { all: MAX_HANDSHAKES, each: EACH });
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let Some(incoming) = endpoint.accept().await else { return };

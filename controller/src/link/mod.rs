@@ -29,7 +29,7 @@ pub struct Link {
     authority: Arc<authority::Authority>,
     sessions: sessions::Sessions,
     gate: enrolment::Gate,
-    limits: limits::Limits,
+    limits: limits::HostLimits,
     clock: Clock,
 }
 
@@ -38,7 +38,7 @@ impl Link {
     #[must_use]
     pub fn new(engine: Engine, authority: Arc<authority::Authority>, clock: Clock) -> Self {
         let (sessions, gate) = (sessions::Sessions::default(), enrolment::Gate::default());
-        Self { engine, authority, sessions, gate, limits: limits::Limits::default(), clock }
+        Self { engine, authority, sessions, gate, limits: limits::HostLimits::default(), clock }
     }
 }
 

@@ -7,7 +7,7 @@ use tenure_protocol::{digest::Digest, id::TenantId};
 
 use super::{
     Result, failed, from_json,
-    page::{Page, Slice},
+    page::{Page, Slice, numbered},
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
@@ -47,19 +47,11 @@ pub async fn attachments(
     owner: Option<TenantId>,
     page: &Page<u64>,
 ) -> Result<Slice<u64, Attachment>> {
-    let operation = "list attachments";
-    let rows = query(sql::ATTACHMENTS)
-        .bind(owner_name(owner))
-        .bind(page.after_number())
-        .bind(page.rows())
-        .fetch_all(conn)
-        .await
-        .map_err(failed(operation))?;
-    page.slice(&rows, |row| {
-        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-        let record: String = row.try_get("record").map_err(failed(operation))?;
-        Ok((to_u64(seq), from_json(TABLE, &record)?))
+    numbered(conn, sql::ATTACHMENTS, owner_name(owner), page, "list attachments", |row| {
+        let record: String = row.try_get("record").map_err(failed("list attachments"))?;
+        from_json(TABLE, &record)
     })
+    .await
 }
 
 /// The digests of those documents that are attachments of a tenant, or of the platform.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Result, failed, from_json,
-    record::CalendarRecord,
+    row::CalendarRecord,
     sql::{self, query},
     to_json,
 };

@@ -5,7 +5,7 @@ use tenure_protocol::{digest::Digest, id::HostId, time::Timestamp};
 
 use super::{
     Page, Result, Slice, failed, from_json, parse,
-    record::HostRecord,
+    row::HostRecord,
     sql::{self, query},
     to_json,
 };

@@ -17,8 +17,10 @@ use tenure_protocol::{
 };
 
 use super::{
-    Page, Result, Slice, failed, from_json, parse,
-    record::{EvidenceRecord, JournalRecord},
+    Page, Result, Slice, failed, from_json,
+    page::numbered,
+    parse,
+    row::{EvidenceRecord, JournalRecord},
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
@@ -337,18 +339,7 @@ pub async fn evidence_of(
     tenant: TenantId,
     page: &Page<u64>,
 ) -> Result<Slice<u64, EvidenceRecord>> {
-    let operation = "list evidence";
-    let rows = query(sql::EVIDENCE_OF)
-        .bind(tenant.to_string())
-        .bind(page.after_number())
-        .bind(page.rows())
-        .fetch_all(conn)
-        .await
-        .map_err(failed(operation))?;
-    page.slice(&rows, |row| {
-        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-        Ok((to_u64(seq), read_evidence(row)?))
-    })
+    numbered(conn, sql::EVIDENCE_OF, tenant.to_string(), page, "list evidence", read_evidence).await
 }
 
 /// The envelope with this digest, and the ledger entry that it was entered with.

@@ -19,8 +19,8 @@ mod notices;
 mod orders;
 pub mod page;
 mod platform;
-pub mod record;
 mod records;
+pub mod row;
 pub mod sql;
 #[cfg(test)]
 mod sql_tests;

@@ -8,8 +8,9 @@ use tenure_protocol::{
 
 use super::{
     Page, Result, Slice, failed, from_json,
+    page::numbered,
     sql::{self, query},
-    to_json, to_u64,
+    to_json,
 };
 use crate::core::notice::Notice;
 
@@ -80,18 +81,10 @@ pub async fn notices_of(
     tenant: TenantId,
     page: &Page<u64>,
 ) -> Result<Slice<u64, Notice>> {
-    let operation = "list notices";
-    let rows = query(sql::NOTICES_OF)
-        .bind(tenant.to_string())
-        .bind(page.after_number())
-        .bind(page.rows())
-        .fetch_all(conn)
-        .await
-        .map_err(failed(operation))?;
-    page.slice(&rows, |row| {
-        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-        Ok((to_u64(seq), read(row)?.notice))
+    numbered(conn, sql::NOTICES_OF, tenant.to_string(), page, "list notices", |row| {
+        Ok(read(row)?.notice)
     })
+    .await
 }
 
 /// Leases the notices that are due to the caller.

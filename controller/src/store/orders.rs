@@ -8,9 +8,10 @@ use tenure_protocol::{
 
 use super::{
     Page, Result, Slice, failed, from_json,
-    record::OrderRecord,
+    page::numbered,
+    row::OrderRecord,
     sql::{self, query},
-    to_json, to_u64,
+    to_json,
 };
 
 const TABLE: &str = "orders";
@@ -97,18 +98,7 @@ pub async fn orders_of(
     tenant: TenantId,
     page: &Page<u64>,
 ) -> Result<Slice<u64, OrderRecord>> {
-    let operation = "list orders";
-    let rows = query(sql::ORDERS_OF)
-        .bind(tenant.to_string())
-        .bind(page.after_number())
-        .bind(page.rows())
-        .fetch_all(conn)
-        .await
-        .map_err(failed(operation))?;
-    page.slice(&rows, |row| {
-        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-        Ok((to_u64(seq), record(row)?))
-    })
+    numbered(conn, sql::ORDERS_OF, tenant.to_string(), page, "list orders", record).await
 }
 
 /// The orders that a host has not answered for good, oldest first.

@@ -1,10 +1,14 @@
 //! Lists in pages: each goes on after the key of the last item shown, so that what is added
 //! meanwhile neither repeats nor hides anything.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::time::Timestamp;
 
-use super::Result;
+use super::{
+    Result, failed,
+    sql::{Statement, query},
+    to_u64,
+};
 use crate::core::tenant::Phase;
 
 /// Most items of a page.
@@ -79,4 +83,27 @@ impl Page<u64> {
     pub(super) fn after_number(&self) -> i64 {
         super::to_i64(self.after.unwrap_or(0))
     }
+}
+
+/// A page of what somebody has, by the numbers of its rows (`seq`): the statement takes whose, the
+/// number after which to read, and how many rows.
+pub(super) async fn numbered<T>(
+    conn: &mut SqliteConnection,
+    statement: Statement,
+    whose: String,
+    page: &Page<u64>,
+    operation: &'static str,
+    read: impl Fn(&SqliteRow) -> Result<T>,
+) -> Result<Slice<u64, T>> {
+    let rows = query(statement)
+        .bind(whose)
+        .bind(page.after_number())
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    page.slice(&rows, |row| {
+        let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
+        Ok((to_u64(seq), read(row)?))
+    })
 }

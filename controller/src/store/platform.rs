@@ -17,7 +17,7 @@ use tenure_protocol::{
 
 use super::{
     Result, failed, from_json, journal,
-    record::PlatformRecord,
+    row::PlatformRecord,
     sql::{self, query},
     to_i64, to_json, to_u64,
 };

@@ -41,7 +41,7 @@ statements! {
          excluded.value";
 
     TENANT: "SELECT state FROM tenants WHERE id = $1";
-    TENANTS_IN: "SELECT state FROM tenants WHERE phase = $1 ORDER BY id";
+    TENANTS_IN: "SELECT id, state FROM tenants WHERE phase = $1 ORDER BY id";
     TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
@@ -50,7 +50,6 @@ statements! {
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
          state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10 WHERE id = $11 \
          AND version = $12";
-    TENANTS_IN_PHASE: "SELECT id FROM tenants WHERE phase = $1 ORDER BY id";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
     LAST_MARK: "SELECT MAX(mark) AS mark FROM tenants";

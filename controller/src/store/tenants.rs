@@ -232,7 +232,7 @@ pub async fn tenants_to_wake(conn: &mut SqliteConnection, now: Timestamp) -> Res
 /// # Errors
 /// [`super::StoreError`].
 pub async fn tenants_in(conn: &mut SqliteConnection, phase: Phase) -> Result<Vec<TenantId>> {
-    let rows = query(sql::TENANTS_IN_PHASE)
+    let rows = query(sql::TENANTS_IN)
         .bind(phase.as_str())
         .fetch_all(conn)
         .await

@@ -10,10 +10,14 @@ use tenure_controller::{
     assembly::{self, Controller},
     clock::Clock,
     config::Config,
+    core::lifecycle::Actor,
     engine::Engine,
     link::authority::{Authority, HostRequest},
 };
-use tenure_protocol::id::HostId;
+use tenure_protocol::{
+    id::HostId,
+    wire::v1::{Hello, HostFacts},
+};
 use tokio::runtime::Runtime;
 use ureq::{
     Agent,
@@ -241,6 +245,28 @@ impl InProcess {
         let at = Clock::system().now().plus_ms(hours * 3_600_000);
         let chain = authority.issue_host(host, &HostRequest::parse(csr)?, at)?;
         Ok(chain.into_iter().map(CertificateDer::from).collect())
+    }
+
+    /// Has a host join and come up, with nobody behind it: its orders stay open.
+    ///
+    /// # Errors
+    /// If the controller refuses.
+    pub fn host(&self, name: &str) -> anyhow::Result<HostId> {
+        let facts = HostFacts {
+            cpus: 8,
+            memory_bytes: 64 << 30,
+            volume_bytes: 1 << 40,
+            accelerator: "kvm".to_owned(),
+            kernel: "6".to_owned(),
+        };
+        let hello = Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts };
+        let engine = self.engine();
+        self.runtime.block_on(async {
+            let grant = engine.create_join_token(Actor::controller(), name.to_owned()).await?;
+            let host = engine.redeem_join_token(grant.secret, name.to_owned(), [1; 32]).await?;
+            engine.host_up(host, hello).await?;
+            Ok(host)
+        })
     }
 
     /// A join token, as text.

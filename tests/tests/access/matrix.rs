@@ -9,7 +9,6 @@ use tenure_controller::http::{openapi, policy::Policy};
 use tenure_protocol::{
     digest::Digest,
     id::{OrderId, TenantId},
-    wire::v1::{Hello, HostFacts},
 };
 use tenure_tests::lab::in_process::{Answer, InProcess, application};
 
@@ -60,21 +59,7 @@ struct Ours {
 
 /// A host is there and our application was approved, so that there is an order.
 fn ours(site: &InProcess, customer: &str, reviewer: &str) -> Ours {
-    let engine = site.engine().clone();
-    site.runtime().block_on(async {
-        let root = tenure_controller::core::lifecycle::Actor::controller();
-        let grant = engine.create_join_token(root, "alpha".to_owned()).await.expect("a grant");
-        let host = engine.redeem_join_token(grant.secret, "alpha".to_owned(), [1; 32]).await;
-        let facts = HostFacts {
-            cpus: 8,
-            memory_bytes: 64 << 30,
-            volume_bytes: 1 << 40,
-            accelerator: "kvm".to_owned(),
-            kernel: "6".to_owned(),
-        };
-        let hello = Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts };
-        engine.host_up(host.expect("joined"), hello).await.expect("up");
-    });
+    site.host("alpha").expect("a host");
     let made = site.post(customer, "/v1/applications", &application("city-archive"));
     let id = text(&made.expect("an answer"), "id");
     let approve = json!({"decision": "approve", "opinion": "sound"});

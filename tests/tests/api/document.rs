@@ -36,3 +36,60 @@ fn the_document_the_table_and_the_committed_copy_are_one() {
         panic!("the API has changed: compare {} with {file}, and copy it", beside.display());
     }
 }
+
+/// What stands in the document without a description: parameters, headers, operations, schemas and
+/// their properties, however deep.
+fn undescribed(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let here = format!("{at}/{name}");
+                if matches!(name.as_str(), "properties" | "headers" | "schemas") {
+                    // Names of these are no keywords.
+                    for (name, one) in member.as_object().into_iter().flatten() {
+                        let here = format!("{here}/{name}");
+                        if says_nothing(one, "description") {
+                            found.push(here.clone());
+                        }
+                        undescribed(one, &here, found);
+                    }
+                } else if !matches!(name.as_str(), "example" | "default" | "enum") {
+                    undescribed(member, &here, found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                let here = format!("{at}/{number}");
+                if at.ends_with("/parameters") && says_nothing(item, "description") {
+                    found.push(format!("{here}: {}", item["name"]));
+                }
+                undescribed(item, &here, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn says_nothing(value: &Value, member: &str) -> bool {
+    value[member].as_str().is_none_or(|text| text.trim().is_empty())
+}
+
+#[test]
+fn every_operation_parameter_header_schema_and_property_is_described() {
+    let text = openapi::text(&Policy::load().expect("the shipped policy"));
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let mut found = Vec::new();
+    undescribed(&document, "", &mut found);
+    for (path, verbs) in document["paths"].as_object().expect("paths") {
+        for (verb, operation) in verbs.as_object().expect("verbs") {
+            if says_nothing(operation, "summary") || says_nothing(operation, "description") {
+                found.push(format!("{verb} {path}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "say what these are: {found:#?}");
+    let one = serde_json::json!({"schemas": {"a": {"description": "b", "properties": {"c": {}}}}});
+    undescribed(&one, "", &mut found);
+    assert_eq!(found, ["/schemas/a/properties/c"]);
+}

@@ -164,3 +164,64 @@ fn http_2_says_how_many_streams_and_how_large_heads_may_be() {
     assert_eq!(value(3), Some(32), "MAX_CONCURRENT_STREAMS");
     assert_eq!(value(6), Some(16 * 1024), "MAX_HEADER_LIST_SIZE");
 }
+
+/// More requests at once than one of the provider's persons has seats for.
+const MANY: usize = 12;
+
+/// A request whose body is long and never ends, while its connection stands.
+fn endless_upload(site: &InProcess, token: &str, tenant: &str) -> Tls {
+    let mut stream = http1(site);
+    let head = format!(
+        "POST /v1/tenants/{tenant}/attachments?name=a.pdf HTTP/1.1\r\nhost: x\r\n\
+         authorization: Bearer {token}\r\ncontent-type: application/pdf\r\n\
+         content-length: 1000000\r\n\r\nbegun"
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream
+}
+
+/// Whether a request gets no answer for a while.
+fn waits(stream: &mut Tls) -> bool {
+    stream.sock.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+    let waits = stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    stream.sock.set_read_timeout(Some(PATIENCE)).expect("set");
+    waits
+}
+
+#[test]
+fn a_cut_is_ordered_while_slow_requests_have_all_seats_of_the_one_who_orders_it() {
+    let site = site();
+    site.host("alpha").expect("a host");
+    let customer = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
+    let reviewer = site.token("he.jun", "reviewer", None).expect("a token");
+    let operator = site.token("wang.lei", "operator", None).expect("a token");
+    let made = site.post(&customer, "/v1/applications", &application("city-archive"));
+    let tenant = made.expect("made").json["id"].as_str().expect("an id").to_owned();
+    let approve = json!({"decision": "approve", "opinion": "sound"});
+    let path = format!("/v1/tenants/{tenant}");
+    let answer = site.post(&reviewer, &format!("{path}/review"), &approve).expect("an answer");
+    assert_eq!(answer.json["phase"], "configuring", "{answer:?}");
+
+    let held: Vec<Tls> = (0..MANY).map(|_| endless_upload(&site, &operator, &tenant)).collect();
+    let ask = || {
+        let mut stream = http1(&site);
+        let head = format!(
+            "GET /v1/clock HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {operator}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let mut waiting = tenure_tests::lab::daemon::wait_for("no seat", PATIENCE, || {
+        let mut stream = ask();
+        Ok(waits(&mut stream).then_some(stream))
+    })
+    .expect("all seats are taken");
+    let cut = json!({"kind": "emergency", "reason": "attack"});
+    let answer = site.post(&operator, &format!("{path}/cut"), &cut).expect("an answer");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert!(waits(&mut waiting), "nobody has left a seat yet");
+    drop(held);
+    let mut status = [0; 12];
+    waiting.read_exact(&mut status).expect("an answer, once there are seats");
+    assert_eq!(&status, b"HTTP/1.1 200");
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenure_controller::{
     core::{
         lifecycle::Actor,
-        record::{Content, NewRecord, Record, Standing},
+        record::{Content, NewRecord, Record, RecordStanding},
     },
     engine::Page,
 };
@@ -48,10 +48,8 @@ impl Story {
                 _ => bail!("not understood: {words:?}"),
             };
         }
-        for (field, of) in [("item", "rectification-item"), ("access", "lawful-access")] {
-            if content.get(field).is_some() {
-                content[field] = json!(self.last_of(of).await?.id);
-            }
+        if content.get("access").is_some() {
+            content["access"] = json!(self.last_of("lawful-access").await?.id);
         }
         let content: Content = serde_json::from_value(content)?;
         let tenant = self.tenant.filter(|_| !content.kind().is_platform());
@@ -81,9 +79,9 @@ impl Story {
     pub(super) fn expect_record(&self, wanted: &str) -> anyhow::Result<()> {
         let record = self.record.as_ref().context("nothing was recorded yet")?;
         let found = match record.standing() {
-            Standing::Waits { .. } => "waits",
-            Standing::Counts { .. } => "counts",
-            Standing::Rejected { .. } => "is rejected",
+            RecordStanding::Waits { .. } => "waits",
+            RecordStanding::Counts { .. } => "counts",
+            RecordStanding::Rejected { .. } => "is rejected",
         };
         same(found, wanted)
     }

@@ -1,9 +1,11 @@
 //! The house rules as tests. [`size`] keeps files, functions and lines short, [`layers`] says who
-//! may import whom and what a pure core may touch, [`words`] watches over names and documentation.
+//! may import whom and what a pure core may touch, [`words`] watches over names and documentation,
+//! [`codemap`] over the README's map of the code.
 //!
 //! Each rule is a function from a file to what it violates, shown as `path:line: what`; each has a
 //! bad sample beside it, so that a rule that cannot fail is noticed.
 
+mod codemap;
 mod layers;
 mod size;
 mod source;
@@ -97,6 +99,15 @@ fn nothing_is_named_by_a_word_that_says_nothing() {
 #[test]
 fn every_module_says_what_it_is() {
     hold(|source| source.is_rust() && !source.is_test_sibling(), words::module_docs);
+}
+
+#[test]
+fn the_codemap_names_what_is_there() {
+    let sources = repository();
+    let readme = sources.iter().find(|source| source.path == "README.md").expect("a README");
+    let found: Vec<String> =
+        codemap::rows(readme, &sources).iter().map(|violation| violation.show(readme)).collect();
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

@@ -6,16 +6,14 @@ const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
 const COLUMNS: usize = 100;
 
-/// Lines of code of a file, its tests not counted.
+/// Lines of code of a file: without its tests, or of its tests if it has nothing else.
 pub(crate) fn file(source: &Source) -> Vec<Violation> {
-    if source.is_test_sibling() {
-        return Vec::new();
-    }
-    let lines = lines_of_code(&code(source.without_tests()));
+    let counted = if source.is_test_sibling() { &source.text } else { source.without_tests() };
+    let lines = lines_of_code(&code(counted));
     if lines <= FILE_LINES {
         return Vec::new();
     }
-    let what = format!("{lines} lines of code, {FILE_LINES} are allowed: split it by owned state");
+    let what = format!("{lines} lines of code, {FILE_LINES} are allowed: split it by its subjects");
     vec![Violation::new(1, what)]
 }
 
@@ -83,6 +81,8 @@ fn a_file_of_401_lines_of_code_is_too_long_and_one_of_400_with_comments_and_test
     let text = "// why\n\nlet a;\n".repeat(400) + "#[cfg(test)]\nmod tests {}\n";
     assert_eq!(file(&Source::new("a.rs", &text)), []);
     assert_eq!(file(&Source::new("a.rs", &format!("let b;\n{text}"))).len(), 1);
+    assert_eq!(file(&Source::new("a_tests.rs", &"let a;\n".repeat(400))), []);
+    assert_eq!(file(&Source::new("a_tests.rs", &"let a;\n".repeat(401))).len(), 1);
 }
 
 #[test]

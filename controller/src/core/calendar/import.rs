@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Calendar,
-    notice::{Notice, NoticeError},
+    notice::{CalendarNotice, NoticeError},
     text,
 };
 
@@ -60,7 +60,7 @@ struct FileDay {
 ///
 /// # Errors
 /// [`NoticeError`] says what contradicts what.
-pub fn read(draft: &Draft, calendar: &Calendar) -> Result<Notice, NoticeError> {
+pub fn read(draft: &Draft, calendar: &Calendar) -> Result<CalendarNotice, NoticeError> {
     let notice = match draft.form {
         Form::Text => from_text(draft, calendar)?,
         Form::HolidayCn => from_file(draft)?,
@@ -69,9 +69,9 @@ pub fn read(draft: &Draft, calendar: &Calendar) -> Result<Notice, NoticeError> {
     Ok(notice)
 }
 
-fn from_text(draft: &Draft, calendar: &Calendar) -> Result<Notice, NoticeError> {
+fn from_text(draft: &Draft, calendar: &Calendar) -> Result<CalendarNotice, NoticeError> {
     let read = text::read(&draft.body, None, calendar)?;
-    Ok(Notice {
+    Ok(CalendarNotice {
         year: read.year,
         amends: read.amends,
         number: Some(agreed("number", draft.number.clone(), read.number)?),
@@ -85,7 +85,7 @@ fn from_text(draft: &Draft, calendar: &Calendar) -> Result<Notice, NoticeError> 
     })
 }
 
-fn from_file(draft: &Draft) -> Result<Notice, NoticeError> {
+fn from_file(draft: &Draft) -> Result<CalendarNotice, NoticeError> {
     if draft.body.len() > MAX_JSON_BYTES {
         return Err(NoticeError(format!("the file is longer than {MAX_JSON_BYTES} bytes")));
     }
@@ -102,7 +102,7 @@ fn from_file(draft: &Draft) -> Result<Notice, NoticeError> {
             return Err(NoticeError(format!("the file has {date} twice")));
         }
     }
-    Ok(Notice {
+    Ok(CalendarNotice {
         year,
         amends: false,
         number: Some(agreed("number", draft.number.clone(), None)?),

@@ -29,7 +29,7 @@ pub struct NoticeError(pub String);
 
 /// One notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
+pub struct CalendarNotice {
     /// The year that it is about.
     pub year: i16,
     /// Whether it changes a year that another notice has settled.
@@ -78,12 +78,12 @@ struct Entry {
 ///
 /// # Errors
 /// Never for a build that passed its tests.
-pub fn shipped() -> Result<Vec<Notice>, NoticeError> {
+pub fn shipped() -> Result<Vec<CalendarNotice>, NoticeError> {
     let file: File = toml::from_str(SHIPPED).map_err(|error| NoticeError(error.to_string()))?;
-    file.notice.into_iter().map(Notice::try_from).collect()
+    file.notice.into_iter().map(CalendarNotice::try_from).collect()
 }
 
-impl TryFrom<Entry> for Notice {
+impl TryFrom<Entry> for CalendarNotice {
     type Error = NoticeError;
     fn try_from(entry: Entry) -> Result<Self, NoticeError> {
         let Entry { year, amends, number, title, issued, source, note, rest, work, text } = entry;
@@ -123,7 +123,7 @@ pub(super) fn range(from: Date, to: Date) -> Result<Vec<Date>, NoticeError> {
     Ok(days)
 }
 
-impl Notice {
+impl CalendarNotice {
     /// What people call it by: its number, or its title if that is not known.
     #[must_use]
     pub fn name(&self) -> &str {

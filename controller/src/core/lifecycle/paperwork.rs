@@ -29,9 +29,6 @@ pub(super) fn counts(step: &mut Step<'_>, fact: &RecordFact) {
         Kind::Administrators => papers.administrators_at = Some(fact.effective_at),
         Kind::Inspection => inspected(step, fact),
         Kind::HandoverReceipt
-        | Kind::ExpertAssessment
-        | Kind::RectificationItem
-        | Kind::RectificationEvidence
         | Kind::Support
         | Kind::Controls
         | Kind::PlatformAssessment

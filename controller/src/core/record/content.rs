@@ -26,27 +26,6 @@ pub enum Content {
         /// What was handed over.
         items: Vec<String>,
     },
-    /// Experts' assessment whether a major system's trial is extended (clause 5.3).
-    ExpertAssessment {
-        /// The experts with their opinions.
-        experts: Vec<Expert>,
-        /// Whether they are for it.
-        supported: bool,
-        /// Why.
-        reasons: String,
-    },
-    /// One item that the review of the reports wants rectified (clause 5.4).
-    RectificationItem {
-        /// What is wrong.
-        finding: String,
-    },
-    /// What was done about such an item (clause 5.4).
-    RectificationEvidence {
-        /// The item's record.
-        item: RecordId,
-        /// What was done.
-        done: String,
-    },
     /// The monthly security check of a deployed system (clause 8.3), in the month in which it took
     /// effect; its document is the report.
     Inspection {
@@ -82,7 +61,7 @@ pub enum Content {
     /// A yearly third-party assessment of the platform (clause 8.2); its document is the report.
     PlatformAssessment {
         /// Which of the two.
-        assessment: Assessment,
+        assessment: YearlyAssessment,
         /// Who assessed.
         assessor: String,
         /// Number of the report.
@@ -111,18 +90,6 @@ pub enum Content {
         /// The officers who looked at it.
         officers: Vec<String>,
     },
-}
-
-/// An expert and the opinion given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expert {
-    /// Who.
-    pub name: String,
-    /// Of which organisation.
-    pub organisation: String,
-    /// The opinion.
-    pub opinion: String,
 }
 
 /// A finding of a security check, and the advice on it.
@@ -186,14 +153,14 @@ pub struct Control {
 /// The yearly assessments of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Assessment {
+pub enum YearlyAssessment {
     /// Classified protection, level 3 (等级保护三级测评).
     MlpsLevel3,
     /// Risk (风险评估).
     Risk,
 }
 
-impl Assessment {
+impl YearlyAssessment {
     /// Its name, as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -210,12 +177,6 @@ impl Assessment {
 pub enum Kind {
     /// [`Content::HandoverReceipt`].
     HandoverReceipt,
-    /// [`Content::ExpertAssessment`].
-    ExpertAssessment,
-    /// [`Content::RectificationItem`].
-    RectificationItem,
-    /// [`Content::RectificationEvidence`].
-    RectificationEvidence,
     /// [`Content::Inspection`].
     Inspection,
     /// [`Content::Support`].
@@ -240,9 +201,6 @@ impl Content {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::HandoverReceipt { .. } => Kind::HandoverReceipt,
-            Self::ExpertAssessment { .. } => Kind::ExpertAssessment,
-            Self::RectificationItem { .. } => Kind::RectificationItem,
-            Self::RectificationEvidence { .. } => Kind::RectificationEvidence,
             Self::Inspection { .. } => Kind::Inspection,
             Self::Support { .. } => Kind::Support,
             Self::ResponsibilityLetter { .. } => Kind::ResponsibilityLetter,
@@ -258,7 +216,6 @@ impl Content {
     #[must_use]
     pub const fn refers_to(&self) -> Option<RecordId> {
         match self {
-            Self::RectificationEvidence { item, .. } => Some(*item),
             Self::AccessShown { access, .. } => Some(*access),
             _ => None,
         }
@@ -281,21 +238,6 @@ impl Content {
                 texts("", &[("received_by", received_by)])?;
                 list("items", items, |at, item| admission::text_at(at, item))
             }
-            Self::ExpertAssessment { experts, supported: _, reasons } => {
-                texts("", &[("reasons", reasons)])?;
-                list("experts", experts, |at, expert| {
-                    texts(
-                        at,
-                        &[
-                            ("name", &expert.name),
-                            ("organisation", &expert.organisation),
-                            ("opinion", &expert.opinion),
-                        ],
-                    )
-                })
-            }
-            Self::RectificationItem { finding } => texts("", &[("finding", finding)]),
-            Self::RectificationEvidence { item: _, done } => texts("", &[("done", done)]),
             Self::Inspection { checked, findings } => {
                 texts("", &[("checked", checked)])?;
                 each("findings", findings, |at, one| {
@@ -328,19 +270,16 @@ impl Content {
         }
     }
 
-    /// Checks that what it refers to is there, is of the right kind and tenant, and counts.
+    /// Checks that what it refers to is there, and is of the right kind and tenant.
     pub(super) fn check_related(&self, ground: &Ground<'_>) -> Result<(), Refusal> {
         let wanted = match self {
-            Self::RectificationEvidence { .. } => Kind::RectificationItem,
             Self::AccessShown { .. } => Kind::LawfulAccess,
             _ => return Ok(()),
         };
         let tenant = ground.tenant.map(|tenant| tenant.id);
-        let found = ground.related.is_some_and(|related| {
-            related.content.kind() == wanted
-                && related.tenant == tenant
-                && (wanted == Kind::LawfulAccess || related.counts())
-        });
+        let found = ground
+            .related
+            .is_some_and(|related| related.content.kind() == wanted && related.tenant == tenant);
         if found {
             return Ok(());
         }
@@ -357,9 +296,6 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HandoverReceipt => "handover-receipt",
-            Self::ExpertAssessment => "expert-assessment",
-            Self::RectificationItem => "rectification-item",
-            Self::RectificationEvidence => "rectification-evidence",
             Self::Inspection => "inspection",
             Self::Support => "support",
             Self::ResponsibilityLetter => "responsibility-letter",
@@ -376,8 +312,6 @@ impl Kind {
     pub const fn clause(self) -> &'static str {
         match self {
             Self::HandoverReceipt => "5.1",
-            Self::ExpertAssessment => "5.3",
-            Self::RectificationItem | Self::RectificationEvidence => "5.4",
             Self::ResponsibilityLetter | Self::Administrators => "7.1",
             Self::LawfulAccess | Self::AccessShown => "7.2",
             Self::Controls => "8.1",
@@ -391,14 +325,11 @@ impl Kind {
     #[must_use]
     pub const fn needs_document(self) -> bool {
         match self {
-            Self::ExpertAssessment
-            | Self::RectificationEvidence
-            | Self::Inspection
+            Self::Inspection
             | Self::ResponsibilityLetter
             | Self::PlatformAssessment
             | Self::LawfulAccess => true,
             Self::HandoverReceipt
-            | Self::RectificationItem
             | Self::Support
             | Self::Administrators
             | Self::Controls
@@ -417,10 +348,7 @@ impl Kind {
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::HandoverReceipt => &[Role::Customer, Role::Operator, Role::Reviewer],
-            Self::RectificationEvidence | Self::ResponsibilityLetter | Self::Administrators => {
-                &[Role::Customer]
-            }
-            Self::ExpertAssessment | Self::RectificationItem => &[Role::Reviewer],
+            Self::ResponsibilityLetter | Self::Administrators => &[Role::Customer],
             Self::Inspection | Self::Controls | Self::PlatformAssessment => {
                 &[Role::Operator, Role::Security]
             }

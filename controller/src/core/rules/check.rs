@@ -76,7 +76,7 @@ fn one(rules: &Rules, rule: &Rule, keys: &BTreeSet<&str>) -> Result<(), RulesErr
     }
     period(rules, rule).map_err(|reason| wrong(at.clone(), reason))?;
     rungs(rule).map_err(|reason| wrong(at.clone(), reason))?;
-    breach(rule).map_err(|reason| wrong(at, reason))
+    breach(rules, rule).map_err(|reason| wrong(at, reason))
 }
 
 fn period(rules: &Rules, rule: &Rule) -> Result<(), String> {
@@ -150,9 +150,25 @@ fn fits(rule: &Rule) -> Result<(), String> {
 fn rungs(rule: &Rule) -> Result<(), String> {
     let offsets = match &rule.reminders {
         Rungs::None => &[][..],
-        Rungs::EveryDays(1..=31) => return Ok(()),
-        Rungs::EveryDays(days) => {
+        Rungs::EveryDays(_) if rule.id != ObligationId::O12c => {
+            return Err("reminders every so many days are for O12c, an open cut, alone".to_owned());
+        }
+        Rungs::EveryDays(days @ (0 | 32..)) => {
             return Err(format!("reminders every {days} days: give 1 to 31"));
+        }
+        Rungs::EveryDays(_) if rule.escalate_from.is_some() => {
+            return Err("escalate_from has no effect on reminders every so many days".to_owned());
+        }
+        Rungs::EveryDays(_) => return Ok(()),
+        Rungs::WorkingDays(_) if rule.id == ObligationId::O16 => {
+            return Err("reminders of yearly assessments are counted in calendar-days".to_owned());
+        }
+        Rungs::CalendarDays(offsets)
+            if rule.id == ObligationId::O16 && offsets.iter().any(|offset| *offset > 0) =>
+        {
+            return Err("reminders of yearly assessments end with the last day: a missed one is \
+                        told as missed"
+                .to_owned());
         }
         Rungs::WorkingDays(offsets) | Rungs::CalendarDays(offsets) => offsets,
     };
@@ -173,23 +189,54 @@ fn rungs(rule: &Rule) -> Result<(), String> {
     Ok(())
 }
 
-fn breach(rule: &Rule) -> Result<(), String> {
+/// What a breach does has to be what the lifecycle does with it: a word that nothing reads would
+/// promise something.
+fn breach(rules: &Rules, rule: &Rule) -> Result<(), String> {
     use ObligationId as Id;
+    let holds = |id| rules.rule(id).on_breach == OnBreach::Hold;
+    let has_to_be = match rule.id {
+        Id::O1 | Id::O2 | Id::O6b | Id::O12a | Id::O14 => {
+            Some((OnBreach::Refuse, "\"refuse\": the act itself is refused"))
+        }
+        Id::O6a => Some((OnBreach::Elapse, "\"elapse\": it is met by passing")),
+        Id::O16 => Some((OnBreach::Alarm, "\"alarm\": it is the platform's own")),
+        Id::O12c | Id::O13 | Id::O15 | Id::O18 => {
+            Some((OnBreach::None, "\"none\": it has no deadline that could be missed"))
+        }
+        Id::O7c if holds(Id::O7a) != holds(Id::O7c) => {
+            return Err("on_breach has to be \"hold\" if O7a's is, and only then: both end with \
+                        the trial"
+                .to_owned());
+        }
+        Id::O3
+        | Id::O4
+        | Id::O5
+        | Id::O7a
+        | Id::O7b
+        | Id::O7c
+        | Id::O8
+        | Id::O9
+        | Id::O10
+        | Id::O11a
+        | Id::O11b
+        | Id::O12b
+        | Id::O17 => None,
+    };
+    if let Some((wanted, says)) = has_to_be {
+        let fits = rule.on_breach == wanted;
+        return if fits { Ok(()) } else { Err(format!("on_breach has to be {says}")) };
+    }
     match (rule.on_breach, rule.id) {
-        (OnBreach::Elapse, Id::O6a) | (OnBreach::Hold, Id::O7a | Id::O7c) => Ok(()),
-        (OnBreach::Elapse, _) => Err("on_breach = \"elapse\" is for O6a alone".to_owned()),
-        (_, Id::O6a) => Err("on_breach has to be \"elapse\": it is met by passing".to_owned()),
+        (OnBreach::Flag | OnBreach::Escalate, _) | (OnBreach::Hold, Id::O7a | Id::O7c) => Ok(()),
         (OnBreach::Hold, _) => {
             Err("on_breach = \"hold\" is for the trial's end alone: O7a and O7c".to_owned())
         }
-        (
-            OnBreach::None
-            | OnBreach::Flag
-            | OnBreach::Escalate
-            | OnBreach::Refuse
-            | OnBreach::Alarm,
-            _,
-        ) => Ok(()),
+        (OnBreach::Elapse, _) => Err("on_breach = \"elapse\" is for O6a alone".to_owned()),
+        (OnBreach::None | OnBreach::Refuse | OnBreach::Alarm, _) => {
+            Err("on_breach has no such effect here: a missed deadline is recorded (\"flag\"), or \
+                 told to the second contacts too (\"escalate\")"
+                .to_owned())
+        }
     }
 }
 

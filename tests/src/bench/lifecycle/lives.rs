@@ -9,7 +9,7 @@ use tenure_controller::{
     },
     engine::{
         Page,
-        record::{HostRecord, JournalRecord},
+        row::{HostRecord, JournalRecord},
     },
 };
 use tenure_protocol::{id::TenantId, time::Timestamp};

@@ -9,7 +9,7 @@ use tenure_protocol::{
     wire::v1::{CommitInterval, HostFacts, Lane, Observation},
 };
 
-use crate::core::{calendar::Notice, lifecycle::Actor, tenant::Phase};
+use crate::core::{calendar::CalendarNotice, lifecycle::Actor, tenant::Phase};
 
 /// A host as the controller knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ pub struct CalendarRecord {
     /// Which.
     pub id: uuid::Uuid,
     /// What it says.
-    pub notice: Notice,
+    pub notice: CalendarNotice,
     /// Who entered it.
     pub proposed_by: String,
     /// When; real clock.

@@ -1,4 +1,4 @@
-//! What the API shows of records: journal, orders, notices, evidence, hosts.
+//! What the API shows of rows of the database: journal, orders, notices, evidence, hosts.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     core::notice::{Channel, Grade, Notice, NoticeKind, NoticeState, Outcome},
-    engine::record::{Block, EvidenceRecord, HostRecord, OrderRecord},
+    engine::row::{Block, EvidenceRecord, HostRecord, OrderRecord},
 };
 
 /// An order and what became of it.

@@ -1,0 +1,124 @@
+//! Cuts: asserted again and again, and held up by nothing.
+
+use super::*;
+
+#[test]
+fn cuts_are_asserted_at_start_and_on_every_tick_and_end_with_a_restore_alone() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let mark = sample::cut(1).mark;
+    let cut = bench.signed(1, 1, 1, Action::Cut(sample::cut(1)));
+    lanes.cut.take(Input::Order(cut)).expect("taken");
+    let reports = lanes.reports();
+    assert_eq!(states(&reports), ["journalled", "done"]);
+    let forget = |there: &mut Observed| there.cut.clear();
+    bench.host.tamper(forget);
+    lanes.cut.take(Input::Tick).expect("taken");
+    assert!(bench.host.state().cut.contains(&mark), "asserted on the tick");
+    bench.host.tamper(forget);
+    drop(lanes);
+    let mut lanes = bench.sound();
+    assert!(bench.host.state().cut.contains(&mark), "asserted at start");
+    let restore = bench.signed(2, 1, 2, Action::Restore(sample::cut(1)));
+    lanes.cut.take(Input::Order(restore)).expect("taken");
+    lanes.cut.take(Input::Tick).expect("taken");
+    assert!(bench.host.state().cut.is_empty());
+    // The first cut, come late and once more, changes nothing.
+    let late = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    lanes.cut.take(Input::Order(late)).expect("taken");
+    assert!(bench.host.state().cut.is_empty());
+    assert_eq!(code(&lanes.reports()), "stale-generation");
+}
+
+#[test]
+fn a_cut_whose_taps_cannot_be_sealed_is_done_and_its_statement_says_so() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let mut lanes = bench.sound();
+    lanes.reports();
+    let key = PublicKey::from(bench.identity.key.public());
+    let told = |lanes: &mut Lanes, n, generation, action| {
+        lanes.cut.take(Input::Order(bench.signed(n, 1, generation, action))).expect("taken");
+        let reports = lanes.reports();
+        let Some(OrderState::Done { envelopes, .. }) = reports.last().map(|last| &last.state)
+        else {
+            panic!("not done: {reports:?}")
+        };
+        let statement = dsse::open_statement(&envelopes[0], &key).expect("signed");
+        let Predicate::NetworkCut(cut) = statement.predicate() else { panic!("another kind") };
+        cut.clone()
+    };
+    let sealed = |cut: &NetworkCut| {
+        cut.measured.seal.as_ref().map(|seal| (seal.taps, seal.sealed_read_back))
+    };
+    for failing in ["no-seal", "packet-filter"] {
+        bench.host.fail("seal", failing);
+        let generation = if failing == "no-seal" { 1 } else { 3 };
+        let id = u128::from(generation) + 9;
+        let cut = told(&mut lanes, id, generation, Action::Cut(sample::cut(1)));
+        assert!(cut.in_force(), "the first stage stands");
+        assert_eq!(sealed(&cut), None);
+        let unmeasured = &cut.not_measured;
+        assert!(unmeasured.iter().any(|one| one.what.contains("second stage")), "{unmeasured:?}");
+        bench.host.heal("seal");
+        bench.host.tamper(|there| there.cut.clear());
+        lanes.cut.take(Input::Tick).expect("taken");
+        let log = bench.host.log();
+        let mark = sample::cut(1).mark;
+        let last: Vec<&Step> = log.iter().rev().take(3).collect();
+        assert_eq!(last, [&Step::Seal { mark }, &Step::Cut { mark }, &Step::Guard], "on a tick");
+        let restore = Action::Restore(sample::cut(1));
+        let restored = told(&mut lanes, id + 1, generation + 1, restore);
+        assert_eq!(sealed(&restored).map(|(_, sealed)| sealed), Some(0));
+    }
+    let cut = told(&mut lanes, 20, 9, Action::Cut(sample::cut(1)));
+    let (taps, read_back) = sealed(&cut).expect("measured");
+    assert!(taps > 0 && taps == read_back && cut.in_force());
+    assert!(cut.not_measured.iter().all(|one| !one.what.contains("second stage")));
+}
+
+#[test]
+fn a_cut_goes_through_while_a_wipe_is_blocked() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let engine = Engine::start(Parts {
+        host: Arc::clone(&bench.host),
+        cut_journal: bench.journal("cut.redb"),
+        work_journal: bench.journal("work.redb"),
+        identity: Arc::clone(&bench.identity),
+        clock: Clock::default(),
+    })
+    .expect("started");
+    let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+    engine.deliver(Lane::Work, Input::Connected(outlet.clone())).expect("taken");
+    engine.deliver(Lane::Cut, Input::Connected(outlet)).expect("taken");
+    bench.host.block("wipe volume");
+    engine.deliver(Lane::Work, Input::Order(bench.wipe(2, 2))).expect("taken");
+    let until = |wanted: fn(&OrderState) -> bool| loop {
+        let report = reports.recv_timeout(Duration::from_secs(20)).expect("a report in time");
+        if wanted(&report.state) {
+            return report;
+        }
+    };
+    let announced = until(|state| matches!(state, OrderState::Intent { .. }));
+    let receipt = bench.receipt(announced.order, &intent(std::slice::from_ref(&announced)));
+    engine.deliver(Lane::Work, Input::IntentReceipt(receipt)).expect("taken");
+    bench.host.wait_until_blocked("wipe volume");
+    let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    engine.deliver(Lane::Cut, Input::Order(cut)).expect("taken");
+    let done = until(|state| matches!(state, OrderState::Done { outcome: Outcome::Cut(_), .. }));
+    assert_eq!(done.order, sample::order_id(3));
+    // Orders of other tenants are acknowledged meanwhile, too.
+    let wanted = sample::wanted(2, Power::Running);
+    let other = bench.signed(4, 2, 1, Action::Configure(wanted));
+    engine.deliver(Lane::Work, Input::Order(other)).expect("taken");
+    let journalled = until(|state| matches!(state, OrderState::Journalled));
+    assert_eq!(journalled.order, sample::order_id(4));
+    bench.host.release("wipe volume");
+    until(|state| matches!(state, OrderState::Done { outcome: Outcome::Wiped, .. }));
+    assert!(matches!(engine.stop(), EngineFailure::Stopped));
+}

@@ -1,0 +1,93 @@
+//! Cuts, what announces them, and how they end (clause 6.3).
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use tenure_protocol::id::TenantId;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+use super::{
+    App,
+    acts::{Reason, done, ordered},
+    change::Change,
+    extract::Id,
+    form,
+    problem::Problem,
+    tenants::Shown,
+    view::{Accepted, TenantView},
+};
+use crate::core::{
+    lifecycle::{CutKind, Event},
+    tenant::OrderKind,
+};
+
+/// A cut.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CutRequest {
+    /// Which kind: `planned` once a notice of it has reached the customer.
+    #[schema(schema_with = cut_kinds)]
+    kind: CutKind,
+    /// Why: the customer reads this in the notice.
+    #[schema(schema_with = form::text)]
+    reason: String,
+}
+
+fn cut_kinds() -> RefOr<Schema> {
+    form::words([CutKind::Emergency, CutKind::Planned])
+}
+
+/// Cut a tenant's network (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = CutRequest,
+    responses((status = 202, body = Accepted)))]
+pub async fn cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<CutRequest>,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    ordered(app, id, change, OrderKind::Cut, |CutRequest { kind, reason }| Event::Cut {
+        kind,
+        reason,
+    })
+    .await
+}
+
+/// Tell the customer of a cut that is planned (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView)))]
+pub async fn announce_cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reason { reason }| Event::AnnounceCut { reason }).await
+}
+
+/// Call a planned cut off: the customer is told (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/announcement/end", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 200, body = TenantView)))]
+pub async fn call_off_cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<Shown, Problem> {
+    done(app, id, change, |Reason { reason }| Event::CallOffCut { reason }).await
+}
+
+/// End the cut (clause 6.3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/restore", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = Reason,
+    responses((status = 202, body = Accepted)))]
+pub async fn restore(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<Reason>,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    ordered(app, id, change, OrderKind::Restore, |Reason { reason }| Event::Restore { reason })
+        .await
+}
