@@ -151,6 +151,7 @@ struct Inner {
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
     events_wake: watch::Sender<u64>,
+    ledger_wake: watch::Sender<u64>,
     host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
@@ -215,6 +216,7 @@ impl Engine {
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
             events_wake: watch::Sender::new(0),
+            ledger_wake: watch::Sender::new(0),
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
