@@ -3,7 +3,8 @@
 //! What is committed is durable in the journal; the ledger follows, and a start brings it up to the
 //! journal before anything else. So whoever commits does not wait for the ledger's files: it wakes
 //! [`Engine::follow_journal`], which takes all rows that came meanwhile together. What may happen
-//! only once a row is in the ledger (a wipe, an exit bundle) calls [`Engine::drain`] itself.
+//! only once a row is in the ledger (a wipe, an exit bundle) calls [`Engine::drain`] itself, and
+//! whoever asks for the ledger's checkpoint gets one that covers all that was committed before.
 
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ impl Engine {
         }
     }
 
-    async fn catch_up(&self) {
+    /// Brings the ledger up to the journal; if that fails, it stays behind for now.
+    pub(super) async fn catch_up(&self) {
         if let Err(error) = self.drain().await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "the ledger is behind the journal");

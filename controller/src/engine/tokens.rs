@@ -144,7 +144,8 @@ impl Engine {
         let known = store::token_by_digest(&mut *self.inner.store.read().await?, digest).await?;
         let Some(token) = known.filter(|token| is_alive(token, now)) else { return Ok(None) };
         if access::is_news(now, token.used_at) {
-            let mut tx = self.inner.store.write().await?;
+            // Whoever comes may want to cut: that is not known yet.
+            let mut tx = self.inner.store.write_at_once().await?;
             store::use_token(&mut tx, &token.id, now).await?;
             store::commit(tx).await?;
         }
@@ -166,7 +167,7 @@ impl Engine {
             return Ok(None);
         };
         if access::is_news(now, Some(session.used_at)) {
-            let mut tx = self.inner.store.write().await?;
+            let mut tx = self.inner.store.write_at_once().await?;
             store::use_session(&mut tx, digest, now).await?;
             store::commit(tx).await?;
         }
