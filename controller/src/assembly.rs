@@ -299,6 +299,11 @@ impl Controller {
             drain.await;
             "the drain of notices"
         });
+        let following = engine.clone().follow_journal(stopping.clone());
+        tasks.spawn(async move {
+            following.await;
+            "the ledger's growth"
+        });
         let ticks = tick(engine.clone(), certificate, stopping);
         tasks.spawn(async move {
             ticks.await;

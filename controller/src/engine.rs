@@ -151,6 +151,7 @@ struct Inner {
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
     events_wake: watch::Sender<u64>,
+    ledger_wake: watch::Sender<u64>,
     host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
@@ -215,6 +216,7 @@ impl Engine {
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
             events_wake: watch::Sender::new(0),
+            ledger_wake: watch::Sender::new(0),
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -265,11 +267,12 @@ impl Engine {
         self.inner.keys.attestation.verifying_key().into()
     }
 
-    /// The ledger's present checkpoint: a signed note.
+    /// The ledger's present checkpoint, a signed note. It covers all that was committed before.
     ///
     /// # Errors
-    /// None: it is in memory. Callers are ready for a ledger that is not.
+    /// None: without a ledger that can be written, it is the last one.
     pub async fn ledger_checkpoint(&self) -> Result<String, EngineError> {
+        self.catch_up().await;
         Ok(self.ledger().checkpoint().to_owned())
     }
 
@@ -278,7 +281,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Ledger`].
     pub async fn ledger_tile(&self, path: String) -> Result<Vec<u8>, EngineError> {
-        self.ledger().tile(&path).map_err(|error| match error {
+        let mut tile = self.ledger().tile(&path);
+        if matches!(tile, Err(LedgerError::NoTile { .. })) {
+            self.catch_up().await;
+            tile = self.ledger().tile(&path);
+        }
+        tile.map_err(|error| match error {
             LedgerError::NoTile { .. } => EngineError::NotFound("tile"),
             error => error.into(),
         })

@@ -8,8 +8,14 @@ use tenure_tests::bench::lifecycle::{Effort, measure};
 fn the_benchmark_of_the_lifecycle_runs_on_a_thousand_tenants() {
     let bin = std::env::current_exe().expect("a path");
     let profile = bin.parent().and_then(Path::parent).expect("the profile's directory");
-    let effort =
-        Effort { sizes: vec![1_000], rounds: 1, alone: 10, together: 2, due: vec![0, 1, 40] };
+    let effort = Effort {
+        sizes: vec![1_000],
+        rounds: 1,
+        alone: 10,
+        together: 2,
+        due: vec![0, 1, 40],
+        cuts: 5,
+    };
     let rows = measure(&profile.join("tenure-controller"), &effort).expect("it runs");
     let without: Vec<_> =
         rows.iter().filter(|row| row.ours <= 0.0).map(|row| &row.figure).collect();

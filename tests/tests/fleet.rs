@@ -53,6 +53,35 @@ async fn a_restarted_controller_goes_on_where_its_files_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_follows_the_journal_and_is_up_to_it_when_it_stops() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let following = tokio::spawn(fleet.controller.clone().follow_journal(stopping));
+    let places = async |id| {
+        let journal = fleet.controller.journal(id, &Page::default()).await.expect("kept").items;
+        journal.iter().map(|row| (row.seq - 1, row.ledger_index)).collect::<Vec<_>>()
+    };
+    let stands = |(seq, index): &(u64, Option<u64>)| *index == Some(*seq);
+    fleet.controller.act(provider("sun", Role::Operator), id, cut()).await.expect("cut");
+    let followed = async {
+        while !places(id).await.iter().all(stands) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, followed).await.expect("nobody asked for it");
+
+    let mut last = id;
+    for _ in 0..20 {
+        last = fleet.controller.submit(customer("li"), application()).await.expect("taken in").id;
+    }
+    stop.send_replace(true);
+    following.await.expect("it stops");
+    assert!(places(last).await.iter().all(stands), "the last of all is in the ledger");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cut_counts_from_the_first_host_and_is_complete_with_the_last() {
     let mut fleet = Fleet::start().await.expect("a fleet");
     let id = on_trial(&mut fleet).await;

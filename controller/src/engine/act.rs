@@ -138,7 +138,10 @@ impl Engine {
             self.check_form(application)?;
         }
         for _ in 0..TRIES {
-            let mut tx = self.inner.store.write().await?;
+            let mut tx = match event {
+                Event::Cut { .. } => self.inner.store.write_at_once().await?,
+                _ => self.inner.store.write().await?,
+            };
             if let Some(tenant) = self.recall(&mut tx, beside.key.as_ref()).await? {
                 return Ok(tenant);
             }

@@ -201,7 +201,8 @@ impl Engine {
         let lets_in = |token: &TokenRecord| is_alive(token, now) && token.confirmed_by.is_some();
         let Some(token) = known.filter(lets_in) else { return Ok(None) };
         if access::is_news(now, token.used_at) {
-            let mut tx = self.inner.store.write().await?;
+            // Whoever comes may want to cut: that is not known yet.
+            let mut tx = self.inner.store.write_at_once().await?;
             store::use_token(&mut tx, &token.id, now).await?;
             store::commit(tx).await?;
         }
@@ -223,7 +224,7 @@ impl Engine {
             return Ok(None);
         };
         if access::is_news(now, Some(session.used_at)) {
-            let mut tx = self.inner.store.write().await?;
+            let mut tx = self.inner.store.write_at_once().await?;
             store::use_session(&mut tx, digest, now).await?;
             store::commit(tx).await?;
         }

@@ -25,7 +25,7 @@ mod start;
 mod tile;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
     path::{Path, PathBuf},
 };
@@ -47,7 +47,9 @@ pub use self::{
 };
 
 /// Most entries of one [`Ledger::append`].
-pub const MAX_BATCH: usize = 256;
+pub const MAX_BATCH: usize = 1024;
+/// Entries that keep their places when they are asked for again: the last batch.
+const RECENT: u64 = MAX_BATCH as u64;
 
 /// The log. Blocking; one writer per directory, held by a lock.
 pub struct Ledger {
@@ -57,8 +59,10 @@ pub struct Ledger {
     verifier: LedgerKey,
     edge: Edge,
     note: String,
-    /// Where the last entries stand, by the hash of their leaf: at least the last batch.
+    /// Where the last [`RECENT`] entries stand, by the hash of their leaf.
     recent: HashMap<Digest, u64>,
+    /// The directories of the tiles of the last append.
+    durable: BTreeSet<PathBuf>,
     /// Partial tiles of the checkpoint before this one.
     previous: Vec<TilePath>,
     broken: bool,
@@ -118,6 +122,7 @@ impl Ledger {
             verifier,
             note,
             recent: HashMap::new(),
+            durable: BTreeSet::new(),
             broken: false,
             _lock: lock,
         };
@@ -144,27 +149,27 @@ impl Ledger {
             return Err(LedgerError::TooLong { got: entry.len() });
         }
         let mut edge = self.edge.clone();
-        let mut recent = self.recent.clone();
-        let mut tiles = Vec::new();
-        let indices: Vec<u64> = entries
-            .iter()
-            .map(|entry| {
-                *recent
-                    .entry(merkle::leaf_hash(entry))
-                    .or_insert_with(|| edge.push(entry.clone(), &mut tiles))
+        let (mut fresh, mut tiles) = (HashMap::new(), Vec::new());
+        let place = |entry: &Vec<u8>| {
+            let leaf = merkle::leaf_hash(entry);
+            self.recent.get(&leaf).copied().unwrap_or_else(|| {
+                *fresh.entry(leaf).or_insert_with(|| edge.push(entry.clone(), &mut tiles))
             })
-            .collect();
+        };
+        let indices: Vec<u64> = entries.iter().map(place).collect();
         if edge.size() == self.edge.size() {
             return Ok(indices);
         }
-        tiles.extend(edge.partial_tiles());
+        let present = self.edge.partial_paths();
+        tiles.extend(edge.partial_tiles().into_iter().filter(|(path, _)| !present.contains(path)));
         self.broken = true;
         let note = self.publish(&edge, &tiles)?;
         self.broken = false;
         self.drop_old_partials(&edge);
-        let oldest = edge.size().saturating_sub(2 * WIDTH);
-        recent.retain(|_, index| *index >= oldest);
-        (self.edge, self.recent, self.note) = (edge, recent, note);
+        let oldest = edge.size().saturating_sub(RECENT);
+        self.recent.extend(fresh);
+        self.recent.retain(|_, index| *index >= oldest);
+        (self.edge, self.note) = (edge, note);
         Ok(indices)
     }
 
@@ -234,13 +239,18 @@ impl Ledger {
         self.read(&parsed).map_err(|error| if error.is_not_found() { none() } else { error })
     }
 
-    fn publish(&self, edge: &Edge, tiles: &[(TilePath, Vec<u8>)]) -> Result<String, LedgerError> {
-        files::write_tiles(&self.dir, tiles)?;
+    fn publish(
+        &mut self,
+        edge: &Edge,
+        tiles: &[(TilePath, Vec<u8>)],
+    ) -> Result<String, LedgerError> {
+        files::write_tiles(&self.dir, tiles, &mut self.durable)?;
         let origin = self.verifier.name().to_owned();
         let checkpoint = Checkpoint { origin, size: edge.size(), root: edge.root()? };
         let note = checkpoint.sign(&self.key).map_err(|source| LedgerError::Name { source })?;
         files::swap(&self.head, Some(&self.note), &note)?;
-        files::write(&self.dir.join(files::CHECKPOINT), note.as_bytes())?;
+        // The head is durable: a start publishes it if this is lost.
+        files::replace(&self.dir.join(files::CHECKPOINT), note.as_bytes())?;
         Ok(note)
     }
 
@@ -257,7 +267,7 @@ impl Ledger {
 
     fn last_leaves(&self) -> Result<HashMap<Digest, u64>, LedgerError> {
         let size = self.edge.size();
-        let first = size.saturating_sub(2 * WIDTH);
+        let first = size.saturating_sub(RECENT);
         let mut read = self.reader();
         (first..size).map(|index| Ok((read(0, index)?, index))).collect()
     }

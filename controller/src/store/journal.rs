@@ -267,13 +267,20 @@ pub async fn entries_of(
         .collect()
 }
 
-/// The rows that the ledger does not have yet, in order, up to `limit`.
+/// The rows that the ledger does not have yet, in order, up to `limit`. Places are kept in the order
+/// of the rows, so that these are the rows after the last place, however many there are.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pending>> {
     let operation = "read what the ledger lacks";
+    let last: Option<i64> = query(sql::LEDGER_END)
+        .fetch_optional(&mut *conn)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("ledger_index")).transpose())
+        .map_err(failed(operation))?;
     let rows = query(sql::PENDING)
+        .bind(last.map_or(0, |index| index + 1))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(conn)
         .await
@@ -287,19 +294,22 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
         .collect()
 }
 
-/// Keeps a row's place in the ledger.
+/// Keeps the places in the ledger of rows that came there together: row `seq` is entry `seq - 1`.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn set_ledger_index(conn: &mut SqliteConnection, seq: u64, index: u64) -> Result<()> {
-    // The row is in one of the two.
-    for statement in [sql::SET_LEDGER_INDEX, sql::SET_ACT_LEDGER_INDEX] {
+pub async fn set_ledger_indices(
+    conn: &mut SqliteConnection,
+    rows: std::ops::RangeInclusive<u64>,
+) -> Result<()> {
+    // Each row is in one of the two.
+    for statement in [sql::SET_LEDGER_INDICES, sql::SET_ACT_LEDGER_INDICES] {
         query(statement)
-            .bind(to_i64(index))
-            .bind(to_i64(seq))
+            .bind(to_i64(*rows.start()))
+            .bind(to_i64(*rows.end()))
             .execute(&mut *conn)
             .await
-            .map_err(failed("keep a place in the ledger"))?;
+            .map_err(failed("keep places in the ledger"))?;
     }
     Ok(())
 }

@@ -108,12 +108,15 @@ statements! {
         "SELECT record, ledger_index FROM journal WHERE tenant = $1 AND tenant_seq > $2 ORDER \
          BY tenant_seq LIMIT $3";
     ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
+    LEDGER_END:
+        "SELECT ledger_index FROM (SELECT ledger_index FROM journal WHERE ledger_index >= 0 UNION \
+         ALL SELECT ledger_index FROM platform_acts WHERE ledger_index >= 0) AS rows ORDER BY \
+         ledger_index DESC LIMIT 1";
     PENDING:
-        "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE ledger_index IS NULL \
-         UNION ALL SELECT seq, entry FROM platform_acts WHERE ledger_index IS NULL) AS rows \
-         ORDER BY seq LIMIT $1";
-    SET_LEDGER_INDEX:
-        "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+        "SELECT seq, entry FROM (SELECT seq, entry FROM journal WHERE seq > $1 UNION ALL SELECT \
+         seq, entry FROM platform_acts WHERE seq > $1) AS rows ORDER BY seq LIMIT $2";
+    SET_LEDGER_INDICES:
+        "UPDATE journal SET ledger_index = seq - 1 WHERE seq >= $1 AND seq <= $2";
     ADD_EVIDENCE:
         "INSERT INTO evidence (digest, seq, tenant, host, order_id, kind, at, envelope) VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -149,8 +152,8 @@ statements! {
     ADD_CONFIRMATION: "INSERT INTO confirmations (record, seq, confirmation) VALUES ($1, $2, $3)";
     BUNDLE: "SELECT tar FROM bundles WHERE tenant = $1";
     ADD_BUNDLE: "INSERT INTO bundles (tenant, tar) VALUES ($1, $2)";
-    SET_ACT_LEDGER_INDEX:
-        "UPDATE platform_acts SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
+    SET_ACT_LEDGER_INDICES:
+        "UPDATE platform_acts SET ledger_index = seq - 1 WHERE seq >= $1 AND seq <= $2";
     INTENT_OF: "SELECT digest FROM evidence WHERE order_id = $1 AND kind = $2";
     APPEND_ACT:
         "INSERT INTO platform_acts (seq, kind, host, record, digest, entry, salt) VALUES ($1, \

@@ -1,6 +1,7 @@
 //! The lifecycle at 10³, 10⁴, 10⁵ and 10⁶ tenants in one embedded database: what a transition costs
 //! through the API with durable commits, beside bare SQLite that commits as many bytes; what a
-//! sweep of deadlines costs by what is due and by what exists; what the controller's process needs.
+//! sweep of deadlines costs by what is due and by what exists; what a cut waits for while others
+//! hammer; what the controller's process needs.
 //!
 //! The tenants are copies of a few that have lived through the real engine ([`lives`]): their rows
 //! are as large as in life. Each copy has its own id, customer, mark and network, and one row of
@@ -40,6 +41,9 @@ pub struct Effort {
     pub together: usize,
     /// Numbers of due tenants that the largest database is swept with.
     pub due: Vec<u64>,
+    /// Cuts of a round in the largest database: with nobody else there, and as many among
+    /// [`CALLERS`].
+    pub cuts: usize,
 }
 
 /// Callers at once.
@@ -70,6 +74,10 @@ struct Figures {
     search_ms: Vec<f64>,
     overdue_ms: Vec<f64>,
     sweep_ms: Vec<f64>,
+    cut_alone: Speed,
+    cut_among: Speed,
+    /// The callers' transitions meanwhile.
+    among: Speed,
     /// By how many were due.
     curve: Vec<(u64, Vec<f64>)>,
 }
@@ -94,6 +102,7 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
         alone: 150,
         together: 30,
         due: vec![0, 10, 100, 1_000],
+        cuts: 100,
     };
     measure(&controller, &effort)
 }
@@ -151,7 +160,7 @@ impl Bench {
         }
         let serving = Serving::start(&self.site, &self.controller)?;
         figures.started(&serving)?;
-        self.calls(&mut figures, effort, &serving)?;
+        self.calls(&mut figures, effort, &serving, last)?;
         figures.rss_load.push(serving.memory_mib("VmRSS")?);
         figures.peak.push(serving.memory_mib("VmHWM")?);
         serving.stop()?;
@@ -174,8 +183,7 @@ impl Bench {
                 }
                 figures.curve.push((*due, took_ms));
             }
-            sweeper.end().await;
-            Ok(())
+            sweeper.end().await
         })
     }
 
@@ -185,6 +193,7 @@ impl Bench {
         figures: &mut Figures,
         effort: &Effort,
         serving: &Serving,
+        last: bool,
     ) -> anyhow::Result<()> {
         let mut open = self.choose();
         let (tokens, mut floor) = match self.callers.take() {
@@ -211,12 +220,37 @@ impl Bench {
             let overdue = "/v1/tenants?overdue=true&limit=10";
             figures.overdue_ms.extend(median(&serving.reads(&tokens, overdue, 10, READS)?));
         }
+        if last {
+            self.cuts(figures, effort, serving, &tokens, &mut open)?;
+        }
         for known in &mut self.site.open {
             if let Some(now) = open.iter().find(|now| now.id == known.id) {
                 *known = *now;
             }
         }
         self.callers = Some((tokens, floor));
+        Ok(())
+    }
+
+    /// Cuts, each of another tenant: alone, and while others make transitions.
+    fn cuts(
+        &mut self,
+        figures: &mut Figures,
+        effort: &Effort,
+        serving: &Serving,
+        tokens: &Tokens,
+        open: &mut [Open],
+    ) -> anyhow::Result<()> {
+        let mut draw = || {
+            let left = self.site.online.len().checked_sub(effort.cuts);
+            left.map(|left| self.site.online.split_off(left)).context("too few can be cut")
+        };
+        for _ in 0..effort.rounds {
+            figures.cut_alone.add(&serving.cuts(tokens, &draw()?)?);
+            let (cuts, others) = serving.cuts_among(tokens, &draw()?, open, CALLERS)?;
+            figures.cut_among.add(&cuts);
+            figures.among.add(&others);
+        }
         Ok(())
     }
 
@@ -255,20 +289,38 @@ fn rows(all: &[Figures]) -> anyhow::Result<Vec<Row>> {
     for (due, took_ms) in &last.curve {
         rows.push(row(last.tenants, &format!("sweep with {due} due"), "ms", took_ms));
     }
-    let against = |what: &str, unit, of: fn(&Figures) -> &Vec<f64>| {
-        row(last.tenants, what, unit, of(last))
-            .beside(&format!("at {} tenants", first.tenants), of(first).clone())
-            .aiming(Goal::RatioAtMost(2.0))
-    };
-    rows.extend([
-        against("sweep with 100 due", "ms", |figures| &figures.sweep_ms),
-        against("memory after the load", "MiB", |figures| &figures.rss_load),
-        against("p99, 1 caller", "ms", |figures| &figures.alone.p99_ms),
-        against("p99, 16 callers", "ms", |figures| &figures.together.p99_ms),
-        against("start to first answer", "ms", |figures| &figures.start_ms),
-        against("search by phase and customer", "ms", |figures| &figures.search_ms),
-    ]);
+    rows.extend(cut_rows(last));
+    let curves: [(_, _, fn(&Figures) -> &Vec<f64>); 6] = [
+        ("sweep with 100 due", "ms", |figures| &figures.sweep_ms),
+        ("memory after the load", "MiB", |figures| &figures.rss_load),
+        ("p99, 1 caller", "ms", |figures| &figures.alone.p99_ms),
+        ("p99, 16 callers", "ms", |figures| &figures.together.p99_ms),
+        ("start to first answer", "ms", |figures| &figures.start_ms),
+        ("search by phase and customer", "ms", |figures| &figures.search_ms),
+    ];
+    for (what, unit, of) in curves {
+        rows.extend(all.iter().skip(1).map(|figures| {
+            row(figures.tenants, &format!("curve: {what}"), unit, of(figures))
+                .beside(&format!("at {} tenants", first.tenants), of(first).clone())
+                .aiming(Goal::RatioAtMost(2.0))
+        }));
+    }
     Ok(rows)
+}
+
+/// A cut is not behind those who make transitions: it takes at most half of what they take.
+fn cut_rows(figures: &Figures) -> [Row; 3] {
+    let size = figures.tenants;
+    let beside = |what: &str, of: fn(&Speed) -> &Vec<f64>| {
+        row(size, &format!("{what} of a cut, among 16 callers"), "ms", of(&figures.cut_among))
+            .beside("the callers' transitions", of(&figures.among).clone())
+            .aiming(Goal::RatioAtMost(0.5))
+    };
+    [
+        row(size, "p99 of a cut, nobody else", "ms", &figures.cut_alone.p99_ms),
+        beside("p50", |speed| &speed.p50_ms),
+        beside("p99", |speed| &speed.p99_ms),
+    ]
 }
 
 fn rows_of(figures: &Figures) -> Vec<Row> {

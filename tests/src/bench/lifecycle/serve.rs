@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,7 @@ use nix::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
+use tenure_protocol::id::TenantId;
 use ureq::{
     Agent,
     http::Request,
@@ -45,6 +47,7 @@ pub struct Serving {
 #[derive(Debug, Clone)]
 pub struct Tokens {
     reviewer: String,
+    operator: String,
     customers: Vec<String>,
 }
 
@@ -125,6 +128,7 @@ impl Serving {
             |number| make(&format!("li-{number}"), "customer", Some(customer_name(number)));
         Ok(Tokens {
             reviewer: make("zhao", "reviewer", None)?,
+            operator: make("sun", "operator", None)?,
             customers: (0..CUSTOMERS).map(customer).collect::<Result<_, _>>()?,
         })
     }
@@ -141,26 +145,83 @@ impl Serving {
         callers: usize,
         each: usize,
     ) -> anyhow::Result<Load> {
-        let share = open.len() / callers;
         let start = Instant::now();
-        let each_ms = std::thread::scope(|scope| {
+        let each_ms = self.callers(tokens, open, callers, &|turn| turn < each, || Ok(()))?.0;
+        Ok(Load { each_ms, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Cuts one tenant after the other.
+    ///
+    /// # Errors
+    /// If one is refused.
+    pub fn cuts(&self, tokens: &Tokens, tenants: &[TenantId]) -> anyhow::Result<Load> {
+        let (start, mut each_ms) = (Instant::now(), Vec::with_capacity(tenants.len()));
+        let body = json!({"kind": "emergency", "reason": "under attack"});
+        for id in tenants {
+            let path = format!("/v1/tenants/{id}/cut");
+            let asked = Instant::now();
+            self.send("POST", &path, Some(&tokens.operator), Some(&body))?;
+            each_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
+        }
+        Ok(Load { each_ms, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// As [`Serving::cuts`], while so many callers make transitions as fast as they can; what the
+    /// cuts took, and the transitions.
+    ///
+    /// # Errors
+    /// If one is refused.
+    pub fn cuts_among(
+        &self,
+        tokens: &Tokens,
+        tenants: &[TenantId],
+        open: &mut [Open],
+        callers: usize,
+    ) -> anyhow::Result<(Load, Load)> {
+        let (start, over) = (Instant::now(), AtomicBool::new(false));
+        let go_on = |_: usize| !over.load(Ordering::Relaxed);
+        let cutting = || {
+            let cuts = self.cuts(tokens, tenants);
+            over.store(true, Ordering::Relaxed);
+            cuts
+        };
+        let (each_ms, cuts) = self.callers(tokens, open, callers, &go_on, cutting)?;
+        Ok((cuts, Load { each_ms, seconds: start.elapsed().as_secs_f64() }))
+    }
+
+    /// So many callers at once, each for as long as it is to go on; and what is done meanwhile.
+    fn callers<T>(
+        &self,
+        tokens: &Tokens,
+        open: &mut [Open],
+        callers: usize,
+        go_on: &(dyn Fn(usize) -> bool + Sync),
+        meanwhile: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Vec<f64>, T)> {
+        let share = open.len() / callers;
+        std::thread::scope(|scope| {
             let of_callers: Vec<_> = open
                 .chunks_exact_mut(share)
                 .take(callers)
-                .map(|own| scope.spawn(move || self.caller(tokens, own, each)))
+                .map(|own| scope.spawn(move || self.caller(tokens, own, go_on)))
                 .collect();
+            let done = meanwhile();
             let mut all = Vec::new();
             for one in of_callers {
                 all.extend(one.join().ok().context("a caller panicked")??);
             }
-            anyhow::Ok(all)
-        })?;
-        Ok(Load { each_ms, seconds: start.elapsed().as_secs_f64() })
+            Ok((all, done?))
+        })
     }
 
-    fn caller(&self, tokens: &Tokens, own: &mut [Open], count: usize) -> anyhow::Result<Vec<f64>> {
-        let mut each_ms = Vec::with_capacity(count);
-        for turn in 0..count {
+    fn caller(
+        &self,
+        tokens: &Tokens,
+        own: &mut [Open],
+        go_on: &(dyn Fn(usize) -> bool + Sync),
+    ) -> anyhow::Result<Vec<f64>> {
+        let mut each_ms = Vec::new();
+        for turn in (0..).take_while(|turn| go_on(*turn)) {
             let place = turn % own.len();
             let tenant = &mut own[place];
             let customer = usize::try_from(tenant.customer)?;

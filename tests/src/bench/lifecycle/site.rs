@@ -22,7 +22,7 @@ use tenure_controller::{
         lifecycle::Provider,
         placement::{FIRST_MARK, NETWORKS},
         rules::Rules,
-        tenant::{Contact, Tenant},
+        tenant::{Contact, Phase, Tenant},
     },
     engine::{Engine, Parts},
     files::Files,
@@ -37,6 +37,7 @@ use tenure_protocol::{
     time::Timestamp,
     wire::v1::{Mark, Network},
 };
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::lives::{Life, Lives, live};
 
@@ -69,12 +70,16 @@ pub struct Site {
     holding: u32,
     /// Those that wait for an opinion, or for a correction.
     pub open: Vec<Open>,
+    /// Those in formal operation, which can be cut.
+    pub online: Vec<TenantId>,
 }
 
 /// The engine of the sweeps, in this process.
 pub struct Sweeper {
     engine: Engine,
     store: Store,
+    stop: watch::Sender<bool>,
+    following: JoinHandle<()>,
     _lock: Box<dyn Send>,
 }
 
@@ -89,7 +94,8 @@ impl Site {
         ensure!(!memory, "{} is in memory: nothing is durable there", parent.display());
         assembly::init(&dir.path().join("state"), "bench.test/ledger", Clock::system()).await?;
         let lives = live().await?;
-        let site = Self { lives, dir, tenants: 0, holding: 0, open: Vec::new() };
+        let site =
+            Self { lives, dir, tenants: 0, holding: 0, open: Vec::new(), online: Vec::new() };
         let store = site.store().await?;
         let mut tx = store.write().await?;
         for host in &site.lives.hosts {
@@ -188,7 +194,9 @@ impl Site {
         .await?;
         // What growing has left in memory would be written beside what is measured.
         syncfs(&File::open(self.dir())?)?;
-        Ok(Sweeper { engine, store, _lock: Box::new(state.lock) })
+        let (stop, stopping) = watch::channel(false);
+        let following = tokio::spawn(engine.clone().follow_journal(stopping));
+        Ok(Sweeper { engine, store, stop, following, _lock: Box::new(state.lock) })
     }
 
     /// One sweep with so many tenants due; ms.
@@ -248,6 +256,9 @@ impl Site {
         if tenant.submitted_at == self.lives.submitted.tenant.submitted_at {
             self.open.push(Open { id: tenant.id, customer, returned: false });
         }
+        if tenant.phase == Phase::Online {
+            self.online.push(tenant.id);
+        }
         Ok(tenant)
     }
 }
@@ -260,10 +271,16 @@ impl Sweeper {
         Ok(u64::try_from(due.len())?)
     }
 
-    /// Closes the database.
-    pub async fn end(self) {
+    /// Brings the ledger up to the journal and closes the database.
+    ///
+    /// # Errors
+    /// If what follows the journal panicked.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        self.following.await?;
         drop(self.engine);
         self.store.close().await;
+        Ok(())
     }
 }
 
