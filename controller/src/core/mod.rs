@@ -4,7 +4,7 @@
 //! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead),
 //! [`dispatch`] (what the hosts are told), [`notice`] (what customer and provider are told),
 //! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go),
-//! [`access`] (who may come in).
+//! [`access`] (who may come in), [`quota`] (how much one customer may take).
 
 pub mod access;
 pub mod admission;
@@ -24,6 +24,7 @@ pub mod notice;
 pub mod obligation;
 pub mod placement;
 pub mod preview;
+pub mod quota;
 pub mod record;
 pub mod refusal;
 pub mod rules;

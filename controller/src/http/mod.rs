@@ -57,7 +57,7 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
+    attachments::Uploads, change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
     seats::Seats,
 };
 use crate::{
@@ -201,6 +201,7 @@ pub fn router(app: App) -> Router {
         .layer(Extension(UnderWay::default()))
         .layer(Extension(Streams::default()))
         .layer(Extension(Seats::default()))
+        .layer(Extension(Uploads::default()))
         .layer(middleware::from_fn(conditional::answer))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)

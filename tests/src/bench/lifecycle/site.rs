@@ -175,7 +175,7 @@ impl Site {
         let engine = Engine::open(Parts {
             store: store.clone(),
             ledger,
-            files: Files::local(&state.path.join("attachments"))?,
+            files: Files::local(&state.path.join("attachments"), 0)?,
             keys: state.keys,
             secrets,
             clock,
@@ -184,6 +184,7 @@ impl Site {
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider,
+            quotas: crate::fleet::unlimited(),
         })
         .await?;
         // What growing has left in memory would be written beside what is measured.
