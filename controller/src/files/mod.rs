@@ -166,10 +166,8 @@ impl Files {
     fn has_space(&self, bytes: u64) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let path = &disk.directory;
-        let found = statvfs(path.as_path()).map_err(|errno| FilesError::Directory {
-            path: path.clone(),
-            source: errno.into(),
-        })?;
+        let found = statvfs(path.as_path())
+            .map_err(|errno| FilesError::Directory { path: path.clone(), source: errno.into() })?;
         let free = found.blocks_available().saturating_mul(found.fragment_size());
         if free >= disk.floor_bytes.saturating_add(bytes) {
             Ok(())

@@ -48,9 +48,7 @@ impl Files {
         self.has_space(announced.unwrap_or(0))?;
         let _permit = self.uploads.acquire().await.map_err(|_| FilesError::Broken)?;
         let incoming = Path::from_iter([INCOMING.to_owned(), id.to_string()]);
-        let upload =
-            self.store.put_multipart(&incoming).await.map_err(failed("begin an upload"))?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let mut writer = self.begin(&incoming).await?;
         let written = timeout(UPLOAD_LIMIT, self.write(&mut writer, room, stream)).await;
         match written.unwrap_or(Err(FilesError::Broken)) {
             Ok(hashes) => {
@@ -67,7 +65,12 @@ impl Files {
         }
     }
 
-    async fn write<E>(
+    pub(super) async fn begin(&self, incoming: &Path) -> Result<WriteMultipart> {
+        let upload = self.store.put_multipart(incoming).await.map_err(failed("begin an upload"))?;
+        Ok(WriteMultipart::new_with_chunk_size(upload, PART_BYTES))
+    }
+
+    pub(super) async fn write<E>(
         &self,
         writer: &mut WriteMultipart,
         room: u64,

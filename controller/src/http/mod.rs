@@ -57,8 +57,8 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    attachments::Uploads, change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
-    seats::Seats,
+    attachments::Uploads, change::UnderWay, events::Streams, limit::Limits, policy::Policy,
+    problem::Problem, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,

@@ -39,8 +39,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*,
-    page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*,
+    notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.

@@ -36,6 +36,7 @@ pub struct InProcess {
     pub state: PathBuf,
     api: SocketAddr,
     agent: Agent,
+    config: Config,
     controller: Option<Controller>,
     runtime: Runtime,
     _dir: TempDir,
@@ -94,7 +95,22 @@ impl InProcess {
         let admin = std::fs::read_to_string(state.join("admin.token"))?.trim().to_owned();
         let api = controller.api();
         let controller = Some(controller);
-        Ok(Self { admin, clock, state, api, agent, controller, runtime, _dir: dir })
+        Ok(Self { admin, clock, state, api, agent, config, controller, runtime, _dir: dir })
+    }
+
+    /// Stops the controller and starts it again, at another port, with what it has kept alone.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        if let Some(controller) = self.controller.take() {
+            self.runtime.block_on(controller.stop());
+        }
+        let start = Controller::start(&self.config, self.clock.clone());
+        let controller = self.runtime.block_on(start)?;
+        self.api = controller.api();
+        self.controller = Some(controller);
+        Ok(())
     }
 
     /// Where the API listens.
