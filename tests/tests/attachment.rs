@@ -220,8 +220,10 @@ fn a_customer_has_one_quota_for_all_its_tenants_and_takes_nothing_of_others() {
 
     let third = apply(&ground, &ground.ours, "city-archive");
     assert_eq!(code(&third), (409, "too-many-applications"));
-    let draft = json!({"customer": "city-archive", "system": {"name": "x"}});
-    let draft = ground.site.post(&ground.ours, "/v1/drafts", &draft).expect("an answer");
+    let draft = ground
+        .site
+        .post(&ground.ours, "/v1/drafts", &application("city-archive"))
+        .expect("an answer");
     assert_eq!(code(&draft), (409, "too-many-applications"));
     assert_eq!(apply(&ground, &ground.theirs, "water-bureau").status, 201);
     let reason = json!({"reason": "no budget"});

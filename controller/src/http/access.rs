@@ -359,8 +359,9 @@ pub async fn create_account(
     Ok(with_initial(StatusCode::CREATED, account, &initial))
 }
 
-/// End an account, its sessions and its person's tokens at once; a person who has tokens alone gets
-/// a disabled account
+/// End an account, its sessions and its person's tokens at once
+///
+/// A person who has tokens alone gets a disabled account.
 #[utoipa::path(post, path = "/v1/accounts/{name}/disable", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
     responses((status = 200, body = AccountView)))]
