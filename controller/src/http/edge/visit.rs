@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::body::Body;
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use crate::places::Place;
@@ -140,7 +140,7 @@ pub(super) struct Watched<S> {
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, visit: Arc<Visit>) -> Self {
         let first = Instant::now() + STRANGER_LIMIT;
-        Self { stream, visit, look_again: Box::pin(sleep_until(first.into())) }
+        Self { stream, visit, look_again: Box::pin(sleep_until(first)) }
     }
 
     /// Whether the visit is over; wakes when it may be.
@@ -152,7 +152,7 @@ impl<S> Watched<S> {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the connection rested"));
             }
             // Sooner than that if it begins to rest meanwhile.
-            self.look_again.as_mut().reset(until.min(now + STRANGER_LIMIT).into());
+            self.look_again.as_mut().reset(until.min(now + STRANGER_LIMIT));
         }
         Ok(())
     }
