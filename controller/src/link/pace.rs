@@ -3,8 +3,8 @@
 //!
 //! The API's limits are `governor`'s, which would be more code here: a pace has to be asked without
 //! being counted (an address is counted by its refused requests alone), keys have a limit, and time
-//! is the controller's clock, which tests move. `governor` has none of the three for keys. The other
-//! way round, the API would need when to come again, and locks that many requests do not share.
+//! is the controller's clock, which tests move. `governor` has none of the three for keys. The
+//! other way round, the API would need when to come again, and locks that requests do not share.
 
 use std::{
     collections::HashMap,
