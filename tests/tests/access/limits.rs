@@ -1,5 +1,7 @@
 //! How often somebody may come; and that nothing holds up an emergency cut.
 
+#![allow(clippy::disallowed_methods, reason = "the time that the controller takes is measured")]
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},

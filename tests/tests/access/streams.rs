@@ -1,5 +1,7 @@
 //! A stream of events ends with what its caller came in with.
 
+#![allow(clippy::disallowed_methods, reason = "the time that the controller takes is measured")]
+
 use std::{
     io::Read as _,
     sync::mpsc,

@@ -1,5 +1,7 @@
 //! The API's edge, with real sockets: slow peers, many connections, old TLS, large heads.
 
+#![allow(clippy::disallowed_methods, reason = "the time that the controller takes is measured")]
+
 use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
@@ -249,7 +251,12 @@ fn slow_uploads_of_one_person_hold_up_nobody_and_are_ended() {
     for stream in &mut slow {
         stream.write_all(head.as_bytes()).expect("sent");
     }
-    std::thread::sleep(Duration::from_secs(2));
+    let incoming = site.state.join("attachments").join("incoming");
+    tenure_tests::lab::daemon::wait_for("two uploads", PATIENCE, || {
+        let begun = std::fs::read_dir(&incoming).map(Iterator::count).unwrap_or_default();
+        Ok((begun >= 2).then_some(()))
+    })
+    .expect("they are under way");
     let began = std::time::Instant::now();
     let bearer = format!("Bearer {other}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain")];
