@@ -25,6 +25,7 @@ use crate::{
         fleet::Image,
         form::{FormError, Forms},
         lifecycle::{Actor, Provider, Role},
+        quota::Quotas,
         rules::{Rules, RulesError},
     },
     engine::{Engine, EngineError, NewToken, Parts},
@@ -170,7 +171,8 @@ async fn first_tokens<const N: usize>(
     clock: Clock,
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
-    let (engine, _lock) = engine(state, Vec::new(), None, texts, clock).await?;
+    let site = (None, Quotas::default());
+    let (engine, _lock) = engine(state, Vec::new(), site, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -198,7 +200,7 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
-    attachments: Option<&Attachments>,
+    (attachments, quotas): (Option<&Attachments>, Quotas),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
@@ -207,7 +209,7 @@ async fn engine(
     let secrets = Secrets::new(&state.access_key, chance.clone())?;
     let store = Store::open(&state.path.join(DATABASE)).await?;
     let files = match attachments {
-        None => Files::local(&state.path.join(ATTACHMENTS))?,
+        None => Files::local(&state.path.join(ATTACHMENTS), quotas.free_bytes)?,
         Some(Attachments { s3 }) => {
             let files = Files::s3(s3)?;
             let (swept, now) = (files.clone(), clock.now());
@@ -232,6 +234,7 @@ async fn engine(
         rules,
         forms,
         provider,
+        quotas,
     })
     .await?;
     Ok((engine, state.lock))
@@ -274,17 +277,19 @@ impl Controller {
         };
         let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
         let texts = (rules, config.application.forms()?, provider);
-        let attachments = config.attachments.as_ref();
+        let attachments = (config.attachments.as_ref(), config.quotas.clone());
         let (engine, lock) =
             engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
 
+        let limits = CallLimits::new(&config.api.rates);
+        limits.recognise(engine.live_secrets().await?);
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let app = App {
             engine: engine.clone(),
             site: Arc::new(site),
             policy: Arc::new(Policy::load()?),
-            limits: Arc::new(CallLimits::new(&config.api.rates)),
+            limits: Arc::new(limits),
             stop: stopping.clone(),
         };
         let http = serve_api(&mut tasks, api_socket, tls_api, app);
@@ -381,7 +386,8 @@ fn serve_api(
     app: App,
 ) -> Handle<SocketAddr> {
     let handle = Handle::new();
-    let serving = http::edge::serve(socket, tls, http::router(app), handle.clone());
+    let engine = app.engine.clone();
+    let serving = http::edge::serve(socket, tls, http::router(app), engine, handle.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API ended");

@@ -22,6 +22,7 @@ use crate::{
         form::Forms,
         lifecycle::Provider,
         notice::Grade,
+        quota::Quotas,
         rules::{self, Rules},
         tenant::Contact,
     },
@@ -82,6 +83,9 @@ pub struct Config {
     pub webhook: Webhook,
     /// Where the bytes of attachments are kept; in the state directory if not given.
     pub attachments: Option<Attachments>,
+    /// How much one customer may take.
+    #[serde(default)]
+    pub quotas: Quotas,
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,

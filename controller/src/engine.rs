@@ -1,6 +1,6 @@
 //! The one way in: load the tenant, let `core` decide, commit state, journal, orders and notices in
-//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels,
-//! so that several engines can share one database.
+//! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels
+//! and hints ([`presence`]), so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
 //! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
@@ -21,6 +21,7 @@ mod hosts;
 mod order;
 mod outbox;
 mod platform;
+mod presence;
 mod read;
 mod records;
 mod report;
@@ -52,6 +53,7 @@ pub use self::{
     tokens::NewToken,
 };
 use crate::{
+    acquainted::Acquainted,
     chance::Chance,
     clock::Clock,
     core::{
@@ -59,6 +61,7 @@ use crate::{
         fleet::Image,
         form::Forms,
         lifecycle::{Actor, Event, Provider, Role},
+        quota::Quotas,
         rules::Rules,
     },
     files::Files,
@@ -83,6 +86,8 @@ const PERSON_SALT: &str = "person_salt";
 /// What the digest of an edition of the rules is kept by among the settings, before its name.
 const RULES: &str = "rules_sha256:";
 
+/// Lanes in which uploads get their names; the bytes' digest says which.
+const KEEPING: usize = 16;
 /// Tenants whose deadlines are handled in one transaction: a cut waits for no more than that.
 const TOGETHER: usize = 32;
 
@@ -122,6 +127,8 @@ pub struct Parts {
     pub rules: Rules,
     /// Whom the provider has told.
     pub provider: Provider,
+    /// How much one customer may take.
+    pub quotas: Quotas,
 }
 
 /// The engine. Clones share everything.
@@ -147,11 +154,17 @@ struct Inner {
     looked_on: Mutex<Option<Date>>,
     rules: Rules,
     provider: Provider,
+    quotas: Quotas,
+    /// Who gives a file its name: those of the same bytes one after another.
+    keeping: [tokio::sync::Mutex<()>; KEEPING],
+    /// Where persons and hosts came in from.
+    acquainted: Acquainted,
     person_salt: String,
     notices_wake: watch::Sender<u64>,
     deadlines_wake: watch::Sender<u64>,
     events_wake: watch::Sender<u64>,
     ledger_wake: watch::Sender<u64>,
+    access_wake: watch::Sender<u64>,
     host_wakes: Mutex<HashMap<HostId, watch::Sender<u64>>>,
 }
 
@@ -174,6 +187,7 @@ impl Engine {
             forms,
             rules,
             provider,
+            quotas,
         } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
@@ -196,6 +210,7 @@ impl Engine {
                 store::save_host(&mut tx, &host).await?;
             }
         }
+        let acquainted = presence::acquainted(&mut tx, clock.now()).await?;
         store::commit(tx).await?;
         let inner = Inner {
             store,
@@ -212,11 +227,15 @@ impl Engine {
             looked_on: Mutex::default(),
             rules,
             provider,
+            quotas,
+            keeping: Default::default(),
+            acquainted,
             person_salt,
             notices_wake: watch::Sender::new(0),
             deadlines_wake: watch::Sender::new(0),
             events_wake: watch::Sender::new(0),
             ledger_wake: watch::Sender::new(0),
+            access_wake: watch::Sender::new(0),
             host_wakes: Mutex::default(),
         };
         let engine = Self { inner: Arc::new(inner) };

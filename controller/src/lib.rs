@@ -1,5 +1,6 @@
 //! The controller of Tenure: lifecycle, deadlines, orders, notices, ledger, HTTP API.
 
+pub mod acquainted;
 pub mod assembly;
 pub mod chance;
 pub mod clock;

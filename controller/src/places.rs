@@ -80,6 +80,15 @@ pub fn site_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whom an address counts for besides: a customer of a network has a /48 of IPv6.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 80 << 80).into(),
+    }
+}
+
 fn lock<K>(taken: &Mutex<HashMap<K, usize>>) -> MutexGuard<'_, HashMap<K, usize>> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -111,5 +120,9 @@ mod tests {
         assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
         assert_eq!(site("::ffff:192.0.2.7"), site("192.0.2.7"));
         assert_ne!(site("192.0.2.7"), site("192.0.2.8"));
+        let network = |text: &str| network_of(text.parse().expect("an address"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("2001:db8:1::1"), network("2001:db8:2::1"));
+        assert_eq!(network("::ffff:192.0.2.7"), network("192.0.2.7"));
     }
 }

@@ -122,6 +122,8 @@ impl Secrets {
         phc: Option<String>,
     ) -> Result<bool, SecretsError> {
         self.slowly(move || {
+            // An empty one is nobody's: no password is right.
+            let phc = phc.filter(|phc| !phc.is_empty());
             let known = phc.is_some();
             let phc = phc.unwrap_or_else(decoy);
             let hash = PasswordHash::new(&phc).map_err(failed)?;

@@ -35,6 +35,7 @@ use tenure_controller::{
         form::Forms,
         lifecycle::{Actor, Document, Provider, Role},
         notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        quota::Quotas,
         rules::Rules,
         tenant::{
             Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
@@ -118,7 +119,7 @@ impl Fleet {
             initrd: Digest::of(b"initrd"),
             cmdline: "console=ttyS0".to_owned(),
         };
-        let files = Files::local(&dir.path().join("attachments"))?;
+        let files = Files::local(&dir.path().join("attachments"), 0)?;
         let clock = Clock::simulated(START);
         let chance = Chance::replayed();
         let secrets = Secrets::new(&[4; 32], chance.clone())?;
@@ -134,6 +135,7 @@ impl Fleet {
             rules,
             forms: Forms::new(None)?,
             provider: Provider::default(),
+            quotas: unlimited(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -154,7 +156,7 @@ impl Fleet {
             order: SigningKey::from_bytes(&[1; 32]),
             attestation: SigningKey::from_bytes(&[3; 32]),
         };
-        let files = Files::local(&dir.path().join("attachments"))?;
+        let files = Files::local(&dir.path().join("attachments"), 0)?;
         let clock = Clock::simulated(time.now());
         let parts = Parts {
             store,
@@ -168,6 +170,7 @@ impl Fleet {
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider: Provider::default(),
+            quotas: unlimited(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -408,6 +411,17 @@ pub const ARRIVES: Outcome = Outcome::Accepted { grade: Grade::E2 };
 
 /// Accepted by our own relay: sent, no more.
 pub const SENT: Outcome = Outcome::Accepted { grade: Grade::E1 };
+
+/// No quotas: one customer stands for many here.
+#[must_use]
+pub fn unlimited() -> Quotas {
+    Quotas {
+        customer_bytes: u64::MAX,
+        customer_files: u64::MAX,
+        customer_open: u64::MAX,
+        free_bytes: 0,
+    }
+}
 
 /// A person of the provider.
 #[must_use]

@@ -1,10 +1,18 @@
 //! Attachments over the API, from outside: what goes up comes down unchanged or not at all, to
 //! those alone whose it is.
 
-use std::path::PathBuf;
+use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
+use bytes::Bytes;
+use futures_util::stream;
 use serde_json::{Value, json};
-use tenure_controller::clock::Clock;
+use tenure_controller::{
+    clock::Clock,
+    core::{
+        attachment::Label,
+        lifecycle::{Actor, Role},
+    },
+};
 use tenure_protocol::digest::Digest;
 use tenure_tests::lab::in_process::{Answer, InProcess, application};
 
@@ -18,7 +26,11 @@ struct Ground {
 }
 
 fn ground() -> Ground {
-    let site = InProcess::start(Clock::staged()).expect("a controller");
+    ground_with("")
+}
+
+fn ground_with(more: &str) -> Ground {
+    let site = InProcess::start_with(Clock::staged(), more).expect("a controller");
     let ours = site.token("zhang.wei", "customer", Some("city-archive")).expect("a token");
     let theirs = site.token("chen.jing", "customer", Some("water-bureau")).expect("a token");
     let made = site.post(&ours, "/v1/applications", &application("city-archive")).expect("made");
@@ -183,4 +195,94 @@ fn the_journal_has_both_digests_and_the_ledger_neither() {
         assert!(!text.contains(digest), "an unsalted digest stands in the ledger");
     }
     assert!(!text.contains("a.pdf"), "{text}");
+}
+
+#[test]
+fn a_customer_has_one_quota_for_all_its_tenants_and_takes_nothing_of_others() {
+    let mut ground = ground_with("[quotas]\ncustomer_bytes = 100\ncustomer_open = 2\n");
+    let pdf = "application/pdf";
+    let first = ground.tenant.clone();
+    assert_eq!(ground.upload(&ground.ours, "a.pdf", pdf, &[1; 60]).status, 201);
+    let apply = |ground: &Ground, token: &str, customer: &str| {
+        ground.site.post(token, "/v1/applications", &application(customer)).expect("an answer")
+    };
+    let second = apply(&ground, &ground.ours, "city-archive");
+    assert_eq!(second.status, 201, "{second:?}");
+    let id = second.json["id"].as_str().expect("an id").to_owned();
+    ground.tenant = format!("/v1/tenants/{id}");
+    let full = ground.upload(&ground.ours, "b.pdf", pdf, &[2; 60]);
+    assert_eq!(code(&full), (507, "attachments-full"));
+    assert!(full.json["detail"].as_str().is_some_and(|text| text.contains("of at most")));
+    assert_eq!(ground.upload(&ground.ours, "b.pdf", pdf, &[2; 40]).status, 201);
+    let operator = ground.site.token("wang.lei", "operator", None).expect("a token");
+    let paper = ground.upload(&operator, "c.pdf", pdf, &[3; 200]);
+    assert_eq!(paper.status, 201, "the provider's papers do not count: {paper:?}");
+
+    let third = apply(&ground, &ground.ours, "city-archive");
+    assert_eq!(code(&third), (409, "too-many-applications"));
+    let draft = ground
+        .site
+        .post(&ground.ours, "/v1/drafts", &application("city-archive"))
+        .expect("an answer");
+    assert_eq!(code(&draft), (409, "too-many-applications"));
+    assert_eq!(apply(&ground, &ground.theirs, "water-bureau").status, 201);
+    let reason = json!({"reason": "no budget"});
+    let path = format!("{first}/withdrawal");
+    let over = ground.site.post(&ground.ours, &path, &reason).expect("an answer");
+    assert_eq!(over.status, 200, "{over:?}");
+    assert_eq!(apply(&ground, &ground.ours, "city-archive").status, 201);
+}
+
+#[test]
+fn a_tenant_whose_way_has_ended_takes_papers_of_the_provider_alone() {
+    let ground = ground();
+    let reviewer = ground.site.token("li.na", "reviewer", None).expect("a token");
+    let no = json!({"decision": "reject", "opinion": "not on this platform"});
+    let path = format!("{}/review", ground.tenant);
+    let answer = ground.site.post(&reviewer, &path, &no).expect("an answer");
+    assert_eq!(answer.json["phase"], "rejected", "{answer:?}");
+    let refused = ground.upload(&ground.ours, "a.pdf", "application/pdf", PDF);
+    assert_eq!(code(&refused), (409, "wrong-phase"));
+    assert_eq!(ground.upload(&reviewer, "a.pdf", "application/pdf", PDF).status, 201);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_takes_nothing_in_and_says_so() {
+    let ground = ground_with("[quotas]\nfree_bytes = 9223372036854775807\n");
+    let refused = ground.upload(&ground.ours, "a.pdf", "application/pdf", PDF);
+    assert_eq!(code(&refused), (507, "storage-low"));
+    assert_eq!(ground.get(&ground.ours, "/attachments").json, json!([]));
+}
+
+#[test]
+fn of_two_uploads_that_fit_alone_the_one_that_is_refused_leaves_no_file() {
+    let ground = ground_with("[quotas]\ncustomer_bytes = 100\n");
+    let id = ground.tenant.rsplit('/').next().expect("an id").parse().expect("an id");
+    let customer = Some("city-archive".to_owned());
+    let actor = Actor { name: "zhang.wei".to_owned(), role: Role::Customer, customer };
+    let engine = ground.site.engine().clone();
+    // Both have been let in before the first byte of either comes.
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let upload = |byte: u8| {
+        let (both, engine, actor) = (both.clone(), engine.clone(), actor.clone());
+        async move {
+            let label = Label { name: "a".to_owned(), media_type: "text/plain".to_owned() };
+            let bytes = Box::pin(stream::once(async move {
+                both.wait().await;
+                Ok::<_, Infallible>(Bytes::from(vec![byte; 60]))
+            }));
+            engine.attach(&actor, Some(id), label, None, bytes).await
+        }
+    };
+    let (one, two) = ground.site.runtime().block_on(async { tokio::join!(upload(1), upload(2)) });
+    let (filed, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+    filed.expect("one of them");
+    let refused = refused.expect_err("the other").to_string();
+    assert!(refused.contains("60 bytes"), "{refused}");
+    let listed = ground.get(&ground.ours, "/attachments");
+    let digest = listed.json[0]["sha256"].as_str().expect("the filed one").to_owned();
+    let folder = ground.stored(&digest).parent().expect("a folder").to_owned();
+    let files: Vec<_> = std::fs::read_dir(folder).expect("a folder").flatten().collect();
+    let names: Vec<_> = files.iter().map(std::fs::DirEntry::file_name).collect();
+    assert_eq!(names, [digest.as_str()]);
 }

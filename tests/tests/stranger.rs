@@ -16,7 +16,7 @@ use tenure_tests::lab::in_process::{InProcess, application};
 const EXAMPLES: &str = "12";
 /// Nothing may be too often here.
 const RATES: &str = "[api.rates]\nidentity_per_second = 9999\nidentity_burst = 9999\n\
-    peer_per_second = 9999\npeer_burst = 9999\n";
+    peer_per_second = 9999\npeer_burst = 9999\n[quotas]\ncustomer_open = 99999\n";
 const ROLES: [Role; 6] = [
     Role::Customer,
     Role::Reviewer,

@@ -10,6 +10,7 @@ use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
 use super::{
     admission::NAME_LIMIT,
     lifecycle::{Actor, Role, admit},
+    quota::Quotas,
     refusal::{Code, Refusal},
     tenant::Tenant,
 };
@@ -62,6 +63,18 @@ pub struct Held {
     pub files: u64,
     /// How many bytes.
     pub bytes: u64,
+}
+
+/// What may still be filed: within the owner's limits, and within the quota of the customer who
+/// files it.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// What the tenant, or the platform, has.
+    pub owner: Held,
+    /// What the customer has, if it is one who files.
+    pub customer: Option<Held>,
+    /// How much that may be.
+    pub quotas: &'a Quotas,
 }
 
 /// What a file's name may be, for the API's document: more than blanks, no slashes, and no control
@@ -131,13 +144,47 @@ impl Held {
     }
 }
 
-/// Whether this person may file something for this tenant; for the platform if there is none.
+impl Room<'_> {
+    /// Most bytes that the next file may have.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let own = self.customer.map_or(u64::MAX, |held| self.quotas.room(held));
+        self.owner.room().min(own)
+    }
+
+    /// Whether so many bytes more may be filed.
+    ///
+    /// # Errors
+    /// As [`Held::admit`] and [`Quotas::admit_file`].
+    pub fn admit(&self, bytes: u64) -> Result<(), Refusal> {
+        self.owner.admit(bytes)?;
+        self.customer.map_or(Ok(()), |held| self.quotas.admit_file(held, bytes))
+    }
+}
+
+/// Whether this person may file something for this tenant; for the platform if there is none. Once
+/// a tenant's way has ended nothing is owed by the customer any more; the provider's papers, such
+/// as an access that a court asked for (clause 7.2), come later too, and so does what a customer
+/// still has to say on paper, by the provider's hand.
 ///
 /// # Errors
-/// `wrong-role`, `not-your-tenant`.
+/// `wrong-role`, `not-your-tenant`, `wrong-phase`.
 pub fn may_file(tenant: Option<&Tenant>, actor: &Actor) -> Result<(), Refusal> {
     match (actor.role, tenant) {
-        (Role::Customer, Some(tenant)) => admit::customer_of(&tenant.application.customer, actor),
+        (Role::Customer, Some(tenant)) => {
+            admit::customer_of(&tenant.application.customer, actor)?;
+            if tenant.phase.is_final() {
+                let phase = tenant.phase.as_str();
+                return Err(Refusal::new(
+                    Code::WrongPhase,
+                    format!(
+                        "this tenant is {phase} and takes no more files of its customer: hand the \
+                         paper to the provider, who can file it"
+                    ),
+                ));
+            }
+            Ok(())
+        }
         (
             Role::Reviewer
             | Role::Operator

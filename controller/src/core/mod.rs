@@ -6,8 +6,8 @@
 //! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
 //! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
 //! are told), [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances
-//! go), [`access`] (who may come in), and [`refusal`] (how something is refused). [`draw`] and
-//! [`canonical`] are what ids and digests are made with.
+//! go), [`access`] (who may come in), [`quota`] (how much one customer may take), and [`refusal`]
+//! (how something is refused). [`draw`] and [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;
@@ -27,6 +27,7 @@ pub mod notice;
 pub mod obligation;
 pub mod placement;
 pub mod preview;
+pub mod quota;
 pub mod record;
 pub mod refusal;
 pub mod rules;

@@ -100,6 +100,8 @@ pub enum Code {
     AttachmentTooLarge,
     /// No more attachments may be filed.
     AttachmentsFull,
+    /// A customer has as many unfinished applications as it may.
+    TooManyApplications,
     /// What is recorded needs its document, or a scan.
     DocumentMissing,
     /// The record that is referred to is not there, or of another kind.
@@ -161,6 +163,7 @@ impl Code {
             Self::UnknownAttachment => "unknown-attachment",
             Self::AttachmentTooLarge => "attachment-too-large",
             Self::AttachmentsFull => "attachments-full",
+            Self::TooManyApplications => "too-many-applications",
             Self::DocumentMissing => "document-missing",
             Self::UnknownRecord => "unknown-record",
             Self::AlreadyDecided => "already-decided",

@@ -173,7 +173,8 @@ impl Engine {
         Ok(store::accounts(&mut *self.inner.store.read().await?, page).await?)
     }
 
-    /// Ends an account, its sessions and its person's tokens at once.
+    /// Ends an account, its sessions and its person's tokens at once. A person who has tokens alone
+    /// gets a disabled account.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Store`].
@@ -186,8 +187,10 @@ impl Engine {
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
         let made = self.recall::<()>(&mut tx, key.as_ref()).await?;
-        let known = store::account(&mut tx, &name).await?;
-        let mut account = known.ok_or(EngineError::NotFound("account"))?;
+        let mut account = match store::account(&mut tx, &name).await? {
+            Some(account) => account,
+            None => self.account_of_owner(&mut tx, &name, &by).await?,
+        };
         if made.is_some() {
             return Ok(account);
         }
@@ -199,6 +202,7 @@ impl Engine {
         // Not the account: its hash and its sealed secret stand in one place alone.
         self.keep(&mut tx, key.as_ref(), Some(&())).await?;
         store::commit(tx).await?;
+        self.access_changed();
         self.drain_or_log().await;
         tracing::info!(name, by = by.name, "account disabled");
         Ok(account)
@@ -232,6 +236,7 @@ impl Engine {
         self.note_access(&mut tx, "account-reset", &by, &name).await?;
         self.keep::<()>(&mut tx, key.as_ref(), None).await?;
         store::commit(tx).await?;
+        self.access_changed();
         self.drain_or_log().await;
         tracing::info!(name, by = by.name, "account reset");
         Ok((account, initial))
@@ -286,6 +291,8 @@ impl Engine {
         let attempt = Attempt { account, step, has_code: code.is_some(), new_phc, now };
         let entered = self.come_in(&mut tx, attempt).await?;
         store::commit(tx).await?;
+        // A new password ends the sessions of before, and a new session may end the oldest.
+        self.access_changed();
         self.drain_or_log().await;
         Ok(entered)
     }
@@ -359,6 +366,7 @@ impl Engine {
         let actor = &principal.actor;
         self.note_access(&mut tx, "went-out", actor, &actor.name).await?;
         store::commit(tx).await?;
+        self.access_changed();
         self.drain_or_log().await;
         tracing::info!(name = actor.name, "went out");
         Ok(())

@@ -102,6 +102,9 @@ impl Engine {
         let (calendar, filed) = (self.calendar_in(&mut tx).await?, BTreeSet::new());
         let context = self.context(&fleet, &calendar, &filed)?;
         let transition = first(&actor, &context)?;
+        let customer = &transition.tenant.application.customer;
+        let open = store::open_applications(&mut tx, customer).await?;
+        self.inner.quotas.admit_application(open)?;
         store::add_tenant(&mut tx, &transition.tenant).await?;
         let wakes = self.record(&mut tx, &actor, &event, &transition, &context).await?;
         self.keep(&mut tx, key.as_ref(), Some(&transition.tenant)).await?;

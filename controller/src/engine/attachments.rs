@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use futures_util::Stream;
+use sqlx::SqliteConnection;
 use tenure_protocol::{digest::Digest, id::TenantId};
 use uuid::Uuid;
 
 use super::{Engine, EngineError, Page, Slice, records::Act};
 use crate::{
     core::{
-        attachment::{self, Attachment, Held, Label},
+        attachment::{self, Attachment, Label, Room},
         draw::Draw,
         lifecycle::Actor,
     },
@@ -42,25 +43,22 @@ impl Engine {
         stream: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
     ) -> Result<Filed, EngineError> {
         label.check()?;
-        let held = self.may_attach(actor, owner).await?;
-        if let Some(bytes) = announced {
-            held.admit(bytes)?;
-        }
+        let room = self.may_attach(actor, owner).await?;
+        room.admit(announced.unwrap_or(1))?;
         let id = self.fresh_id()?;
-        let received = match self.inner.files.receive(id, held.room(), stream).await {
+        let files = &self.inner.files;
+        let received = match files.receive(id, (room.bytes(), announced), stream).await {
             Err(FilesError::TooLarge) => {
-                held.admit(held.room().saturating_add(1))?;
+                room.admit(room.bytes().saturating_add(1))?;
                 return Err(FilesError::TooLarge.into());
             }
             received => received?,
         };
-        if let Err(refusal) = held.admit(received.bytes) {
-            self.inner.files.discard(&received).await;
+        if let Err(refusal) = room.admit(received.bytes) {
+            files.discard(&received).await;
             return Err(refusal.into());
         }
-        // Also for bytes that are filed already: it mends a file that was damaged in the store.
-        self.inner.files.keep(&received, owner).await?;
-        let filed = self.file(actor, owner, label, &received).await?;
+        let filed = self.keep_and_file(actor, owner, label, &received).await?;
         self.inner.events_wake.send_modify(|count| *count = count.wrapping_add(1));
         self.drain_or_log().await;
         Ok(filed)
@@ -99,13 +97,51 @@ impl Engine {
         &self,
         actor: &Actor,
         owner: Option<TenantId>,
-    ) -> Result<Held, EngineError> {
+    ) -> Result<Room<'_>, EngineError> {
         let tenant = match owner {
             Some(id) => Some(self.tenant(id).await?),
             None => None,
         };
         attachment::may_file(tenant.as_ref(), actor)?;
-        Ok(store::held(&mut *self.inner.store.read().await?, owner).await?)
+        self.room(&mut *self.inner.store.read().await?, actor, owner).await
+    }
+
+    async fn room(
+        &self,
+        conn: &mut SqliteConnection,
+        actor: &Actor,
+        owner: Option<TenantId>,
+    ) -> Result<Room<'_>, EngineError> {
+        let customer = match &actor.customer {
+            Some(customer) => Some(store::held_by(conn, customer).await?),
+            None => None,
+        };
+        let owner = store::held(conn, owner).await?;
+        Ok(Room { owner, customer, quotas: &self.inner.quotas })
+    }
+
+    /// Gives the file its name and files it. If it is not admitted after all it goes again, unless
+    /// it was filed before. Of the same bytes for the same owner one at a time does so: none takes
+    /// away what another files.
+    async fn keep_and_file(
+        &self,
+        actor: &Actor,
+        owner: Option<TenantId>,
+        label: Label,
+        received: &Received,
+    ) -> Result<Filed, EngineError> {
+        let lane = usize::from(received.sha256.0[0]) % self.inner.keeping.len();
+        let _alone = match self.inner.keeping.get(lane) {
+            Some(lane) => Some(lane.lock().await),
+            None => None,
+        };
+        // Also for bytes that are filed already: it mends a file that was damaged in the store.
+        self.inner.files.keep(received, owner).await?;
+        let filed = self.file(actor, owner, label, received).await;
+        if let Err(EngineError::Refused(_)) = &filed {
+            self.inner.files.withdraw(received, owner).await;
+        }
+        filed
     }
 
     /// Admits what was received, and records it.
@@ -120,11 +156,12 @@ impl Engine {
         if let Some(known) = store::attachment(&mut tx, owner, received.sha256).await? {
             return Ok(Filed::Before(known));
         }
-        store::held(&mut tx, owner).await?.admit(received.bytes)?;
+        self.room(&mut tx, actor, owner).await?.admit(received.bytes)?;
         let tenant = match owner {
             Some(id) => store::tenant(&mut tx, id).await?,
             None => None,
         };
+        attachment::may_file(tenant.as_ref(), actor)?;
         let at = self.inner.clock.legal(self.inner.clock.now());
         let new = Attachment {
             sha256: received.sha256,
@@ -138,7 +175,7 @@ impl Engine {
         let body = serde_json::to_value(&new).unwrap_or_default();
         let act = Act { kind: "attachment-filed", actor, body };
         let seq = self.enter(&mut tx, tenant.as_ref(), act).await?;
-        store::add_attachment(&mut tx, owner, seq, &new).await?;
+        store::add_attachment(&mut tx, owner, (seq, actor.customer.as_deref()), &new).await?;
         store::commit(tx).await?;
         tracing::info!(owner = attachment::owner_name(owner), sha256 = %new.sha256,
             bytes = new.bytes, "attachment filed");

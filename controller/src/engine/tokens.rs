@@ -12,7 +12,7 @@ use crate::{
         lifecycle::{Actor, Role},
         refusal::{Code, Refusal},
     },
-    store::{self, Standing, TokenGrant, TokenRecord, Tx},
+    store::{self, SessionRecord, Standing, TokenGrant, TokenRecord, Tx},
 };
 
 /// What tokens begin with.
@@ -181,6 +181,7 @@ impl Engine {
         }
         let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
         store::commit(tx).await?;
+        self.access_changed();
         self.drain_or_log().await;
         Ok(token)
     }
@@ -217,10 +218,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Option<Principal>, EngineError> {
         let known = store::session(&mut *self.inner.store.read().await?, digest).await?;
-        let Some(session) = known.filter(|session| {
-            session.account.standing == Standing::Enabled
-                && !access::session_over(now, session.expires_at, session.used_at)
-        }) else {
+        let Some(session) = known.filter(|session| session_stands(session, now)) else {
             return Ok(None);
         };
         if access::is_news(now, Some(session.used_at)) {
@@ -252,8 +250,13 @@ pub(super) fn second_person(by: &Actor, owner: &str, maker: &str) -> Result<(), 
     Ok(())
 }
 
-fn is_alive(token: &TokenRecord, now: Timestamp) -> bool {
+pub(super) fn is_alive(token: &TokenRecord, now: Timestamp) -> bool {
     token.revoked_at.is_none() && now < token.expires_at
+}
+
+pub(super) fn session_stands(session: &SessionRecord, now: Timestamp) -> bool {
+    session.account.standing == Standing::Enabled
+        && !access::session_over(now, session.expires_at, session.used_at)
 }
 
 /// A person has one role for one customer: whatever else is in force of this name must agree.

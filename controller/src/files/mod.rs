@@ -11,8 +11,9 @@ mod read;
 mod receive;
 pub mod remote;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use nix::sys::statvfs::statvfs;
 use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path};
 use sha2::{Digest as _, Sha256};
 use tenure_protocol::{digest::Digest, id::TenantId};
@@ -28,12 +29,30 @@ use crate::core::attachment::{Attachment, Sm3, owner_name};
 const INCOMING: &str = "incoming";
 /// Uploads at a time; others wait. Each holds at most [`receive::PART_BYTES`] × 3 in memory.
 const UPLOADS: usize = 8;
+/// What a sender must not stay below: so many bytes in each such time.
+const SLOWEST: Slowest = Slowest { bytes: 30 * 16 * 1024, within: Duration::from_secs(30) };
 
 /// The files.
 #[derive(Debug, Clone)]
 pub struct Files {
     store: Arc<dyn ObjectStore>,
     uploads: Arc<Semaphore>,
+    disk: Option<Arc<Disk>>,
+    slowest: Slowest,
+}
+
+/// The disk on which files lie, and how many bytes of it stay free.
+#[derive(Debug)]
+struct Disk {
+    directory: PathBuf,
+    floor_bytes: u64,
+}
+
+/// The slowest sender that is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Slowest {
+    bytes: u64,
+    within: Duration,
 }
 
 /// Why a file was not kept, or is not given out.
@@ -62,6 +81,18 @@ pub enum FilesError {
     /// The sender broke off.
     #[error("the file broke off: send it again")]
     Broken,
+    /// The sender was too slow.
+    #[error(
+        "the file came too slowly, at less than 16 KiB in a second: send it again over a better \
+         line"
+    )]
+    TooSlow,
+    /// The disk is nearly full.
+    #[error(
+        "the disk of attachments has too little free space, so that no file is taken in now: tell \
+         the operators, and send it again later"
+    )]
+    NoSpace,
     /// More bytes than a file may have.
     #[error("the file has more bytes than an attachment may have")]
     TooLarge,
@@ -85,12 +116,13 @@ pub enum FilesError {
 type Result<T> = std::result::Result<T, FilesError>;
 
 impl Files {
-    /// Files on local disk, each synced before it is acknowledged. What an earlier run left
-    /// half-way is removed: the directory is this controller's alone.
+    /// Files on local disk, each synced before it is acknowledged; so many bytes of the disk stay
+    /// free. What an earlier run left half-way is removed: the directory is this controller's
+    /// alone.
     ///
     /// # Errors
     /// [`FilesError::Directory`], [`FilesError::Open`].
-    pub fn local(directory: &std::path::Path) -> Result<Self> {
+    pub fn local(directory: &std::path::Path, floor_bytes: u64) -> Result<Self> {
         let failed =
             |path: PathBuf| move |source| FilesError::Directory { path: path.clone(), source };
         let incoming = directory.join(INCOMING);
@@ -99,11 +131,17 @@ impl Files {
         }
         std::fs::create_dir_all(&incoming).map_err(failed(incoming))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(FilesError::Open)?;
-        Ok(Self::new(store.with_fsync(true)))
+        let disk = Arc::new(Disk { directory: directory.to_owned(), floor_bytes });
+        Ok(Self { disk: Some(disk), ..Self::new(store.with_fsync(true)) })
     }
 
     fn new(store: impl ObjectStore) -> Self {
-        Self { store: Arc::new(store), uploads: Arc::new(Semaphore::new(UPLOADS)) }
+        Self {
+            store: Arc::new(store),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            disk: None,
+            slowest: SLOWEST,
+        }
     }
 
     /// Gives a file that is whole its name. Afterwards it survives the loss of power.
@@ -114,6 +152,28 @@ impl Files {
         let to = place(owner, received.sha256);
         let kept = self.store.rename_opts(&received.incoming, &to, Default::default()).await;
         kept.map_err(failed("keep a file"))
+    }
+
+    /// Removes a file that has its name and was not admitted after all.
+    pub async fn withdraw(&self, received: &Received, owner: Option<TenantId>) {
+        let place = place(owner, received.sha256);
+        if let Err(error) = self.store.delete(&place).await {
+            tracing::warn!(%error, %place, "a refused file is still there");
+        }
+    }
+
+    /// Whether the disk has room for so many bytes more.
+    fn has_space(&self, bytes: u64) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let path = &disk.directory;
+        let found = statvfs(path.as_path())
+            .map_err(|errno| FilesError::Directory { path: path.clone(), source: errno.into() })?;
+        let free = found.blocks_available().saturating_mul(found.fragment_size());
+        if free >= disk.floor_bytes.saturating_add(bytes) {
+            Ok(())
+        } else {
+            Err(FilesError::NoSpace)
+        }
     }
 
     /// Removes a file that was not admitted.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use object_store::{ObjectStoreExt as _, WriteMultipart, path::Path};
 use tenure_protocol::digest::Digest;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::{Files, FilesError, Hashes, INCOMING, Result, failed};
+use super::{Files, FilesError, Hashes, INCOMING, Result, Slowest, failed};
 use crate::core::attachment::Sm3;
 
 /// Bytes of one part of an upload; object stores want at least 5 MiB.
@@ -19,8 +19,6 @@ const PARTS_UNDER_WAY: usize = 2;
 
 /// How long an upload may take.
 pub const UPLOAD_LIMIT: Duration = Duration::from_secs(15 * 60);
-/// How long the sender may be silent.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A file that is whole and durable, and has no name yet.
 #[derive(Debug)]
@@ -36,23 +34,22 @@ pub struct Received {
 
 impl Files {
     /// Takes a file in of at most `room` bytes, hashed part by part as it comes. `id` is fresh: the
-    /// file's name until it has its own.
+    /// file's name until it has its own; `announced` is how many bytes its sender says it has.
     ///
     /// # Errors
-    /// [`FilesError::Broken`], [`FilesError::TooLarge`], [`FilesError::Store`]; nothing of it stays
-    /// then.
+    /// [`FilesError::Broken`], [`FilesError::TooSlow`], [`FilesError::TooLarge`],
+    /// [`FilesError::NoSpace`], [`FilesError::Store`]; nothing of it stays then.
     pub async fn receive<E>(
         &self,
         id: Uuid,
-        room: u64,
+        (room, announced): (u64, Option<u64>),
         stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin + Send,
     ) -> Result<Received> {
+        self.has_space(announced.unwrap_or(0))?;
         let _permit = self.uploads.acquire().await.map_err(|_| FilesError::Broken)?;
         let incoming = Path::from_iter([INCOMING.to_owned(), id.to_string()]);
-        let upload =
-            self.store.put_multipart(&incoming).await.map_err(failed("begin an upload"))?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let written = timeout(UPLOAD_LIMIT, write(&mut writer, room, stream)).await;
+        let mut writer = self.begin(&incoming).await?;
+        let written = timeout(UPLOAD_LIMIT, self.write(&mut writer, room, stream)).await;
         match written.unwrap_or(Err(FilesError::Broken)) {
             Ok(hashes) => {
                 writer.finish().await.map_err(failed("finish an upload"))?;
@@ -67,23 +64,69 @@ impl Files {
             }
         }
     }
+
+    pub(super) async fn begin(&self, incoming: &Path) -> Result<WriteMultipart> {
+        let upload = self.store.put_multipart(incoming).await.map_err(failed("begin an upload"))?;
+        Ok(WriteMultipart::new_with_chunk_size(upload, PART_BYTES))
+    }
+
+    pub(super) async fn write<E>(
+        &self,
+        writer: &mut WriteMultipart,
+        room: u64,
+        mut stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin + Send,
+    ) -> Result<Hashes> {
+        let (mut hashes, mut checked) = (Hashes::default(), 0);
+        let mut pace = Pace::new(self.slowest, Instant::now());
+        loop {
+            let Ok(part) = timeout_at(pace.until, stream.next()).await else {
+                pace.next(Instant::now())?;
+                continue;
+            };
+            let Some(part) = part else { return Ok(hashes) };
+            let part = part.map_err(|_| FilesError::Broken)?;
+            hashes.update(&part);
+            if hashes.bytes > room {
+                return Err(FilesError::TooLarge);
+            }
+            if hashes.bytes - checked >= PART_BYTES as u64 {
+                checked = hashes.bytes;
+                self.has_space(0)?;
+            }
+            pace.came(part.len() as u64, Instant::now())?;
+            let waits = Instant::now();
+            writer.wait_for_capacity(PARTS_UNDER_WAY).await.map_err(failed("write a file"))?;
+            writer.put(part);
+            // That the store is slow is not the sender's fault.
+            pace.until += waits.elapsed();
+        }
+    }
 }
 
-async fn write<E>(
-    writer: &mut WriteMultipart,
-    room: u64,
-    mut stream: impl Stream<Item = std::result::Result<Bytes, E>> + Unpin + Send,
-) -> Result<Hashes> {
-    let mut hashes = Hashes::default();
-    loop {
-        let part = timeout(SILENCE_LIMIT, stream.next()).await.map_err(|_| FilesError::Broken)?;
-        let Some(part) = part else { return Ok(hashes) };
-        let part = part.map_err(|_| FilesError::Broken)?;
-        hashes.update(&part);
-        if hashes.bytes > room {
-            return Err(FilesError::TooLarge);
+/// How much came within the present stretch of time.
+struct Pace {
+    slowest: Slowest,
+    bytes: u64,
+    until: Instant,
+}
+
+impl Pace {
+    fn new(slowest: Slowest, now: Instant) -> Self {
+        Self { slowest, bytes: 0, until: now + slowest.within }
+    }
+
+    /// More came.
+    fn came(&mut self, bytes: u64, now: Instant) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if now < self.until { Ok(()) } else { self.next(now) }
+    }
+
+    /// The stretch is over: the next begins, if enough came in this one.
+    fn next(&mut self, now: Instant) -> Result<()> {
+        if self.bytes < self.slowest.bytes {
+            return Err(FilesError::TooSlow);
         }
-        writer.wait_for_capacity(PARTS_UNDER_WAY).await.map_err(failed("write a file"))?;
-        writer.put(part);
+        *self = Self::new(self.slowest, now);
+        Ok(())
     }
 }

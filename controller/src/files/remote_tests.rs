@@ -177,7 +177,7 @@ async fn a_file_goes_into_the_bucket_under_its_digest_and_a_damaged_one_is_not_g
 async fn an_upload_that_breaks_off_is_taken_back_and_leftovers_of_killed_runs_are_swept() {
     let ground = ground().await;
     let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err(())]);
-    let broken = ground.files.receive(ID, 100, broken).await;
+    let broken = ground.files.receive(ID, (100, None), broken).await;
     assert!(matches!(broken, Err(FilesError::Broken)), "{broken:?}");
     let seen = locked(&ground.double.seen).clone();
     assert!(
@@ -186,7 +186,7 @@ async fn an_upload_that_breaks_off_is_taken_back_and_leftovers_of_killed_runs_ar
     );
     let known = filed(&ground.files, None, &[b"abc"]).await;
     let stream = stream::iter([Ok::<_, ()>(Bytes::from_static(b"half"))]);
-    ground.files.receive(ID, 100, stream).await.expect("received");
+    ground.files.receive(ID, (100, None), stream).await.expect("received");
     let at: Timestamp = CHANGED.parse().expect("an instant");
     ground.files.sweep(at.plus_ms(LEFTOVER_MS)).await.expect("swept");
     assert_eq!(locked(&ground.double.objects).len(), 2, "it may be under way elsewhere");

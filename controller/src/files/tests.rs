@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::PutPayload;
 use tenure_protocol::time::Timestamp;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ struct Ground {
 
 fn ground() -> Ground {
     let dir = tempfile::tempdir().expect("a directory");
-    let files = Files::local(dir.path()).expect("files");
+    let files = Files::local(dir.path(), 0).expect("files");
     Ground { dir, files }
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn filed(
     owner: Option<TenantId>,
     bytes: &[&'static [u8]],
 ) -> Attachment {
-    let received = files.receive(ID, 1 << 20, parts(bytes)).await.expect("received");
+    let received = files.receive(ID, (1 << 20, None), parts(bytes)).await.expect("received");
     files.keep(&received, owner).await.expect("kept");
     Attachment {
         sha256: received.sha256,
@@ -122,12 +122,12 @@ async fn a_file_that_changes_while_it_goes_out_breaks_off_before_its_end() {
 #[tokio::test]
 async fn what_is_too_large_or_broken_off_leaves_nothing() {
     let ground = ground();
-    let large = ground.files.receive(ID, 3, parts(&[b"ab", b"cd"])).await;
+    let large = ground.files.receive(ID, (3, None), parts(&[b"ab", b"cd"])).await;
     assert!(matches!(large, Err(FilesError::TooLarge)), "{large:?}");
     let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err(())]);
-    let broken = ground.files.receive(ID, 100, broken).await;
+    let broken = ground.files.receive(ID, (100, None), broken).await;
     assert!(matches!(broken, Err(FilesError::Broken)), "{broken:?}");
-    let refused = ground.files.receive(ID, 100, parts(&[b"ab"])).await.expect("received");
+    let refused = ground.files.receive(ID, (100, None), parts(&[b"ab"])).await.expect("received");
     ground.files.discard(&refused).await;
     assert_eq!(all(&ground), Vec::<String>::new());
 }
@@ -136,10 +136,53 @@ async fn what_is_too_large_or_broken_off_leaves_nothing() {
 async fn what_a_killed_run_left_half_way_is_gone_at_the_next_start() {
     let ground = ground();
     let known = filed(&ground.files, OWNER, &[b"abc"]).await;
-    let received = ground.files.receive(ID, 100, parts(&[b"half"])).await.expect("received");
+    let received =
+        ground.files.receive(ID, (100, None), parts(&[b"half"])).await.expect("received");
     drop(received);
     assert_eq!(all(&ground).len(), 2);
-    let files = Files::local(ground.dir.path()).expect("files");
+    let files = Files::local(ground.dir.path(), 0).expect("files");
     assert_eq!(all(&ground).len(), 1);
     assert_eq!(whole(&files, OWNER, &known).await.expect("whole"), b"abc");
+}
+
+#[tokio::test]
+async fn a_slow_sender_is_ended_and_one_that_is_fast_enough_is_not() {
+    let mut ground = ground();
+    let within = Duration::from_millis(100);
+    ground.files.slowest = Slowest { bytes: 4, within };
+    // A part in each half of the time: one byte is too few, four are enough.
+    for (part, ends) in [(&b"a"[..], false), (b"abcd", true)] {
+        let drops = stream::iter(0..6).then(move |_| async move {
+            tokio::time::sleep(within / 2).await;
+            Ok::<_, ()>(Bytes::from_static(part))
+        });
+        let received = ground.files.receive(ID, (100, None), Box::pin(drops)).await;
+        assert_eq!(received.is_ok(), ends, "{received:?}");
+        assert!(ends || matches!(received, Err(FilesError::TooSlow)), "{received:?}");
+    }
+    let silent = stream::pending::<std::result::Result<Bytes, ()>>();
+    let silent = ground.files.receive(ID, (100, None), silent).await;
+    assert!(matches!(silent, Err(FilesError::TooSlow)), "{silent:?}");
+    assert_eq!(all(&ground).len(), 1, "the fast one's alone");
+}
+
+#[tokio::test]
+async fn nothing_is_taken_in_once_the_disk_is_nearly_full() {
+    let ground = ground();
+    for (floor, announced) in [(u64::MAX, None), (0, Some(u64::MAX))] {
+        let files = Files::local(ground.dir.path(), floor).expect("files");
+        let refused = files.receive(ID, (100, announced), parts(&[b"a"])).await;
+        assert!(matches!(refused, Err(FilesError::NoSpace)), "{refused:?}");
+    }
+    // The disk may fill up meanwhile.
+    let mut files = ground.files.clone();
+    let large: &'static [u8] = vec![0; receive::PART_BYTES].leak();
+    let directory = ground.dir.path().to_owned();
+    files.disk = Some(Arc::new(Disk { directory, floor_bytes: u64::MAX }));
+    let room = u64::MAX;
+    let mut writer = files.begin(&Path::from("incoming/x")).await.expect("begun");
+    let written = files.write(&mut writer, room, parts(&[large])).await;
+    assert!(matches!(written, Err(FilesError::NoSpace)));
+    writer.abort().await.expect("removed");
+    assert_eq!(all(&ground), Vec::<String>::new());
 }

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tenure_protocol::time::Timestamp;
+use tenure_protocol::{digest::Digest, time::Timestamp};
 use utoipa::{
     ToSchema,
     openapi::{ArrayBuilder, RefOr, Schema},
@@ -293,7 +293,7 @@ pub async fn sign_in(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Body(form): Body<SignInRequest>,
 ) -> Result<Response, Problem> {
-    app.limits.attempt(&form.name, peer.ip())?;
+    app.limits.attempt(&form.name, peer.ip(), app.engine.acquainted())?;
     let name = form.name.clone();
     let form = SignIn {
         name: form.name,
@@ -311,7 +311,8 @@ pub async fn sign_in(
             },
         )),
         Entered::Session(session) => {
-            app.limits.acquaint(&name, peer.ip());
+            app.engine.meet(&name, peer.ip()).await;
+            app.limits.recognise([Digest::of(session.secret.as_bytes())]);
             let answer = SessionAnswer {
                 token: session.secret.to_string(),
                 name: session.account.name,
@@ -380,6 +381,8 @@ pub async fn confirm_account(
 }
 
 /// End an account, its sessions and its person's tokens at once
+///
+/// A person who has tokens alone gets a disabled account.
 #[utoipa::path(post, path = "/v1/accounts/{name}/disable", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
     responses((status = 200, body = AccountView)))]
@@ -445,6 +448,7 @@ pub async fn create_token(
             engine.create_token(call, new).await
         })
         .await?;
+    app.limits.recognise([Digest::of(text.as_bytes())]);
     let answer = TokenAnswer { view: token.into(), token: text.to_string() };
     Ok(secret(StatusCode::CREATED, answer))
 }

@@ -3,7 +3,7 @@
 //! second-guess.
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
@@ -11,6 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -21,6 +22,7 @@ use super::{
     extract::{Caller, Id, Parameters},
     listing::{Listing, Paging},
     problem::Problem,
+    seats::Seats,
     whole,
 };
 use crate::{
@@ -31,6 +33,20 @@ use crate::{
     },
     engine::Filed,
 };
+
+/// Uploads at once of one customer, and of one of the provider's persons; further ones wait. All
+/// together have [`crate::files`]' limit.
+const UPLOADS_OF_EACH: usize = 2;
+
+/// Who uploads now.
+#[derive(Debug, Clone)]
+pub struct Uploads(Seats);
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self(Seats::new(UPLOADS_OF_EACH, UPLOADS_OF_EACH))
+    }
+}
 
 /// What the file is called.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -99,12 +115,14 @@ impl From<Attachment> for AttachmentView {
 pub async fn upload(
     State(app): State<App>,
     Caller(actor): Caller,
+    Extension(uploads): Extension<Uploads>,
     Id(id): Id<TenantId>,
     Parameters(named): Parameters<Named>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    receive(&app, actor, Some(id), named, &headers, body).await
+    let seat = uploads.0.take(&actor).await;
+    receive((&app, seat), actor, Some(id), named, &headers, body).await
 }
 
 /// A tenant's attachments, oldest first
@@ -140,11 +158,13 @@ pub async fn read(
 pub async fn upload_platform(
     State(app): State<App>,
     Caller(actor): Caller,
+    Extension(uploads): Extension<Uploads>,
     Parameters(named): Parameters<Named>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    receive(&app, actor, None, named, &headers, body).await
+    let seat = uploads.0.take(&actor).await;
+    receive((&app, seat), actor, None, named, &headers, body).await
 }
 
 /// Attachments of the platform's own records, oldest first
@@ -169,7 +189,7 @@ pub async fn read_platform(
 }
 
 async fn receive(
-    app: &App,
+    (app, seat): (&App, Option<OwnedSemaphorePermit>),
     actor: Actor,
     owner: Option<TenantId>,
     named: Named,
@@ -182,6 +202,7 @@ async fn receive(
     let label = Label { name: named.name, media_type };
     let engine = app.engine.clone();
     let filed = whole(async move {
+        let _seat = seat;
         let stream = body.into_data_stream();
         engine.attach(&actor, owner, label, announced, stream).await
     })

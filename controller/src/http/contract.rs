@@ -28,7 +28,7 @@ const PROBLEMS: [(u16, &str, &str); 16] = [
     (431, "HeadTooLarge", "The request's head is too large"),
     (500, "BrokenOff", "The controller broke off; nothing is known to be done"),
     (503, "NotDurable", "It could not be made durable; nothing is known to be done: try again"),
-    (507, "Full", "As much is filed already as may be"),
+    (507, "Full", "As much is filed already as may be, or the disk has too little free space"),
 ];
 
 /// Answers that any request may get.

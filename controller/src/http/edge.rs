@@ -5,8 +5,9 @@
 //! TCP ─ place left? ─▶ TLS 1.3 within 10 s ─▶ head within 10 s ─▶ the router, with its own limits
 //!            └ closed        └ closed              └ closed; too large: 431
 //! ```
-//! A connection keeps its place until it ends. One address may have a part of the places alone, so
-//! that one peer cannot take them all.
+//! A connection keeps its place until it ends. One address may have a part of the places alone, one
+//! /48 of IPv6 a wider one, and strangers, from where nobody came in before, not all of them: so no
+//! few peers take them all. [`visit`] ends the connections of strangers and those that rest.
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, body::Body, http::Request, response::Response};
 use axum_server::{
     Handle,
     accept::Accept,
@@ -26,11 +27,22 @@ use axum_server::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::places::{Capacity, Place, Places, site_of};
+pub use self::visit::Visit;
+use self::visit::{Stays, Watched};
+use crate::{
+    engine::Engine,
+    places::{Capacity, Place, Places, network_of, site_of},
+};
+
+mod visit;
 
 /// Connections at once, and those of one address (of one /64 of IPv6) among them. A proxy before
 /// the API is one address, too.
 const CONNECTIONS: Capacity = Capacity { all: 512, each: 64 };
+/// The same for one /48 of IPv6.
+const OF_NETWORK: Capacity = Capacity { all: 512, each: 128 };
+/// Connections from where nobody came in before, until somebody does. The others' places are left.
+const OF_STRANGERS: Capacity = Capacity { all: 384, each: 384 };
 /// How long a new connection may take until its TLS stands.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle before one.
@@ -54,6 +66,7 @@ pub async fn serve(
     socket: TcpListener,
     tls: RustlsConfig,
     router: Router,
+    engine: Engine,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
     let mut server = axum_server::from_tcp_rustls(socket, tls)?
@@ -73,7 +86,12 @@ pub async fn serve(
         .max_pending_accept_reset_streams(MAX_RESETS)
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
-    let doors = Places::new(CONNECTIONS);
+    let doors = Doors {
+        sites: Places::new(CONNECTIONS),
+        networks: Places::new(OF_NETWORK),
+        strangers: Places::new(OF_STRANGERS),
+        engine,
+    };
     server
         .map(|tls| Doorkeeper { tls: tls.handshake_timeout(TLS_LIMIT), doors })
         .serve(router.into_make_service_with_connect_info::<SocketAddr>())
@@ -84,49 +102,91 @@ pub async fn serve(
 #[derive(Debug, Clone)]
 struct Doorkeeper {
     tls: RustlsAcceptor,
-    doors: Places<IpAddr>,
+    doors: Doors,
+}
+
+/// All places.
+#[derive(Debug, Clone)]
+struct Doors {
+    sites: Places<IpAddr>,
+    networks: Places<IpAddr>,
+    strangers: Places<()>,
+    engine: Engine,
+}
+
+/// The places of one connection.
+#[derive(Debug)]
+struct Within {
+    _site: Place<IpAddr>,
+    _network: Place<IpAddr>,
+}
+
+impl Doors {
+    /// The places of one more connection from there, and the one among strangers if it is from one.
+    fn enter(&self, address: IpAddr) -> io::Result<(Within, Option<Place<()>>)> {
+        let (site, network) = (site_of(address), network_of(address));
+        let full = |what: String| move |own| io::Error::other(format!("no place: {own} of {what}"));
+        let places = Within {
+            _site: self.sites.enter(site).map_err(full(site.to_string()))?,
+            _network: self.networks.enter(network).map_err(full(network.to_string()))?,
+        };
+        if self.engine.acquainted().knows_site(address) {
+            return Ok((places, None));
+        }
+        let stranger = self.strangers.enter(()).map_err(full("all strangers".to_owned()))?;
+        Ok((places, Some(stranger)))
+    }
 }
 
 type Accepted<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
-    type Stream = <RustlsAcceptor as Accept<TcpStream, S>>::Stream;
+    type Stream = Watched<<RustlsAcceptor as Accept<TcpStream, S>>::Stream>;
     type Service = Seated<<RustlsAcceptor as Accept<TcpStream, S>>::Service>;
     type Future = Accepted<(Self::Stream, Self::Service)>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = stream.peer_addr().and_then(|peer| {
-            let site = site_of(peer.ip());
-            self.doors.enter(site).map_err(|own| {
-                io::Error::other(format!("no place is left: {own} connections of {site}"))
-            })
-        });
+        let places = stream.peer_addr().and_then(|peer| self.doors.enter(peer.ip()));
         let tls = self.tls.clone();
         Box::pin(async move {
-            let place = Arc::new(place?);
+            let (places, stranger) = places?;
             let (stream, service) = tls.accept(stream, service).await?;
-            Ok((stream, Seated { service, _place: place }))
+            let visit = Arc::new(Visit::new(stranger));
+            let stream = Watched::new(stream, visit.clone());
+            Ok((stream, Seated { service, visit, _places: Arc::new(places) }))
         })
     }
 }
 
-/// A service that keeps its connection's place for as long as it is held.
+/// A service that keeps its connection's places for as long as it is held, and notes what is under
+/// way on it.
 #[derive(Debug, Clone)]
 struct Seated<S> {
     service: S,
-    _place: Arc<Place<IpAddr>>,
+    visit: Arc<Visit>,
+    _places: Arc<Within>,
 }
 
-impl<R, S: Service<R>> Service<R> for Seated<S> {
-    type Response = S::Response;
+impl<B, S> Service<Request<B>> for Seated<S>
+where
+    S: Service<Request<B>, Response = Response>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> S::Future {
-        self.service.call(request)
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let stays = self.visit.begin();
+        request.extensions_mut().insert(self.visit.clone());
+        let answer = self.service.call(request);
+        Box::pin(async move {
+            // Under way until the last of its body is out, as the stream of events is.
+            Ok(answer.await?.map(|body| Body::new(Stays::new(body, stays))))
+        })
     }
 }

@@ -8,8 +8,9 @@
 //!         └────────────────────────────────────────────────────────────────────┘
 //! ```
 //! It is read from the database by number, so nothing is left out and nothing comes twice, however
-//! slow the reader and whichever controller wrote it; commits only wake it. A stream ends after
-//! [`STREAM_LIMIT`], at which the caller is authenticated anew, and when the controller stops.
+//! slow the reader and whichever controller wrote it; commits only wake it. A stream ends with what
+//! its caller came in with (revoked, gone out, disabled: at once; expired: within [`POLL`]), after
+//! [`STREAM_LIMIT`], and when the controller stops.
 
 use std::{collections::VecDeque, convert::Infallible, str::FromStr, time::Duration};
 
@@ -35,11 +36,14 @@ use utoipa::{
 
 use super::{
     App,
-    extract::{Caller, Parameters},
+    extract::{Entrant, Parameters},
     problem::Problem,
 };
 use crate::{
-    core::lifecycle::{Actor, Role},
+    core::{
+        access::Principal,
+        lifecycle::{Actor, Role},
+    },
     engine::{Page, row::JournalRecord},
     places::{Capacity, Place, Places},
 };
@@ -96,6 +100,10 @@ pub struct Streams(Places<String>);
 /// A stream between two events.
 struct Tail {
     app: App,
+    principal: Principal,
+    /// Fires when what the caller came in with may have ended; and when that was last looked at.
+    access: watch::Receiver<u64>,
+    looked_at: Instant,
     customer: Option<String>,
     page: Page<u64>,
     read: VecDeque<JournalRecord>,
@@ -137,12 +145,16 @@ const fn yes() -> bool {
                        `data` the journal's row as JSON")))]
 pub async fn events(
     State(app): State<App>,
-    Caller(actor): Caller,
+    Entrant(principal): Entrant,
     Extension(streams): Extension<Streams>,
     headers: HeaderMap,
     Parameters(query): Parameters<Follow>,
 ) -> Result<Response, Problem> {
-    let place = streams.enter(&actor)?;
+    let actor = &principal.actor;
+    let place = streams.enter(actor)?;
+    let mut access = app.engine.access_wake();
+    // It may have ended since the gate: looked at once more.
+    access.mark_changed();
     // Before the journal's end is read: what is committed after it wakes the stream.
     let wake = app.engine.events_wake();
     let after = match last_event_id(&headers)?.or(query.after) {
@@ -151,7 +163,10 @@ pub async fn events(
     };
     let tail = Tail {
         app,
-        customer: actor.customer.filter(|_| actor.role == Role::Customer),
+        customer: actor.customer.clone().filter(|_| actor.role == Role::Customer),
+        principal,
+        access,
+        looked_at: Instant::now(),
         page: Page { after: Some(after), limit: BATCH },
         read: VecDeque::new(),
         follow: query.follow,
@@ -183,6 +198,9 @@ impl Tail {
     /// The next event; nothing at the stream's end.
     async fn next(&mut self) -> Option<JournalRecord> {
         loop {
+            if !self.is_in().await {
+                return None;
+            }
             if let Some(record) = self.read.pop_front() {
                 self.page.after = Some(record.seq);
                 return Some(record);
@@ -208,7 +226,33 @@ impl Tail {
                 _ = stop.wait_for(|stop| *stop) => return None,
                 () = sleep_until(self.ends_at) => return None,
                 changed = self.wake.changed() => changed.ok()?,
+                // Seen by `is_in`: it stays a change until then.
+                changed = self.access.changed() => {
+                    changed.ok()?;
+                    self.access.mark_changed();
+                }
                 () = sleep(POLL) => {}
+            }
+        }
+    }
+}
+
+impl Tail {
+    /// Whether what the caller came in with is in force; looked up only if something may have ended
+    /// since, or for long was not.
+    async fn is_in(&mut self) -> bool {
+        let may_have_ended = self.access.has_changed().unwrap_or(true);
+        if !may_have_ended && self.looked_at.elapsed() < POLL {
+            return true;
+        }
+        self.access.borrow_and_update();
+        self.looked_at = Instant::now();
+        match self.app.engine.is_in(&self.principal).await {
+            Ok(is_in) => is_in,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a stream of events broke off");
+                false
             }
         }
     }

@@ -4,7 +4,10 @@
 //! role was checked, with the same questions to the database and the policy whatever the answer,
 //! and a tenant that one may not see is answered as one that is not there.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Extension, RequestExt as _,
@@ -13,10 +16,14 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tenure_protocol::id::{OrderId, TenantId};
+use tenure_protocol::{
+    digest::Digest,
+    id::{OrderId, TenantId},
+};
 
 use super::{
     App,
+    edge::Visit,
     extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, throw_away, unauthenticated},
     policy::{Resource, Verdict},
     problem::Problem,
@@ -86,17 +93,33 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
     let route = route::find(request.method(), path)?;
     let peer = peer(request);
     no_secret_in(request.uri())?;
-    if route.action != UNLIMITED {
+    let secret = bearer(request.headers()).map(|secret| Digest::of(secret.as_bytes()));
+    let is_cut = route.action == UNLIMITED;
+    let goes_first = is_cut && secret.is_some_and(|secret| app.limits.recognises(&secret));
+    if !goes_first {
         app.limits.peer(peer)?;
     }
     if app.policy.is_open(route.action) {
         return Ok(route);
     }
     let allowed = admit(app, route, request).await;
-    if allowed.is_err() && route.action == UNLIMITED {
+    if let Err(problem) = &allowed
+        && goes_first
+    {
+        // No longer in force, or not for this: the next time it is counted before it is looked up.
+        if let (401 | 403, Some(secret)) = (problem.status, secret) {
+            app.limits.disown(&secret);
+        }
         app.limits.peer(peer)?;
     }
     let principal = allowed?;
+    app.limits.recognise(secret);
+    if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
+        visit.is_known();
+    }
+    if !is_cut {
+        app.engine.meet(&principal.actor.name, peer).await;
+    }
     request.extensions_mut().insert(principal);
     Ok(route)
 }
@@ -191,17 +214,18 @@ fn no_secret_in(uri: &Uri) -> Result<(), Problem> {
     }
 }
 
-/// Who comes: by the one bearer token or session that the request has.
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+/// The one bearer token or session that a request has.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else { return Err(unauthenticated()) };
-    let secret = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .filter(|secret| !secret.is_empty() && secret.len() <= MAX_SECRET_BYTES)
-        .ok_or_else(unauthenticated)?;
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, secret) = value.to_str().ok()?.split_once(' ')?;
+    let secret = secret.trim();
+    let fits = !secret.is_empty() && secret.len() <= MAX_SECRET_BYTES;
+    (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(secret)
+}
+
+/// Who comes: by its token or session.
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let secret = bearer(headers).ok_or_else(unauthenticated)?;
     app.engine.principal_of(secret).await?.ok_or_else(unauthenticated)
 }

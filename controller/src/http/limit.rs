@@ -8,14 +8,18 @@
 //! Coming in: an attacker who tries passwords of an account uses up what strangers to it may try
 //! together. A peer from which somebody came into that account before is no stranger: it has a
 //! bucket of its own, which nobody else can empty. Unknown names are counted as known ones are.
+//!
+//! A cut is not counted, if its token or session is recognised: one that was in force when it was
+//! last seen. Any other is counted for its peer before it is looked up, so that bad tokens cost no
+//! more on the way of cuts than elsewhere, and take nothing from the good ones of the same peer.
 
 use std::{
-    collections::VecDeque,
+    collections::HashSet,
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -26,7 +30,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use tenure_protocol::digest::Digest;
 
 use super::problem::Problem;
-use crate::{config::Rates, places::site_of};
+use crate::{acquainted::Acquainted, config::Rates, places::site_of};
 
 /// Attempts from one peer at any accounts: at once, and then one in this time.
 const PEER_TRIES: (u32, Duration) = (20, Duration::from_secs(6));
@@ -34,8 +38,8 @@ const PEER_TRIES: (u32, Duration) = (20, Duration::from_secs(6));
 const PAIR_TRIES: (u32, Duration) = (10, Duration::from_secs(30));
 /// Attempts at one account from all peers from which nobody came into it before.
 const STRANGER_TRIES: (u32, Duration) = (20, Duration::from_secs(30));
-/// Pairs of account and peer that are remembered as no strangers; the oldest goes first.
-const ACQUAINTED_MAX: usize = 4096;
+/// Secrets that are recognised of either generation; a second one takes the place of the first.
+const RECOGNISED_MAX: usize = 32_768;
 /// After so many questions a limit forgets the buckets that are full again.
 const FORGET_EVERY: u32 = 4096;
 
@@ -56,7 +60,16 @@ pub struct CallLimits {
     peer_tries: Buckets<IpAddr>,
     pair_tries: Buckets<Pair>,
     stranger_tries: Buckets<Digest>,
-    acquainted: Mutex<VecDeque<Pair>>,
+    recognised: Mutex<Recognised>,
+}
+
+/// Digests of secrets that were in force of late: those that were seen since the last change of
+/// generations, and those that were seen in the one before. It only says what may be looked up
+/// without being counted; whether it still opens anything is asked each time.
+#[derive(Debug, Default)]
+struct Recognised {
+    young: HashSet<Digest>,
+    old: HashSet<Digest>,
 }
 
 impl CallLimits {
@@ -72,7 +85,7 @@ impl CallLimits {
             peer_tries: Buckets::new(slow(PEER_TRIES)),
             pair_tries: Buckets::new(slow(PAIR_TRIES)),
             stranger_tries: Buckets::new(slow(STRANGER_TRIES)),
-            acquainted: Mutex::default(),
+            recognised: Mutex::default(),
         }
     }
 
@@ -96,27 +109,45 @@ impl CallLimits {
     ///
     /// # Errors
     /// 429.
-    pub fn attempt(&self, account: &str, peer: IpAddr) -> Result<(), Problem> {
+    pub fn attempt(
+        &self,
+        account: &str,
+        peer: IpAddr,
+        acquainted: &Acquainted,
+    ) -> Result<(), Problem> {
+        let is_stranger = !acquainted.knows(account, peer);
         let peer = site_of(peer);
         let account = Digest::of(account.as_bytes());
         self.peer_tries.take(&peer)?;
         self.pair_tries.take(&(account, peer))?;
-        let is_stranger = {
-            let acquainted = self.acquainted.lock().unwrap_or_else(PoisonError::into_inner);
-            !acquainted.contains(&(account, peer))
-        };
         if is_stranger { self.stranger_tries.take(&account) } else { Ok(()) }
     }
 
-    /// Somebody came into an account from this peer.
-    pub fn acquaint(&self, account: &str, peer: IpAddr) {
-        let pair = (Digest::of(account.as_bytes()), site_of(peer));
-        let mut acquainted = self.acquainted.lock().unwrap_or_else(PoisonError::into_inner);
-        acquainted.retain(|known| *known != pair);
-        acquainted.push_back(pair);
-        if acquainted.len() > ACQUAINTED_MAX {
-            acquainted.pop_front();
+    /// These secrets are in force.
+    pub fn recognise(&self, secrets: impl IntoIterator<Item = Digest>) {
+        let mut recognised = self.recognised();
+        for secret in secrets {
+            if recognised.young.insert(secret) && recognised.young.len() >= RECOGNISED_MAX {
+                recognised.old = std::mem::take(&mut recognised.young);
+            }
         }
+    }
+
+    /// This secret is no longer in force, or not for a cut.
+    pub fn disown(&self, secret: &Digest) {
+        let mut recognised = self.recognised();
+        recognised.young.remove(secret);
+        recognised.old.remove(secret);
+    }
+
+    /// Whether the secret was in force when it was last seen.
+    pub fn recognises(&self, secret: &Digest) -> bool {
+        let recognised = self.recognised();
+        recognised.young.contains(secret) || recognised.old.contains(secret)
+    }
+
+    fn recognised(&self) -> MutexGuard<'_, Recognised> {
+        self.recognised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,6 +183,8 @@ fn too_many(wait: Duration) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use tenure_protocol::time::Timestamp;
+
     use super::*;
 
     const HOME: &str = "192.0.2.1";
@@ -160,29 +193,52 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    /// An attempt at an account that was come into from [`HOME`] if it is `admin`.
+    fn attempt(limits: &CallLimits, account: &str, peer: &str) -> Result<(), Problem> {
+        let acquainted = Acquainted::default();
+        acquainted.meet("admin", address(HOME), Timestamp::from_unix_ms(0));
+        limits.attempt(account, address(peer), &acquainted)
+    }
+
     /// How many attempts at an account from a peer are let through, of 50.
     fn let_through(limits: &CallLimits, account: &str, peer: &str) -> usize {
-        (0..50).filter(|_| limits.attempt(account, address(peer)).is_ok()).count()
+        (0..50).filter(|_| attempt(limits, account, peer).is_ok()).count()
+    }
+
+    #[test]
+    fn secrets_in_use_stay_recognised_however_many_others_come() {
+        let limits = CallLimits::new(&Rates::default());
+        let secret = |number: usize| Digest::of(&number.to_be_bytes());
+        for number in 1..3 * RECOGNISED_MAX {
+            if number % 1000 == 0 {
+                limits.recognise([secret(0)]);
+            }
+            limits.recognise([secret(number)]);
+        }
+        assert!(limits.recognises(&secret(0)) && !limits.recognises(&secret(1)));
+        let recognised = limits.recognised();
+        assert!(recognised.young.len() + recognised.old.len() <= 2 * RECOGNISED_MAX);
+        drop(recognised);
+        limits.disown(&secret(0));
+        assert!(!limits.recognises(&secret(0)));
     }
 
     #[test]
     fn an_attacker_cannot_lock_out_whoever_came_in_before() {
         let limits = CallLimits::new(&Rates::default());
-        limits.attempt("admin", address(HOME)).expect("the first time");
-        limits.acquaint("admin", address(HOME));
         let tries: usize =
             (1..=20).map(|n| let_through(&limits, "admin", &format!("198.51.100.{n}"))).sum();
-        assert_eq!(tries, 19, "what strangers may try together; one was used before");
-        assert!(limits.attempt("admin", address("203.0.113.9")).is_err(), "a stranger waits");
-        assert_eq!(let_through(&limits, "admin", HOME), 9, "the acquainted peer does not");
-        assert!(limits.attempt("other", address("203.0.113.9")).is_ok(), "other accounts stand");
+        assert_eq!(tries, 20, "what strangers may try together");
+        assert!(attempt(&limits, "admin", "203.0.113.9").is_err(), "a stranger waits");
+        assert_eq!(let_through(&limits, "admin", HOME), 10, "the acquainted peer does not");
+        assert!(attempt(&limits, "other", "203.0.113.9").is_ok(), "other accounts stand");
     }
 
     #[test]
     fn one_peer_tries_few_times_and_is_told_when_to_come_again() {
         let limits = CallLimits::new(&Rates::default());
         assert_eq!(let_through(&limits, "li.na", HOME), 10);
-        let problem = limits.attempt("li.na", address(HOME)).expect_err("too many");
+        let problem = attempt(&limits, "li.na", HOME).expect_err("too many");
         assert_eq!(problem.status, 429);
         assert!(problem.retry_after_s.is_some_and(|s| (1..=31).contains(&s)), "{problem:?}");
         let names: usize = (0..20).map(|n| let_through(&limits, &format!("name-{n}"), HOME)).sum();

@@ -61,8 +61,8 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, limit::CallLimits, policy::Policy, problem::Problem,
-    seats::Seats,
+    attachments::Uploads, change::UnderWay, events::Streams, limit::CallLimits, policy::Policy,
+    problem::Problem, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,
@@ -207,6 +207,7 @@ pub fn router(app: App) -> Router {
         .layer(Extension(UnderWay::default()))
         .layer(Extension(Streams::default()))
         .layer(Extension(Seats::default()))
+        .layer(Extension(Uploads::default()))
         .layer(middleware::from_fn(conditional::answer))
         .layer(middleware::from_fn(limit_time))
         .with_state(app)

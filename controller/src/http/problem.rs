@@ -141,6 +141,14 @@ impl From<EngineError> for Problem {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 Self::new(status, Code::AttachmentTooLarge.as_str(), error.to_string())
             }
+            EngineError::Files(FilesError::TooSlow) => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", error.to_string())
+            }
+            EngineError::Files(FilesError::NoSpace) => {
+                tracing::error!("the disk of attachments is nearly full: nothing is taken in");
+                let status = StatusCode::INSUFFICIENT_STORAGE;
+                Self::new(status, "storage-low", error.to_string())
+            }
             EngineError::Files(FilesError::Damaged { .. }) => {
                 tracing::error!(%error, "an attachment is damaged");
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -222,7 +230,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotInternetFacing
             | Code::IcpGateStrict
             | Code::NotNotified
-            | Code::AlreadyAnnounced => StatusCode::CONFLICT,
+            | Code::AlreadyAnnounced
+            | Code::TooManyApplications => StatusCode::CONFLICT,
         };
         let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);
         let faults = refusal.faults.into_iter();

@@ -17,10 +17,25 @@ const OF_CUSTOMER: usize = 4;
 const OF_PROVIDER: usize = 8;
 
 /// The seats of everybody who has one.
-#[derive(Debug, Clone, Default)]
-pub struct Seats(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
+#[derive(Debug, Clone)]
+pub struct Seats {
+    of_customer: usize,
+    of_provider: usize,
+    taken: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self::new(OF_CUSTOMER, OF_PROVIDER)
+    }
+}
 
 impl Seats {
+    /// So many seats for each customer, and for each of the provider's persons.
+    pub(super) fn new(of_customer: usize, of_provider: usize) -> Self {
+        Self { of_customer, of_provider, taken: Arc::default() }
+    }
+
     /// A seat, until it is dropped; waits for one.
     pub(super) async fn take(&self, actor: &Actor) -> Option<OwnedSemaphorePermit> {
         // Only a closed semaphore gives none, and none is ever closed.
@@ -29,10 +44,10 @@ impl Seats {
 
     fn of(&self, actor: &Actor) -> Arc<Semaphore> {
         let (who, seats) = match &actor.customer {
-            Some(customer) => (format!("customer\0{customer}"), OF_CUSTOMER),
-            None => (format!("{}\0{}", actor.role.as_str(), actor.name), OF_PROVIDER),
+            Some(customer) => (format!("customer\0{customer}"), self.of_customer),
+            None => (format!("{}\0{}", actor.role.as_str(), actor.name), self.of_provider),
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         // Whose requests are all answered is forgotten.
         all.retain(|_, seats| Arc::strong_count(seats) > 1);
         all.entry(who).or_insert_with(|| Arc::new(Semaphore::new(seats))).clone()
@@ -66,6 +81,6 @@ mod tests {
         drop(taken);
         let _ = seats.take(&li).await.expect("a seat");
         seats.of(&actor(Role::Operator, "sun", None));
-        assert!(seats.0.lock().expect("no panic").len() <= 2, "who left is forgotten");
+        assert!(seats.taken.lock().expect("no panic").len() <= 2, "who left is forgotten");
     }
 }

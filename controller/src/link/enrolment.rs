@@ -195,6 +195,7 @@ async fn decide(
         Err(error) => return Err(error.into()),
     };
     let chain = link.authority.issue_host(host, &csr, link.clock.now())?;
+    link.engine.meet(&format!("host/{host}"), connection.remote_address().ip()).await;
     tracing::info!(%host, name = request.host_name, "enrolled a host");
     Ok(EnrolAnswer::Accepted { host, chain })
 }

@@ -15,12 +15,18 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::places::{Capacity, Place, Places, site_of};
+use crate::{
+    engine::Engine,
+    places::{Capacity, Place, Places, site_of},
+};
 
 /// Handshakes at once. A herd of agents comes up sooner one after another than all together.
 const MAX_HANDSHAKES: usize = 64;
 /// Handshakes of one address (one /64 of IPv6) at once; those of forged addresses count apart.
 const EACH: usize = 16;
+/// Handshakes of strangers at once: the other places are for peers from where somebody came in
+/// before, also after a restart.
+const OF_STRANGERS: usize = 48;
 /// With fewer places left than this, a peer has to show first that it owns its address.
 const RETRY_BELOW: usize = MAX_HANDSHAKES / 2;
 /// How long a TLS handshake may take.
@@ -88,33 +94,40 @@ pub fn open(
 pub(super) struct Handshake {
     _place: OwnedSemaphorePermit,
     _share: Place<(IpAddr, bool)>,
+    _stranger: Option<Place<()>>,
 }
 
 /// Accepts connections until the endpoint is closed. `serve` gets each with its place among the
 /// handshakes, and gives the place back when the peer is in.
-pub(super) async fn accept<F, S>(endpoint: Endpoint, serve: F)
+pub(super) async fn accept<F, S>(endpoint: Endpoint, engine: Engine, serve: F)
 where
     F: Fn(Connection, Handshake) -> S + Clone + Send + 'static,
     S: Future<Output = ()> + Send,
 {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let shares = Places::new(Capacity { all: MAX_HANDSHAKES, each: EACH });
+    let strangers = Places::new(Capacity { all: OF_STRANGERS, each: OF_STRANGERS });
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let Some(incoming) = endpoint.accept().await else { return };
         let busy = places.available_permits() < RETRY_BELOW;
         let shown = incoming.remote_address_validated();
-        let share = shares.enter((site_of(incoming.remote_address().ip()), shown));
-        if (busy || share.is_err()) && !shown && incoming.may_retry() {
+        let address = incoming.remote_address().ip();
+        let share = shares.enter((site_of(address), shown));
+        // Anybody can forge an address that is known.
+        let known = shown && engine.acquainted().knows_site(address);
+        let stranger = if known { Ok(None) } else { strangers.enter(()).map(Some) };
+        let full = busy || share.is_err() || stranger.is_err();
+        if full && !shown && incoming.may_retry() {
             // The address is forged, or its owner comes again at once.
             let _ = incoming.retry();
             continue;
         }
-        let Ok(share) = share else {
+        let (Ok(share), Ok(stranger)) = (share, stranger) else {
             incoming.refuse();
             continue;
         };
-        let place = Handshake { _place: place, _share: share };
+        let place = Handshake { _place: place, _share: share, _stranger: stranger };
         let serve = serve.clone();
         tokio::spawn(async move {
             if let Some(connection) = shake_hands(incoming).await {

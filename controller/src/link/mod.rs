@@ -44,14 +44,15 @@ impl Link {
 
 /// Serves both ports until they are closed.
 pub async fn serve(link: Arc<Link>, command: Endpoint, enrolment: Endpoint) {
+    let engine = link.engine.clone();
     let sessions = {
         let link = link.clone();
-        listener::accept(command, move |connection, place| {
+        listener::accept(command, link.engine.clone(), move |connection, place| {
             let link = link.clone();
             async move { session::serve(&link, connection, || drop(place)).await }
         })
     };
-    let enrolments = listener::accept(enrolment, move |connection, place| {
+    let enrolments = listener::accept(enrolment, engine, move |connection, place| {
         let link = link.clone();
         async move {
             enrolment::serve(&link, connection).await;

@@ -1,5 +1,10 @@
 //! How often something may happen: so many times at once, and one more after each pause. Time is a
 //! parameter; a clock that steps back costs nobody anything.
+//!
+//! The API's limits are `governor`'s, which would be more code here: a pace has to be asked without
+//! being counted (an address is counted by its refused requests alone), keys have a limit, and time
+//! is the controller's clock, which tests move. `governor` has none of the three for keys. The
+//! other way round, the API would need when to come again, and locks that requests do not share.
 
 use std::{
     collections::HashMap,

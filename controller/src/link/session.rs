@@ -137,6 +137,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
         }
     };
     admitted();
+    link.engine.meet(&format!("host/{host}"), remote.ip()).await;
     let seat = link.sessions.admit(host, connection.clone());
     tracing::info!(%host, %remote, "host is up");
     let end = up(link, &connection, identity, control).await;

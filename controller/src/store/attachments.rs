@@ -77,25 +77,34 @@ pub async fn filed(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn held(conn: &mut SqliteConnection, owner: Option<TenantId>) -> Result<Held> {
+    count(conn, sql::HELD, &owner_name(owner)).await
+}
+
+/// How much a customer has filed, for all its tenants together.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn held_by(conn: &mut SqliteConnection, customer: &str) -> Result<Held> {
+    count(conn, sql::HELD_BY, customer).await
+}
+
+async fn count(conn: &mut SqliteConnection, of: sql::Statement, whose: &str) -> Result<Held> {
     let operation = "count attachments";
-    let row = query(sql::HELD)
-        .bind(owner_name(owner))
-        .fetch_one(conn)
-        .await
-        .map_err(failed(operation))?;
+    let row = query(of).bind(whose).fetch_one(conn).await.map_err(failed(operation))?;
     let files: i64 = row.try_get("files").map_err(failed(operation))?;
     let bytes: i64 = row.try_get("bytes").map_err(failed(operation))?;
     Ok(Held { files: to_u64(files), bytes: to_u64(bytes) })
 }
 
-/// Keeps what is known of a file, entered as journal row `seq`.
+/// Keeps what is known of a file, entered as journal row `seq`; it counts for this customer, if one
+/// handed it in.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn add_attachment(
     conn: &mut SqliteConnection,
     owner: Option<TenantId>,
-    seq: u64,
+    (seq, customer): (u64, Option<&str>),
     new: &Attachment,
 ) -> Result<()> {
     query(sql::ADD_ATTACHMENT)
@@ -104,6 +113,7 @@ pub async fn add_attachment(
         .bind(to_i64(seq))
         .bind(to_i64(new.bytes))
         .bind(to_json(TABLE, new)?)
+        .bind(customer.unwrap_or_default())
         .execute(conn)
         .await
         .map_err(failed("file an attachment"))?;

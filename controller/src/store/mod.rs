@@ -12,6 +12,7 @@
 //! line ([`Store::write_at_once`]), however many do.
 
 mod accounts;
+mod acquainted;
 mod attachments;
 mod calendar;
 mod hosts;
@@ -43,8 +44,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*,
-    page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*,
+    notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -53,7 +54,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 11] = [
+pub const MIGRATIONS: [(i64, &str); 12] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -65,6 +66,7 @@ pub const MIGRATIONS: [(i64, &str); 11] = [
     (9, include_str!("../../migrations/0009_large.sql")),
     (10, include_str!("../../migrations/0010_access.sql")),
     (11, include_str!("../../migrations/0011_confirmed.sql")),
+    (12, include_str!("../../migrations/0012_quotas.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

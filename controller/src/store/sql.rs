@@ -50,6 +50,9 @@ statements! {
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
          state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10 WHERE id = $11 \
          AND version = $12";
+    OPEN_APPLICATIONS:
+        "SELECT COUNT(*) AS open FROM tenants WHERE customer = $1 AND phase IN ('draft', \
+          'submitted', 'correction-requested')";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
     LAST_MARK: "SELECT MAX(mark) AS mark FROM tenants";
@@ -134,8 +137,12 @@ statements! {
     HELD:
         "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM \
          attachments WHERE owner = $1";
+    HELD_BY:
+        "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM \
+         attachments WHERE customer = $1";
     ADD_ATTACHMENT:
-        "INSERT INTO attachments (owner, sha256, seq, bytes, record) VALUES ($1, $2, $3, $4, $5)";
+        "INSERT INTO attachments (owner, sha256, seq, bytes, record, customer) VALUES ($1, $2, $3, \
+         $4, $5, $6)";
     RECORD: "SELECT record FROM records WHERE id = $1";
     RECORDS_OF:
         "SELECT seq, record FROM records WHERE tenant = $1 AND sealed <= $2 AND seq > $3 ORDER BY \
@@ -219,6 +226,19 @@ statements! {
         "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
          WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
     FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
+    LIVE_TOKENS:
+        "SELECT digest FROM tokens WHERE expires_at > $1 AND revoked_at IS NULL ORDER BY \
+         expires_at DESC LIMIT $2";
+    LIVE_SESSIONS:
+        "SELECT digest FROM sessions WHERE expires_at > $1 ORDER BY expires_at DESC LIMIT $2";
+    ACQUAINT:
+        "INSERT INTO acquainted (name, site, at) VALUES ($1, $2, $3) ON CONFLICT (name, site) DO \
+         UPDATE SET at = excluded.at";
+    ACQUAINTED: "SELECT name, site FROM acquainted WHERE at > $1 ORDER BY at DESC LIMIT $2";
+    FORGET_SITES_OF:
+        "DELETE FROM acquainted WHERE name = $1 AND site NOT IN (SELECT site FROM acquainted WHERE \
+         name = $1 ORDER BY at DESC, site LIMIT $2)";
+    FORGET_ACQUAINTED: "DELETE FROM acquainted WHERE at <= $1";
     ADD_CALENDAR_NOTICE:
         "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
          $2 FROM calendar_notices";

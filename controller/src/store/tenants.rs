@@ -10,7 +10,7 @@ use tenure_protocol::{
 use super::{
     Page, Result, Slice, TenantFilter, failed, from_json, parse,
     sql::{self, query},
-    to_i64, to_json,
+    to_i64, to_json, to_u64,
 };
 use crate::core::tenant::{Phase, Tenant};
 
@@ -238,6 +238,21 @@ pub async fn tenants_in(conn: &mut SqliteConnection, phase: Phase) -> Result<Vec
         .await
         .map_err(failed("list the tenants in a phase"))?;
     rows.iter().map(id).collect()
+}
+
+/// How many applications of a customer are drafts or have no final opinion.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn open_applications(conn: &mut SqliteConnection, customer: &str) -> Result<u64> {
+    let operation = "count a customer's applications";
+    let row = query(sql::OPEN_APPLICATIONS)
+        .bind(customer)
+        .fetch_one(conn)
+        .await
+        .map_err(failed(operation))?;
+    let open: i64 = row.try_get("open").map_err(failed(operation))?;
+    Ok(to_u64(open))
 }
 
 /// The earliest wake-up of all tenants; legal time.

@@ -42,6 +42,7 @@ pub struct InProcess {
     pub state: PathBuf,
     api: SocketAddr,
     agent: Agent,
+    config: Config,
     controller: Option<Controller>,
     runtime: Runtime,
     _dir: TempDir,
@@ -102,7 +103,33 @@ impl InProcess {
         let security = secret("security.token")?.trim().to_owned();
         let api = controller.api();
         let controller = Some(controller);
-        Ok(Self { admin, security, clock, state, api, agent, controller, runtime, _dir: dir })
+        Ok(Self {
+            admin,
+            security,
+            clock,
+            state,
+            api,
+            agent,
+            config,
+            controller,
+            runtime,
+            _dir: dir,
+        })
+    }
+
+    /// Stops the controller and starts it again, at another port, with what it has kept alone.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        if let Some(controller) = self.controller.take() {
+            self.runtime.block_on(controller.stop());
+        }
+        let start = Controller::start(&self.config, self.clock.clone());
+        let controller = self.runtime.block_on(start)?;
+        self.api = controller.api();
+        self.controller = Some(controller);
+        Ok(())
     }
 
     /// Where the API listens.

@@ -1,11 +1,13 @@
 //! Who may come in at the HTTP API, and what they may do there: a live controller on loopback, over
 //! TLS. [`matrix`] calls every endpoint as everybody; [`people`] come in by password and second
-//! factor; [`tokens`] are scripts'; [`attacks`] are on all of it, [`limits`] on how often.
+//! factor; [`tokens`] are scripts'; [`streams`] end with
+//! them; [`attacks`] are on all of it, [`limits`] on how often.
 
 mod attacks;
 mod limits;
 mod matrix;
 mod people;
+mod streams;
 mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};

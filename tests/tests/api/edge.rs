@@ -1,5 +1,7 @@
 //! The API's edge, with real sockets: slow peers, many connections, old TLS, large heads.
 
+#![allow(clippy::disallowed_methods, reason = "the time that the controller takes is measured")]
+
 use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
@@ -224,4 +226,120 @@ fn a_cut_is_ordered_while_slow_requests_have_all_seats_of_the_one_who_orders_it(
     let mut status = [0; 12];
     waiting.read_exact(&mut status).expect("an answer, once there are seats");
     assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+/// What a client of HTTP/2 says first: its preface and empty settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A GET of the clock with this token, as HPACK without tables.
+fn clock_request(token: &str) -> Vec<u8> {
+    let text = |bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).expect("short");
+        [&[length][..], bytes].concat()
+    };
+    let bearer = format!("Bearer {token}");
+    let block = [
+        // :method GET, :scheme https, and literals for :path and :authority.
+        vec![0x82, 0x87, 0x04],
+        text(b"/v1/clock"),
+        vec![0x01],
+        text(b"localhost"),
+        vec![0x00],
+        text(b"authorization"),
+        text(bearer.as_bytes()),
+    ]
+    .concat();
+    let length = u8::try_from(block.len()).expect("short");
+    // HEADERS of stream 1, which ends with them.
+    [vec![0, 0, length, 1, 5, 0, 0, 0, 1], block].concat()
+}
+
+/// How long a connection of HTTP/2 stays on which this is said, whose client answers every ping and
+/// says nothing else; no longer than `most`. And whether anything was answered.
+fn stays(site: &InProcess, says: &[u8], most: Duration) -> (Duration, bool) {
+    let mut stream = secure(site, &[&TLS13], b"h2").expect("TLS stands");
+    let began = std::time::Instant::now();
+    stream.sock.set_read_timeout(Some(most)).expect("set");
+    stream.write_all(&[PREFACE, says].concat()).expect("sent");
+    let mut answered = false;
+    while began.elapsed() < most {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).is_err() {
+            break;
+        }
+        let mut body = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+        if stream.read_exact(&mut body).is_err() {
+            break;
+        }
+        answered |= head[3] == 1;
+        if (head[3], head[4]) == (6, 0) {
+            let ping = [&[0, 0, 8, 6, 1, 0, 0, 0, 0][..], &body].concat();
+            stream.write_all(&ping).expect("sent");
+        }
+    }
+    (began.elapsed(), answered)
+}
+
+#[test]
+fn a_connection_on_which_nobody_is_authenticated_ends_and_another_may_rest() {
+    let site = site();
+    let token = site.token("sun.li", "auditor", None).expect("a token");
+    let most = Duration::from_secs(50);
+    let [silent, wrong, known] = std::thread::scope(|scope| {
+        let requests = [Vec::new(), clock_request("nonsense"), clock_request(&token)];
+        requests
+            .map(|says| {
+                let site = &site;
+                scope.spawn(move || stays(site, &says, most))
+            })
+            .map(|one| one.join().expect("no panic"))
+    });
+    assert!(silent.0 < Duration::from_secs(45), "{silent:?}");
+    assert!(wrong.1 && wrong.0 < Duration::from_secs(45), "{wrong:?}");
+    assert!(known.1 && known.0 >= Duration::from_secs(45), "{known:?}");
+}
+
+#[test]
+fn slow_uploads_of_one_person_hold_up_nobody_and_are_ended() {
+    let site = site();
+    let operator = site.token("wang.lei", "operator", None).expect("a token");
+    let other = site.token("zhao.min", "security", None).expect("a token");
+    let head = format!(
+        "POST /v1/platform/attachments?name=a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer \
+         {operator}\r\ncontent-type: text/plain\r\ncontent-length: 1000000\r\n\r\nslow"
+    );
+    let mut slow: Vec<Tls> = (0..8).map(|_| http1(&site)).collect();
+    for stream in &mut slow {
+        stream.write_all(head.as_bytes()).expect("sent");
+    }
+    let incoming = site.state.join("attachments").join("incoming");
+    tenure_tests::lab::daemon::wait_for("two uploads", PATIENCE, || {
+        let begun = std::fs::read_dir(&incoming).map(Iterator::count).unwrap_or_default();
+        Ok((begun >= 2).then_some(()))
+    })
+    .expect("they are under way");
+    let began = std::time::Instant::now();
+    let bearer = format!("Bearer {other}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain")];
+    let path = "/v1/platform/attachments?name=b";
+    let answer = site.send("POST", path, &headers, b"quick").expect("an answer");
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // The first that was let in, whichever it is.
+    let wait = Duration::from_secs(60);
+    let ended = std::thread::scope(|scope| {
+        let all: Vec<_> = slow
+            .into_iter()
+            .map(|mut stream| {
+                stream.sock.set_read_timeout(Some(wait)).expect("set");
+                scope.spawn(move || {
+                    let mut bytes = [0; 64];
+                    let read = stream.read(&mut bytes).unwrap_or(0);
+                    String::from_utf8_lossy(&bytes[..read]).into_owned()
+                })
+            })
+            .collect();
+        all.into_iter().map(|one| one.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    assert!(ended.iter().filter(|said| said.starts_with("HTTP/1.1 408")).count() >= 2, "{ended:?}");
 }

@@ -181,7 +181,7 @@ impl Site {
         let engine = Engine::open(Parts {
             store: store.clone(),
             ledger,
-            files: Files::local(&state.path.join("attachments"))?,
+            files: Files::local(&state.path.join("attachments"), 0)?,
             keys: state.keys,
             secrets,
             clock,
@@ -190,6 +190,7 @@ impl Site {
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider,
+            quotas: crate::fleet::unlimited(),
         })
         .await?;
         // What growing has left in memory would be written beside what is measured.
