@@ -245,6 +245,7 @@ impl Controller {
                  told when a deadline is near or missed"
             );
         }
+        let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -265,7 +266,7 @@ impl Controller {
             joining: joining(config, &state, &authority, [&command, &enrolment]),
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
-        let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
+        let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
         let attachments = config.attachments.as_ref();
         let (engine, lock) =
@@ -278,9 +279,11 @@ impl Controller {
             site: Arc::new(site),
             policy: Arc::new(Policy::load()?),
             limits: Arc::new(Limits::new(&config.api.rates)),
+            providers: Arc::new(providers),
             stop: stopping.clone(),
         };
-        let http = serve_api(&mut tasks, api_socket, tls_api, app);
+        let http =
+            serve_api(&mut tasks, api_socket, RustlsConfig::from_config(Arc::new(tls_api)), app);
         let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {

@@ -4,7 +4,7 @@
 //! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead),
 //! [`dispatch`] (what the hosts are told), [`notice`] (what customer and provider are told),
 //! [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances go),
-//! [`access`] (who may come in).
+//! [`access`] (who may come in) and [`identity`] (what people are called elsewhere).
 
 pub mod access;
 pub mod admission;
@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod draw;
 pub mod fleet;
 pub mod form;
+pub mod identity;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;

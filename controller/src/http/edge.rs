@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, http::Request};
 use axum_server::{
     Handle,
     accept::Accept,
@@ -26,6 +26,7 @@ use axum_server::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::tls::Presented;
 use crate::places::{Limits, Place, Places, site_of};
 
 /// Connections at once, and those of one address (of one /64 of IPv6) among them. A proxy before
@@ -105,19 +106,22 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
         Box::pin(async move {
             let place = Arc::new(place?);
             let (stream, service) = tls.accept(stream, service).await?;
-            Ok((stream, Seated { service, _place: place }))
+            let presented = Presented::of(stream.get_ref().1);
+            Ok((stream, Seated { service, presented, _place: place }))
         })
     }
 }
 
-/// A service that keeps its connection's place for as long as it is held.
+/// A service that keeps its connection's place for as long as it is held, and says of each request
+/// which certificate its connection came with.
 #[derive(Debug, Clone)]
 struct Seated<S> {
     service: S,
+    presented: Option<Presented>,
     _place: Arc<Place<IpAddr>>,
 }
 
-impl<R, S: Service<R>> Service<R> for Seated<S> {
+impl<B, S: Service<Request<B>>> Service<Request<B>> for Seated<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -126,7 +130,10 @@ impl<R, S: Service<R>> Service<R> for Seated<S> {
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        if let Some(presented) = self.presented {
+            request.extensions_mut().insert(presented);
+        }
         self.service.call(request)
     }
 }

@@ -22,6 +22,7 @@ use super::{
     problem::Problem,
     route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
     seats::Seats,
+    tls::Presented,
 };
 use crate::{core::access::Principal, engine::Owner};
 
@@ -103,7 +104,8 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
 
 /// Who comes, if the policy lets them.
 async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Principal, Problem> {
-    let principal = authenticate(app, request.headers()).await?;
+    let presented = request.extensions().get::<Presented>().copied();
+    let principal = authenticate(app, request.headers(), presented).await?;
     if route.action != UNLIMITED {
         app.limits.identity(&principal.actor.name)?;
     }
@@ -191,10 +193,25 @@ fn no_secret_in(uri: &Uri) -> Result<(), Problem> {
     }
 }
 
-/// Who comes: by the one bearer token or session that the request has.
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+/// Who comes: by the one bearer token or session that the request has, or, if it has none at all, by
+/// its connection's certificate. What a request says of itself decides: a wrong token is not made
+/// good by a certificate.
+async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    presented: Option<Presented>,
+) -> Result<Principal, Problem> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else { return Err(unauthenticated()) };
+    let value = match (given.next(), given.next()) {
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => return Err(unauthenticated()),
+        (None, _) => {
+            let Presented(sha256) =
+                presented.filter(|_| Presented::counts(headers)).ok_or_else(unauthenticated)?;
+            let known = app.engine.principal_of_certificate(sha256).await?;
+            return known.ok_or_else(unauthenticated);
+        }
+    };
     let secret = value
         .to_str()
         .ok()

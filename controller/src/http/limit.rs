@@ -108,6 +108,14 @@ impl Limits {
         if is_stranger { self.stranger_tries.take(&account) } else { Ok(()) }
     }
 
+    /// An attempt to come in by an OpenID provider, into an account that is not known yet.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn entry(&self, peer: IpAddr) -> Result<(), Problem> {
+        self.peer_tries.take(&site_of(peer))
+    }
+
     /// Somebody came into an account from this peer.
     pub fn acquaint(&self, account: &str, peer: IpAddr) {
         let pair = (Digest::of(account.as_bytes()), site_of(peer));

@@ -2,7 +2,8 @@
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
 //! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
-//! decides on; [`access`] is accounts, sessions and tokens; [`deadline`] and [`calendar`] are the
+//! decides on; [`access`] is accounts, sessions and tokens, [`oidc`] and [`provider`] coming in by an
+//! OpenID provider, [`tls`] by a client certificate; [`deadline`] and [`calendar`] are the
 //! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
 //! a [`problem`].
 //!
@@ -31,15 +32,18 @@ pub mod holds;
 pub mod leaving;
 pub mod limit;
 pub mod listing;
+pub mod oidc;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
+pub mod provider;
 pub mod record;
 pub mod records;
 pub mod route;
 pub mod seats;
 pub mod tenants;
+pub mod tls;
 pub mod trial;
 pub mod view;
 
@@ -58,7 +62,7 @@ use tokio::sync::watch;
 
 use self::{
     change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
-    seats::Seats,
+    provider::Providers, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,
@@ -79,6 +83,8 @@ pub struct App {
     pub policy: Arc<Policy>,
     /// How often.
     pub limits: Arc<Limits>,
+    /// By whom people come in besides.
+    pub providers: Arc<Providers>,
     /// Turns true when the controller stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -179,6 +185,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts", get(access::accounts).post(access::create_account))
         .route("/v1/accounts/{name}/disable", post(access::disable_account))
         .route("/v1/accounts/{name}/reset", post(access::reset_account))
+        .route("/v1/accounts/{name}/identities", post(oidc::link))
+        .route("/v1/accounts/{name}/identities/{provider}", delete(oidc::unlink))
+        .route("/v1/oidc/attempts", post(oidc::begin))
+        .route("/v1/oidc/sessions", post(oidc::finish))
         .route("/v1/tokens", get(access::tokens).post(access::create_token))
         .route("/v1/tokens/{id}", delete(access::revoke_token))
         .route("/v1/images", get(platform::images))

@@ -13,7 +13,8 @@ use utoipa::{
 
 use super::{
     App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
-    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
+    form, holds, leaving, oidc, platform, policy::Policy, problem, record, records, tenants, trial,
+    view,
 };
 
 /// The document.
@@ -38,7 +39,7 @@ use super::{
         platform::checkpoint, platform::tile, document,
         access::sign_in, access::sign_out, access::accounts, access::create_account,
         access::disable_account, access::reset_account, access::tokens, access::create_token,
-        access::revoke_token,
+        access::revoke_token, oidc::begin, oidc::finish, oidc::link, oidc::unlink,
         attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
         attachments::list_platform, attachments::read_platform,
         records::add, records::list, records::confirm, records::add_platform,

@@ -13,6 +13,7 @@ mod accounts;
 mod attachments;
 mod calendar;
 mod hosts;
+mod identities;
 mod journal;
 mod keys;
 mod notices;
@@ -38,8 +39,8 @@ use sqlx::{
 
 use self::sql::query;
 pub use self::{
-    accounts::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*, notices::*, orders::*,
-    page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*, keys::*,
+    notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -48,7 +49,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 10] = [
+pub const MIGRATIONS: [(i64, &str); 11] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -59,6 +60,7 @@ pub const MIGRATIONS: [(i64, &str); 10] = [
     (8, include_str!("../../migrations/0008_drafts.sql")),
     (9, include_str!("../../migrations/0009_large.sql")),
     (10, include_str!("../../migrations/0010_access.sql")),
+    (11, include_str!("../../migrations/0011_identities.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -75,7 +75,8 @@ pub struct PlatformRecord {
     pub seq: u64,
     /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
     /// `subject` in the body: `account-created`, `account-disabled`, `account-reset`,
-    /// `password-set`, `came-in`, `went-out`, `token-issued`, `token-revoked`.
+    /// `password-set`, `came-in`, `went-out`, `token-issued`, `token-revoked`, `identity-linked`,
+    /// `identity-unlinked`.
     pub kind: String,
     /// The host that it is about.
     pub host: Option<HostId>,

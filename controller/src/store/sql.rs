@@ -213,6 +213,10 @@ statements! {
         "DELETE FROM sessions WHERE account = $1 AND digest NOT IN (SELECT digest FROM sessions \
          WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
     FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
+    IDENTITY: "SELECT account FROM identities WHERE issuer = $1 AND subject = $2";
+    ADD_IDENTITY: "INSERT INTO identities (issuer, subject, account) VALUES ($1, $2, $3)";
+    DROP_IDENTITY: "DELETE FROM identities WHERE issuer = $1 AND subject = $2";
+    DROP_IDENTITIES_OF: "DELETE FROM identities WHERE account = $1";
     ADD_CALENDAR_NOTICE:
         "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
          $2 FROM calendar_notices";
