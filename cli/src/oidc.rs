@@ -37,13 +37,14 @@ const PATH: &str = "/callback";
 /// Options of `login` for it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OidcArgs {
-    /// Sign in at an OpenID provider of the controller, in a browser on this machine; its name may be
-    /// left out if there is one
+    /// Sign in at an OpenID provider of the controller, in a browser on this machine; its name may
+    /// be left out if there is one
     #[arg(long, value_name = "PROVIDER", num_args = 0..=1)]
     #[arg(conflicts_with_all = ["name", "password_file", "new_password_file"])]
     pub(crate) oidc: Option<Option<String>>,
     /// Port of 127.0.0.1 for the browser, for providers that must know it, or behind a tunnel
-    #[arg(long, value_name = "PORT", requires = "oidc", value_parser = clap::value_parser!(u16).range(1024..))]
+    #[arg(long, value_name = "PORT", requires = "oidc")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1024..))]
     pub(crate) listen: Option<u16>,
 }
 
@@ -140,14 +141,15 @@ fn receive(mut stream: TcpStream, state: &str) -> io::Result<Visit> {
         head.extend_from_slice(part.get(..read).unwrap_or_default());
     }
     let visit = visit(&head, state);
-    let (status, words) = match visit {
+    let (status, words) = match &visit {
         Visit::Ours(_) => ("200 OK", "tenurectl has the answer. This window can be closed.\n"),
         Visit::Other => ("404 Not Found", "tenurectl waits for something else here.\n"),
     };
     write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\
-         cache-control: no-store\r\nreferrer-policy: no-referrer\r\nconnection: close\r\n\r\n{words}",
+         cache-control: no-store\r\nreferrer-policy: no-referrer\r\n\
+         connection: close\r\n\r\n{words}",
         words.len()
     )?;
     Ok(visit)

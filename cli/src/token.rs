@@ -21,7 +21,7 @@ use crate::{
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
-    /// Make a token for a person or a person's script, shown this once, or register a certificate as one
+    /// Make a token for a person or a person's script, shown this once, or register a certificate
     Create {
         /// Name of the token: the person's, or the script's
         #[arg(value_parser = plain_name)]
@@ -42,8 +42,8 @@ pub(crate) enum TokenVerb {
         /// How long it lives, 1 to 366 days
         #[arg(long, value_name = "DAYS", default_value_t = 90)]
         days: u32,
-        /// Register this client certificate (PEM) instead of making a secret; the token ends with it
-        /// at the latest
+        /// Register this client certificate (PEM) instead of making a secret; the token ends with
+        /// it at the latest
         #[arg(long, value_name = "FILE", conflicts_with = "out")]
         certificate: Option<PathBuf>,
         /// Write the token to this new file, mode 0600, instead of stdout

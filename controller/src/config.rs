@@ -26,7 +26,7 @@ use crate::{
         tenant::Contact,
     },
     files::remote::S3,
-    http::provider::{self, Providers},
+    http::{attempts::Providers, provider},
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };

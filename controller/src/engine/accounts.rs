@@ -165,8 +165,8 @@ impl Engine {
         Ok(account)
     }
 
-    /// Takes password, second factor and identities away, ends the sessions, and returns a new initial
-    /// password. A disabled account is enabled again. Tokens stay as they are.
+    /// Takes password, second factor and identities away, ends the sessions, and returns a new
+    /// initial password. A disabled account is enabled again. Tokens stay as they are.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Store`].

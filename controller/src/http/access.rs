@@ -187,8 +187,8 @@ pub struct TokenRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 366)]
     days: Option<u32>,
-    /// A client certificate (PEM), whose key takes a secret's place: no secret is made. It ends with
-    /// its certificate at the latest. The controller takes certificates of `api.client_ca` alone.
+    /// A client certificate (PEM), whose key takes a secret's place: no secret is made. The token
+    /// ends with it at the latest. The controller takes certificates of `api.client_ca` alone.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 16384)]
     certificate: Option<String>,

@@ -2,10 +2,10 @@
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`acts`], and by their subjects
 //! [`applications`], [`trial`], [`compliance`], [`holds`] and [`leaving`], are what the lifecycle
-//! decides on; [`access`] is accounts, sessions and tokens, [`oidc`] and [`provider`] coming in by an
-//! OpenID provider, [`tls`] by a client certificate; [`deadline`] and [`calendar`] are the
-//! law's days; [`platform`] is the rest; [`view`] and [`record`] are what is shown; every error is
-//! a [`problem`].
+//! decides on; [`access`] is accounts, sessions and tokens; [`oidc`] is coming in by an OpenID
+//! provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a client certificate;
+//! [`deadline`] and [`calendar`] are the law's days; [`platform`] is the rest; [`view`] and
+//! [`record`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -16,6 +16,7 @@ pub mod access;
 pub mod acts;
 pub mod applications;
 pub mod attachments;
+pub mod attempts;
 pub mod calendar;
 pub mod change;
 pub mod compliance;
@@ -61,8 +62,8 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    change::UnderWay, events::Streams, limit::Limits, policy::Policy, problem::Problem,
-    provider::Providers, seats::Seats,
+    attempts::Providers, change::UnderWay, events::Streams, limit::Limits, policy::Policy,
+    problem::Problem, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,

@@ -16,10 +16,10 @@ use zeroize::Zeroizing;
 use super::{
     App,
     access::{AccountView, SessionAnswer, secret},
+    attempts::{Begun, Returned},
     change::Change,
     extract::{Body, Caller},
     problem::Problem,
-    provider::{Begun, Returned},
     whole,
 };
 use crate::{

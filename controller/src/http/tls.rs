@@ -1,5 +1,5 @@
-//! Client certificates at the API. The listener asks for one if the site has an authority of its own
-//! for them, and goes on without: people and tokens need none. A certificate that does not verify
+//! Client certificates at the API. The listener asks for one if the site has an authority of its
+//! own for them, and goes on without: people and tokens need none. A certificate that does not verify
 //! ends the handshake, so what arrives here is of that authority, valid, and of whoever holds its
 //! key; whether it opens anything, its registration says.
 
@@ -19,8 +19,8 @@ impl Presented {
         Some(Self(Digest::of(leaf)))
     }
 
-    /// Whether a request on that connection may go by it. A browser sends a certificate with whatever
-    /// any page asks it to send, so it opens nothing there: browsers say that they are one.
+    /// Whether a request on that connection may go by it. A browser sends a certificate with
+    /// whatever any page asks it to send, so it opens nothing there: browsers say that they are one.
     #[must_use]
     pub fn counts(headers: &HeaderMap) -> bool {
         !headers.contains_key(header::ORIGIN) && !headers.contains_key("sec-fetch-site")

@@ -1,8 +1,8 @@
 //! TLS of every port: the controller's own certificate, renewed in place, and the configurations of
 //! the two QUIC ports and of the HTTP API.
 //!
-//! No tickets and no early data wherever clients have certificates: a resumed session skips the check of the
-//! client's certificate.
+//! No tickets and no early data wherever clients have certificates: a resumed session skips the
+//! check of the client's certificate.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},

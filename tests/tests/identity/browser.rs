@@ -1,5 +1,5 @@
-//! As much of a browser as it takes to sign in: it follows redirects, keeps cookies, and fills in the
-//! provider's forms.
+//! As much of a browser as it takes to sign in: it follows redirects, keeps cookies, and fills in
+//! the provider's forms.
 
 use std::collections::BTreeMap;
 

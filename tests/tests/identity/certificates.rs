@@ -215,7 +215,7 @@ fn a_token_ends_with_its_certificate_and_a_site_without_an_authority_asks_for_no
     let year: i32 = now[..4].parse().expect("a year");
     let soon = paper(&scripts.authority, year + 1);
     let made = scripts.register(&soon, &json!({"days": 366}));
-    assert_eq!(text(&made, "expires_at"), format!("{}-01-01T00:00:00Z", year + 1));
+    assert_eq!(text(&made, "expires_at"), format!("{}-01-01T00:00:00.000Z", year + 1));
     let plain = Scripts {
         site: site(""),
         authority: authority("scripts"),
