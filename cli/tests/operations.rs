@@ -77,8 +77,8 @@ fn a_login_in_a_browser_makes_its_two_requests() {
     for (request, (method, path)) in requests.iter().zip(IN_A_BROWSER) {
         assert!(request.starts_with(&format!("{method} {path} ")), "{request}");
     }
-    assert!(requests[0].contains(r#""provider":"portal""#), "{requests:?}");
-    for member in [r#""attempt_token":"a""#, r#""state":"s""#, r#""code":"c""#] {
+    assert!(requests[0].contains(r#""provider": "portal""#), "{requests:?}");
+    for member in [r#""attempt_token": "a""#, r#""state": "s""#, r#""code": "c""#] {
         assert!(requests[1].contains(member), "{requests:?}");
     }
 }

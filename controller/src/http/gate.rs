@@ -194,8 +194,8 @@ fn no_secret_in(uri: &Uri) -> Result<(), Problem> {
 }
 
 /// Who comes: by the one bearer token or session that the request has, or, if it has none at all,
-/// by its connection's certificate. What a request says of itself decides: a wrong token is not made
-/// good by a certificate.
+/// by its connection's certificate. What a request says of itself decides: a wrong token is not
+/// made good by a certificate.
 async fn authenticate(
     app: &App,
     headers: &HeaderMap,

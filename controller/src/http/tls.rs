@@ -1,6 +1,6 @@
 //! Client certificates at the API. The listener asks for one if the site has an authority of its
-//! own for them, and goes on without: people and tokens need none. A certificate that does not verify
-//! ends the handshake, so what arrives here is of that authority, valid, and of whoever holds its
+//! own for them, and goes on without: people and tokens need none. A certificate that does not
+//! verify ends the handshake, so what arrives here is of that authority, valid, and of whoever holds its
 //! key; whether it opens anything, its registration says.
 
 use axum::http::{HeaderMap, header};
@@ -20,7 +20,7 @@ impl Presented {
     }
 
     /// Whether a request on that connection may go by it. A browser sends a certificate with
-    /// whatever any page asks it to send, so it opens nothing there: browsers say that they are one.
+    /// whatever any page asks it to send, so it opens nothing there: browsers say what they are.
     #[must_use]
     pub fn counts(headers: &HeaderMap) -> bool {
         !headers.contains_key(header::ORIGIN) && !headers.contains_key("sec-fetch-site")
