@@ -48,7 +48,29 @@ pub(crate) enum AccountVerb {
         #[arg(value_parser = plain_name)]
         name: String,
     },
-    /// Give an account a new initial password and no second factor; a second person confirms it
+    /// Let an identity at an OpenID provider open an account; a second person confirms it
+    Link {
+        /// The person's name
+        #[arg(value_parser = plain_name)]
+        name: String,
+        /// The provider's name in the controller's configuration
+        #[arg(long, value_name = "NAME", value_parser = plain_name)]
+        provider: String,
+        /// The person's `sub` there; it is told to whoever signs in there and is not linked yet
+        #[arg(long, value_name = "SUB")]
+        subject: String,
+    },
+    /// Unlink an account's identity at an OpenID provider, and end the account's sessions
+    Unlink {
+        /// The person's name
+        #[arg(value_parser = plain_name)]
+        name: String,
+        /// The provider's name in the controller's configuration
+        #[arg(long, value_name = "NAME", value_parser = plain_name)]
+        provider: String,
+    },
+    /// Give an account a new initial password, no second factor and no identity; a second person
+    /// confirms it
     Reset {
         /// The person's name
         #[arg(value_parser = plain_name)]
@@ -67,6 +89,7 @@ const ACCOUNTS: &[Column] = &[
     column("CONFIRMED BY", &["/confirmed_by"]),
     column("SECOND FACTOR", &["/second_factor"]),
     column("INITIAL", &["/initial"]),
+    column("IDENTITIES", &["/identities"]),
     column("CAME IN", &["/entered_at"]),
 ];
 
@@ -89,6 +112,15 @@ pub(crate) fn run(verb: AccountVerb, api: &Api, screen: &Screen) -> Result<(), F
         AccountVerb::Disable { name } => {
             let answer = api.post(&format!("/v1/accounts/{name}/disable"), &json!({}))?;
             screen.say(&format!("{name} is disabled; its sessions and tokens have ended"), &answer)
+        }
+        AccountVerb::Link { name, provider, subject } => {
+            let body = json!({ "provider": provider, "subject": subject });
+            let answer = api.post(&format!("/v1/accounts/{name}/identities"), &body)?;
+            screen.say(&format!("{subject} of {provider} opens {name}'s account"), &answer)
+        }
+        AccountVerb::Unlink { name, provider } => {
+            let answer = api.delete(&format!("/v1/accounts/{name}/identities/{provider}"))?;
+            screen.say(&format!("no identity of {provider} opens {name}'s account"), &answer)
         }
         AccountVerb::Reset { name, out } => {
             let file = out.as_deref().map(SecretFile::create).transpose()?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder,
     http::{HeaderMap, Response},
-    tls::{Certificate, RootCerts, TlsConfig},
+    tls::{Certificate, ClientCert, RootCerts, TlsConfig},
 };
 use zeroize::Zeroizing;
 
@@ -62,6 +62,7 @@ impl Api {
     pub(crate) fn new(
         controller: &str,
         authorities: &[CertificateDer<'_>],
+        client: Option<ClientCert>,
         token: Option<Zeroizing<String>>,
     ) -> Result<Self, Failure> {
         let controller = controller.trim_end_matches('/');
@@ -73,7 +74,8 @@ impl Api {
         }
         let roots: Vec<_> =
             authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots));
+        let tls = tls.client_cert(client).build();
         let agent = Agent::config_builder()
             .tls_config(tls)
             .https_only(true)

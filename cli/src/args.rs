@@ -44,6 +44,7 @@ Settings come from the options above, else from ~/.config/tenurectl/config.toml:
   controller = \"https://controller.example:8443\"
   ca = \"ca.pem\"            # the controller's CA; paths are relative to this file
   token_file = \"token\"     # mode 0600; a token never stands in an argument or the environment
+Instead of a token a script may have a client certificate: `certificate` and `key_file` (PEM).
 A session of `tenurectl login` stands beside that file, and goes before its token_file.
 
 Exit codes: 0 done, 1 refused, 2 wrong use, 3 the evidence does not hold, 4 the controller
@@ -201,7 +202,8 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: HostVerb,
     },
-    /// Come in by password and second factor; the first time, set a password and enrol
+    /// Come in by password and second factor (the first time, set a password and enrol), or by an
+    /// OpenID provider
     Login(LoginArgs),
     /// Go out: end the session
     Logout,

@@ -27,6 +27,7 @@ mod ledger;
 mod manual;
 mod meter;
 mod offboarding;
+mod oidc;
 #[cfg(test)]
 #[expect(dead_code, reason = "what its lines ask for is checked by a test of the whole program")]
 mod operations;

@@ -18,6 +18,10 @@ pub(crate) struct Operation {
 pub(crate) const LOCAL: &[&str] =
     &["application example", "completions", "man", "profile list", "record example", "verify"];
 
+/// What `login --oidc` reaches, for which somebody must come back in a browser.
+pub(crate) const IN_A_BROWSER: &[(&str, &str)] =
+    &[("POST", "/v1/oidc/attempts"), ("POST", "/v1/oidc/sessions")];
+
 const THING: &[&str] = &["{}"];
 const NOTHING: &[&str] = &["[]"];
 const INITIAL: &[&str] = &["{\"initial_password\":\"p\"}"];
@@ -64,6 +68,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/accounts/{name}/reset",
         line: "account reset rita -o initial",
         answers: INITIAL,
+    },
+    post(
+        "/v1/accounts/{name}/identities",
+        "account link rita --provider portal --subject 248289761001",
+    ),
+    Operation {
+        method: "DELETE",
+        path: "/v1/accounts/{name}/identities/{provider}",
+        line: "account unlink rita --provider portal",
+        answers: THING,
     },
     get("/v1/anchors", "anchors"),
     get("/v1/application-forms/{version}", "application form"),

@@ -11,6 +11,7 @@ use std::{
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use ureq::tls::{Certificate, ClientCert, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::{api::Api, args::Global, config::Config, failure::Failure};
@@ -25,6 +26,9 @@ pub(crate) struct Profile {
     controller: Option<String>,
     ca: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    /// A client certificate, PEM, and the file of its key: instead of a token.
+    certificate: Option<PathBuf>,
+    key_file: Option<PathBuf>,
     /// Where the session of `login` is kept.
     #[serde(skip)]
     session: Option<PathBuf>,
@@ -38,7 +42,7 @@ impl Profile {
             controller: global.controller.clone(),
             ca: global.ca.clone(),
             token_file: global.token_file.clone(),
-            session: None,
+            ..Self::default()
         };
         let complete =
             given.controller.is_some() && given.ca.is_some() && given.token_file.is_some();
@@ -52,6 +56,8 @@ impl Profile {
             controller: given.controller.or(kept.controller),
             ca: given.ca.or(kept.ca),
             token_file: given.token_file.or(entered).or(kept.token_file),
+            certificate: kept.certificate,
+            key_file: kept.key_file,
             session: kept.session,
         };
         Ok((merged, config))
@@ -59,7 +65,8 @@ impl Profile {
 
     /// Makes relative paths those beside `base`; `~` is the home directory.
     pub(crate) fn resolve(&mut self, base: &Path) {
-        for path in [&mut self.ca, &mut self.token_file].into_iter().flatten() {
+        let Self { ca, token_file, certificate, key_file, .. } = self;
+        for path in [ca, token_file, certificate, key_file].into_iter().flatten() {
             *path = match path.strip_prefix("~") {
                 Ok(rest) => std::env::home_dir().unwrap_or_default().join(rest),
                 Err(_) => base.join(&*path),
@@ -82,25 +89,51 @@ impl Profile {
         // In the order in which people write them.
         self.controller.as_ref().ok_or_else(|| config.missing("controller"))?;
         self.ca.as_ref().ok_or_else(|| config.missing("ca"))?;
-        let file = self.token_file.as_deref().ok_or_else(|| config.missing("token-file"))?;
-        self.connect_as(file, config)
+        match &self.token_file {
+            Some(file) => self.connect_as(file, config),
+            None if self.certificate.is_some() => self.api(None, self.client()?, config),
+            None => Err(config.missing("token-file")),
+        }
     }
 
     /// As [`Self::connect`], with the secret of this file.
     pub(crate) fn connect_as(&self, file: &Path, config: &Config) -> Result<Api, Failure> {
-        self.api(Some(file), config)
+        self.api(Some(file), None, config)
     }
 
     /// As [`Self::connect`], for somebody who is not known yet.
     pub(crate) fn connect_unknown(&self, config: &Config) -> Result<Api, Failure> {
-        self.api(None, config)
+        self.api(None, None, config)
     }
 
-    fn api(&self, file: Option<&Path>, config: &Config) -> Result<Api, Failure> {
+    /// The certificate and its key.
+    fn client(&self) -> Result<Option<ClientCert>, Failure> {
+        let Some(path) = &self.certificate else { return Ok(None) };
+        let wrong = |path: &Path| {
+            Failure::Usage(format!(
+                "{} holds no PEM of the client certificate and its key: give `certificate` and \
+                 `key_file` in the profile",
+                path.display()
+            ))
+        };
+        let key_file = self.key_file.as_deref().ok_or_else(|| wrong(path))?;
+        let key = read_private(key_file)?;
+        let key = PrivateKey::from_pem(key.as_bytes()).map_err(|_| wrong(key_file))?;
+        let chain = authorities(path)?;
+        let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        Ok(Some(ClientCert::new_with_certs(&chain, key)))
+    }
+
+    fn api(
+        &self,
+        file: Option<&Path>,
+        client: Option<ClientCert>,
+        config: &Config,
+    ) -> Result<Api, Failure> {
         let controller = self.controller.as_deref().ok_or_else(|| config.missing("controller"))?;
         let ca = self.ca.as_deref().ok_or_else(|| config.missing("ca"))?;
         let authorities = authorities(ca)?;
-        Api::new(controller, &authorities, file.map(token).transpose()?)
+        Api::new(controller, &authorities, client, file.map(token).transpose()?)
     }
 
     /// Where the session of `login` is kept.

@@ -1,4 +1,5 @@
-//! `tenurectl login` and `logout`: a person comes in by password and second factor, and goes out.
+//! `tenurectl login` and `logout`: a person comes in by password and second factor, or by an OpenID
+//! provider ([`oidc`]), and goes out.
 //!
 //! ```text
 //!  password, code ──▶ session kept beside the profile
@@ -25,6 +26,7 @@ use crate::{
     api::Api,
     config::Config,
     failure::Failure,
+    oidc::{self, OidcArgs},
     profile::{Profile, read_private},
     screen::{Screen, cell},
     token::{SecretFile, plain_name},
@@ -37,14 +39,16 @@ const STEPS: usize = 3;
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
     /// The name of your account
-    #[arg(value_parser = plain_name)]
-    name: String,
+    #[arg(value_parser = plain_name, required_unless_present = "oidc")]
+    name: Option<String>,
     /// File with your password, readable by you alone, instead of the terminal
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// File with your new password, should one be needed
     #[arg(long, value_name = "FILE")]
     new_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    by: OidcArgs,
 }
 
 /// Comes in, and keeps the session beside the profile.
@@ -55,6 +59,13 @@ pub(crate) fn login(
 ) -> Result<(), Failure> {
     let api = profile.connect_unknown(config)?;
     let path = profile.session()?;
+    if let Some(provider) = &args.by.oidc {
+        let answer = oidc::enter(&api, provider.as_deref(), args.by.listen, screen)?;
+        return keep(path, &answer, screen);
+    }
+    let Some(name) = &args.name else {
+        return Err(Failure::Usage("give the name of your account".to_owned()));
+    };
     let given = |file: &Option<PathBuf>, prompt: &str| match file {
         Some(path) => read_private(path),
         None => ask(prompt),
@@ -63,8 +74,7 @@ pub(crate) fn login(
     let mut code = ask("Code of the authenticator (nothing if none is enrolled): ")?;
     let mut new: Option<Zeroizing<String>> = None;
     for _ in 0..STEPS {
-        let answer =
-            api.post_once("/v1/sessions", &body(&args.name, &password, &code, new.as_ref()));
+        let answer = api.post_once("/v1/sessions", &body(name, &password, &code, new.as_ref()));
         match answer {
             Ok(answer) if answer["totp_secret"].is_string() => {
                 password = new.take().unwrap_or(password);

@@ -14,14 +14,15 @@ use serde_json::{Value, json};
 use crate::{
     api::Api,
     failure::Failure,
+    profile::read_text,
     screen::{Column, Screen, cell, column},
 };
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
-    /// Make a token for a person or a person's script; it is shown this once, and opens nothing
-    /// until a second person has confirmed it
+    /// Make a token for a person or a person's script, shown this once, or register a certificate;
+    /// it opens nothing until a second person has confirmed it
     Create {
         /// Name of the token: the person's, or the script's
         #[arg(value_parser = plain_name)]
@@ -42,6 +43,10 @@ pub(crate) enum TokenVerb {
         /// How long it lives, 1 to 366 days
         #[arg(long, value_name = "DAYS", default_value_t = 90)]
         days: u32,
+        /// Register this client certificate (PEM) instead of making a secret; the token ends with
+        /// it at the latest
+        #[arg(long, value_name = "FILE", conflicts_with = "out")]
+        certificate: Option<PathBuf>,
         /// Write the token to this new file, mode 0600, instead of stdout
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -95,6 +100,7 @@ const TOKENS: &[Column] = &[
     column("CUSTOMER", &["/customer"]),
     column("SCOPE", &["/scope"]),
     column("CONFIRMED BY", &["/confirmed_by"]),
+    column("CERTIFICATE", &["/certificate/subject"]),
     column("ENDS", &["/expires_at"]),
     column("REVOKED", &["/revoked_at"]),
     column("USED", &["/used_at"]),
@@ -103,7 +109,7 @@ const TOKENS: &[Column] = &[
 /// Runs it.
 pub(crate) fn run(verb: TokenVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
     match verb {
-        TokenVerb::Create { name, owner, role, customer, scope, days, out } => {
+        TokenVerb::Create { name, owner, role, customer, scope, days, certificate, out } => {
             let mut body = json!({ "name": name, "role": role.as_str(), "days": days });
             if let Some(owner) = owner {
                 body["owner"] = Value::String(owner);
@@ -113,6 +119,11 @@ pub(crate) fn run(verb: TokenVerb, api: &Api, screen: &Screen) -> Result<(), Fai
             }
             if !scope.is_empty() {
                 body["scope"] = scope.into();
+            }
+            if let Some(path) = certificate {
+                body["certificate"] = read_text(&path)?.as_str().into();
+                let answer = api.post("/v1/tokens", &body)?;
+                return screen.say(&cell(&answer, &["/id"]), &answer);
             }
             let file = out.as_deref().map(SecretFile::create).transpose()?;
             hand_over(&api.post("/v1/tokens", &body)?, "token", file, screen)

@@ -8,10 +8,14 @@ mod double;
 mod operations;
 mod site;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+};
 
 use double::answer;
-use operations::{FILES, LOCAL, OPERATIONS, Operation};
+use operations::{FILES, IN_A_BROWSER, LOCAL, OPERATIONS, Operation};
 use site::Site;
 
 const OPENAPI: &str = include_str!("../../controller/openapi.json");
@@ -49,6 +53,37 @@ fn every_verb_makes_the_request_that_stands_beside_it() {
 }
 
 #[test]
+fn a_login_in_a_browser_makes_its_two_requests() {
+    let begun = r#"{"attempt_token":"a","authorization_url":"http://id/?x=y&state=s"}"#;
+    let session = r#"{"token":"t","name":"rita","role":"reviewer"}"#;
+    let site = Site::new(&[answer(201, begun), answer(201, session)]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let browser = std::thread::spawn(move || {
+        loop {
+            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+                std::thread::yield_now();
+                continue;
+            };
+            stream.write_all(b"GET /callback?code=c&state=s HTTP/1.1\r\n\r\n").unwrap();
+            let mut page = String::new();
+            stream.read_to_string(&mut page).unwrap();
+            return page;
+        }
+    });
+    let ran = site.run(&format!("login --oidc portal --listen {port}"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(browser.join().unwrap().contains("can be closed"));
+    let requests = site.double.requests();
+    for (request, (method, path)) in requests.iter().zip(IN_A_BROWSER) {
+        assert!(request.starts_with(&format!("{method} {path} ")), "{request}");
+    }
+    assert!(requests[0].contains(r#""provider": "portal""#), "{requests:?}");
+    for member in [r#""attempt_token": "a""#, r#""state": "s""#, r#""code": "c""#] {
+        assert!(requests[1].contains(member), "{requests:?}");
+    }
+}
+
+#[test]
 fn every_operation_has_a_verb_and_none_is_made_up() {
     let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
     let mut offered = BTreeSet::new();
@@ -62,7 +97,9 @@ fn every_operation_has_a_verb_and_none_is_made_up() {
     assert!(offered.len() > 50, "{offered:?}");
     let reached: BTreeSet<_> = OPERATIONS
         .iter()
-        .map(|operation| (operation.method.to_owned(), operation.path.to_owned()))
+        .map(|operation| (operation.method, operation.path))
+        .chain(IN_A_BROWSER.iter().copied())
+        .map(|(method, path)| (method.to_owned(), path.to_owned()))
         .collect();
     let without: Vec<_> = offered.difference(&reached).collect();
     assert!(without.is_empty(), "no verb reaches {without:?}");

@@ -255,6 +255,7 @@ impl Controller {
                  told when a deadline is near or missed"
             );
         }
+        let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
         let state = state::open(&config.state_dir)?;
@@ -275,7 +276,7 @@ impl Controller {
             joining: joining(config, &state, &authority, [&command, &enrolment]),
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
-        let tls_api = RustlsConfig::from_config(Arc::new(tls::http_port(certificate.clone())?));
+        let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
         let (engine, lock) =
@@ -290,9 +291,11 @@ impl Controller {
             site: Arc::new(site),
             policy: Arc::new(Policy::load()?),
             limits: Arc::new(limits),
+            providers: Arc::new(providers),
             stop: stopping.clone(),
         };
-        let http = serve_api(&mut tasks, api_socket, tls_api, app);
+        let http =
+            serve_api(&mut tasks, api_socket, RustlsConfig::from_config(Arc::new(tls_api)), app);
         let link = Link::new(engine.clone(), authority, clock);
         let served = link::serve(Arc::new(link), command.clone(), enrolment.clone());
         tasks.spawn(async move {

@@ -27,6 +27,7 @@ use crate::{
         tenant::Contact,
     },
     files::remote::S3,
+    http::{attempts::Providers, provider},
     notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
@@ -111,6 +112,11 @@ pub struct Config {
 pub struct Api {
     /// Address and TCP port.
     pub listen: SocketAddr,
+    /// PEM file of authorities whose certificates scripts may come with.
+    pub client_ca: Option<PathBuf>,
+    /// OpenID providers by which people may come in.
+    #[serde(default)]
+    pub oidc: Vec<provider::Settings>,
     /// How often somebody may come.
     #[serde(default)]
     pub rates: Rates,
@@ -331,6 +337,18 @@ impl Config {
         read_rules(path).map_err(|reason| self.wrong("rules", reason))
     }
 
+    /// The OpenID providers.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with the provider and what to do.
+    pub fn providers(&self) -> Result<Providers, ConfigError> {
+        let mut all = Vec::new();
+        for one in &self.api.oidc {
+            all.push((one, certificates(one.authorities.as_deref(), "api.oidc.authorities")?));
+        }
+        Providers::new(&all).map_err(|reason| self.wrong("api.oidc", reason))
+    }
+
     /// How mail is sent, if at all.
     ///
     /// # Errors
@@ -386,20 +404,35 @@ impl Webhook {
     /// # Errors
     /// [`ConfigError::Value`].
     pub fn roots(&self) -> Result<Vec<Vec<u8>>, ConfigError> {
-        let Some(path) = &self.authorities else { return Ok(Vec::new()) };
-        let failed = |reason: String| ConfigError::Value {
-            path: path.clone(),
-            key: "webhook.authorities",
-            reason,
-        };
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| failed(format!("no PEM file of certificates: {error}")))?;
-        if certificates.is_empty() {
-            return Err(failed("no certificate is in it".to_owned()));
-        }
+        let certificates = certificates(self.authorities.as_deref(), "webhook.authorities")?;
         Ok(certificates.into_iter().map(|der| der.to_vec()).collect())
     }
+}
+
+impl Api {
+    /// The authorities of scripts' certificates; none if scripts come with tokens alone.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn client_authorities(&self) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+        certificates(self.client_ca.as_deref(), "api.client_ca")
+    }
+}
+
+/// The certificates of a PEM file, if there is one.
+fn certificates(
+    path: Option<&Path>,
+    key: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let failed = |reason: String| ConfigError::Value { path: path.to_owned(), key, reason };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(format!("no PEM file of certificates: {error}")))?;
+    if certificates.is_empty() {
+        return Err(failed("no certificate is in it".to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// Reads and checks a text of legal rules.

@@ -3,7 +3,8 @@
 //! and hints ([`presence`]), so that several engines can share one database.
 //!
 //! [`act`] is that transaction; [`report`] takes in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts, [`accounts`] and [`tokens`] people, [`platform`]
+//! customers are told, [`hosts`] admits hosts, [`accounts`], [`identity`], [`tokens`] and
+//! [`certificate`] people, [`platform`]
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
@@ -14,10 +15,12 @@ mod act;
 mod attachments;
 mod calendar;
 mod call;
+mod certificate;
 mod drain;
 mod error;
 mod exit;
 mod hosts;
+mod identity;
 mod order;
 mod outbox;
 mod platform;
@@ -73,7 +76,7 @@ use crate::{
 pub use crate::{
     files::{FilesError, UPLOAD_LIMIT},
     store::{
-        AccountRecord, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
+        AccountRecord, Certificate, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
         row,
     },

@@ -199,6 +199,9 @@ pub enum SignInRefusal {
     /// Both factors are right.
     #[error("the password is older than 90 days: give `new_password` with it")]
     PasswordOld,
+    /// An OpenID provider vouches for somebody who has no account, or a disabled one.
+    #[error("this identity opens no account: ask an administrator to link it")]
+    Unlinked,
     /// Too many come in at once.
     #[error("too many people come in at once: try again in a few seconds")]
     Busy,
@@ -212,6 +215,7 @@ impl SignInRefusal {
             Self::Wrong => "sign-in-refused",
             Self::NewPassword => "new-password-required",
             Self::PasswordOld => "password-expired",
+            Self::Unlinked => "identity-not-linked",
             Self::Busy => "busy",
         }
     }

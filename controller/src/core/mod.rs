@@ -6,8 +6,9 @@
 //! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
 //! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
 //! are told), [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances
-//! go), [`access`] (who may come in), [`quota`] (how much one customer may take), and [`refusal`]
-//! (how something is refused). [`draw`] and [`canonical`] are what ids and digests are made with.
+//! go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere), [`quota`]
+//! (how much one customer may take), and [`refusal`] (how something is refused). [`draw`] and
+//! [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;
@@ -21,6 +22,7 @@ pub mod dispatch;
 pub mod draw;
 pub mod fleet;
 pub mod form;
+pub mod identity;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;

@@ -105,6 +105,7 @@ impl Engine {
             standing: Standing::Pending,
             password,
             totp: TotpRecord::Missing,
+            identities: Vec::new(),
             created_at: now,
             created_by: by.name.clone(),
             confirmed_by: None,
@@ -208,9 +209,9 @@ impl Engine {
         Ok(account)
     }
 
-    /// Takes password and second factor away, ends the sessions, and returns a new initial
-    /// password. The account, a disabled one too, waits for [`Engine::confirm_account`]. Tokens
-    /// stay as they are.
+    /// Takes password, second factor and identities away, ends the sessions, and returns a new
+    /// initial password. The account, a disabled one too, waits for [`Engine::confirm_account`].
+    /// Tokens stay as they are.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Store`].
@@ -231,7 +232,9 @@ impl Engine {
         account.confirmed_by = None;
         account.password = password;
         account.totp = TotpRecord::Missing;
+        account.identities.clear();
         store::save_account(&mut tx, &account).await?;
+        store::drop_identities_of(&mut tx, &name).await?;
         store::end_sessions_of(&mut tx, &name, 0).await?;
         self.note_access(&mut tx, "account-reset", &by, &name).await?;
         self.keep::<()>(&mut tx, key.as_ref(), None).await?;
@@ -332,6 +335,19 @@ impl Engine {
             self.own_act(tx, &account, "password-set").await?;
             store::end_sessions_of(tx, &account.name, 0).await?;
         }
+        let session = self.open_session(tx, account, now).await?;
+        self.own_act(tx, &session.account, "came-in").await?;
+        tracing::info!(name = session.account.name, "came in");
+        Ok(Entered::Session(session))
+    }
+
+    /// A session for somebody who has shown to be this person.
+    pub(super) async fn open_session(
+        &self,
+        tx: &mut Tx,
+        mut account: AccountRecord,
+        now: Timestamp,
+    ) -> Result<Session, EngineError> {
         account.entered_at = Some(now);
         store::save_account(tx, &account).await?;
         store::forget_sessions(tx, now).await?;
@@ -340,9 +356,7 @@ impl Engine {
         let expires_at = now.plus_ms(access::SESSION_MS);
         let digest = Digest::of(secret.as_bytes());
         store::add_session(tx, digest, &account.name, expires_at, now).await?;
-        self.own_act(tx, &account, "came-in").await?;
-        tracing::info!(name = account.name, "came in");
-        Ok(Entered::Session(Session { secret, account, expires_at }))
+        Ok(Session { secret, account, expires_at })
     }
 
     async fn offer(&self, tx: &mut Tx, account: AccountRecord) -> Result<Entered, EngineError> {

@@ -126,6 +126,7 @@ impl Engine {
             // No hash: no password is right.
             password: PasswordRecord { phc: String::new(), set_at: now, initial: true },
             totp: TotpRecord::Missing,
+            identities: Vec::new(),
             created_at: now,
             created_by: by.name.clone(),
             confirmed_by: None,

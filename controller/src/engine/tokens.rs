@@ -5,7 +5,10 @@ use serde_json::json;
 use tenure_protocol::{digest::Digest, time::Timestamp};
 use zeroize::Zeroizing;
 
-use super::{Call, Engine, EngineError, Page, Slice};
+use super::{
+    Call, Engine, EngineError, Page, Slice,
+    certificate::{Paper, need_new},
+};
 use crate::{
     core::{
         access::{self, Credential, Principal, Scope},
@@ -57,7 +60,9 @@ impl Engine {
         call: impl Into<Call>,
         new: NewToken,
     ) -> Result<(TokenRecord, Zeroizing<String>), EngineError> {
-        self.issue(call.into(), new, None).await
+        let secret = self.fresh_secret(TOKEN)?;
+        let shown = (Digest::of(secret.as_bytes()), None);
+        Ok((self.issue(call.into(), new, shown, None).await?, secret))
     }
 
     /// Makes a token that nobody has to confirm: whoever runs this program can do all that it can.
@@ -69,16 +74,21 @@ impl Engine {
         by: Actor,
         new: NewToken,
     ) -> Result<Zeroizing<String>, EngineError> {
+        let secret = self.fresh_secret(TOKEN)?;
+        let shown = (Digest::of(secret.as_bytes()), None);
         let confirmed_by = Some(by.name.clone());
-        Ok(self.issue(by.into(), new, confirmed_by).await?.1)
+        self.issue(by.into(), new, shown, confirmed_by).await?;
+        Ok(secret)
     }
 
-    async fn issue(
+    /// Makes a token that is shown by what has this digest: a secret, or a certificate.
+    pub(super) async fn issue(
         &self,
         call: Call,
         new: NewToken,
+        (digest, certificate): (Digest, Option<Paper>),
         confirmed_by: Option<String>,
-    ) -> Result<(TokenRecord, Zeroizing<String>), EngineError> {
+    ) -> Result<TokenRecord, EngineError> {
         let Call { actor: by, expected: _, key } = call;
         access::name("a token's name", &new.name)?;
         access::name("its owner's name", &new.owner)?;
@@ -86,8 +96,10 @@ impl Engine {
         access::scope(&new.scope)?;
         let now = self.inner.clock.now();
         let expires_at = access::token_end(now, new.days)?;
-        let secret = self.fresh_secret(TOKEN)?;
-        let digest = Digest::of(secret.as_bytes());
+        let expires_at = match &certificate {
+            Some(paper) => paper.token_end(now, expires_at)?,
+            None => expires_at,
+        };
         let token = TokenRecord {
             id: digest.to_string().chars().take(ID_DIGITS).collect(),
             owner: new.owner,
@@ -98,6 +110,7 @@ impl Engine {
                 scope: new.scope,
                 created_at: now,
                 created_by: by.name.clone(),
+                certificate: certificate.map(Paper::certificate),
             },
             expires_at,
             revoked_at: None,
@@ -108,10 +121,12 @@ impl Engine {
         self.recall::<()>(&mut tx, key.as_ref()).await?;
         let (role, customer) = (token.grant.role, token.grant.customer.as_deref());
         need_one_role(&mut tx, &token.owner, role, customer, now).await?;
+        need_new(&mut tx, digest).await?;
         store::add_token(&mut tx, digest, &token).await?;
         let body = json!({
             "subject": token.id, "owner": token.owner, "name": token.grant.name, "role": role,
             "customer": customer, "scope": token.grant.scope, "expires_at": expires_at,
+            "certificate": token.grant.certificate,
         });
         self.note_act(&mut tx, "token-issued", None, &by, body).await?;
         self.keep::<()>(&mut tx, key.as_ref(), None).await?;
@@ -124,7 +139,7 @@ impl Engine {
             by = by.name,
             "token made"
         );
-        Ok((token, secret))
+        Ok(token)
     }
 
     /// Lets a token in, as a second person: neither its maker nor its owner. Doing it again changes
@@ -199,6 +214,16 @@ impl Engine {
             return self.session_principal(digest, now).await;
         }
         let known = store::token_by_digest(&mut *self.inner.store.read().await?, digest).await?;
+        let known = known.filter(|token| token.grant.certificate.is_none());
+        self.token_principal(known, now).await
+    }
+
+    /// Who comes by this token, unless it has ended or waits to be confirmed.
+    pub(super) async fn token_principal(
+        &self,
+        known: Option<TokenRecord>,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, EngineError> {
         let lets_in = |token: &TokenRecord| is_alive(token, now) && token.confirmed_by.is_some();
         let Some(token) = known.filter(lets_in) else { return Ok(None) };
         if access::is_news(now, token.used_at) {

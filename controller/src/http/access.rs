@@ -30,9 +30,13 @@ use super::{
 use crate::{
     core::{
         access::{Group, SESSION_IDLE_MS, Scope},
+        identity::Identity,
         lifecycle::Role,
     },
-    engine::{AccountRecord, Entered, NewToken, SignIn, Standing, TokenRecord, TotpRecord},
+    engine::{
+        AccountRecord, Certificate, Entered, NewToken, Session, SignIn, Standing, TokenRecord,
+        TotpRecord,
+    },
 };
 
 /// What somebody comes in with.
@@ -116,6 +120,8 @@ pub struct AccountView {
     standing: Standing,
     /// `missing`, `offered` or `enrolled`.
     second_factor: &'static str,
+    /// What the person is called at OpenID providers: whoever signs in there comes in here.
+    identities: Vec<IdentityView>,
     /// Whether the password is still the initial one.
     initial: bool,
     /// When the password was set.
@@ -131,6 +137,21 @@ pub struct AccountView {
     /// When somebody last came in by it.
     #[schema(value_type = Option<String>, format = DateTime)]
     entered_at: Option<Timestamp>,
+}
+
+/// A person as an OpenID provider knows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IdentityView {
+    /// The provider's issuer.
+    issuer: String,
+    /// The person's `sub` there.
+    subject: String,
+}
+
+impl From<Identity> for IdentityView {
+    fn from(Identity { issuer, subject }: Identity) -> Self {
+        Self { issuer, subject }
+    }
 }
 
 /// An account with its initial password: a secret that is shown once.
@@ -168,6 +189,11 @@ pub struct TokenRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 366)]
     days: Option<u32>,
+    /// A client certificate (PEM), whose key takes a secret's place: no secret is made. The token
+    /// ends with it at the latest. The controller takes certificates of `api.client_ca` alone.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 16384)]
+    certificate: Option<String>,
 }
 
 /// The roles that people have.
@@ -209,6 +235,8 @@ pub struct TokenView {
     /// Groups of acts that it is limited to.
     #[schema(value_type = Option<Vec<String>>)]
     scope: Scope,
+    /// The client certificate that takes a secret's place.
+    certificate: Option<CertificateView>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -227,14 +255,37 @@ pub struct TokenView {
     used_at: Option<Timestamp>,
 }
 
+/// A client certificate.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CertificateView {
+    /// SHA-256 of it (DER), hexadecimal.
+    #[schema(value_type = String)]
+    sha256: Digest,
+    /// Whom it names.
+    subject: String,
+}
+
 /// A token with its secret, which is shown once.
 #[derive(Serialize, ToSchema)]
 pub struct TokenAnswer {
     /// The token.
     #[serde(flatten)]
     view: TokenView,
-    /// Its secret.
-    token: String,
+    /// Its secret; none if it is a certificate.
+    token: Option<String>,
+}
+
+impl From<Session> for SessionAnswer {
+    fn from(session: Session) -> Self {
+        Self {
+            token: session.secret.to_string(),
+            name: session.account.name,
+            role: session.account.role,
+            customer: session.account.customer,
+            expires_at: session.expires_at,
+            idle_ms: SESSION_IDLE_MS,
+        }
+    }
 }
 
 impl From<AccountRecord> for AccountView {
@@ -249,6 +300,7 @@ impl From<AccountRecord> for AccountView {
                 TotpRecord::Offered { .. } => "offered",
                 TotpRecord::Enrolled { .. } => "enrolled",
             },
+            identities: account.identities.into_iter().map(IdentityView::from).collect(),
             initial: account.password.initial,
             password_set_at: account.password.set_at,
             created_at: account.created_at,
@@ -268,6 +320,10 @@ impl From<TokenRecord> for TokenView {
             role: token.grant.role,
             customer: token.grant.customer,
             scope: token.grant.scope,
+            certificate: token
+                .grant
+                .certificate
+                .map(|Certificate { sha256, subject }| CertificateView { sha256, subject }),
             created_at: token.grant.created_at,
             created_by: token.grant.created_by,
             confirmed_by: token.confirmed_by,
@@ -313,15 +369,7 @@ pub async fn sign_in(
         Entered::Session(session) => {
             app.engine.meet(&name, peer.ip()).await;
             app.limits.recognise([Digest::of(session.secret.as_bytes())]);
-            let answer = SessionAnswer {
-                token: session.secret.to_string(),
-                name: session.account.name,
-                role: session.account.role,
-                customer: session.account.customer,
-                expires_at: session.expires_at,
-                idle_ms: SESSION_IDLE_MS,
-            };
-            Ok(secret(StatusCode::CREATED, answer))
+            Ok(secret(StatusCode::CREATED, SessionAnswer::from(session)))
         }
     }
 }
@@ -426,8 +474,8 @@ pub async fn tokens(State(app): State<App>, listing: Listing<String>) -> Result<
     Ok(listing.answer(slice, TokenView::from))
 }
 
-/// Make a token for a person or a person's script; it opens nothing until a second person confirms
-/// it
+/// Make a token for a person or a person's script, or register its client certificate as one; it
+/// opens nothing until a second person confirms it
 #[utoipa::path(post, path = "/v1/tokens", tag = "access", request_body = TokenRequest,
     responses((status = 201, body = TokenAnswer)))]
 pub async fn create_token(
@@ -445,11 +493,16 @@ pub async fn create_token(
                 scope: form.scope,
                 days: form.days,
             };
-            engine.create_token(call, new).await
+            match form.certificate {
+                Some(pem) => Ok((engine.register_certificate(call, new, &pem).await?, None)),
+                None => {
+                    engine.create_token(call, new).await.map(|(token, text)| (token, Some(text)))
+                }
+            }
         })
         .await?;
-    app.limits.recognise([Digest::of(text.as_bytes())]);
-    let answer = TokenAnswer { view: token.into(), token: text.to_string() };
+    app.limits.recognise(text.as_ref().map(|text| Digest::of(text.as_bytes())));
+    let answer = TokenAnswer { view: token.into(), token: text.map(|text| text.to_string()) };
     Ok(secret(StatusCode::CREATED, answer))
 }
 

@@ -148,7 +148,7 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
         statuses.push(409);
     }
     let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
-    if id == "sign-in" {
+    if ["sign-in", "begin-oidc", "finish-oidc"].contains(&id) {
         statuses.extend([401, 403, 413, 415, 422]);
     } else if id == "sign-out" {
         statuses.push(422);

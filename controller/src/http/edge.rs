@@ -29,6 +29,7 @@ use tower_service::Service;
 
 pub use self::visit::Visit;
 use self::visit::{Stays, Watched};
+use super::tls::Presented;
 use crate::{
     engine::Engine,
     places::{Capacity, Place, Places, network_of, site_of},
@@ -151,18 +152,21 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
         Box::pin(async move {
             let (places, stranger) = places?;
             let (stream, service) = tls.accept(stream, service).await?;
+            let presented = Presented::of(stream.get_ref().1);
             let visit = Arc::new(Visit::new(stranger));
             let stream = Watched::new(stream, visit.clone());
-            Ok((stream, Seated { service, visit, _places: Arc::new(places) }))
+            let places = Arc::new(places);
+            Ok((stream, Seated { service, presented, visit, _places: places }))
         })
     }
 }
 
-/// A service that keeps its connection's places for as long as it is held, and notes what is under
-/// way on it.
+/// A service that keeps its connection's places for as long as it is held, notes what is under way
+/// on it, and says of each request which certificate its connection came with.
 #[derive(Debug, Clone)]
 struct Seated<S> {
     service: S,
+    presented: Option<Presented>,
     visit: Arc<Visit>,
     _places: Arc<Within>,
 }
@@ -183,6 +187,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let stays = self.visit.begin();
         request.extensions_mut().insert(self.visit.clone());
+        if let Some(presented) = self.presented {
+            request.extensions_mut().insert(presented);
+        }
         let answer = self.service.call(request);
         Box::pin(async move {
             // Under way until the last of its body is out, as the stream of events is.

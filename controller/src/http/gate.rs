@@ -29,6 +29,7 @@ use super::{
     problem::Problem,
     route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
     seats::Seats,
+    tls::Presented,
 };
 use crate::{core::access::Principal, engine::Owner};
 
@@ -93,7 +94,7 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
     let route = route::find(request.method(), path)?;
     let peer = peer(request);
     no_secret_in(request.uri())?;
-    let secret = bearer(request.headers()).map(|secret| Digest::of(secret.as_bytes()));
+    let secret = shown(request);
     let is_cut = route.action == UNLIMITED;
     let goes_first = is_cut && secret.is_some_and(|secret| app.limits.recognises(&secret));
     if !goes_first {
@@ -126,7 +127,8 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
 
 /// Who comes, if the policy lets them.
 async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Principal, Problem> {
-    let principal = authenticate(app, request.headers()).await?;
+    let certificate = certificate(request);
+    let principal = authenticate(app, request.headers(), certificate).await?;
     if route.action != UNLIMITED {
         app.limits.identity(&principal.actor.name)?;
     }
@@ -224,8 +226,31 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(secret)
 }
 
-/// Who comes: by its token or session.
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+/// The certificate that a request comes with: its connection's, if it says nothing of itself. A
+/// wrong token is not made good by a certificate.
+fn certificate(request: &Request) -> Option<Digest> {
+    let Presented(sha256) = request.extensions().get::<Presented>().copied()?;
+    let headers = request.headers();
+    let says = headers.contains_key(header::AUTHORIZATION);
+    (!says && Presented::counts(headers)).then_some(sha256)
+}
+
+/// Digest of what a request comes with, as tokens and sessions are kept by it.
+fn shown(request: &Request) -> Option<Digest> {
+    let secret = bearer(request.headers()).map(|secret| Digest::of(secret.as_bytes()));
+    secret.or_else(|| certificate(request))
+}
+
+/// Who comes: by its token or session, or by its connection's certificate.
+async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    certificate: Option<Digest>,
+) -> Result<Principal, Problem> {
+    if let Some(sha256) = certificate {
+        let known = app.engine.principal_of_certificate(sha256).await?;
+        return known.ok_or_else(unauthenticated);
+    }
     let secret = bearer(headers).ok_or_else(unauthenticated)?;
     app.engine.principal_of(secret).await?.ok_or_else(unauthenticated)
 }

@@ -123,6 +123,14 @@ impl CallLimits {
         if is_stranger { self.stranger_tries.take(&account) } else { Ok(()) }
     }
 
+    /// An attempt to come in by an OpenID provider, into an account that is not known yet.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn entry(&self, peer: IpAddr) -> Result<(), Problem> {
+        self.peer_tries.take(&site_of(peer))
+    }
+
     /// These secrets are in force.
     pub fn recognise(&self, secrets: impl IntoIterator<Item = Digest>) {
         let mut recognised = self.recognised();

@@ -2,10 +2,11 @@
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
 //! [`compliance`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in
-//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens;
-//! [`deadline`] and [`calendar`] are the law's days; [`records`] and [`attachments`] are what
-//! people put on paper; [`platform`] is the rest; [`view`] and [`row`] are what is shown; every
-//! error is a [`problem`].
+//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens; [`oidc`]
+//! is coming in by an OpenID provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a
+//! client certificate; [`deadline`] and [`calendar`] are the law's days; [`records`] and
+//! [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`] and [`row`] are
+//! what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -16,6 +17,7 @@ pub mod access;
 pub mod acts;
 pub mod applications;
 pub mod attachments;
+pub mod attempts;
 pub mod calendar;
 pub mod change;
 pub mod compliance;
@@ -35,15 +37,18 @@ pub mod leaving;
 pub mod limit;
 pub mod listing;
 pub mod offboarding;
+pub mod oidc;
 pub mod openapi;
 pub mod platform;
 pub mod policy;
 pub mod problem;
+pub mod provider;
 pub mod records;
 pub mod route;
 pub mod row;
 pub mod seats;
 pub mod tenants;
+pub mod tls;
 pub mod trial;
 pub mod view;
 
@@ -61,8 +66,8 @@ use axum::{
 use tokio::sync::watch;
 
 use self::{
-    attachments::Uploads, change::UnderWay, events::Streams, limit::CallLimits, policy::Policy,
-    problem::Problem, seats::Seats,
+    attachments::Uploads, attempts::Providers, change::UnderWay, events::Streams,
+    limit::CallLimits, policy::Policy, problem::Problem, seats::Seats,
 };
 use crate::{
     core::destination::DestinationPolicy,
@@ -83,6 +88,8 @@ pub struct App {
     pub policy: Arc<Policy>,
     /// How often.
     pub limits: Arc<CallLimits>,
+    /// By whom people come in besides.
+    pub providers: Arc<Providers>,
     /// Turns true when the controller stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -184,6 +191,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts/{name}/confirm", post(access::confirm_account))
         .route("/v1/accounts/{name}/disable", post(access::disable_account))
         .route("/v1/accounts/{name}/reset", post(access::reset_account))
+        .route("/v1/accounts/{name}/identities", post(oidc::link))
+        .route("/v1/accounts/{name}/identities/{provider}", delete(oidc::unlink))
+        .route("/v1/oidc/attempts", post(oidc::begin))
+        .route("/v1/oidc/sessions", post(oidc::finish))
         .route("/v1/tokens", get(access::tokens).post(access::create_token))
         .route("/v1/tokens/{id}/confirm", post(access::confirm_token))
         .route("/v1/tokens/{id}", delete(access::revoke_token))

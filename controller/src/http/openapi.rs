@@ -13,8 +13,8 @@ use utoipa::{
 
 use super::{
     App, access, applications, attachments, calendar, compliance, contract, cutting, deadline,
-    events, form, holds, leaving, offboarding, platform, policy::Policy, problem, records, row,
-    tenants, trial, view,
+    events, form, holds, leaving, offboarding, oidc, platform, policy::Policy, problem, records,
+    row, tenants, trial, view,
 };
 
 /// The document.
@@ -40,7 +40,7 @@ use super::{
         access::sign_in, access::sign_out, access::accounts, access::create_account,
         access::confirm_account, access::confirm_token, access::disable_account,
         access::reset_account, access::tokens, access::create_token,
-        access::revoke_token,
+        access::revoke_token, oidc::begin, oidc::finish, oidc::link, oidc::unlink,
         attachments::upload, attachments::list, attachments::read, attachments::upload_platform,
         attachments::list_platform, attachments::read_platform,
         records::add, records::list, records::confirm, records::add_platform,

@@ -174,7 +174,7 @@ impl From<SignInRefusal> for Problem {
     fn from(refusal: SignInRefusal) -> Self {
         let (status, retry_after_s) = match refusal {
             SignInRefusal::Wrong => (StatusCode::UNAUTHORIZED, None),
-            SignInRefusal::NewPassword | SignInRefusal::PasswordOld => {
+            SignInRefusal::NewPassword | SignInRefusal::PasswordOld | SignInRefusal::Unlinked => {
                 (StatusCode::FORBIDDEN, None)
             }
             SignInRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_FOR_S)),

@@ -1,8 +1,8 @@
 //! TLS of every port: the controller's own certificate, renewed in place, and the configurations of
 //! the two QUIC ports and of the HTTP API.
 //!
-//! No tickets and no early data on the QUIC ports: a resumed session skips the check of the
-//! client's certificate.
+//! No tickets and no early data wherever clients have certificates: a resumed session skips the
+//! check of the client's certificate.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -16,6 +16,7 @@ use rustls::{
     server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
+use rustls_pki_types::CertificateDer;
 use tenure_protocol::{
     time::Timestamp,
     wire::{ALPN, ALPN_ENROL},
@@ -147,27 +148,49 @@ pub fn enrolment_port(
 /// dials: customers' webhooks and mail relays, whose servers others choose. There 1.2 with its AEAD
 /// suites, the only ones that rustls has, is better than a notice that never arrives.
 ///
+/// With authorities, clients are asked for a certificate of one of them; they may come without.
+///
 /// # Errors
 /// [`TlsError`].
-pub fn http_port(certificate: Arc<ServerCertificate>) -> Result<ServerConfig, TlsError> {
-    let mut tls = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+pub fn http_port(
+    certificate: Arc<ServerCertificate>,
+    client_authorities: Vec<CertificateDer<'static>>,
+) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut tls = if client_authorities.is_empty() {
+        builder.with_no_client_auth().with_cert_resolver(certificate)
+    } else {
+        let mut roots = RootCertStore::empty();
+        for authority in client_authorities {
+            roots.add(authority)?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .allow_unauthenticated()
+            .build()?;
+        let tls = builder.with_client_cert_verifier(verifier).with_cert_resolver(certificate);
+        never_resumed(tls)
+    };
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
 }
 
 fn quic(mut tls: ServerConfig, alpn: &[u8]) -> Result<quinn::ServerConfig, TlsError> {
     tls.alpn_protocols = vec![alpn.to_vec()];
-    tls.send_tls13_tickets = 0;
-    tls.session_storage = Arc::new(NoServerSessionStorage {});
-    tls.max_early_data_size = 0;
+    let tls = never_resumed(tls);
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config.transport_config(Arc::new(transport()));
     // An agent whose address changes connects again; nobody else may take its session along.
     config.migration(false);
     Ok(config)
+}
+
+/// A resumed session would skip the check of the client's certificate.
+fn never_resumed(mut tls: ServerConfig) -> ServerConfig {
+    tls.send_tls13_tickets = 0;
+    tls.session_storage = Arc::new(NoServerSessionStorage {});
+    tls.max_early_data_size = 0;
+    tls
 }
 
 /// Every peer opens one stream, the control or enrolment stream; the lanes are the controller's.

@@ -9,7 +9,7 @@ use super::{
     sql::{self, query},
     to_json,
 };
-use crate::core::lifecycle::Role;
+use crate::core::{identity::Identity, lifecycle::Role};
 
 const TABLE: &str = "accounts";
 
@@ -28,6 +28,10 @@ pub struct AccountRecord {
     pub password: PasswordRecord,
     /// The second factor.
     pub totp: TotpRecord,
+    /// What the person is called at OpenID providers, at most one at each: who comes in there comes
+    /// in here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Identity>,
     /// When it was made; real clock.
     pub created_at: Timestamp,
     /// The person who made it, or last reset it.

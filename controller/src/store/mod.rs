@@ -16,6 +16,7 @@ mod acquainted;
 mod attachments;
 mod calendar;
 mod hosts;
+mod identities;
 mod journal;
 mod keys;
 #[cfg(test)]
@@ -44,8 +45,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, journal::*, keys::*,
-    notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
+    keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -54,7 +55,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 12] = [
+pub const MIGRATIONS: [(i64, &str); 13] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -67,6 +68,7 @@ pub const MIGRATIONS: [(i64, &str); 12] = [
     (10, include_str!("../../migrations/0010_access.sql")),
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
+    (13, include_str!("../../migrations/0013_identities.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

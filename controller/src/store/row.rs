@@ -76,7 +76,7 @@ pub struct PlatformRecord {
     /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
     /// `subject` in the body: `account-created`, `account-confirmed`, `account-disabled`,
     /// `account-reset`, `password-set`, `came-in`, `went-out`, `token-issued`, `token-confirmed`,
-    /// `token-revoked`.
+    /// `token-revoked`, `identity-linked`, `identity-unlinked`.
     pub kind: String,
     /// The host that it is about.
     pub host: Option<HostId>,

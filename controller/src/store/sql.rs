@@ -239,6 +239,10 @@ statements! {
         "DELETE FROM acquainted WHERE name = $1 AND site NOT IN (SELECT site FROM acquainted WHERE \
          name = $1 ORDER BY at DESC, site LIMIT $2)";
     FORGET_ACQUAINTED: "DELETE FROM acquainted WHERE at <= $1";
+    IDENTITY: "SELECT account FROM identities WHERE issuer = $1 AND subject = $2";
+    ADD_IDENTITY: "INSERT INTO identities (issuer, subject, account) VALUES ($1, $2, $3)";
+    DROP_IDENTITY: "DELETE FROM identities WHERE issuer = $1 AND subject = $2";
+    DROP_IDENTITIES_OF: "DELETE FROM identities WHERE account = $1";
     ADD_CALENDAR_NOTICE:
         "INSERT INTO calendar_notices (id, seq, record) SELECT $1, COALESCE(MAX(seq), 0) + 1, \
          $2 FROM calendar_notices";

@@ -28,6 +28,18 @@ pub struct TokenGrant {
     pub created_at: Timestamp,
     /// The person who made it.
     pub created_by: String,
+    /// The certificate that takes a secret's place; none if there is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+}
+
+/// The client certificate that a token is: whoever holds its key needs no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// SHA-256 of the certificate, DER.
+    pub sha256: Digest,
+    /// Whom it names, for people to read.
+    pub subject: String,
 }
 
 /// A token as it is kept.

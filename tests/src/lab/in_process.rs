@@ -72,7 +72,7 @@ impl InProcess {
         Self::start_with(clock, "")
     }
 
-    /// As [`InProcess::start`], with more of a configuration.
+    /// As [`InProcess::start`], with more of a configuration: first more of `[api]`, then tables.
     ///
     /// # Errors
     /// If it does not start.
@@ -337,8 +337,8 @@ fn config(state: &str, more: &str) -> String {
     format!(
         "state_dir = {state:?}\n\
          server_names = [\"localhost\", \"127.0.0.1\"]\n\
-         [api]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n{more}\n\
          [link]\ncommand = \"127.0.0.1:0\"\nenrolment = \"127.0.0.1:0\"\n\
-         [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n{more}"
+         [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n"
     )
 }
