@@ -208,7 +208,7 @@ impl History {
             history.obey()?;
             history.deliver()?;
         }
-        let submit = Event::SubmitReports { test_report: document(), security_report: document() };
+        let submit = reports();
         let (decision, opinion) = (ReportsDecision::Fail, said("not yet"));
         let items = vec![said("weak passwords"), said("open port")];
         let fail = Event::ReviewReports { decision, opinion, items };
@@ -406,7 +406,10 @@ impl History {
             }
             Phase::OffboardingApproved if self.amended.is_multiple_of(2) => {
                 // The customer is silent, and the second notice is served by letter.
-                vec![("wei", Role::Operator, Event::RecordService { document: document() })]
+                vec![
+                    ("wei", Role::Operator, served(now)),
+                    ("zhou", Role::Security, Event::CountersignService),
+                ]
             }
             Phase::OffboardingApproved => {
                 let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };

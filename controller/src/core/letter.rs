@@ -123,6 +123,10 @@ pub fn render(
     };
     let mut notices = Vec::new();
     for contact in contacts {
+        // What goes to the provider's own desks is the provider's to judge.
+        let designates = |channel: &Channel| {
+            kind.is_providers() || contact.designated.contains(&channel.designation())
+        };
         let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
         let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
             url: webhook.url.clone(),
@@ -137,6 +141,7 @@ pub fn render(
                 cut,
                 kind,
                 contact: contact.name.clone(),
+                designated: designates(&channel),
                 channel,
                 subject: words.subject.clone(),
                 body: words.body(tenant, &contact.name),

@@ -46,7 +46,7 @@ use super::{
         calendar::show, calendar::days, calendar::propose, calendar::enact, calendar::reject,
         deadline::preview, deadline::platform,
         deadline::sign,
-        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
+        checklist::checklist, tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,
@@ -55,7 +55,8 @@ use super::{
         applications::withdraw, applications::suspend, applications::resume,
         trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
         holds::release, holds::countersign, leaving::waive, leaving::record_service,
-        compliance::assessment, compliance::icp,
+        leaving::countersign_service, compliance::assessment, compliance::icp,
+        compliance::confirm_icp,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,

@@ -193,6 +193,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::UnknownHold
             | Code::UnknownAttachment
             | Code::DocumentMissing
+            | Code::SameDocument
+            | Code::LevelTooLow
             | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -218,6 +220,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::WrongSuspension
             | Code::DeadlinePassed
             | Code::NothingToWaive
+            | Code::NothingToConfirm
+            | Code::Incomplete
             | Code::OnHold
             | Code::NotInternetFacing
             | Code::IcpGateStrict
