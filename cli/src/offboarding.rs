@@ -52,8 +52,8 @@ pub(crate) enum OffboardingVerb {
         #[arg(long, value_name = "FILE")]
         document: PathBuf,
     },
-    /// Countersign, as a second person who has seen the proof, that the second notice was served: its
-    /// grace begins (reviewer, security)
+    /// Countersign, as a second person who has seen the proof, that the second notice was served:
+    /// its grace begins (reviewer, security)
     Countersign {
         /// The tenant's id
         tenant: TenantId,
@@ -106,7 +106,7 @@ pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/service"), &body)?)
         }
         OffboardingVerb::Countersign { tenant, version } => {
-            let path = format!("/v1/tenants/{tenant}/offboarding/service/countersignatures");
+            let path = format!("/v1/tenants/{tenant}/offboarding/countersignatures");
             screen.one(&api.post_about(version, &path, &json!({}))?)
         }
         OffboardingVerb::Approve { opinion } => {

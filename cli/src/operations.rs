@@ -163,7 +163,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         "/v1/tenants/{id}/offboarding/service",
         "offboarding served T --served-on 2026-11-10 --document report.pdf",
     ),
-    post("/v1/tenants/{id}/offboarding/service/countersignatures", "offboarding countersign T"),
+    post("/v1/tenants/{id}/offboarding/countersignatures", "offboarding countersign T"),
     post("/v1/tenants/{id}/offboarding/waivers", "offboarding waive T --reason dissolved"),
     list("/v1/tenants/{id}/orders", "tenant orders T"),
     list("/v1/tenants/{id}/records", "record list T"),

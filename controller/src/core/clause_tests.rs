@@ -462,3 +462,35 @@ fn a_notice_counts_in_the_system_alone_that_its_contact_designated() {
         assert!(refusal.sentence.contains(pointer), "{refusal}");
     }
 }
+
+#[test]
+fn a_check_is_met_by_its_reports_arrival_and_one_report_is_of_one_month() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let check = |number: u128, at: Timestamp, report: &[u8]| {
+        let record = tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(number));
+        let (kind, report) = (crate::core::record::Kind::Inspection, Some(Digest::of(report)));
+        RecordFact { record, kind, effective_at: at, findings: 2, report }
+    };
+    at(&mut world, "2026-10-12T01:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let october = check(1, world.now, b"october");
+    let effects =
+        world.apply(&mut tenant, &Event::RecordCounts { fact: october }).expect("checked");
+    let Some(Effect::Arm(notice)) = effects.first() else { panic!("{effects:?}") };
+    assert!(notice.body.contains(&Digest::of(b"october").to_string()), "{}", notice.body);
+    assert_eq!(owed(&tenant, ObligationId::O17), ObligationState::Open, "a record is no delivery");
+    for (grade, open) in [(Grade::E1, true), (Grade::E2, false)] {
+        let event = Event::NoticeDelivered { notice: notice.id, grade, at: world.now };
+        world.apply(&mut tenant, &event).expect("it went out");
+        assert_eq!(owed(&tenant, ObligationId::O17) == ObligationState::Open, open);
+    }
+    at(&mut world, "2026-11-02T01:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let again = check(2, world.now, b"october");
+    let refusal = paperwork::is_fresh(&tenant, &again).expect_err("last month's report");
+    assert_eq!(refusal.code, Code::SameDocument);
+    let effects = world.apply(&mut tenant, &Event::RecordCounts { fact: again }).expect("nothing");
+    assert!(effects.is_empty() && owed(&tenant, ObligationId::O17) == ObligationState::Open);
+    assert_eq!(paperwork::is_fresh(&tenant, &check(3, world.now, b"november")), Ok(()));
+}

@@ -54,8 +54,8 @@ pub(super) struct Oracle {
     mended: BTreeSet<u32>,
     /// Who handed in the filing that nobody has looked up yet.
     filed_by: Option<String>,
-    /// Somebody answers for the Internet: a filing that was found, or a person where the site allows
-    /// that.
+    /// Somebody answers for the Internet: a filing that was found, or a person where the site
+    /// allows that.
     answered_for: bool,
     /// Who released each hold, and whether a second person has countersigned that.
     holds: Vec<(Option<String>, bool)>,

@@ -21,7 +21,7 @@ mod holding;
 pub mod invariant;
 mod joining;
 mod leaving;
-mod paperwork;
+pub mod paperwork;
 mod passing;
 pub mod recount;
 mod reminding;

@@ -256,8 +256,8 @@ impl Notice {
     }
 
     /// Records a try and says whether the notice was taken by it for the first time, and what that
-    /// proves. A customer's system that the contact did not designate proves no arrival (E1), and is
-    /// not tried again.
+    /// proves. A customer's system that the contact did not designate proves no arrival (E1), and
+    /// is not tried again.
     pub fn record(&mut self, mut attempt: Try) -> Option<Grade> {
         let at = attempt.at;
         let taken = match attempt.outcome {

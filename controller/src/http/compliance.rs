@@ -55,8 +55,8 @@ pub async fn icp(
     done(app, id, change, |filing| Event::FileIcp { filing }).await
 }
 
-/// Say whether the ICP filing stands in the ministry's register: if so, in formal operation, ports for
-/// the Internet open (clause 5.6)
+/// Say whether the ICP filing stands in the ministry's register: if so, in formal operation, ports
+/// for the Internet open (clause 5.6)
 #[utoipa::path(post, path = "/v1/tenants/{id}/icp/confirmation", tag = "provider",
     params(("id" = String, Path, format = "uuid")), request_body = IcpCheck,
     responses((status = 200, body = TenantView)))]

@@ -60,7 +60,7 @@ pub async fn record_service(
 }
 
 /// Countersign, as the second person, that the second notice was served: its grace begins
-#[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/service/countersignatures",
+#[utoipa::path(post, path = "/v1/tenants/{id}/offboarding/countersignatures",
     tag = "provider", params(("id" = String, Path, format = "uuid")), request_body = Nothing,
     responses((status = 200, body = TenantView)))]
 pub async fn countersign_service(

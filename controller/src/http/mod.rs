@@ -128,7 +128,7 @@ fn on_one_tenant() -> Router<App> {
         .route("/holds/countersignatures", post(holds::countersign))
         .route("/offboarding/waivers", post(leaving::waive))
         .route("/offboarding/service", post(leaving::record_service))
-        .route("/offboarding/service/countersignatures", post(leaving::countersign_service))
+        .route("/offboarding/countersignatures", post(leaving::countersign_service))
         .route("/", get(tenants::show))
         .route("/checklist", get(checklist::checklist))
         .route("/journal", get(tenants::journal))

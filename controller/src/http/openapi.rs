@@ -12,8 +12,9 @@ use utoipa::{
 };
 
 use super::{
-    App, access, acts, applications, attachments, calendar, compliance, contract, deadline, events,
-    form, holds, leaving, platform, policy::Policy, problem, record, records, tenants, trial, view,
+    App, access, acts, applications, attachments, calendar, checklist, compliance, contract,
+    deadline, events, form, holds, leaving, platform, policy::Policy, problem, record, records,
+    tenants, trial, view,
 };
 
 /// The document.
@@ -46,7 +47,8 @@ use super::{
         calendar::show, calendar::days, calendar::propose, calendar::enact, calendar::reject,
         deadline::preview, deadline::platform,
         deadline::sign,
-        checklist::checklist, tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
+        checklist::checklist, tenants::list, events::events, tenants::show, tenants::journal,
+        deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         acts::submit, acts::resubmit, acts::review, acts::retry, acts::deployment, acts::reports,
         acts::review_reports, acts::cut, acts::announce_cut, acts::call_off_cut, acts::restore,

@@ -135,7 +135,7 @@ pub const TABLE: &[Route] = &[
     post("/v1/tenants/{id}/offboarding/review", "review-offboarding", Tenant),
     post("/v1/tenants/{id}/offboarding/waivers", "waive-period", Tenant),
     post("/v1/tenants/{id}/offboarding/service", "record-service", Tenant),
-    post("/v1/tenants/{id}/offboarding/service/countersignatures", "countersign-service", Tenant),
+    post("/v1/tenants/{id}/offboarding/countersignatures", "countersign-service", Tenant),
     post("/v1/tenants/{id}/offboarding/confirm", "confirm-offboarding", Tenant),
     post("/v1/tenants/{id}/holds", "place-hold", Tenant),
     post("/v1/tenants/{id}/holds/release", "release-hold", Tenant),

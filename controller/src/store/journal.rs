@@ -3,9 +3,9 @@
 //! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a
 //! table of their own, and in the same sequence and chain.
 //!
-//! Of a row that is not for the provider's eyes, a draft's, the ledger gets the withheld form of its
-//! entry alone ([`Entry::withheld`]): everybody of the provider reads the ledger. The entry itself is
-//! kept here, and goes into the tenant's chain and its exit bundle.
+//! Of a row that is not for the provider's eyes, a draft's, the ledger gets the withheld form of
+//! its entry alone ([`Entry::withheld`]): everybody of the provider reads the ledger. The entry
+//! itself is kept here, and goes into the tenant's chain and its exit bundle.
 //!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,

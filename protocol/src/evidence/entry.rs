@@ -3,10 +3,10 @@
 //! An entry names no person and holds no tenant's data: who acted and what was acted on stand in it
 //! as digests. Entries of a tenant are numbered and chained, so that an omission is seen.
 //!
-//! What is its customer's alone, such as a draft, stands in the ledger *withheld*: the time, and the
-//! digest of the entry, which only who has the entry can make anything of. Nothing in it says which
-//! tenant, what happened or who acted, nor that two of them belong together. The entry itself is
-//! handed over with the tenant's other evidence, and proven by its withheld form.
+//! What is its customer's alone, such as a draft, stands in the ledger *withheld*: the time, and
+//! the digest of the entry, of which only who has the entry can make anything. Nothing in it says
+//! which tenant, what happened or who acted, nor that two of them belong together. The entry
+//! itself is handed over with the tenant's other evidence, and proven by its withheld form.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,8 +92,8 @@ impl Entry {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The form in which it stands in the ledger while it is its customer's alone. Its object is the
-    /// entry's digest: the entry's own object is a salted digest, so that nobody can guess it.
+    /// The form in which it stands in the ledger while it is its customer's alone. Its object is
+    /// the entry's digest: the entry's own object is a salted digest, so that nobody can guess it.
     #[must_use]
     pub fn withheld(&self) -> Self {
         Self {

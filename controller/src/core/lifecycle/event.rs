@@ -300,6 +300,8 @@ pub struct RecordFact {
     pub effective_at: Timestamp,
     /// How many findings it has, if it is a check.
     pub findings: usize,
+    /// Its report, if it is a check.
+    pub report: Option<Digest>,
 }
 
 impl Event {

@@ -5,8 +5,8 @@
 //! give the provider the copy of the proof. So handing the copy in is what discharges the
 //! customer's duty (O9), and the provider's slowness makes nobody late. The gate is another matter:
 //! the law lets nobody serve the Internet unfiled, so ports open only once a reviewer has found the
-//! filing in the ministry's register. If it is not there, nothing was filed: the duty is owed again,
-//! until the same day as before.
+//! filing in the ministry's register. If it is not there, nothing was filed: the duty is owed
+//! again, until the same day as before.
 //!
 //! Clause 5.5 asks for the assessment of the system: one at a lower level than the system's own is
 //! of another system, and is refused.

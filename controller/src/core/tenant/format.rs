@@ -1,7 +1,8 @@
 //! In which format a tenant is stored. The number stands in every stored tenant. What is stored is
 //! read by every later build, so a format changes by one of two ways alone:
 //!
-//! - a field is added, and its absence has a true meaning (`#[serde(default)]`: nobody did that yet);
+//! - a field is added, and its absence has a true meaning (`#[serde(default)]`: nobody did that
+//!   yet);
 //! - anything else: a migration brings what is stored to the new format.
 //!
 //! Either way [`NUMBER`] grows by one, and a golden tenant of the new format is added to the

@@ -188,8 +188,8 @@ fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<Proven, Str
             .map_err(|error| error.to_string())
     };
     let entry = Entry::from_bytes(raw).map_err(|error| error.to_string());
-    // Of a draft it is the withheld form that stands in the ledger; before bytes are proven, they are
-    // read for nothing but to make that form of them.
+    // Of a draft it is the withheld form that stands in the ledger; before bytes are proven, they
+    // are read for nothing but to make that form of them.
     let withheld = match (included(raw), &entry) {
         (Ok(()), _) => false,
         (Err(refusal), Ok(entry)) => {
