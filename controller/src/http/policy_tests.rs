@@ -205,10 +205,3 @@ fn one_decision_takes_a_small_part_of_parsing_the_rules() {
     println!("one decision takes {us} us in this build, parsing the rules {parsing_us} us");
     assert!(us * 20 < parsing_us, "one decision {us} us, parsing {parsing_us} us");
 }
-
-#[allow(clippy::disallowed_methods, reason = "temporary")]
-#[test]
-fn zz_write_openapi() {
-    std::fs::write("/tmp/law/openapi.json", crate::http::openapi::text(&policy()))
-        .expect("written");
-}

@@ -110,9 +110,8 @@ statements! {
          BY tenant_seq LIMIT $3";
     ENTRIES_OF: "SELECT entry, ledger_index FROM journal WHERE tenant = $1 ORDER BY tenant_seq";
     PENDING:
-        "SELECT seq, entry, shown FROM (SELECT seq, entry, shown FROM journal WHERE \
-         ledger_index IS NULL UNION ALL SELECT seq, entry, 1 AS shown FROM platform_acts WHERE \
-         ledger_index IS NULL) AS rows ORDER BY seq LIMIT $1";
+        "SELECT seq, entry, shown FROM journal WHERE ledger_index IS NULL UNION ALL SELECT seq, \
+         entry, 1 AS shown FROM platform_acts WHERE ledger_index IS NULL ORDER BY seq LIMIT $1";
     SET_LEDGER_INDEX:
         "UPDATE journal SET ledger_index = $1 WHERE seq = $2 AND ledger_index IS NULL";
     ADD_EVIDENCE:

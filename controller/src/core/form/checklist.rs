@@ -105,6 +105,8 @@ impl Form {
             };
             if let Some(known) = items.iter_mut().find(|item| item.pointer == pointer) {
                 known.state = state;
+                // Some things are required because of others.
+                known.required |= state == ItemState::Absent;
             } else {
                 let (title, required) = (String::new(), true);
                 items.push(Item { pointer, title, required, state });
