@@ -457,11 +457,12 @@ impl History {
         self.go(Next::Wake)
     }
 
-    /// Some events that nobody expects here.
+    /// Some events that nobody expects here. Their count has no divisor in common with 31, so that
+    /// each is chosen some day.
     fn stray(&mut self, count: usize) -> Verdict {
         (0..count).try_for_each(|one| {
             let number = self.log.len() + one;
-            self.go(Next::Any(number * 7, number))
+            self.go(Next::Any(number * 31, number))
         })
     }
 
