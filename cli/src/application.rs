@@ -13,7 +13,7 @@ use tenure_protocol::id::TenantId;
 use crate::{
     api::Api,
     failure::Failure,
-    screen::{Screen, cell},
+    screen::{Column, Screen, cell, column},
     wait::word,
 };
 
@@ -62,6 +62,14 @@ pub(crate) enum ApplicationVerb {
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
+    /// Show what an application has of what its form asks for, and what it lacks
+    Checklist {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Only what is absent or wrong
+        #[arg(long)]
+        lacking: bool,
+    },
     /// Print a valid application, to start from
     Example,
     /// Print the form that this controller takes: a JSON schema
@@ -71,6 +79,13 @@ pub(crate) enum ApplicationVerb {
         version: String,
     },
 }
+
+const ITEMS: &[Column] = &[
+    column("STATE", &["/state"]),
+    column("REQUIRED", &["/required"]),
+    column("FIELD", &["/pointer"]),
+    column("TITLE", &["/title"]),
+];
 
 /// Runs it. An example needs no controller.
 pub(crate) fn run(
@@ -103,6 +118,13 @@ pub(crate) fn run(
         ApplicationVerb::Withdraw { tenant, reason } => {
             let path = format!("/v1/tenants/{tenant}/withdrawal");
             show(&api()?.post(&path, &json!({ "reason": reason }))?, screen)
+        }
+        ApplicationVerb::Checklist { tenant, lacking } => {
+            let mut items = api()?.list(&format!("/v1/tenants/{tenant}/checklist"))?;
+            if let Some(items) = items.as_array_mut().filter(|_| lacking) {
+                items.retain(|item| matches!(&*word(item, "state"), "absent" | "wrong"));
+            }
+            screen.many(&items, ITEMS)
         }
         ApplicationVerb::Example => screen.text(EXAMPLE.trim_end()),
         ApplicationVerb::Form { version } => {

@@ -11,6 +11,7 @@ use crate::{
     attachment::{Owner, upload},
     failure::Failure,
     offboarding::day,
+    review::OpinionArgs,
     screen::Screen,
 };
 
@@ -42,7 +43,7 @@ pub(crate) enum AssessmentVerb {
 /// What is done about the ICP filing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IcpVerb {
-    /// File the proof of the ICP filing; in formal operation it opens ports for the Internet
+    /// File the proof of the ICP filing: a reviewer looks it up before ports for the Internet open
     /// (customer)
     File {
         /// The tenant's id
@@ -62,6 +63,17 @@ pub(crate) enum IcpVerb {
         /// The copy of the proof
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
+    },
+    /// Say that the filing stands in the ministry's register: in formal operation, ports for the
+    /// Internet open (reviewer)
+    Confirm {
+        #[command(flatten)]
+        opinion: OpinionArgs,
+    },
+    /// Say that it does not: the customer still has to file (reviewer)
+    Dispute {
+        #[command(flatten)]
+        opinion: OpinionArgs,
     },
     /// Open ports for the Internet before the filing, where the site's rules allow it: the reviewer
     /// answers for it (reviewer)
@@ -100,9 +112,17 @@ pub(crate) fn icp(verb: IcpVerb, api: &Api, screen: &Screen) -> Result<(), Failu
             });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/icp"), &body)?)
         }
+        IcpVerb::Confirm { opinion } => look_up(true, &opinion, api, screen),
+        IcpVerb::Dispute { opinion } => look_up(false, &opinion, api, screen),
         IcpVerb::Open { tenant, reason } => {
             let body = json!({ "reason": reason });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/icp/opening"), &body)?)
         }
     }
+}
+
+fn look_up(found: bool, args: &OpinionArgs, api: &Api, screen: &Screen) -> Result<(), Failure> {
+    let body = json!({ "found": found, "opinion": args.opinion });
+    let path = format!("/v1/tenants/{}/icp/confirmation", args.tenant);
+    screen.one(&api.post_about(args.version, &path, &body)?)
 }

@@ -32,7 +32,7 @@ pub(crate) enum OffboardingVerb {
         #[arg(long)]
         ask_waiver: bool,
     },
-    /// Waive that period; it counts once two persons have (reviewer, operator, security)
+    /// Waive that period; it counts once two persons have (operator, security)
     Waive {
         /// The tenant's id
         tenant: TenantId,
@@ -40,14 +40,27 @@ pub(crate) enum OffboardingVerb {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Record that the second notice was served otherwise, such as by registered letter (reviewer,
-    /// operator)
+    /// Record that the second notice was served otherwise, such as by registered letter; it counts
+    /// once countersigned (operator)
     Served {
         /// The tenant's id
         tenant: TenantId,
+        /// The day on which it reached the customer, as the proof has it, such as 2026-11-10
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        served_on: String,
         /// The proof
         #[arg(long, value_name = "FILE")]
         document: PathBuf,
+    },
+    /// Countersign, as a second person who has seen the proof, that the second notice was served:
+    /// its grace begins (reviewer, security)
+    Countersign {
+        /// The tenant's id
+        tenant: TenantId,
+        /// Only if the tenant is still at this version, as `tenant show` has it; whichever it is at
+        /// otherwise
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<u64>,
     },
     /// Agree (reviewer)
     Approve {
@@ -87,9 +100,14 @@ pub(crate) fn run(verb: OffboardingVerb, api: &Api, screen: &Screen) -> Result<(
             let body = json!({ "reason": reason });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/waivers"), &body)?)
         }
-        OffboardingVerb::Served { tenant, document } => {
-            let body = json!({ "document": upload(Owner::Tenant(tenant), &document, api)? });
+        OffboardingVerb::Served { tenant, served_on, document } => {
+            let document = upload(Owner::Tenant(tenant), &document, api)?;
+            let body = json!({ "served_on": served_on, "document": document });
             screen.one(&api.post(&format!("/v1/tenants/{tenant}/offboarding/service"), &body)?)
+        }
+        OffboardingVerb::Countersign { tenant, version } => {
+            let path = format!("/v1/tenants/{tenant}/offboarding/countersignatures");
+            screen.one(&api.post_about(version, &path, &json!({}))?)
         }
         OffboardingVerb::Approve { opinion } => {
             opinion.decide("approve", "offboarding/review", api, screen)

@@ -72,7 +72,7 @@ pub(crate) enum TokenVerb {
 pub(crate) enum Role {
     /// Applies, files, reports, leaves, records of its own.
     Customer,
-    /// Gives the provider's opinions; proposes and enacts the calendar.
+    /// Gives the provider's opinions, looks filings up; proposes and enacts the calendar.
     Reviewer,
     /// Announces cuts, cuts, restores, retries, approves wipes, serves notices.
     Operator,

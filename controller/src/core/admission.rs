@@ -12,7 +12,7 @@ use super::{
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, Contact, InstanceRequest, Secret, Zone},
+    tenant::{Application, Contact, Designated, InstanceRequest, Secret, Zone},
 };
 
 /// Longest name of a customer, system or contact, characters.
@@ -261,6 +261,35 @@ pub(super) fn channel(has_webhook: bool) -> impl FnOnce(&Option<String>, &()) ->
         }
         wrong("this contact has no channel: give an email or a webhook")
     }
+}
+
+/// What is designated is there.
+pub(super) fn designated(
+    has_email: bool,
+    has_webhook: bool,
+) -> impl FnOnce(&[Designated], &()) -> garde::Result {
+    move |designated, (): &()| {
+        let missing = designated.iter().find(|one| match one {
+            Designated::Email => !has_email,
+            Designated::Webhook => !has_webhook,
+        });
+        match missing {
+            None => Ok(()),
+            Some(Designated::Email) => wrong("email is designated and not given: give the address"),
+            Some(Designated::Webhook) => wrong("webhook is designated and not given: give it"),
+        }
+    }
+}
+
+/// Somewhere a notice can arrive.
+pub(super) fn reachable(contacts: &[Contact], (): &()) -> garde::Result {
+    if contacts.is_empty() || contacts.iter().any(|contact| !contact.designated.is_empty()) {
+        return Ok(());
+    }
+    wrong(
+        "no contact designates the system in which notices arrive (Civil Code, article 137): give \
+         a contact designated, such as [\"email\"]",
+    )
 }
 
 /// Volumes are given in GiB or in MiB, at least one.

@@ -23,6 +23,7 @@ pub(super) fn of_the_controller(now: Timestamp) -> Vec<Event> {
                 kind: crate::core::record::Kind::Inspection,
                 effective_at: now,
                 findings: 1,
+                report: Some(document().sha256),
             },
         },
         Event::Recount {

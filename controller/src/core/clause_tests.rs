@@ -88,7 +88,7 @@ fn a_suspended_review_goes_on_where_it_stopped_and_keeps_its_gross_deadline() {
 fn what_a_failed_review_asks_is_rectified_item_by_item() {
     let mut world = World::new();
     let mut tenant = world.on_trial();
-    let reports = Event::SubmitReports { test_report: document(), security_report: document() };
+    let reports = reports();
     world.apply(&mut tenant, &reports).expect("reports");
     let fail = |items: &[&str]| Event::ReviewReports {
         decision: ReportsDecision::Fail,
@@ -120,8 +120,10 @@ fn a_late_leaving_keeps_its_day_by_two_waivers_and_else_gets_the_lawful_one() {
         let mut tenant = world.online();
         let ask = leave(world.now, 3, true);
         world.apply(&mut tenant, &ask).expect("asked");
-        world.by(&mut tenant, Role::Reviewer, "zhao", &sign).expect("one person");
-        let again = world.by(&mut tenant, Role::Operator, "zhao", &sign).expect_err("the same");
+        let judge = world.by(&mut tenant, Role::Reviewer, "zhao", &sign).expect_err("a reviewer");
+        assert_eq!(judge.code, Code::WrongRole);
+        world.by(&mut tenant, Role::Security, "zhou", &sign).expect("one person");
+        let again = world.by(&mut tenant, Role::Operator, "zhou", &sign).expect_err("the same");
         assert_eq!(again.code, Code::SeparationOfDuties);
         if waived {
             world.by(&mut tenant, Role::Security, "han", &sign).expect("the second person");
@@ -143,8 +145,9 @@ fn who_never_confirms_is_told_twice_and_only_two_persons_wipe() {
     world.apply(&mut tenant, &ask).expect("asked");
     let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
     world.apply(&mut tenant, &grant).expect("granted");
-    let served = Event::RecordService { document: document() };
-    assert_eq!(world.apply(&mut tenant, &served).expect_err("early").code, Code::NotNotified);
+    for early in [served(world.now), Event::CountersignService] {
+        assert_eq!(world.apply(&mut tenant, &early).expect_err("early").code, Code::NotNotified);
+    }
     // The stop day (10-31), the first notice; five Work days on (11-06), the second.
     at(&mut world, "2026-10-30T16:00:00Z");
     world.apply(&mut tenant, &Event::Tick).expect("a tick");
@@ -225,9 +228,15 @@ fn ports_for_the_internet_open_in_formal_operation_and_with_the_filing() {
     let open = Event::OpenIcp { reason: said("the filing is under way") };
     let strict = world.apply(&mut tenant, &open).expect_err("strict");
     assert_eq!(strict.code, Code::IcpGateStrict);
+    let unfiled = world.apply(&mut tenant, &confirm_icp(true)).expect_err("nothing is filed");
+    assert_eq!(unfiled.code, Code::NothingToConfirm);
     let effects = world.apply(&mut tenant, &Event::FileIcp { filing: filing() }).expect("filed");
-    assert!(port_open(&effects));
+    assert!(effects.is_empty() && !tenant.opens(Zone::Internet), "nobody has looked it up yet");
     assert!(matches!(owed(&tenant, ObligationId::O9), ObligationState::Discharged { .. }));
+    let own = world.by(&mut tenant, Role::Reviewer, "li", &confirm_icp(true));
+    assert_eq!(own.expect_err("who filed it").code, Code::SeparationOfDuties);
+    let effects = world.apply(&mut tenant, &confirm_icp(true)).expect("confirmed");
+    assert!(port_open(&effects));
     let text = crate::core::rules::SHIPPED.replace("\"strict\"", "\"standard\"");
     world.rules = Rules::parse(&text).expect("rules");
     let mut other = world.online();
@@ -305,4 +314,183 @@ fn a_planned_cut_waits_until_a_notice_has_reached_the_customer() {
     assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
     let ids = |id| tenant.obligations.iter().filter(|owed| owed.id == id).count();
     assert_eq!((ids(ObligationId::O12b), ids(ObligationId::O12c)), (0, 1));
+}
+
+#[test]
+fn a_filing_that_is_not_in_the_register_opens_nothing_and_is_owed_by_the_same_day() {
+    let file = Event::FileIcp { filing: filing() };
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let due = last_day(&tenant, ObligationId::O9);
+    world.apply(&mut tenant, &file).expect("filed");
+    at(&mut world, "2026-09-20T00:00:00Z");
+    let effects = world.apply(&mut tenant, &confirm_icp(false)).expect("it is not there");
+    assert!(effects.is_empty() && !tenant.opens(Zone::Internet));
+    assert_eq!(owed(&tenant, ObligationId::O9), ObligationState::Open, "owed again");
+    assert_eq!(last_day(&tenant, ObligationId::O9), due);
+    at(&mut world, "2026-12-01T00:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert!(matches!(owed(&tenant, ObligationId::O9), ObligationState::Breached { .. }));
+    // One that was found stands, until a later one is found.
+    world.apply(&mut tenant, &file).expect("filed");
+    world.apply(&mut tenant, &confirm_icp(true)).expect("found");
+    world.apply(&mut tenant, &file).expect("filed anew");
+    assert!(tenant.opens(Zone::Internet));
+    world.apply(&mut tenant, &confirm_icp(false)).expect("the new one is not there");
+    assert!(tenant.opens(Zone::Internet) && tenant.icp_filed.is_none());
+    let owed = tenant.obligations.iter().filter(|owed| owed.id == ObligationId::O9).count();
+    assert_eq!(owed, 2);
+}
+
+#[test]
+fn an_assessment_of_a_lower_level_than_the_systems_is_refused() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let file = |level| Event::FileAssessment { assessment: Assessment { level, ..assessment() } };
+    tenant.application.form = serde_json::json!({"system": {"mlps_level": 3}});
+    let lower = world.apply(&mut tenant, &file(2)).expect_err("too low");
+    assert_eq!(lower.code, Code::LevelTooLow);
+    assert_eq!(owed(&tenant, ObligationId::O8), ObligationState::Open);
+    world.apply(&mut tenant, &file(3)).expect("its own level");
+    assert!(matches!(owed(&tenant, ObligationId::O8), ObligationState::Discharged { .. }));
+}
+
+#[test]
+fn one_file_is_not_both_reports() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let renamed = Document { title: said("another title"), ..document() };
+    let one = Event::SubmitReports { test_report: document(), security_report: renamed };
+    let refusal = world.apply(&mut tenant, &one).expect_err("one file");
+    assert_eq!(refusal.code, Code::SameDocument);
+    assert_eq!(tenant.phase, Phase::Trial);
+    world.apply(&mut tenant, &reports()).expect("two files");
+}
+
+/// The second notice has gone out, on 2026-11-07, and reached nobody over a channel.
+fn second_notice_sent(world: &mut World) -> Tenant {
+    let mut tenant = world.online();
+    let ask = leave(world.now, 60, false);
+    world.apply(&mut tenant, &ask).expect("asked");
+    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
+    world.apply(&mut tenant, &grant).expect("granted");
+    for instant in ["2026-10-30T16:00:00Z", "2026-11-06T16:00:00Z"] {
+        at(world, instant);
+        world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    }
+    tenant
+}
+
+#[test]
+fn a_letter_begins_the_grace_once_a_second_person_has_seen_its_receipt() {
+    let mut world = World::new();
+    let mut tenant = second_notice_sent(&mut world);
+    let sign = Event::CountersignService;
+    let record = |day: &str| Event::RecordService {
+        served_on: day.parse().expect("a date"),
+        document: document(),
+    };
+    at(&mut world, "2026-11-12T02:00:00Z");
+    for day in ["2026-11-06", "2026-11-13"] {
+        let odd = world.apply(&mut tenant, &record(day)).expect_err("before it was sent, or later");
+        assert_eq!(odd.code, Code::InvalidInput, "{day}");
+    }
+    world.by(&mut tenant, Role::Operator, "sun", &record("2026-11-09")).expect("mistyped");
+    world.by(&mut tenant, Role::Operator, "sun", &record("2026-11-10")).expect("recorded");
+    at(&mut world, "2027-03-01T02:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::OffboardingApproved, "one person stops nothing");
+    let alone = world.by(&mut tenant, Role::Security, "sun", &sign).expect_err("the same person");
+    assert_eq!(alone.code, Code::SeparationOfDuties);
+    let theirs = world.by(&mut tenant, Role::Reviewer, "li", &sign).expect_err("the customer's");
+    assert_eq!(theirs.code, Code::SeparationOfDuties);
+
+    // Ten Work days after 11-10 end with 11-24, whenever the second person signs.
+    let mut world = World::new();
+    let mut tenant = second_notice_sent(&mut world);
+    at(&mut world, "2026-11-12T02:00:00Z");
+    world.by(&mut tenant, Role::Operator, "sun", &record("2026-11-10")).expect("recorded");
+    at(&mut world, "2026-11-13T02:00:00Z");
+    world.by(&mut tenant, Role::Security, "han", &sign).expect("the second person");
+    let Chase::Second { served: Some(served), claimed: None, .. } = chase(&tenant) else {
+        panic!("{:?}", chase(&tenant))
+    };
+    assert_eq!(served.on.to_string(), "2026-11-10");
+    at(&mut world, "2026-11-24T15:59:59Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::OffboardingApproved);
+    at(&mut world, "2026-11-24T16:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    assert_eq!(tenant.phase, Phase::Draining);
+}
+
+#[test]
+fn a_notice_counts_in_the_system_alone_that_its_contact_designated() {
+    use crate::core::notice::{Outcome, Try};
+    let mut world = World::new();
+    let mut form = application();
+    form.contacts[0].webhook = Some(crate::core::tenant::Webhook {
+        url: said("https://bureau.example/hook"),
+        secret: crate::core::tenant::Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    });
+    let mut tenant = open(&form, &customer(), &world.context()).expect("well formed").tenant;
+    world.apply(&mut tenant, &approve()).expect("approved");
+    let armed = |effects: Vec<Effect>| -> Vec<crate::core::notice::Notice> {
+        let notice = |effect| match effect {
+            Effect::Arm(notice) => Some(*notice),
+            _ => None,
+        };
+        effects.into_iter().filter_map(notice).collect()
+    };
+    let mut notices = Vec::new();
+    for event in answers(&tenant, world.now) {
+        notices.extend(armed(world.apply(&mut tenant, &event).expect("a sound report")));
+    }
+    let at = world.now;
+    let taken = || Try { at, outcome: Outcome::Accepted { grade: Grade::E2 }, evidence: said("2") };
+    let grades: Vec<_> = notices.iter_mut().map(|notice| notice.record(taken())).collect();
+    assert_eq!(grades, [Some(Grade::E2), Some(Grade::E1)], "mail is designated, the webhook not");
+    assert_eq!(notices[1].state, NoticeState::Delivered { at, grade: Grade::E1 }, "not sent again");
+    assert_eq!(notices[1].tries[0].outcome, Outcome::Accepted { grade: Grade::E1 });
+
+    for (designated, pointer) in
+        [(vec![], "/contacts: "), (vec![Designated::Webhook], "/contacts/0/designated: ")]
+    {
+        let mut form = application();
+        form.contacts[0].designated = designated;
+        let refusal = open(&form, &customer(), &world.context()).expect_err("no system to reach");
+        assert!(refusal.sentence.contains(pointer), "{refusal}");
+    }
+}
+
+#[test]
+fn a_check_is_met_by_its_reports_arrival_and_one_report_is_of_one_month() {
+    let mut world = World::new();
+    let mut tenant = world.online();
+    let check = |number: u128, at: Timestamp, report: &[u8]| {
+        let record = tenure_protocol::id::RecordId::from_uuid(Uuid::from_u128(number));
+        let (kind, report) = (crate::core::record::Kind::Inspection, Some(Digest::of(report)));
+        RecordFact { record, kind, effective_at: at, findings: 2, report }
+    };
+    at(&mut world, "2026-10-12T01:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let october = check(1, world.now, b"october");
+    let effects =
+        world.apply(&mut tenant, &Event::RecordCounts { fact: october }).expect("checked");
+    let Some(Effect::Arm(notice)) = effects.first() else { panic!("{effects:?}") };
+    assert!(notice.body.contains(&Digest::of(b"october").to_string()), "{}", notice.body);
+    assert_eq!(owed(&tenant, ObligationId::O17), ObligationState::Open, "a record is no delivery");
+    for (grade, open) in [(Grade::E1, true), (Grade::E2, false)] {
+        let event = Event::NoticeDelivered { notice: notice.id, grade, at: world.now };
+        world.apply(&mut tenant, &event).expect("it went out");
+        assert_eq!(owed(&tenant, ObligationId::O17) == ObligationState::Open, open);
+    }
+    at(&mut world, "2026-11-02T01:00:00Z");
+    world.apply(&mut tenant, &Event::Tick).expect("a tick");
+    let again = check(2, world.now, b"october");
+    let refusal = paperwork::is_fresh(&tenant, &again).expect_err("last month's report");
+    assert_eq!(refusal.code, Code::SameDocument);
+    let effects = world.apply(&mut tenant, &Event::RecordCounts { fact: again }).expect("nothing");
+    assert!(effects.is_empty() && owed(&tenant, ObligationId::O17) == ObligationState::Open);
+    assert_eq!(paperwork::is_fresh(&tenant, &check(3, world.now, b"november")), Ok(()));
 }

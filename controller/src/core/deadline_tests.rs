@@ -113,8 +113,7 @@ fn count_anew(world: &mut World, tenant: &mut Tenant) -> usize {
 fn a_new_notice_moves_a_deadline_later_and_an_earlier_one_waits_for_an_administrator() {
     let mut world = World::new();
     let mut tenant = world.on_trial();
-    let reports = Event::SubmitReports { test_report: document(), security_report: document() };
-    world.apply(&mut tenant, &reports).expect("reports");
+    world.apply(&mut tenant, &reports()).expect("reports");
     world.now = instant("2026-09-15T02:00:00Z");
     world.apply(&mut tenant, &pass()).expect("pass");
     let due = |tenant: &Tenant| {

@@ -6,6 +6,8 @@
 //! Beside the formats of JSON schema there is `unified-social-credit-code`, with its check
 //! character (GB 32100-2015).
 
+pub mod checklist;
+
 use std::fmt;
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};

@@ -1,6 +1,9 @@
 use serde_json::json;
 
-use super::*;
+use super::{
+    checklist::{Item, ItemState},
+    *,
+};
 
 const EXAMPLE: &str = include_str!("../../../cli/src/application.example.json");
 
@@ -133,4 +136,58 @@ fn a_form_that_is_none_or_takes_the_shipped_version_is_refused() {
     assert!(matches!(error(&with("2", r#","type":"nothing""#)), FormError::Schema(_)));
     let remote = r#","$ref":"https://schema.example/form.json""#;
     assert!(matches!(error(&with("2", remote)), FormError::Schema(_)), "nothing is fetched");
+}
+
+#[test]
+fn the_checklist_has_every_field_of_the_form_with_what_is_there_of_it() {
+    let forms = Forms::new(None).expect("the shipped form");
+    let of = |application: &Value| {
+        let application: Application =
+            serde_json::from_value(application.clone()).expect("its typed part");
+        (forms.checklist(&application), forms.complete(&application))
+    };
+    let state = |items: &[Item], pointer: &str| {
+        let item = items.iter().find(|item| item.pointer == pointer);
+        item.map(|item| (item.state, item.required))
+    };
+    let (items, complete) = of(&example());
+    assert_eq!(complete, Ok(()));
+    assert!(items.len() > 60, "{}", items.len());
+    for pointer in ["/form/declarations/eligible", "/contacts/1/mobile", "/form/system/approval"] {
+        assert_eq!(state(&items, pointer), Some((ItemState::Given, true)), "{pointer}");
+    }
+    let mut spoilt = example();
+    spoilt["form"]["system"].as_object_mut().expect("fields").remove("approval");
+    spoilt["form"]["system"].as_object_mut().expect("fields").remove("mlps_filing");
+    spoilt["form"]["declarations"]["eligible"] = json!(false);
+    spoilt["form"]["surplus"] = json!("x");
+    let (items, complete) = of(&spoilt);
+    let approval = state(&items, "/form/system/approval");
+    assert_eq!(approval, Some((ItemState::Absent, true)));
+    let filing = state(&items, "/form/system/mlps_filing");
+    assert_eq!(filing, Some((ItemState::Absent, true)), "at this level it is required");
+    let volumes = state(&items, "/instances/0/volumes_mib");
+    assert_eq!(volumes, Some((ItemState::LeftOut, false)));
+    let eligible = state(&items, "/form/declarations/eligible");
+    assert_eq!(eligible, Some((ItemState::Wrong, true)));
+    let refusal = complete.expect_err("it is not complete");
+    assert_eq!(refusal.code, Code::Incomplete);
+    for words in ["/form/system/approval 立项批复文件", "is missing", "/form/declarations/eligible"]
+    {
+        assert!(refusal.sentence.contains(words), "{refusal}");
+    }
+    assert!(!refusal.sentence.contains("volumes_mib"), "{refusal}");
+}
+
+#[test]
+fn an_application_is_judged_by_the_form_that_it_was_made_on() {
+    let own = r#"{"type": "object", "properties": {"form": {"type": "object",
+        "required": ["seal"], "properties": {"version": {"const": "own-1"},
+        "seal": {"title": "公章 / Seal"}}}}}"#;
+    let forms = Forms::new(Some(own)).expect("a form");
+    let mut application: Application = serde_json::from_value(example()).expect("its typed part");
+    assert_eq!(forms.complete(&application), Ok(()), "by the shipped form");
+    application.form = json!({"version": "own-1"});
+    let refusal = forms.complete(&application).expect_err("no seal");
+    assert!(refusal.sentence.contains("公章"), "{refusal}");
 }

@@ -55,7 +55,10 @@ pub(super) struct Oracle {
     online: bool,
     asked: u32,
     mended: BTreeSet<u32>,
-    /// Somebody answers for the Internet: a filing, or a person where the site allows that.
+    /// Who handed in the filing that nobody has looked up yet.
+    filed_by: Option<String>,
+    /// Somebody answers for the Internet: a filing that was found, or a person where the site
+    /// allows that.
     answered_for: bool,
     /// Who released each hold, and whether a second person has countersigned that.
     holds: Vec<(Option<String>, bool)>,
@@ -75,7 +78,11 @@ struct Leaving {
     approved: bool,
     confirmed: bool,
     second: BTreeSet<NoticeId>,
-    served: bool,
+    /// When the second notice went out.
+    sent: Option<Date>,
+    /// Who says that it was served otherwise, and when.
+    claimed: Option<(String, Date)>,
+    served: Option<Date>,
 }
 
 /// Holds the history to a rule.
@@ -113,7 +120,7 @@ impl Oracle {
         for effect in told.effects {
             match effect {
                 Effect::Order(draft) => self.ordered(told, draft)?,
-                Effect::Arm(notice) => self.armed(notice.kind, notice.id),
+                Effect::Arm(notice) => self.armed(told, notice.kind, notice.id),
                 Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => {}
             }
         }
@@ -130,6 +137,7 @@ impl Oracle {
                 | Event::WaivePeriod { .. }
                 | Event::CountersignHold { .. }
                 | Event::RecordService { .. }
+                | Event::CountersignService
         );
         match actor.role {
             Role::Customer => self.applied.insert(actor.name.clone()),
@@ -173,6 +181,8 @@ impl Oracle {
             Event::SubmitReports { test_report, security_report } => {
                 let all = (1..=self.asked).all(|item| self.mended.contains(&item));
                 rule("reports follow once every item is rectified", all)?;
+                let two = test_report.sha256 != security_report.sha256;
+                rule("two reports are two files", two)?;
                 self.reports = Some([test_report.sha256, security_report.sha256]);
             }
             Event::ReviewReports { decision, items, .. } => {
@@ -185,7 +195,13 @@ impl Oracle {
             Event::Rectify { item, .. } => {
                 self.mended.insert(*item);
             }
-            Event::FileIcp { .. } => self.answered_for = true,
+            Event::FileIcp { .. } => self.filed_by = Some(told.actor.name.clone()),
+            Event::ConfirmIcp { found, .. } => {
+                let filed = self.filed_by.take();
+                let second = filed.is_some_and(|by| by != told.actor.name);
+                rule("a filing is looked up by another than who filed it", second)?;
+                self.answered_for |= *found;
+            }
             Event::OpenIcp { .. } => {
                 let strict = told.context.rules.policy().icp_gate == IcpGate::Strict;
                 rule("under strict nobody opens the Internet before the filing", !strict)?;
@@ -206,7 +222,9 @@ impl Oracle {
                 approved: false,
                 confirmed: false,
                 second: BTreeSet::new(),
-                served: false,
+                sent: None,
+                claimed: None,
+                served: None,
             });
         }
         let Some(leaving) = &mut self.leaving else { return Ok(()) };
@@ -220,12 +238,22 @@ impl Oracle {
             Event::ConfirmOffboarding { migrated, backed_up } => {
                 leaving.confirmed |= *migrated && *backed_up;
             }
-            Event::RecordService { .. } => {
-                rule("what is served was sent", !leaving.second.is_empty())?;
-                leaving.served = true;
+            Event::RecordService { served_on, .. } => {
+                let sent = leaving.sent.is_some_and(|sent| sent <= *served_on);
+                rule("what is served was sent", sent)?;
+                let past = *served_on <= legal_day(told.context.now);
+                rule("what is served was served before", past)?;
+                leaving.claimed = Some((told.actor.name.clone(), *served_on));
             }
-            Event::NoticeDelivered { notice, grade: Grade::E2, .. } => {
-                leaving.served |= leaving.second.contains(notice);
+            Event::CountersignService => {
+                let (by, on) = leaving.claimed.take().ok_or("what nobody recorded is signed")?;
+                rule("a service is recorded by one and signed by another", by != told.actor.name)?;
+                leaving.served = leaving.served.or(Some(on));
+            }
+            Event::NoticeDelivered { notice, grade: Grade::E2, .. }
+                if leaving.second.contains(notice) =>
+            {
+                leaving.served = leaving.served.or(Some(legal_day(told.context.now)));
             }
             _ => {}
         }
@@ -287,11 +315,12 @@ impl Oracle {
         Ok(())
     }
 
-    fn armed(&mut self, kind: NoticeKind, id: NoticeId) {
+    fn armed(&mut self, told: &Told<'_>, kind: NoticeKind, id: NoticeId) {
         if kind == NoticeKind::CutAnnounced {
             self.announced.insert(id);
         } else if let (NoticeKind::SecondNotice, Some(leaving)) = (kind, &mut self.leaving) {
             leaving.second.insert(id);
+            leaving.sent = Some(legal_day(told.context.now));
         }
     }
 
@@ -375,8 +404,24 @@ impl Oracle {
         let stop = if two { leaving.asked } else { leaving.asked.max(leaving.lawful) };
         rule("nothing is stopped before it is granted", leaving.approved)?;
         rule("nothing is stopped before the stop day", legal_day(context.now) >= stop)?;
-        rule("nothing is stopped unheard", leaving.confirmed || leaving.served)?;
+        let over = |on| ten_passed(on, legal_day(context.now), context.calendar);
+        let heard = leaving.confirmed || leaving.served.is_some_and(over);
+        rule("nothing is stopped unheard, or before its grace is over", heard)?;
         rule("nothing is stopped under a hold", !self.is_held())
+    }
+}
+
+/// Whether ten Work days lie between two days; unsettled days by their weekday.
+fn ten_passed(from: Date, to: Date, calendar: &Calendar) -> bool {
+    let days = (1..).map(|ahead| plus_days(from, ahead)).take_while(|day| *day < to);
+    days.take(400).filter(|day| is_work(*day, calendar)).nth(9).is_some()
+}
+
+fn is_work(day: Date, calendar: &Calendar) -> bool {
+    match calendar.day(day) {
+        Day::Work => true,
+        Day::Rest => false,
+        Day::Unknown => !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday),
     }
 }
 
@@ -388,11 +433,7 @@ fn fifteen_after(today: Date, calendar: &Calendar) -> Date {
         if days >= 15 {
             return day;
         }
-        days += u32::from(match calendar.day(day) {
-            Day::Work => true,
-            Day::Rest => false,
-            Day::Unknown => !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday),
-        });
+        days += u32::from(is_work(day, calendar));
     }
     Date::MAX
 }

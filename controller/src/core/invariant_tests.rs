@@ -1,7 +1,7 @@
 //! Each invariant, broken by hand: `apply` would never come to such a state, and the check says so.
 
 use super::*;
-use crate::core::tenant::{Approval, HoldAct, Waiver, Wipe};
+use crate::core::tenant::{Approval, Chase, HoldAct, OtherDelivery, Served, Waiver, Wipe};
 
 /// A check of a tenant that somebody spoilt after a tick.
 fn spoilt(tenant: &Tenant, spoil: impl FnOnce(&mut Transition)) -> Result<(), Refusal> {
@@ -81,6 +81,23 @@ fn two_persons_are_two() {
         offboarding.waivers = vec![waiver.clone(), waiver];
     };
     breaks(rule, spoilt(&leaving, twice));
+    for second in [None, Some("sun")] {
+        let served_on = "2026-09-02".parse().expect("a date");
+        let record = OtherDelivery {
+            by: said("sun"),
+            at: Timestamp::default(),
+            served_on,
+            document: document(),
+            countersigned_by: second.map(said),
+        };
+        let alone = |broken: &mut Transition| {
+            let offboarding = broken.tenant.offboarding.as_mut().expect("asked");
+            let (at, notices, claimed) = (Timestamp::default(), Vec::new(), None);
+            let served = Some(Served { on: served_on, record: Some(record) });
+            offboarding.chase = Chase::Second { at, notices, claimed, served };
+        };
+        breaks(rule, spoilt(&leaving, alone));
+    }
 }
 
 #[test]
@@ -126,8 +143,7 @@ fn nobody_goes_online_without_a_passed_review_of_just_these_reports() {
     };
     breaks(rule, spoilt(&trial, jump));
     let mut reviewed = trial.clone();
-    let reports = Event::SubmitReports { test_report: document(), security_report: document() };
-    world.apply(&mut reviewed, &reports).expect("reports");
+    world.apply(&mut reviewed, &reports()).expect("reports");
     let before = reviewed.clone();
     world.apply(&mut reviewed, &pass()).expect("passed");
     let mut passed =
@@ -152,9 +168,12 @@ fn no_order_opens_a_port_to_the_internet_too_early() {
     let mut world = World::new();
     let tenant = world.online();
     let mut filed = tenant.clone();
-    let effects = world.apply(&mut filed, &Event::FileIcp { filing: filing() }).expect("filed");
-    assert!(!effects.is_empty(), "the ports open with the filing");
+    world.apply(&mut filed, &Event::FileIcp { filing: filing() }).expect("filed");
+    let waits = filed.clone();
+    let effects = world.apply(&mut filed, &confirm_icp(true)).expect("confirmed");
+    assert!(!effects.is_empty(), "the ports open once the filing is confirmed");
     let early = |broken: &mut Transition| broken.effects.clone_from(&effects);
     breaks("no port is open to the Internet", spoilt(&tenant, early));
+    breaks("no port is open to the Internet", spoilt(&waits, early));
     spoilt(&filed, early).expect("filed, they may be open");
 }

@@ -8,7 +8,7 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 use serde_json::{Value, json};
-use tenure_protocol::{id::NoticeId, time::Timestamp};
+use tenure_protocol::{digest::Digest, id::NoticeId, time::Timestamp};
 
 use super::{
     draw::Draw,
@@ -68,6 +68,8 @@ pub enum Letter {
         month: Date,
         /// How many findings it has.
         findings: usize,
+        /// The report, by its digest.
+        report: Option<Digest>,
     },
     /// Everything is destroyed and proven so.
     Closed,
@@ -123,6 +125,10 @@ pub fn render(
     };
     let mut notices = Vec::new();
     for contact in contacts {
+        // What goes to the provider's own desks is the provider's to judge.
+        let designates = |channel: &Channel| {
+            kind.is_providers() || contact.designated.contains(&channel.designation())
+        };
         let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
         let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
             url: webhook.url.clone(),
@@ -137,6 +143,7 @@ pub fn render(
                 cut,
                 kind,
                 contact: contact.name.clone(),
+                designated: designates(&channel),
                 channel,
                 subject: words.subject.clone(),
                 body: words.body(tenant, &contact.name),
@@ -225,20 +232,8 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         },
         Letter::ConfirmationMissing => unconfirmed_words(system),
         Letter::SecondNotice { grace } => second_notice_words(system, *grace),
-        Letter::Inspection { month, findings } => {
-            let month = month.strftime("%Y-%m");
-            Words {
-                subject: format!("安全检查报告 Security check {month}: {system}"),
-                chinese: format!(
-                    "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议\
-                     已归档，请在“记录”和“附件”中查看并下载。"
-                ),
-                english: format!(
-                    "the security check of your system for {month} is done, with {findings} \
-                     finding(s). Its report and advice are filed: read them among your records and \
-                     attachments."
-                ),
-            }
+        Letter::Inspection { month, findings, report } => {
+            inspection_words(system, *month, *findings, *report)
         }
         Letter::Reminder(reminder) => reminder_words(tenant, reminder),
         Letter::Closed => Words {
@@ -251,6 +246,23 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                  attestation that can be verified from the exit bundle. Time: {now}."
             ),
         },
+    }
+}
+
+fn inspection_words(system: &str, month: Date, findings: usize, report: Option<Digest>) -> Words {
+    let month = month.strftime("%Y-%m");
+    let report = report.map_or_else(|| "-".to_owned(), |report| report.to_string());
+    Words {
+        subject: format!("安全检查报告 Security check {month}: {system}"),
+        chinese: format!(
+            "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议已归档，\
+             请在“记录”和“附件”中查看并下载。报告的 SHA-256：{report}"
+        ),
+        english: format!(
+            "the security check of your system for {month} is done, with {findings} finding(s). \
+             Its report and advice are filed: read them among your records and attachments. \
+             SHA-256 of the report: {report}"
+        ),
     }
 }
 

@@ -21,7 +21,7 @@ mod holding;
 pub mod invariant;
 mod joining;
 mod leaving;
-mod paperwork;
+pub mod paperwork;
 mod passing;
 pub mod recount;
 mod reminding;
@@ -148,6 +148,7 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         | Event::Rectify { .. } => trial(step, event)?,
         Event::FileAssessment { assessment } => filing::assessment(step, assessment)?,
         Event::FileIcp { filing } => filing::icp(step, filing)?,
+        Event::ConfirmIcp { found, opinion } => filing::confirm(step, *found, opinion)?,
         Event::OpenIcp { reason } => filing::open(step, reason)?,
         Event::AnnounceCut { reason } => announcing::announce(step, reason)?,
         Event::CallOffCut { reason } => announcing::call_off(step, reason)?,
@@ -170,7 +171,10 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::ConfirmOffboarding { migrated, backed_up } => {
             leaving::confirm(step, *migrated, *backed_up)?;
         }
-        Event::RecordService { document } => leaving::record_service(step, document)?,
+        Event::RecordService { served_on, document } => {
+            leaving::record_service(step, *served_on, document)?;
+        }
+        Event::CountersignService => leaving::countersign_service(step)?,
         Event::ApproveWipe => wiping::approve_wipe(step)?,
         Event::OrderReported { host, order, report } => reported(step, *host, *order, report)?,
         Event::NoticeDelivered { notice, grade, at } => {
@@ -293,4 +297,4 @@ fn failed(
 
 #[cfg(test)]
 #[path = "lifecycle_tests.rs"]
-mod tests;
+pub(crate) mod tests;

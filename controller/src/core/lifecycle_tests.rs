@@ -17,7 +17,7 @@ use crate::core::{
     notice::{Grade, NoticeState},
     obligation::{ObligationId, ObligationState},
     tenant::{
-        Assessment, Contact, Expert, HoldKind, HoldRegion, IcpFiling, IngressRequest,
+        Assessment, Contact, Designated, Expert, HoldKind, HoldRegion, IcpFiling, IngressRequest,
         InstanceRequest, Isolation, Phase, System, Zone,
     },
 };
@@ -58,7 +58,7 @@ impl World {
             Fleet { hosts: vec![room(1), room(2)], images: vec![image], ..Fleet::default() };
         let calendar = Calendar::shipped().expect("a calendar");
         let rules = Rules::shipped().expect("rules");
-        let filed = BTreeSet::from([document().sha256]);
+        let filed = BTreeSet::from([document().sha256, security().sha256]);
         let desk = |name: &str| Contact {
             name: name.to_owned(),
             email: Some(format!("{name}@cloud.example")),
@@ -71,8 +71,7 @@ impl World {
 
     fn online(&mut self) -> Tenant {
         let mut tenant = self.on_trial();
-        let reports = Event::SubmitReports { test_report: document(), security_report: document() };
-        self.apply(&mut tenant, &reports).expect("reports");
+        self.apply(&mut tenant, &reports()).expect("reports");
         self.apply(&mut tenant, &pass()).expect("passed");
         self.obey(&mut tenant);
         tenant
@@ -164,6 +163,7 @@ fn application() -> Application {
         contacts: vec![Contact {
             name: "desk".to_owned(),
             email: Some("desk@bureau.example".to_owned()),
+            designated: vec![Designated::Email],
             ..Contact::default()
         }],
         instances: vec![InstanceRequest {
@@ -193,6 +193,24 @@ fn approve() -> Event {
 
 fn document() -> Document {
     Document { title: "report".to_owned(), sha256: Digest::of(b"report") }
+}
+
+fn security() -> Document {
+    Document { title: said("security report"), sha256: Digest::of(b"security report") }
+}
+
+fn reports() -> Event {
+    Event::SubmitReports { test_report: document(), security_report: security() }
+}
+
+fn confirm_icp(found: bool) -> Event {
+    Event::ConfirmIcp { found, opinion: said("the register says so") }
+}
+
+/// The second notice reached the customer by letter today.
+fn served(now: Timestamp) -> Event {
+    let served_on = crate::core::calendar::legal_day(now);
+    Event::RecordService { served_on, document: document() }
 }
 
 fn said(text: &str) -> String {
@@ -237,10 +255,10 @@ fn leave(now: Timestamp, days: i32, ask_waiver: bool) -> Event {
 }
 
 /// One of each event, and of some more than one.
-fn events(now: Timestamp) -> Vec<Event> {
+pub(crate) fn events(now: Timestamp) -> Vec<Event> {
     let reason = || said("a reason");
     let review = |decision| Event::Review { decision, opinion: said("as it is") };
-    let reports = |decision, items: &[&str]| Event::ReviewReports {
+    let judged = |decision, items: &[&str]| Event::ReviewReports {
         decision,
         opinion: said("as it is"),
         items: items.iter().map(|item| said(item)).collect(),
@@ -260,13 +278,15 @@ fn events(now: Timestamp) -> Vec<Event> {
         Event::DeclareDeployment,
         Event::RequestExtension { days: 20, reason: reason() },
         extension(&["wu", "zheng"]),
-        Event::SubmitReports { test_report: document(), security_report: document() },
-        reports(ReportsDecision::Pass, &[]),
-        reports(ReportsDecision::Fail, &["close the port"]),
+        reports(),
+        judged(ReportsDecision::Pass, &[]),
+        judged(ReportsDecision::Fail, &["close the port"]),
         rectify(1),
         rectify(2),
         Event::FileAssessment { assessment: assessment() },
         Event::FileIcp { filing: filing() },
+        confirm_icp(true),
+        confirm_icp(false),
         Event::OpenIcp { reason: reason() },
         Event::Cut { kind: CutKind::Emergency, reason: reason() },
         Event::Cut { kind: CutKind::Planned, reason: reason() },
@@ -285,7 +305,8 @@ fn events(now: Timestamp) -> Vec<Event> {
         Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") },
         Event::ReviewOffboarding { decision: Decision::Reject, opinion: said("unsound") },
         Event::ConfirmOffboarding { migrated: true, backed_up: true },
-        Event::RecordService { document: document() },
+        served(now),
+        Event::CountersignService,
         Event::ApproveWipe,
     ];
     events.extend(of_the_controller(now));
@@ -314,8 +335,7 @@ fn each_phase_admits_the_events_that_the_golden_file_lists() {
 fn the_earliest_lawful_stop_day_stands_in_the_refusal() {
     let mut world = World::new();
     let mut tenant = world.on_trial();
-    let reports = Event::SubmitReports { test_report: document(), security_report: document() };
-    world.apply(&mut tenant, &reports).expect("reports");
+    world.apply(&mut tenant, &reports()).expect("reports");
     let pass = pass();
     world.apply(&mut tenant, &pass).expect("pass");
     world.now = "2026-09-21T02:00:00Z".parse().expect("an instant");
@@ -363,6 +383,9 @@ mod due;
 
 #[path = "history_found_tests.rs"]
 mod found;
+
+#[path = "stored_tests.rs"]
+mod stored;
 
 #[path = "history_told_tests.rs"]
 mod told;

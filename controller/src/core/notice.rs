@@ -13,7 +13,7 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::tenant::Secret;
+use super::tenant::{Designated, Secret};
 
 /// One notice to one contact over one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,11 @@ pub struct Notice {
     pub contact: String,
     /// Over what.
     pub channel: Channel,
+    /// Whether that is the system that the contact designated (Civil Code, article 137): nothing
+    /// else that takes the notice counts as its arrival. Nobody knows it of a notice from before
+    /// this was kept.
+    #[serde(default)]
+    pub designated: bool,
     /// Subject line.
     pub subject: String,
     /// Text: Chinese first, then English.
@@ -124,10 +129,21 @@ pub enum Channel {
     },
 }
 
+impl Channel {
+    /// As a contact designates it.
+    #[must_use]
+    pub const fn designation(&self) -> Designated {
+        match self {
+            Self::Mail { .. } => Designated::Email,
+            Self::Webhook { .. } => Designated::Webhook,
+        }
+    }
+}
+
 /// How certainly the customer has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Grade {
-    /// Accepted by our own relay: sent, no more.
+    /// Accepted by our own relay, or by a system that nobody designated: sent, no more.
     E1,
     /// In the system that the customer designated.
     E2,
@@ -184,7 +200,7 @@ pub enum NoticeState {
         /// The next rung; real clock.
         next_at: Timestamp,
     },
-    /// It is in the customer's system, or a person acknowledged it.
+    /// It is in the customer's system; the grade says whether in the one that was designated.
     Delivered {
         /// When; real clock.
         at: Timestamp,
@@ -239,19 +255,26 @@ impl Notice {
         matches!(self.state, NoticeState::Armed { .. }) && self.tries.is_empty()
     }
 
-    /// Records a try and says whether the notice is delivered by it for the first time.
-    pub fn record(&mut self, attempt: Try) -> Option<Grade> {
+    /// Records a try and says whether the notice was taken by it for the first time, and what that
+    /// proves. A customer's system that the contact did not designate proves no arrival (E1), and
+    /// is not tried again.
+    pub fn record(&mut self, mut attempt: Try) -> Option<Grade> {
         let at = attempt.at;
-        let outcome = attempt.outcome;
+        let taken = match attempt.outcome {
+            Outcome::Accepted { grade } if grade.discharges() => {
+                let grade = if self.designated { grade } else { Grade::E1 };
+                attempt.outcome = Outcome::Accepted { grade };
+                Some(grade)
+            }
+            Outcome::Accepted { .. } | Outcome::Failed => None,
+        };
         self.tries.push(attempt);
         let since = match self.state {
             NoticeState::Armed { .. } => at,
             NoticeState::Due { since, .. } => since,
             NoticeState::Delivered { .. } | NoticeState::Void { .. } => return None,
         };
-        if let Outcome::Accepted { grade } = outcome
-            && grade.discharges()
-        {
+        if let Some(grade) = taken {
             self.state = NoticeState::Delivered { at, grade };
             return Some(grade);
         }

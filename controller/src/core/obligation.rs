@@ -323,6 +323,18 @@ impl Obligation {
         }
     }
 
+    /// Whether it was met, in time or late.
+    #[must_use]
+    pub const fn is_met(&self) -> bool {
+        match self.state {
+            ObligationState::Discharged { .. }
+            | ObligationState::Breached { met_at: Some(_), .. } => true,
+            ObligationState::Open
+            | ObligationState::Breached { met_at: None, .. }
+            | ObligationState::Lapsed { .. } => false,
+        }
+    }
+
     /// Whether its clock is suspended now.
     #[must_use]
     pub fn is_suspended(&self) -> bool {

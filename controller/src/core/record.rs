@@ -29,7 +29,7 @@ use tenure_protocol::{
 pub use self::content::{Content, Kind};
 use super::{
     admission,
-    lifecycle::{Actor, Document, RecordFact, Role, admit},
+    lifecycle::{Actor, Document, RecordFact, Role, admit, paperwork},
     refusal::{Code, Refusal},
     tenant::Tenant,
 };
@@ -136,7 +136,7 @@ impl NewRecord {
     ///
     /// # Errors
     /// `wrong-role`, `not-your-tenant`, `invalid-input`, `document-missing`, `unknown-attachment`,
-    /// `unknown-record`, `access-not-approved`.
+    /// `unknown-record`, `access-not-approved`, `same-document`.
     pub fn add(self, id: RecordId, actor: &Actor, ground: &Ground<'_>) -> Result<Record, Refusal> {
         let kind = self.content.kind();
         kind.may_record(ground.tenant, actor)?;
@@ -171,6 +171,9 @@ impl NewRecord {
             content: self.content,
         };
         record.check_documents(ground.filed)?;
+        if let Some(tenant) = ground.tenant {
+            paperwork::is_fresh(tenant, &record.fact())?;
+        }
         Ok(record)
     }
 }
@@ -192,13 +195,14 @@ pub const fn sees_sealed(actor: &Actor) -> bool {
 impl Record {
     /// What of it matters to the lifecycle.
     #[must_use]
-    pub const fn fact(&self) -> RecordFact {
-        let findings = match &self.content {
-            Content::Inspection { findings, .. } => findings.len(),
-            _ => 0,
+    pub fn fact(&self) -> RecordFact {
+        let report = self.documents.first().map(|document| document.sha256);
+        let (findings, report) = match &self.content {
+            Content::Inspection { findings, .. } => (findings.len(), report),
+            _ => (0, None),
         };
         let (kind, effective_at) = (self.content.kind(), self.effective_at);
-        RecordFact { record: self.id, kind, effective_at, findings }
+        RecordFact { record: self.id, kind, effective_at, findings, report }
     }
 
     /// In whose chain it stands and whose its attachments are: the tenant's, or the platform's.

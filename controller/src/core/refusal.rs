@@ -96,6 +96,14 @@ pub enum Code {
     AlreadyAnnounced,
     /// No such attachment was filed for this tenant.
     UnknownAttachment,
+    /// Something of the application's checklist is missing or wrong.
+    Incomplete,
+    /// One file is handed in as two different documents.
+    SameDocument,
+    /// The assessment is of a lower level than the system's.
+    LevelTooLow,
+    /// No ICP filing waits to be looked up.
+    NothingToConfirm,
     /// An attachment has more bytes than one may have.
     AttachmentTooLarge,
     /// No more attachments may be filed.
@@ -161,6 +169,10 @@ impl Code {
             Self::NotNotified => "not-notified",
             Self::AlreadyAnnounced => "already-announced",
             Self::UnknownAttachment => "unknown-attachment",
+            Self::Incomplete => "incomplete",
+            Self::SameDocument => "same-document",
+            Self::LevelTooLow => "level-too-low",
+            Self::NothingToConfirm => "nothing-to-confirm",
             Self::AttachmentTooLarge => "attachment-too-large",
             Self::AttachmentsFull => "attachments-full",
             Self::TooManyApplications => "too-many-applications",

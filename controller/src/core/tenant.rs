@@ -35,6 +35,7 @@
 
 pub mod application;
 pub mod compliance;
+pub mod format;
 pub mod hold;
 pub mod offboarding;
 pub mod papers;
@@ -57,7 +58,8 @@ pub use application::{
     Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System, Webhook,
     Zone,
 };
-pub use compliance::{Assessment, IcpFiling, IcpOpening};
+pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
+pub use format::Format;
 pub use hold::{Hold, HoldAct, HoldKind, HoldRegion};
 pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
@@ -74,6 +76,8 @@ use super::{
 /// One tenant: the whole state that the lifecycle decides on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
+    /// In which format it is stored.
+    pub format: Format,
     /// Which.
     pub id: TenantId,
     /// Grows by one with each transition.
@@ -117,14 +121,15 @@ pub struct Tenant {
     pub online_at: Option<Timestamp>,
     /// The MLPS assessment, once filed; the last one.
     pub assessment: Option<Assessment>,
-    /// The ICP filing, once filed; the last one.
-    pub icp: Option<IcpFiling>,
+    /// The ICP filing that waits to be looked up.
+    pub icp_filed: Option<IcpFiled>,
+    /// The ICP filing, once it was found in the register; the last one.
+    pub icp: Option<IcpConfirmed>,
     /// Who opened Internet ingress before the filing.
     pub icp_opening: Option<IcpOpening>,
     /// Every hold, oldest first.
     pub holds: Vec<Hold>,
     /// What of its records matters to the lifecycle.
-    #[serde(default)]
     pub papers: Papers,
     /// The way off, once asked for.
     pub offboarding: Option<Offboarding>,

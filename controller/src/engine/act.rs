@@ -11,7 +11,7 @@ use crate::{
         admission,
         calendar::Calendar,
         fleet::Fleet,
-        lifecycle::{self, Actor, Context, Effect, Event, Role, Transition},
+        lifecycle::{self, Actor, Context, Decision, Effect, Event, Role, Transition},
         notice::{Notice, NoticeState},
         refusal::Refusal,
         tenant::{Application, Tenant},
@@ -158,8 +158,12 @@ impl Engine {
             let filed = store::filed(&mut tx, Some(id), &event.documents()).await?;
             let context = self.context(&fleet, &calendar, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
-            if matches!(event, Event::SubmitDraft) {
-                self.inner.forms.check(&transition.tenant.application)?;
+            match event {
+                Event::SubmitDraft => self.inner.forms.check(&transition.tenant.application)?,
+                Event::Review { decision: Decision::Approve, .. } => {
+                    self.inner.forms.complete(&before.application)?;
+                }
+                _ => {}
             }
             if transition.tenant != before
                 && !store::save_tenant(&mut tx, &transition.tenant, before.version).await?

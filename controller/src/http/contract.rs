@@ -40,8 +40,14 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 const ON_UPLOADS: [u16; 3] = [413, 422, 507];
 
 /// Operations that need `If-Match`.
-const ON_A_VERSION: [&str; 4] =
-    ["review-application", "review-reports", "review-offboarding", "decide-extension"];
+const ON_A_VERSION: [&str; 6] = [
+    "review-application",
+    "review-reports",
+    "review-offboarding",
+    "decide-extension",
+    "confirm-icp",
+    "countersign-service",
+];
 
 /// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,15})?$"#;

@@ -20,6 +20,7 @@ pub mod attachments;
 pub mod attempts;
 pub mod calendar;
 pub mod change;
+pub mod checklist;
 pub mod compliance;
 pub mod conditional;
 mod content;
@@ -131,13 +132,16 @@ fn on_one_tenant() -> Router<App> {
         .route("/trial/extension", post(trial::extension))
         .route("/trial/extension/decision", post(trial::decide))
         .route("/reports/rectifications", post(trial::rectify))
+        .route("/icp/confirmation", post(compliance::confirm_icp))
         .route("/icp/opening", post(compliance::open_icp))
         .route("/holds", post(holds::place))
         .route("/holds/release", post(holds::release))
         .route("/holds/countersignatures", post(holds::countersign))
         .route("/offboarding/waivers", post(leaving::waive))
         .route("/offboarding/service", post(leaving::record_service))
+        .route("/offboarding/countersignatures", post(leaving::countersign_service))
         .route("/", get(tenants::show))
+        .route("/checklist", get(checklist::checklist))
         .route("/journal", get(tenants::journal))
         .route("/deadlines", get(deadline::deadlines))
         .route("/deadlines/sign", post(deadline::sign))

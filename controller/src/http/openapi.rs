@@ -12,9 +12,9 @@ use utoipa::{
 };
 
 use super::{
-    App, access, applications, attachments, calendar, compliance, contract, cutting, deadline,
-    events, form, holds, leaving, offboarding, oidc, platform, policy::Policy, problem, records,
-    row, tenants, trial, view,
+    App, access, applications, attachments, calendar, checklist, compliance, contract, cutting,
+    deadline, events, form, holds, leaving, offboarding, oidc, platform, policy::Policy, problem,
+    records, row, tenants, trial, view,
 };
 
 /// The document.
@@ -48,7 +48,8 @@ use super::{
         calendar::show, calendar::days, calendar::propose, calendar::enact, calendar::reject,
         deadline::preview, deadline::platform,
         deadline::sign,
-        tenants::list, events::events, tenants::show, tenants::journal, deadline::deadlines,
+        checklist::checklist, tenants::list, events::events, tenants::show, tenants::journal,
+        deadline::deadlines,
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         applications::submit, applications::resubmit, applications::review, applications::retry,
         trial::deployment, trial::reports, trial::review_reports, cutting::cut,
@@ -58,7 +59,8 @@ use super::{
         applications::withdraw, applications::suspend, applications::resume,
         trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
         holds::release, holds::countersign, leaving::waive, leaving::record_service,
-        compliance::assessment, compliance::icp,
+        leaving::countersign_service, compliance::assessment, compliance::icp,
+        compliance::confirm_icp,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,

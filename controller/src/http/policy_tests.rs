@@ -1,12 +1,14 @@
 use std::collections::BTreeSet;
 
+use tenure_protocol::time::Timestamp;
+
 use super::*;
 use crate::{
     core::{
         access::{Credential, Group},
-        lifecycle::Actor,
+        lifecycle::{Actor, Event, admit, tests::events},
     },
-    http::route::{READ_ENTRIES, TABLE},
+    http::route::{READ_ENTRIES, Route, Subject, TABLE, Verb},
 };
 
 /// Decisions that are timed.
@@ -25,6 +27,20 @@ fn principal(role: Role, customer: Option<&str>, scope: Scope) -> Principal {
 const fn tenant(customer: &str) -> Resource<'_> {
     Resource::Tenant { customer, draft: false }
 }
+
+/// The action of the route by which somebody causes an event; none if only the controller does.
+fn action_of(event: &Event) -> Option<&'static str> {
+    let action = match event.name() {
+        "submit" => "resubmit",
+        "review" => "review-application",
+        "sign-recount" => "sign-deadlines",
+        name => name,
+    };
+    TABLE.iter().map(|route| route.action).find(|known| *known == action)
+}
+
+/// Changes of a tenant that are no event of its lifecycle.
+const NO_EVENTS: [&str; 3] = ["add-record", "attach", "confirm-record"];
 
 /// Groups of the schema to which a token can be limited, by the names of scopes.
 fn group(group: Group) -> &'static str {
@@ -124,6 +140,30 @@ fn a_draft_is_its_customers_alone_and_auditors_are_no_exception() {
     }
     let who = principal(Role::Customer, Some("city-archive"), Scope::Everything);
     assert_eq!(policy.decide(Some(&who), "submit-draft", draft), Verdict::Permitted);
+}
+
+#[test]
+fn the_policy_lets_those_cause_an_event_whom_the_lifecycle_lets() {
+    let policy = policy();
+    let mut caused = BTreeSet::from(NO_EVENTS);
+    for event in events(Timestamp::default()) {
+        let roles = admit::roles(&event);
+        let Some(action) = action_of(&event) else {
+            assert_eq!(roles, [Role::Controller], "{} has no route", event.name());
+            continue;
+        };
+        caused.insert(action);
+        for role in ROLES {
+            let customer = (role == Role::Customer).then_some("city-archive");
+            let who = principal(role, customer, Scope::Everything);
+            let verdict = policy.decide(Some(&who), action, tenant("city-archive"));
+            let permitted = verdict == Verdict::Permitted;
+            assert_eq!(permitted, roles.contains(&role), "{action} as {role:?}");
+        }
+    }
+    let acts = |route: &&Route| route.subject == Subject::Tenant && route.verb == Verb::Post;
+    let routed: BTreeSet<&str> = TABLE.iter().filter(acts).map(|route| route.action).collect();
+    assert_eq!(routed, caused, "every change of a tenant is an event that was compared");
 }
 
 #[test]

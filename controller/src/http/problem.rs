@@ -201,6 +201,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::UnknownHold
             | Code::UnknownAttachment
             | Code::DocumentMissing
+            | Code::SameDocument
+            | Code::LevelTooLow
             | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -226,6 +228,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::WrongSuspension
             | Code::DeadlinePassed
             | Code::NothingToWaive
+            | Code::NothingToConfirm
+            | Code::Incomplete
             | Code::OnHold
             | Code::NotInternetFacing
             | Code::IcpGateStrict

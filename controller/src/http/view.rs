@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 
 use super::{
     deadline::DeadlineView,
-    form::{AssessmentForm, DraftForm, IcpFilingForm, IngressForm},
+    form::{AssessmentForm, DraftForm, IngressForm},
 };
 use crate::core::{
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
-        Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpFiling,
-        IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
+        Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
+        IcpFiled, IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
         OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
         compliance::Compliance,
     },
@@ -83,9 +83,12 @@ pub struct TenantView {
     /// The MLPS assessment on file.
     #[schema(value_type = Option<AssessmentForm>)]
     pub assessment: Option<Assessment>,
-    /// The ICP filing on file.
-    #[schema(value_type = Option<IcpFilingForm>)]
-    pub icp: Option<IcpFiling>,
+    /// The ICP filing that waits to be looked up, and who handed it in.
+    #[schema(value_type = Option<Object>)]
+    pub icp_filed: Option<IcpFiled>,
+    /// The ICP filing that was found in the register, who filed it, and who looked it up.
+    #[schema(value_type = Option<Object>)]
+    pub icp: Option<IcpConfirmed>,
     /// Who opened ports for the Internet before the filing.
     #[schema(value_type = Option<Object>)]
     pub icp_opening: Option<IcpOpening>,
@@ -267,6 +270,7 @@ impl TenantView {
             online_at: tenant.online_at,
             compliance: tenant.compliance(),
             assessment: tenant.assessment.clone(),
+            icp_filed: tenant.icp_filed.clone(),
             icp: tenant.icp.clone(),
             icp_opening: tenant.icp_opening.clone(),
             hold: tenant.hold_region(),

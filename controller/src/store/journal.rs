@@ -3,6 +3,10 @@
 //! that row `seq` is entry `seq - 1`. Rows about the platform ([`super::platform`]) stand in a
 //! table of their own, and in the same sequence and chain.
 //!
+//! Of a row that is not for the provider's eyes, a draft's, the ledger gets the withheld form of
+//! its entry alone ([`Entry::withheld`]): everybody of the provider reads the ledger. The entry
+//! itself is kept here, and goes into the tenant's chain and its exit bundle.
+//!
 //! A row names persons, and its digest stands in the ledger, which others read. So each row has a
 //! salt of its own: without it nobody can try out what the row may say. It is kept beside the row,
 //! to check the row by, and is no part of any answer.
@@ -17,7 +21,7 @@ use tenure_protocol::{
 };
 
 use super::{
-    Page, Result, Slice, failed, from_json,
+    Page, Result, Slice, StoreError, failed, from_json,
     page::numbered,
     parse,
     row::{EvidenceRecord, JournalRecord},
@@ -73,7 +77,7 @@ pub struct NewEvidence {
 pub struct Pending {
     /// Its number.
     pub seq: u64,
-    /// Its ledger entry.
+    /// Its ledger entry, as it stands in the ledger.
     pub entry: Vec<u8>,
 }
 
@@ -288,10 +292,18 @@ pub async fn pending(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<Pe
     rows.iter()
         .map(|row| {
             let seq: i64 = row.try_get("seq").map_err(failed(operation))?;
-            let entry = row.try_get("entry").map_err(failed(operation))?;
+            let entry: Vec<u8> = row.try_get("entry").map_err(failed(operation))?;
+            let shown: i64 = row.try_get("shown").map_err(failed(operation))?;
+            let entry = if shown == 0 { withheld(&entry)? } else { entry };
             Ok(Pending { seq: to_u64(seq), entry })
         })
         .collect()
+}
+
+fn withheld(entry: &[u8]) -> Result<Vec<u8>> {
+    let entry = Entry::from_bytes(entry)
+        .map_err(|error| StoreError::Row { table: TABLE, reason: error.to_string() })?;
+    Ok(entry.withheld().to_bytes())
 }
 
 /// Keeps the places in the ledger of rows that came there together: row `seq` is entry `seq - 1`.

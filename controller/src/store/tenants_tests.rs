@@ -17,7 +17,8 @@ fn tenant() -> Tenant {
     let application = serde_json::from_value(json!({
         "customer": "city-archive",
         "system": {"name": "Archive portal", "code": "archive"},
-        "contacts": [{"name": "Duty officer", "email": "duty@example.org"}],
+        "contacts": [{"name": "Duty officer", "email": "duty@example.org",
+            "designated": ["email"]}],
         "instances": [{"role": "web", "count": 1, "vcpus": 1, "memory_mib": 128,
             "image": "tiny-1", "volumes_mib": [64]}],
     }));

@@ -2,6 +2,11 @@
 //!
 //! An entry names no person and holds no tenant's data: who acted and what was acted on stand in it
 //! as digests. Entries of a tenant are numbered and chained, so that an omission is seen.
+//!
+//! What is its customer's alone, such as a draft, stands in the ledger *withheld*: the time, and
+//! the digest of the entry, of which only who has the entry can make anything. Nothing in it says
+//! which tenant, what happened or who acted, nor that two of them belong together. The entry
+//! itself is handed over with the tenant's other evidence, and proven by its withheld form.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +30,9 @@ pub const WIPE_APPROVAL: &str = "approve-wipe";
 
 /// Type of the entry of a host's joining, which is about no tenant; its object is [`host_joined`].
 pub const HOST_JOINED: &str = "host-joined";
+
+/// Type of the withheld form of an entry.
+pub const WITHHELD: &str = "withheld";
 
 /// Most bytes of an entry's type.
 const MAX_TYPE_BYTES: usize = 64;
@@ -82,6 +90,23 @@ impl Entry {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The form in which it stands in the ledger while it is its customer's alone. Its object is
+    /// the entry's digest: the entry's own object is a salted digest, so that nobody can guess it.
+    #[must_use]
+    pub fn withheld(&self) -> Self {
+        Self {
+            v: self.v,
+            seq: self.seq,
+            tenant: None,
+            tenant_seq: 0,
+            prev_tenant_event: None,
+            kind: WITHHELD.to_owned(),
+            at: self.at,
+            actor_keyid: Digest([0; 32]),
+            object_digest: Digest::of(&self.to_bytes()),
+        }
     }
 
     /// Reads canonical bytes.

@@ -15,7 +15,7 @@ use super::{Story, legal, same};
 const EXAMPLES: &str = include_str!("../../../cli/src/record.examples.json");
 
 impl Story {
-    /// `records KIND [sealed] [of ASSESSMENT] [as of DAY TIME] [with its document]`.
+    /// `records KIND [sealed] [of ASSESSMENT] [as of DAY TIME] [with its [second] document]`.
     pub(super) async fn put_down(
         &mut self,
         actor: &Actor,
@@ -24,7 +24,7 @@ impl Story {
     ) -> anyhow::Result<()> {
         let examples: Value = serde_json::from_str(EXAMPLES)?;
         let mut content = examples.get(kind).context("no such kind")?.clone();
-        let (mut effective_at, mut documented) = (None, false);
+        let (mut effective_at, mut document) = (None, None);
         let mut words = how;
         loop {
             words = match words {
@@ -41,7 +41,11 @@ impl Story {
                     rest
                 }
                 ["with", "its", "document", rest @ ..] => {
-                    documented = true;
+                    document = Some(format!("{kind}.pdf"));
+                    rest
+                }
+                ["with", "its", "second", "document", rest @ ..] => {
+                    document = Some(format!("{kind} 2.pdf"));
                     rest
                 }
                 [] => break,
@@ -55,8 +59,8 @@ impl Story {
         let tenant = self.tenant.filter(|_| !content.kind().is_platform());
         let shelf = tenant.filter(|_| !content.is_sealed(None));
         let mut documents = Vec::new();
-        if documented {
-            documents.push(self.fleet.file(actor, shelf, &format!("{kind}.pdf")).await?);
+        if let Some(document) = document {
+            documents.push(self.fleet.file(actor, shelf, &document).await?);
         }
         let new = NewRecord { content, effective_at, documents };
         let record = self.fleet.controller.add_record(actor.clone(), tenant, new).await?;

@@ -66,7 +66,11 @@ pub(crate) fn event(what: &str) -> anyhow::Result<Event> {
         "confirms migration and backup" => {
             Event::ConfirmOffboarding { migrated: true, backed_up: true }
         }
-        "serves a registered letter" => Event::RecordService { document: document(what) },
+        "hands in one file as both reports" => Event::SubmitReports {
+            test_report: document("test report"),
+            security_report: document("test report"),
+        },
+        "countersigns the service" => Event::CountersignService,
         "approves the wipe" => Event::ApproveWipe,
         other => numbered(other).or_else(|_| filed(other))?,
     })
@@ -118,9 +122,26 @@ fn numbered(what: &str) -> anyhow::Result<Event> {
             document: document("the court's letter"),
             reason: "the case is closed".to_owned(),
         },
+        ["serves", "a", "registered", "letter", "that", "arrived", "on", day] => {
+            let document = document("receipt of the letter");
+            Event::RecordService { served_on: day.parse()?, document }
+        }
+        ["files", "an", "assessment", "of", "level", level] => {
+            Event::FileAssessment { assessment: assessment(level.parse()?) }
+        }
         ["countersigns", "hold", hold] => Event::CountersignHold { hold: hold.parse()? },
         _ => bail!("not understood: {what}"),
     })
+}
+
+fn assessment(level: u8) -> Assessment {
+    Assessment {
+        report_number: "DJCP-2026-0001".to_owned(),
+        assessor: "a third party".to_owned(),
+        level,
+        conclusion: "good".to_owned(),
+        document: document("assessment report"),
+    }
 }
 
 /// Acts that put something on file.
@@ -131,15 +152,7 @@ fn filed(what: &str) -> anyhow::Result<Event> {
         reason: "evidence in a case".to_owned(),
     };
     Ok(match what {
-        "files the assessment" => Event::FileAssessment {
-            assessment: Assessment {
-                report_number: "DJCP-2026-0001".to_owned(),
-                assessor: "a third party".to_owned(),
-                level: 3,
-                conclusion: "good".to_owned(),
-                document: document("assessment report"),
-            },
-        },
+        "files the assessment" => Event::FileAssessment { assessment: assessment(3) },
         "files the ICP filing" => Event::FileIcp {
             filing: IcpFiling {
                 number: "赣ICP备2026000001号".to_owned(),
@@ -149,6 +162,12 @@ fn filed(what: &str) -> anyhow::Result<Event> {
                 document: document("ICP proof"),
             },
         },
+        "finds the ICP filing in the register" => {
+            Event::ConfirmIcp { found: true, opinion: "beian.miit.gov.cn has it".to_owned() }
+        }
+        "does not find the ICP filing" => {
+            Event::ConfirmIcp { found: false, opinion: "beian.miit.gov.cn lacks it".to_owned() }
+        }
         "opens the Internet" => Event::OpenIcp { reason: "the filing is under way".to_owned() },
         "places a legal hold" => hold(HoldKind::LegalHold),
         "places a dispute" => hold(HoldKind::Dispute),

@@ -88,6 +88,7 @@ def fit(application):
         if isinstance(contact, dict) and "webhook" in contact:
             del contact["webhook"]
             contact["email"] = "duty@example.org"
+            contact["designated"] = ["email"]
     for number, instance in enumerate(instances if isinstance(instances, list) else []):
         if isinstance(instance, dict) and "image" in instance:
             instance.update(image="tiny-1", role=f"role-{number}", count=1, volumes_mib=[64])
@@ -99,6 +100,7 @@ UNSAYABLE = (
     "ask for at most",
     "stands twice",
     "has no channel",
+    "designate",
     "volumes_gib",
     "webhook",
     "from the Internet",

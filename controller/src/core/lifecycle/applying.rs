@@ -11,7 +11,9 @@ use crate::core::{
     obligation::ObligationId,
     placement,
     refusal::{Code, Refusal},
-    tenant::{Application, Isolation, Opinion, OrderKind, Papers, Phase, Reports, Tenant, Waiting},
+    tenant::{
+        Application, Format, Isolation, Opinion, OrderKind, Papers, Phase, Reports, Tenant, Waiting,
+    },
 };
 
 /// A new tenant, with a draft.
@@ -42,6 +44,7 @@ pub(super) fn submit_first(
 fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase: Phase) -> Tenant {
     let mut draw = Draw::new(context.seed, context.real_now);
     Tenant {
+        format: Format,
         id: TenantId::from_uuid(draw.uuid()),
         version: 0,
         application: application.clone(),
@@ -63,6 +66,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         rectifications: Vec::new(),
         online_at: None,
         assessment: None,
+        icp_filed: None,
         icp: None,
         icp_opening: None,
         holds: Vec::new(),

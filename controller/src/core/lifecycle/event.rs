@@ -131,6 +131,14 @@ pub enum Event {
         #[garde(dive)]
         filing: IcpFiling,
     },
+    /// A reviewer has looked the filing that waits up in the ministry's register.
+    ConfirmIcp {
+        /// Whether it stands there as it was filed.
+        found: bool,
+        /// What the register says.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        opinion: String,
+    },
     /// A person answers for Internet ingress before the ICP filing.
     OpenIcp {
         /// Why.
@@ -222,12 +230,17 @@ pub enum Event {
         /// Backed up.
         backed_up: bool,
     },
-    /// The second notice was served otherwise than over a channel, such as by registered letter.
+    /// The second notice was served otherwise than over a channel, such as by registered letter; it
+    /// counts once a second person has countersigned.
     RecordService {
+        /// The day on which it reached the customer, as the proof has it.
+        served_on: Date,
         /// The proof.
         #[garde(dive)]
         document: Document,
     },
+    /// The second person of a service otherwise than over a channel.
+    CountersignService,
     /// One of two persons approves the wipe.
     ApproveWipe,
     /// A host reported on an order.
@@ -287,6 +300,8 @@ pub struct RecordFact {
     pub effective_at: Timestamp,
     /// How many findings it has, if it is a check.
     pub findings: usize,
+    /// Its report, if it is a check.
+    pub report: Option<Digest>,
 }
 
 impl Event {
@@ -310,6 +325,7 @@ impl Event {
             Self::Rectify { .. } => "rectify",
             Self::FileAssessment { .. } => "file-assessment",
             Self::FileIcp { .. } => "file-icp",
+            Self::ConfirmIcp { .. } => "confirm-icp",
             Self::OpenIcp { .. } => "open-icp",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
@@ -323,6 +339,7 @@ impl Event {
             Self::ReviewOffboarding { .. } => "review-offboarding",
             Self::ConfirmOffboarding { .. } => "confirm-offboarding",
             Self::RecordService { .. } => "record-service",
+            Self::CountersignService => "countersign-service",
             Self::ApproveWipe => "approve-wipe",
             Self::OrderReported { .. } => "order-reported",
             Self::NoticeDelivered { .. } => "notice-delivered",
@@ -348,7 +365,7 @@ impl Event {
             Self::Rectify { evidence: document, .. }
             | Self::PlaceHold { document, .. }
             | Self::ReleaseHold { document, .. }
-            | Self::RecordService { document } => vec![document.clone()],
+            | Self::RecordService { document, .. } => vec![document.clone()],
             Self::SaveDraft { .. }
             | Self::SubmitDraft
             | Self::Submit { .. }
@@ -360,6 +377,7 @@ impl Event {
             | Self::DeclareDeployment
             | Self::RequestExtension { .. }
             | Self::ReviewReports { .. }
+            | Self::ConfirmIcp { .. }
             | Self::OpenIcp { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
@@ -370,6 +388,7 @@ impl Event {
             | Self::WaivePeriod { .. }
             | Self::ReviewOffboarding { .. }
             | Self::ConfirmOffboarding { .. }
+            | Self::CountersignService
             | Self::ApproveWipe
             | Self::OrderReported { .. }
             | Self::NoticeDelivered { .. }

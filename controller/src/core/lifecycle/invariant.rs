@@ -12,7 +12,7 @@ use super::{
 };
 use crate::core::{
     refusal::{Code, Refusal},
-    tenant::{Cut, HoldAct, Phase, Reports, Tenant, Zone},
+    tenant::{Chase, Cut, HoldAct, Phase, Reports, Tenant, Zone},
 };
 
 /// Checks a transition against everything that always holds.
@@ -71,10 +71,19 @@ fn pairs_are_two(tenant: &Tenant) -> bool {
     let waivers = tenant.offboarding.iter().flat_map(|leaving| &leaving.waivers);
     let acts =
         tenant.holds.iter().flat_map(|hold| std::iter::once(&hold.placed).chain(&hold.released));
+    let served = tenant.offboarding.iter().filter_map(|leaving| match &leaving.chase {
+        Chase::Second { served, .. } => served.as_ref()?.record.as_ref(),
+        Chase::None | Chase::First { .. } => None,
+    });
+    let confirmed = tenant.icp.iter();
     let countersigned = |act: &HoldAct| act.countersigned_by.as_ref() != Some(&act.by);
     differ(wipe.map(|one| one.name.as_str()))
         && differ(waivers.map(|one| one.by.as_str()))
         && acts.into_iter().all(countersigned)
+        && served
+            .into_iter()
+            .all(|one| one.countersigned_by.as_ref().is_some_and(|second| *second != one.by))
+        && confirmed.into_iter().all(|one| one.by != one.filed.by)
 }
 
 fn differ<'a>(names: impl Iterator<Item = &'a str>) -> bool {

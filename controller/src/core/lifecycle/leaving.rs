@@ -191,17 +191,16 @@ pub(super) fn course(tenant: &Tenant, context: &Context<'_>) -> Option<(Timestam
         return Some((stop, Course::Drain));
     }
     let policy = context.rules.policy();
-    let after = |at: Timestamp, days| {
-        end_of_day(context.calendar.working_days(legal_day(at), days).latest).max(stop)
-    };
+    let after =
+        |day: Date, days| end_of_day(context.calendar.working_days(day, days).latest).max(stop);
     match &leaving.chase {
         Chase::None => Some((stop, Course::FirstNotice)),
         Chase::First { at } => {
-            Some((after(*at, policy.second_notice_working_days), Course::SecondNotice))
+            Some((after(legal_day(*at), policy.second_notice_working_days), Course::SecondNotice))
         }
         Chase::Second { served, .. } => served
             .as_ref()
-            .map(|served| (after(served.at, policy.grace_working_days), Course::Drain)),
+            .map(|served| (after(served.on, policy.grace_working_days), Course::Drain)),
     }
 }
 
@@ -225,7 +224,7 @@ pub(super) fn go_on(step: &mut Step<'_>) {
         Course::SecondNotice => {
             let due = step.due();
             let notices = step.arm(NoticeKind::SecondNotice, &second, &due);
-            chase(step, Chase::Second { at: now, notices, served: None });
+            chase(step, Chase::Second { at: now, notices, claimed: None, served: None });
         }
         Course::Drain => drain(step),
     }
@@ -239,28 +238,78 @@ fn chase(step: &mut Step<'_>, chase: Chase) {
 
 /// The second notice was delivered: its grace begins.
 pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId) {
-    let at = step.now();
+    let on = step.today();
     let Some(leaving) = &mut step.tenant.offboarding else { return };
-    if let Chase::Second { notices, served, .. } = &mut leaving.chase
+    if let Chase::Second { notices, claimed, served, .. } = &mut leaving.chase
         && notices.contains(&notice)
         && served.is_none()
     {
-        *served = Some(Served { at, record: None });
+        *served = Some(Served { on, record: None });
+        *claimed = None;
     }
 }
 
-/// The second notice was served otherwise: its grace begins.
-pub(super) fn record_service(step: &mut Step<'_>, document: &Document) -> Result<(), Refusal> {
-    let (by, at) = (step.actor.name.clone(), step.now());
-    let chase = step.tenant.offboarding.as_mut().map(|leaving| &mut leaving.chase);
-    let Some(Chase::Second { served: served @ None, .. }) = chase else {
+/// Somebody says that the second notice was served otherwise. That begins nothing: a second person
+/// has to countersign it. What was recorded wrongly is recorded again.
+pub(super) fn record_service(
+    step: &mut Step<'_>,
+    served_on: Date,
+    document: &Document,
+) -> Result<(), Refusal> {
+    let (by, at, today) = (step.actor.name.clone(), step.now(), step.today());
+    let (sent_on, claimed, _) = unserved(step)?;
+    if served_on < sent_on || served_on > today {
+        return Err(Refusal::new(
+            Code::InvalidInput,
+            format!(
+                "served_on is {served_on}: the second notice went out on {sent_on}, and today is \
+                 {today}; give the day on which it reached the customer, as the proof has it"
+            ),
+        ));
+    }
+    let document = document.clone();
+    *claimed = Some(OtherDelivery { by, at, served_on, document, countersigned_by: None });
+    Ok(())
+}
+
+/// The second person has seen the proof: the grace runs from the day that it names.
+pub(super) fn countersign_service(step: &mut Step<'_>) -> Result<(), Refusal> {
+    let name = step.actor.name.clone();
+    let (_, claimed, served) = unserved(step)?;
+    let Some(claim) = claimed else {
         return Err(Refusal::new(
             Code::NotNotified,
-            "the second notice has not gone out yet, or has reached the customer already",
+            "nobody has recorded that the second notice was served otherwise: there is nothing to \
+             countersign",
         ));
     };
-    *served = Some(Served { at, record: Some(OtherDelivery { by, document: document.clone() }) });
+    if claim.by == name {
+        return Err(Refusal::new(
+            Code::SeparationOfDuties,
+            format!("{name} recorded this service: a second person has to countersign it"),
+        ));
+    }
+    let record = OtherDelivery { countersigned_by: Some(name), ..claim.clone() };
+    *served = Some(Served { on: record.served_on, record: Some(record) });
+    *claimed = None;
     Ok(())
+}
+
+/// The day on which the second notice went out, who says that it was served, and whether it was,
+/// which it was not yet.
+fn unserved<'a>(
+    step: &'a mut Step<'_>,
+) -> Result<(Date, &'a mut Option<OtherDelivery>, &'a mut Option<Served>), Refusal> {
+    let chase = step.tenant.offboarding.as_mut().map(|leaving| &mut leaving.chase);
+    match chase {
+        Some(Chase::Second { at, claimed, served, .. }) if served.is_none() => {
+            Ok((legal_day(*at), claimed, served))
+        }
+        Some(Chase::None | Chase::First { .. } | Chase::Second { .. }) | None => Err(Refusal::new(
+            Code::NotNotified,
+            "the second notice has not gone out yet, or has reached the customer already",
+        )),
+    }
 }
 
 /// The stop day has come and the customer is out.

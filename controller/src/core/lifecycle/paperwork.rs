@@ -1,6 +1,11 @@
 //! What records owe and discharge (clauses 7.1 and 8.3): the customer's letter of responsibility
-//! and administrators, and the provider's monthly security check of each live system, which is done
-//! only when its report has been delivered.
+//! and administrators, and the provider's monthly security check of each live system.
+//!
+//! Clause 8.3 asks the provider to check and to give the customer the report and the advice. So no
+//! record answers it, whoever made or confirmed it: the check is met once the notice of its report
+//! has arrived in a system that the customer designated. The clause asks for no second person; the
+//! customer is the one who sees. The notice names the report by its digest, so that no other can
+//! take its place, and one report is that of one month alone.
 
 use jiff::civil::Date;
 use tenure_protocol::id::NoticeId;
@@ -12,6 +17,7 @@ use crate::core::{
     notice::NoticeKind,
     obligation::{Due, Obligation, ObligationId},
     record::Kind,
+    refusal::{Code, Refusal},
     tenant::{Inspected, Phase, Tenant},
 };
 
@@ -92,14 +98,42 @@ pub(super) fn next_month(tenant: &Tenant) -> Option<Date> {
     Some(if online.day() == 1 { online } else { plus_days(online.last_of_month(), 1) })
 }
 
+/// Checks that a check's report is not that of another month's.
+///
+/// # Errors
+/// `same-document`.
+pub fn is_fresh(tenant: &Tenant, fact: &RecordFact) -> Result<(), Refusal> {
+    let month = month_at(fact);
+    let other = |known: &&Inspected| {
+        fact.report.is_some() && known.report == fact.report && known.month != month
+    };
+    let Some(known) = tenant.papers.inspections.iter().find(other) else { return Ok(()) };
+    Err(Refusal::new(
+        Code::SameDocument,
+        format!(
+            "this file is the report of the check of {} already: clause 8.3 asks for a check in \
+             each month, and each has a report of its own",
+            known.month.strftime("%Y-%m")
+        ),
+    ))
+}
+
 fn inspected(step: &mut Step<'_>, fact: &RecordFact) {
-    if step.tenant.papers.inspections.iter().any(|known| known.record == fact.record) {
+    let known = |known: &Inspected| known.record == fact.record;
+    let twice = step.tenant.papers.inspections.iter().any(known);
+    // Two records of one report may have waited for their second persons at the same time.
+    if twice || is_fresh(&step.tenant, fact).is_err() {
         return;
     }
-    let month = legal_day(fact.effective_at).first_of_month();
-    let (letter, due) = (Letter::Inspection { month, findings: fact.findings }, step.due());
+    let (month, findings, report) = (month_at(fact), fact.findings, fact.report);
+    let (letter, due) = (Letter::Inspection { month, findings, report }, step.due());
     let notices = step.arm(NoticeKind::Inspection, &letter, &due);
-    step.tenant.papers.inspections.push(Inspected { record: fact.record, month, notices });
+    let inspected = Inspected { record: fact.record, month, report, notices };
+    step.tenant.papers.inspections.push(inspected);
+}
+
+fn month_at(fact: &RecordFact) -> Date {
+    legal_day(fact.effective_at).first_of_month()
 }
 
 fn settle_responsibility(step: &mut Step<'_>) {

@@ -227,6 +227,13 @@ pub(super) fn submit_reports(
             ),
         ));
     }
+    if test_report.sha256 == security_report.sha256 {
+        return Err(Refusal::new(
+            Code::SameDocument,
+            "the test report and the security risk assessment report are one and the same file: \
+             clause 5.4 asks for both (测试报告和安全风险评估报告); hand in each as a file of its own",
+        ));
+    }
     step.applicant();
     step.tenant.reports = Some(Reports {
         test_report: test_report.clone(),
@@ -292,7 +299,7 @@ fn go_online(step: &mut Step<'_>) {
     step.owe(ObligationId::O8);
     if step.tenant.application.system.internet_facing {
         step.owe(ObligationId::O9);
-        if step.tenant.icp.is_some() {
+        if step.tenant.has_filed_icp() {
             step.meet(ObligationId::O9);
         }
     }

@@ -27,7 +27,7 @@ pub struct Application {
     #[garde(dive)]
     pub system: System,
     /// Whom to notify, at least one.
-    #[garde(length(min = 1, max = CONTACTS_LIMIT), dive)]
+    #[garde(length(min = 1, max = CONTACTS_LIMIT), custom(admission::reachable), dive)]
     pub contacts: Vec<Contact>,
     /// What it needs, at least one.
     #[garde(
@@ -86,9 +86,13 @@ pub struct Contact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name)))]
     pub available: Option<String>,
-    /// Which of the channels are the systems that it designates (Civil Code, article 137).
+    /// Which of the channels are the systems that it designates (Civil Code, article 137): a notice
+    /// has arrived once it is in one of them, and in no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[garde(length(max = CHANNELS_LIMIT))]
+    #[garde(
+        length(max = CHANNELS_LIMIT),
+        custom(admission::designated(self.email.is_some(), self.webhook.is_some()))
+    )]
     pub designated: Vec<Designated>,
 }
 

@@ -56,6 +56,31 @@ pub struct IcpFiling {
     pub document: Document,
 }
 
+/// An ICP filing that the customer has handed in, and that nobody has looked up yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcpFiled {
+    /// What was handed in.
+    #[serde(flatten)]
+    pub filing: IcpFiling,
+    /// Who handed it in.
+    pub by: String,
+    /// When; legal time.
+    pub at: Timestamp,
+}
+
+/// An ICP filing that a reviewer has found in the ministry's register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcpConfirmed {
+    /// What was handed in, by whom and when.
+    pub filed: IcpFiled,
+    /// Who looked it up.
+    pub by: String,
+    /// What the register says.
+    pub opinion: String,
+    /// When; legal time.
+    pub at: Timestamp,
+}
+
 /// Internet ingress was opened before the filing, as the standard allows for a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IcpOpening {
@@ -104,6 +129,8 @@ pub enum InternetIngress {
     ClosedUntilOnline,
     /// Closed: no filing number is recorded.
     ClosedUntilFiled,
+    /// Closed: nobody has looked the filing up yet.
+    ClosedUntilConfirmed,
     /// Open without a filing, by a named person.
     OpenByApproval,
     /// Open, and filed.
@@ -120,7 +147,7 @@ impl Tenant {
         };
         Compliance {
             mlps: filed(self.standing(ObligationId::O8), self.assessment.is_some()),
-            icp: filed(self.standing(ObligationId::O9), self.icp.is_some()),
+            icp: filed(self.standing(ObligationId::O9), self.has_filed_icp()),
             monthly_check: self.standing(ObligationId::O17),
             internet_ingress: self.internet_ingress(),
         }
@@ -147,14 +174,22 @@ impl Tenant {
             InternetIngress::Open
         } else if self.icp_opening.is_some() {
             InternetIngress::OpenByApproval
+        } else if self.icp_filed.is_some() {
+            InternetIngress::ClosedUntilConfirmed
         } else {
             InternetIngress::ClosedUntilFiled
         }
     }
 
+    /// Whether a filing is handed in that nobody has found wanting.
+    #[must_use]
+    pub const fn has_filed_icp(&self) -> bool {
+        self.icp.is_some() || self.icp_filed.is_some()
+    }
+
     /// Whether ports of a zone are open at the edge of the tenant's network. Those for the Internet
-    /// never are before formal operation, and then only with an ICP filing or a person who answers
-    /// for it. An expired trial has none.
+    /// never are before formal operation, and then only with an ICP filing that was looked up, or a
+    /// person who answers for it. An expired trial has none.
     #[must_use]
     pub fn opens(&self, zone: Zone) -> bool {
         let held = self.trial.as_ref().is_some_and(|trial| trial.expired);

@@ -56,6 +56,11 @@ pub struct Waiver {
 }
 
 /// How a customer that does not confirm is reminded: twice, and then its grace runs.
+///
+/// ```text
+/// None ─stop day─▶ First ─some Work days─▶ Second ─delivered over a channel───────▶ served
+///                                            └─recorded─▶ claimed ─countersigned─▶ served
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "chase", rename_all = "kebab-case")]
 pub enum Chase {
@@ -73,6 +78,9 @@ pub enum Chase {
         at: Timestamp,
         /// Its notices.
         notices: Vec<NoticeId>,
+        /// A person's record of another way, which waits for a second person: it counts for nothing
+        /// until then.
+        claimed: Option<OtherDelivery>,
         /// How it reached the customer: the grace counts from then.
         served: Option<Served>,
     },
@@ -81,18 +89,24 @@ pub enum Chase {
 /// How the second notice reached the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
-    /// When; legal time.
-    pub at: Timestamp,
-    /// A person's record of another way, such as a registered letter; nothing if it was delivered
+    /// The legal day: day 0 of the grace.
+    pub on: Date,
+    /// Two persons' record of another way, such as a registered letter; nothing if it was delivered
     /// over a channel.
     pub record: Option<OtherDelivery>,
 }
 
-/// A person's record that the second notice was served otherwise.
+/// Two persons' record that the second notice was served otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherDelivery {
-    /// Who.
+    /// Who recorded it.
     pub by: String,
+    /// When; legal time.
+    pub at: Timestamp,
+    /// The day on which it reached the customer, as the proof has it.
+    pub served_on: Date,
     /// The proof.
     pub document: Document,
+    /// The second person, once there is one.
+    pub countersigned_by: Option<String>,
 }

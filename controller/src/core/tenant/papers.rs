@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
+    digest::Digest,
     id::{NoticeId, RecordId},
     time::Timestamp,
 };
@@ -25,6 +26,8 @@ pub struct Inspected {
     pub record: RecordId,
     /// The first day of the month in which it was done.
     pub month: Date,
+    /// Its report.
+    pub report: Option<Digest>,
     /// The notices that carry its report, while none of them has arrived.
     pub notices: Vec<NoticeId>,
 }

@@ -43,18 +43,25 @@ impl Chain {
         findings.push(Code::Checkpoint, CHECKPOINT, true, sentence);
 
         let mut before: Option<(u64, Entry, Digest)> = None;
-        let mut good = true;
+        let (mut good, mut handed_in) = (true, false);
         let entries = members.range("ledger/".to_owned()..CHECKPOINT.to_owned());
         for number in 1..=entries.count() {
             let path = bundle::entry_path(number);
             let read = read(members.get(&path), &checkpoint);
-            let (index, entry, digest) = match read {
+            let Proven { index, entry, digest, withheld } = match read {
                 Ok(read) => read,
                 Err(sentence) => {
                     findings.push(Code::Inclusion, &path, false, sentence);
                     return chain;
                 }
             };
+            if withheld && handed_in {
+                let sentence =
+                    "the ledger withholds it, though the application was handed in before";
+                findings.push(Code::Sequence, &path, false, sentence);
+                good = false;
+            }
+            handed_in |= !withheld;
             if let Some(sentence) = out_of_sequence(manifest, before.as_ref(), index, &entry) {
                 findings.push(Code::Sequence, &path, false, sentence);
                 good = false;
@@ -135,8 +142,9 @@ pub(super) fn check_joined(
         let path = bundle::joining_path(number);
         let checkpoint = checkpoint.as_ref().map_err(Clone::clone);
         let (ok, sentence) = match checkpoint.and_then(|head| read(members.get(&path), head)) {
-            Ok((index, entry, _)) => {
-                let ok = entry.kind == HOST_JOINED
+            Ok(Proven { index, entry, withheld, .. }) => {
+                let ok = !withheld
+                    && entry.kind == HOST_JOINED
                     && entry.tenant.is_none()
                     && entry.object_digest == host_joined(*host, keyid);
                 let says = if ok { "says" } else { "does not say" };
@@ -155,7 +163,16 @@ pub(super) fn check_joined(
     }
 }
 
-fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<(u64, Entry, Digest), String> {
+/// An entry that is in the ledger.
+struct Proven {
+    index: u64,
+    entry: Entry,
+    digest: Digest,
+    /// Whether the ledger has its withheld form alone.
+    withheld: bool,
+}
+
+fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<Proven, String> {
     let bytes = member.ok_or("missing among the numbered entries")?;
     if bytes.len() > MAX_MEMBER_BYTES {
         return Err("it is too long".to_owned());
@@ -165,11 +182,23 @@ fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<(u64, Entry
         return Err("it is not in its canonical form, version 1".to_owned());
     }
     let raw = proven.entry.as_bytes();
-    let (leaf, root) = (merkle::leaf_hash(raw), &checkpoint.root);
-    merkle::verify_inclusion(&leaf, proven.index, checkpoint.size, &proven.proof, root)
-        .map_err(|error| error.to_string())?;
-    let entry = Entry::from_bytes(raw).map_err(|error| error.to_string())?;
-    Ok((proven.index, entry, Digest::of(raw)))
+    let included = |raw: &[u8]| {
+        let (leaf, root) = (merkle::leaf_hash(raw), &checkpoint.root);
+        merkle::verify_inclusion(&leaf, proven.index, checkpoint.size, &proven.proof, root)
+            .map_err(|error| error.to_string())
+    };
+    let entry = Entry::from_bytes(raw).map_err(|error| error.to_string());
+    // Of a draft it is the withheld form that stands in the ledger; before bytes are proven, they
+    // are read for nothing but to make that form of them.
+    let withheld = match (included(raw), &entry) {
+        (Ok(()), _) => false,
+        (Err(refusal), Ok(entry)) => {
+            included(&entry.withheld().to_bytes()).map_err(|_| refusal)?;
+            true
+        }
+        (Err(refusal), Err(_)) => return Err(refusal),
+    };
+    Ok(Proven { index: proven.index, entry: entry?, digest: Digest::of(raw), withheld })
 }
 
 fn out_of_sequence(
