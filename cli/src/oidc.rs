@@ -43,7 +43,7 @@ pub(crate) struct OidcArgs {
     #[arg(conflicts_with_all = ["name", "password_file", "new_password_file"])]
     pub(crate) oidc: Option<Option<String>>,
     /// Port of 127.0.0.1 for the browser, for providers that must know it, or behind a tunnel
-    #[arg(long, value_name = "PORT", requires = "oidc")]
+    #[arg(long, value_name = "PORT", requires = "oidc", conflicts_with = "name")]
     #[arg(value_parser = clap::value_parser!(u16).range(1024..))]
     pub(crate) listen: Option<u16>,
 }

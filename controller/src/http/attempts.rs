@@ -6,8 +6,8 @@
 //! finish ─▶ attempt taken, whatever comes of it ─▶ code exchanged ─▶ ID token verified ─▶ identity
 //! ```
 //! An attempt has a secret of its own, which whoever began it alone has: what stands in the
-//! browser's address, state and code, is not enough to end it. Attempts are kept in memory, each for
-//! ten minutes, and end with the controller.
+//! browser's address, state and code, is not enough to end it. Attempts are kept in memory, each
+//! for ten minutes, and end with the controller.
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! Client certificates at the API. The listener asks for one if the site has an authority of its
 //! own for them, and goes on without: people and tokens need none. A certificate that does not
-//! verify ends the handshake, so what arrives here is of that authority, valid, and of whoever holds its
-//! key; whether it opens anything, its registration says.
+//! verify ends the handshake, so what arrives here is of that authority, valid, and of whoever
+//! holds its key; whether it opens anything, its registration says.
 
 use axum::http::{HeaderMap, header};
 use rustls::CommonState;

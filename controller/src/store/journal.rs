@@ -271,8 +271,8 @@ pub async fn entries_of(
         .collect()
 }
 
-/// The rows that the ledger does not have yet, in order, up to `limit`. Places are kept in the order
-/// of the rows, so that these are the rows after the last place, however many there are.
+/// The rows that the ledger does not have yet, in order, up to `limit`. Places are kept in the
+/// order of the rows, so that these are the rows after the last place, however many there are.
 ///
 /// # Errors
 /// [`super::StoreError`].
