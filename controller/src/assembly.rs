@@ -240,6 +240,15 @@ async fn engine(
     Ok((engine, state.lock))
 }
 
+fn warn_of_silence(config: &Config) {
+    if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
+        tracing::warn!(
+            "the provider has no contact or no second contact in [provider]: nobody of it is told \
+             when a deadline is near or missed"
+        );
+    }
+}
+
 impl Controller {
     /// Opens everything and starts serving.
     ///
@@ -249,12 +258,7 @@ impl Controller {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
         let (rules, provider) = (config.rules()?, config.provider()?);
-        if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
-            tracing::warn!(
-                "the provider has no contact or no second contact in [provider]: nobody of it is \
-                 told when a deadline is near or missed"
-            );
-        }
+        warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);

@@ -260,8 +260,8 @@ impl Story {
             days: None,
         };
         let controller = &self.fleet.controller;
-        let (_, secret) =
-            controller.create_token(provider("root", Role::Administrator), new).await?;
+        let root = provider("root", Role::Administrator);
+        let secret = controller.create_first_token(root, new).await?;
         let principal = controller.principal_of(&secret).await?;
         Ok(principal.context("the token is not known")?.actor)
     }

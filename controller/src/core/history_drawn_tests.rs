@@ -4,6 +4,8 @@ use std::fmt;
 
 use proptest::prelude::*;
 
+use super::{Digest, Finding, FindingResult, Power, Reported, said};
+
 /// What happens next. Numbers choose among what is possible then.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Next {
@@ -82,4 +84,41 @@ impl fmt::Debug for Story {
 pub(super) fn story() -> impl Strategy<Value = Story> {
     let steps = proptest::collection::vec(next(), 30..160);
     (0..960_usize, steps).prop_map(|(begins, steps)| Story { begins, steps })
+}
+
+/// Spoils a sound report in one of several ways, or leaves it.
+pub(super) fn spoil(report: &mut Reported, how: usize) {
+    match (report, how % 8) {
+        (Reported::Wiped { findings }, 1) => {
+            findings.pop();
+        }
+        (Reported::Wiped { findings }, 2) => {
+            findings.iter_mut().for_each(|finding| finding.attempt += 1);
+        }
+        (Reported::Wiped { findings }, 3) => {
+            if let Some(last) = findings.last().copied() {
+                findings.push(Finding { result: FindingResult::NotPass, ..last });
+            }
+        }
+        (Reported::Configured { instances }, 1) => {
+            instances.pop();
+        }
+        (Reported::Configured { instances }, 2 | 3) => {
+            instances.iter_mut().for_each(|(_, power)| {
+                *power = if *power == Power::Running { Power::Stopped } else { Power::Running };
+            });
+        }
+        (report, 4) => {
+            *report = Reported::Refused { code: said("late"), message: said("too late") };
+        }
+        (report, 5) => {
+            let findings = match report {
+                Reported::Wiped { findings } => std::mem::take(findings),
+                _ => Vec::new(),
+            };
+            *report = Reported::Failed { code: said("half"), message: said("some"), findings };
+        }
+        (report, 6) => *report = Reported::WipeIntent { envelope: Digest::of(b"intent") },
+        _ => {}
+    }
 }

@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 use super::{
-    drawn::{Next, Story, story},
+    drawn::{Next, Story, spoil, story},
     oracle::Verdict,
     reached::{Reached, everything_was_reached},
     told::History,
@@ -351,43 +351,6 @@ fn pick(mut events: Vec<Event>, index: usize) -> Event {
 
 fn chosen<T>(all: &[T], index: usize) -> Option<&T> {
     all.get(index % all.len().max(1))
-}
-
-/// Spoils a sound report in one of several ways, or leaves it.
-fn spoil(report: &mut Reported, how: usize) {
-    match (report, how % 8) {
-        (Reported::Wiped { findings }, 1) => {
-            findings.pop();
-        }
-        (Reported::Wiped { findings }, 2) => {
-            findings.iter_mut().for_each(|finding| finding.attempt += 1);
-        }
-        (Reported::Wiped { findings }, 3) => {
-            if let Some(last) = findings.last().copied() {
-                findings.push(Finding { result: FindingResult::NotPass, ..last });
-            }
-        }
-        (Reported::Configured { instances }, 1) => {
-            instances.pop();
-        }
-        (Reported::Configured { instances }, 2 | 3) => {
-            instances.iter_mut().for_each(|(_, power)| {
-                *power = if *power == Power::Running { Power::Stopped } else { Power::Running };
-            });
-        }
-        (report, 4) => {
-            *report = Reported::Refused { code: said("late"), message: said("too late") };
-        }
-        (report, 5) => {
-            let findings = match report {
-                Reported::Wiped { findings } => std::mem::take(findings),
-                _ => Vec::new(),
-            };
-            *report = Reported::Failed { code: said("half"), message: said("some"), findings };
-        }
-        (report, 6) => *report = Reported::WipeIntent { envelope: Digest::of(b"intent") },
-        _ => {}
-    }
 }
 
 /// Tells a history to its end: some of them the way home, and some once more.

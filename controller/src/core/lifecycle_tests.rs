@@ -363,6 +363,9 @@ mod cuts;
 #[path = "clause_tests.rs"]
 mod clauses;
 
+#[path = "leaving_tests.rs"]
+mod leavings;
+
 #[path = "deadline_tests.rs"]
 mod deadlines;
 

@@ -413,21 +413,6 @@ pub async fn create_account(
     Ok(with_initial(StatusCode::CREATED, account, &initial))
 }
 
-/// Confirm that an account, made or reset by another, is of the person whose name it has
-#[utoipa::path(post, path = "/v1/accounts/{name}/confirm", tag = "access", request_body = Nothing,
-    params(("name" = String, Path)),
-    responses((status = 200, body = AccountView)))]
-pub async fn confirm_account(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    change: Change<Nothing>,
-) -> Result<Json<AccountView>, Problem> {
-    let engine = app.engine.clone();
-    let confirm = |call, Nothing {}| async move { engine.confirm_account(call, name).await };
-    let account = change.make(confirm).await?;
-    Ok(Json(account.into()))
-}
-
 /// End an account, its sessions and its person's tokens at once
 ///
 /// A person who has tokens alone gets a disabled account.
@@ -504,20 +489,6 @@ pub async fn create_token(
     app.limits.recognise(text.as_ref().map(|text| Digest::of(text.as_bytes())));
     let answer = TokenAnswer { view: token.into(), token: text.map(|text| text.to_string()) };
     Ok(secret(StatusCode::CREATED, answer))
-}
-
-/// Confirm that a token, made by another, is for the person whose name it has
-#[utoipa::path(post, path = "/v1/tokens/{id}/confirm", tag = "access", request_body = Nothing,
-    params(("id" = String, Path)), responses((status = 200, body = TokenView)))]
-pub async fn confirm_token(
-    State(app): State<App>,
-    Id(id): Id<String>,
-    change: Change<Nothing>,
-) -> Result<Json<TokenView>, Problem> {
-    let engine = app.engine.clone();
-    let confirm = |call, Nothing {}| async move { engine.confirm_token(call, id).await };
-    let token = change.make(confirm).await?;
-    Ok(Json(token.into()))
 }
 
 /// End a token at once

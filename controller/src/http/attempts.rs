@@ -3,7 +3,7 @@
 //! ```text
 //! begin ─▶ attempt: state, nonce, PKCE verifier; the provider's endpoints and keys of now
 //!   the person signs in at the provider; its answer comes to tenurectl on loopback (RFC 8252)
-//! finish ─▶ attempt taken, whatever comes of it ─▶ code exchanged ─▶ ID token verified ─▶ identity
+//! finish ─▶ attempt taken, whatever comes of it ─▶ code exchanged ─▶ ID token verified ─▶ who
 //! ```
 //! An attempt has a secret of its own, which whoever began it alone has: what stands in the
 //! browser's address, state and code, is not enough to end it. Attempts are kept in memory, each

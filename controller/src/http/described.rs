@@ -25,7 +25,8 @@ const IN_QUERY: [(&str, &str, &str); 5] = [
 ];
 
 /// What stands in paths: the path's beginning, the parameter, its meaning.
-const IN_PATH: [(&str, &str, &str); 11] = [
+const IN_PATH: [(&str, &str, &str); 12] = [
+    ("/v1/accounts/", "provider", "The provider's name in the controller's configuration"),
     ("/v1/accounts/", "name", "The account's name, which is the person's, such as `li.na`"),
     ("/v1/tokens/", "id", "The token's id, as the list of tokens gives it"),
     (
@@ -52,7 +53,7 @@ const ATTACHMENT: &str = "The attachment's SHA-256: 64 lower-case hexadecimal di
                           upload's answer gives it";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 64] = [
+const PROPERTIES: [(&str, &str, &str); 66] = [
     (
         "AccountRequest",
         "name",
@@ -100,6 +101,8 @@ const PROPERTIES: [(&str, &str, &str); 64] = [
          in formal operation, once the ICP filing is recorded), or `isolated` (the tenant's \
          network alone)",
     ),
+    ("ChecklistItemView", "state", "Whether it is there"),
+    ("IcpCheck", "opinion", "What was looked up, and what stands there"),
     ("InstanceRequest", "count", "How many like instances"),
     ("InstanceRequest", "image", "Name of an image of the catalogue, as the list of images has it"),
     ("InstanceRequest", "ingress", "What may come in; nothing, if left out"),

@@ -2,7 +2,8 @@
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
 //! [`compliance`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in
-//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens; [`oidc`]
+//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens,
+//! which a second person confirms ([`confirmation`]); [`oidc`]
 //! is coming in by an OpenID provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a
 //! client certificate; [`deadline`] and [`calendar`] are the law's days; [`records`] and
 //! [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`] and [`row`] are
@@ -23,6 +24,7 @@ pub mod change;
 pub mod checklist;
 pub mod compliance;
 pub mod conditional;
+pub mod confirmation;
 mod content;
 mod contract;
 pub mod cutting;
@@ -192,7 +194,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/sessions", post(access::sign_in))
         .route("/v1/sessions/current", delete(access::sign_out))
         .route("/v1/accounts", get(access::accounts).post(access::create_account))
-        .route("/v1/accounts/{name}/confirm", post(access::confirm_account))
+        .route("/v1/accounts/{name}/confirm", post(confirmation::confirm_account))
         .route("/v1/accounts/{name}/disable", post(access::disable_account))
         .route("/v1/accounts/{name}/reset", post(access::reset_account))
         .route("/v1/accounts/{name}/identities", post(oidc::link))
@@ -200,7 +202,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/oidc/attempts", post(oidc::begin))
         .route("/v1/oidc/sessions", post(oidc::finish))
         .route("/v1/tokens", get(access::tokens).post(access::create_token))
-        .route("/v1/tokens/{id}/confirm", post(access::confirm_token))
+        .route("/v1/tokens/{id}/confirm", post(confirmation::confirm_token))
         .route("/v1/tokens/{id}", delete(access::revoke_token))
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))

@@ -12,9 +12,9 @@ use utoipa::{
 };
 
 use super::{
-    App, access, applications, attachments, calendar, checklist, compliance, contract, cutting,
-    deadline, events, form, holds, leaving, offboarding, oidc, platform, policy::Policy, problem,
-    records, row, tenants, trial, view,
+    App, access, applications, attachments, calendar, checklist, compliance, confirmation,
+    contract, cutting, deadline, events, form, holds, leaving, offboarding, oidc, platform,
+    policy::Policy, problem, records, row, tenants, trial, view,
 };
 
 /// The document.
@@ -38,7 +38,7 @@ use super::{
         platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
         access::sign_in, access::sign_out, access::accounts, access::create_account,
-        access::confirm_account, access::confirm_token, access::disable_account,
+        access::disable_account, confirmation::confirm_account, confirmation::confirm_token,
         access::reset_account, access::tokens, access::create_token,
         access::revoke_token, oidc::begin, oidc::finish, oidc::link, oidc::unlink,
         attachments::upload, attachments::list, attachments::read, attachments::upload_platform,

@@ -116,9 +116,8 @@ statements! {
          ALL SELECT ledger_index FROM platform_acts WHERE ledger_index >= 0) AS rows ORDER BY \
          ledger_index DESC LIMIT 1";
     PENDING:
-        "SELECT seq, entry, shown FROM (SELECT seq, entry, shown FROM journal WHERE seq > $1 UNION \
-         ALL SELECT seq, entry, 1 AS shown FROM platform_acts WHERE seq > $1) AS rows ORDER BY seq \
-         LIMIT $2";
+        "SELECT seq, entry, shown FROM journal WHERE seq > $1 UNION ALL SELECT seq, entry, 1 AS \
+         shown FROM platform_acts WHERE seq > $1 ORDER BY seq LIMIT $2";
     SET_LEDGER_INDICES:
         "UPDATE journal SET ledger_index = seq - 1 WHERE seq >= $1 AND seq <= $2";
     ADD_EVIDENCE:

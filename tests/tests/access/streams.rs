@@ -101,7 +101,7 @@ fn a_person_who_has_tokens_alone_can_be_disabled_and_reset() {
     assert!(problem(&refused, 422, "invalid-input").contains("reset"), "{refused:?}");
     let reset = site.post(&site.admin, "/v1/accounts/night-watch/reset", &json!({}));
     let reset = reset.expect("an answer");
-    assert_eq!((reset.status, &reset.json["standing"]), (200, &json!("enabled")), "{reset:?}");
+    assert_eq!((reset.status, &reset.json["standing"]), (200, &json!("pending")), "{reset:?}");
     let nobody = site.post(&site.admin, "/v1/accounts/nobody/disable", &json!({}));
     problem(&nobody.expect("an answer"), 404, "not-found");
 }
