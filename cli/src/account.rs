@@ -36,7 +36,7 @@ pub(crate) enum AccountVerb {
     },
     /// All accounts
     List,
-    /// Confirm an account that another person made or reset: it opens nothing before that
+    /// Confirm an account that another person made, reset or linked: it opens nothing before that
     Confirm {
         /// The person's name
         #[arg(value_parser = plain_name)]
@@ -116,7 +116,10 @@ pub(crate) fn run(verb: AccountVerb, api: &Api, screen: &Screen) -> Result<(), F
         AccountVerb::Link { name, provider, subject } => {
             let body = json!({ "provider": provider, "subject": subject });
             let answer = api.post(&format!("/v1/accounts/{name}/identities"), &body)?;
-            screen.say(&format!("{subject} of {provider} opens {name}'s account"), &answer)
+            screen.say(
+                &format!("{subject} of {provider} opens {name}'s account, once that is confirmed"),
+                &answer,
+            )
         }
         AccountVerb::Unlink { name, provider } => {
             let answer = api.delete(&format!("/v1/accounts/{name}/identities/{provider}"))?;

@@ -188,7 +188,7 @@ pub enum MailGrade {
     /// Our own relay: the mail is sent, no more (E1).
     #[default]
     Relay,
-    /// The customer's own: the mail has arrived (E2).
+    /// The customer's own: the mail has arrived (E2 if the contact designated it).
     CustomerMx,
 }
 

@@ -138,7 +138,10 @@ fn start(cli: Cli) -> anyhow::Result<()> {
             let owner = owner.as_deref().unwrap_or(role.as_str());
             let first = (owner, role);
             runtime.block_on(assembly::recover(&config, first, &out, Clock::system()))?;
-            println!("written to {}: it lives 30 days; make an account with it", out.display());
+            println!(
+                "written to {}: it lives 30 days; make, or confirm, an account with it",
+                out.display()
+            );
             Ok(())
         }
         Verb::Rules { file: None } => {

@@ -68,7 +68,8 @@ pub enum Group {
     Calendar,
     /// Taking hosts in.
     Hosts,
-    /// Accounts and tokens. Whoever may do this can come to do everything.
+    /// Accounts and tokens. Two who may do this, one who makes and one who confirms, can come to
+    /// do everything.
     Access,
     /// Moving the demo clock.
     Clock,
@@ -199,7 +200,7 @@ pub enum SignInRefusal {
     /// Both factors are right.
     #[error("the password is older than 90 days: give `new_password` with it")]
     PasswordOld,
-    /// An OpenID provider vouches for somebody who has no account, or a disabled one.
+    /// An OpenID provider vouches for somebody who has no account, or one that is not enabled.
     #[error("this identity opens no account: ask an administrator to link it")]
     Unlinked,
     /// Too many come in at once.

@@ -376,6 +376,7 @@ fn tell(
 
 /// Where the histories are drawn from: the same ones each time, unless `HISTORIES_SEED` is another
 /// number.
+#[expect(clippy::disallowed_methods, reason = "of a test, which has no configuration")]
 fn seed() -> u64 {
     std::env::var("HISTORIES_SEED").map_or(1, |text| text.parse().expect("a number"))
 }

@@ -88,7 +88,7 @@ pub enum Code {
     UnknownHold,
     /// The system does not serve the Internet.
     NotInternetFacing,
-    /// The site opens Internet ingress only with an ICP filing.
+    /// The site opens Internet ingress only with a confirmed ICP filing.
     IcpGateStrict,
     /// A notice that this needs has not gone out, or has not reached the customer.
     NotNotified,

@@ -1,17 +1,17 @@
 //! People: accounts, and how somebody comes in.
 //!
 //! ```text
-//!  create / reset ─▶ pending ──a second person──▶ initial password (7 days)
+//!  create / reset / link ─▶ pending ──a second person──▶ initial password (7 days)
 //!                                                   │ new password
 //!                                         second factor offered ──first right code──▶ enrolled
 //!  disable ─▶ disabled ──reset──▶ pending …          enrolled ──password and a new code──▶ session
 //! ```
 //!
-//! Pending: nothing works until a second person confirms that this is the person: whoever makes and
-//! resets accounts could else be all persons at once. Initial: opens nothing but the way to one's
-//! own password. Offered: the secret was shown; each further sign-in without a code shows a new
-//! one, for 7 days more. Enrolled: both factors are needed; a code works once. Disabled: nothing
-//! works; sessions and tokens have ended.
+//! Pending: it lets nobody in until a second person confirms that this is the person: whoever
+//! makes, resets and links accounts could else be all persons at once. The person's tokens go on.
+//! Initial: opens nothing but the way to one's own password. Offered: the secret was shown; each
+//! further sign-in without a code shows a new one, for 7 days more. Enrolled: both factors are
+//! needed; a code works once. Disabled: nothing works; sessions and tokens have ended.
 //!
 //! An unknown name, a wrong password and a wrong code get one answer, and the same work is done for
 //! each.
@@ -127,8 +127,8 @@ impl Engine {
         Ok((account, initial))
     }
 
-    /// Lets an account in that was made or reset, as a second person: neither the one who made or
-    /// reset it, nor its own. Doing it again changes nothing.
+    /// Lets an account in that was made, reset or linked, as a second person: neither the one who
+    /// did so, nor its own. Doing it again changes nothing.
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Refused`] for one's own; [`EngineError::Invalid`]

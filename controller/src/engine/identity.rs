@@ -33,7 +33,8 @@ impl Engine {
     /// whoever links could else come in as anybody. Doing it again changes nothing.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] for a disabled account, an identity of
+    /// [`EngineError::NotFound`]; [`EngineError::Invalid`] for a disabled account, one that waits
+    /// for the confirmation of what another did, an identity of
     /// somebody else, or a second one of the same provider.
     pub async fn link_identity(
         &self,
@@ -52,6 +53,13 @@ impl Engine {
         }
         if account.standing == Standing::Disabled {
             let sentence = format!("{name}'s account is disabled: reset it first");
+            return Err(EngineError::Invalid(sentence));
+        }
+        if account.standing == Standing::Pending && account.created_by != by.name {
+            let sentence = format!(
+                "{name}'s account waits until somebody confirms what {} did: that comes first",
+                account.created_by
+            );
             return Err(EngineError::Invalid(sentence));
         }
         if account.identities.iter().any(|one| one.issuer == identity.issuer) {
@@ -73,6 +81,7 @@ impl Engine {
         self.keep(&mut tx, key.as_ref(), Some(&())).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
+        self.access_changed();
         tracing::info!(name, issuer = identity.issuer, by = by.name, "identity linked");
         Ok(account)
     }
@@ -101,6 +110,7 @@ impl Engine {
         self.note_identity(&mut tx, "identity-unlinked", &by, &name, &identity).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
+        self.access_changed();
         tracing::info!(name, issuer, by = by.name, "identity unlinked");
         Ok(account)
     }
@@ -108,7 +118,8 @@ impl Engine {
     /// Lets in whoever has proven this identity to its provider, and the provider to us.
     ///
     /// # Errors
-    /// [`EngineError::SignIn`] if it is linked to no account, or to a disabled one.
+    /// [`EngineError::SignIn`] if it is linked to no account, or to one that is disabled or
+    /// pending.
     pub async fn enter_by(&self, identity: &Identity) -> Result<Session, EngineError> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
@@ -116,7 +127,11 @@ impl Engine {
         let open = known.filter(|account| account.standing == Standing::Enabled);
         let Some(account) = open else {
             let Identity { issuer, subject } = identity;
-            tracing::warn!(issuer, subject, "a sign-in was refused: not linked, or disabled");
+            tracing::warn!(
+                issuer,
+                subject,
+                "a sign-in was refused: not linked, disabled or pending"
+            );
             return Err(SignInRefusal::Unlinked.into());
         };
         let session = self.open_session(&mut tx, account, now).await?;
@@ -125,6 +140,7 @@ impl Engine {
         self.note_identity(&mut tx, "came-in", &actor, name, identity).await?;
         store::commit(tx).await?;
         self.drain_or_log().await;
+        self.access_changed();
         tracing::info!(name = session.account.name, issuer = identity.issuer, "came in");
         Ok(session)
     }

@@ -47,7 +47,7 @@ const REDIRECT_PATH: &str = "/callback";
 pub struct Providers {
     all: Vec<Arc<Provider>>,
     attempts: Mutex<VecDeque<(Digest, Attempt)>>,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     chance: Chance,
 }
 
@@ -107,7 +107,7 @@ impl Providers {
         Ok(Self {
             all: providers,
             attempts: Mutex::default(),
-            slots: Semaphore::new(SLOTS),
+            slots: Arc::new(Semaphore::new(SLOTS)),
             chance: Chance::default(),
         })
     }
@@ -205,12 +205,17 @@ impl Providers {
         provider: &Provider,
         work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let _slot = self.slots.try_acquire().map_err(|_| {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
             let detail = "too many people come in at once: try again in a few seconds";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
             Problem { retry_after_s: Some(BUSY_FOR_S), ..problem }
         })?;
         let name = &provider.name;
+        // The slot goes with the thread, which goes on when whoever asked has gone.
+        let work = move || {
+            let _slot = slot;
+            work()
+        };
         match spawn_blocking(work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error @ (ProviderError::Code(_) | ProviderError::Token(_)))) => {

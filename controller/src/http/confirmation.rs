@@ -14,7 +14,7 @@ use super::{
     problem::Problem,
 };
 
-/// Confirm that an account, made or reset by another, is of the person whose name it has
+/// Confirm that an account, made, reset or linked by another, is of the person whose name it has
 #[utoipa::path(post, path = "/v1/accounts/{name}/confirm", tag = "access", request_body = Nothing,
     params(("name" = String, Path)),
     responses((status = 200, body = AccountView)))]
@@ -40,5 +40,7 @@ pub async fn confirm_token(
     let engine = app.engine.clone();
     let confirm = |call, Nothing {}| async move { engine.confirm_token(call, id).await };
     let token = change.make(confirm).await?;
+    // From now on it is in force, and its cuts go first.
+    app.limits.recognise(app.engine.live_secrets().await?);
     Ok(Json(token.into()))
 }

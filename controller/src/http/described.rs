@@ -98,8 +98,8 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
         "IngressRequest",
         "zone",
         "From where it is to be reached: `extranet` (the government extranet), `internet` (opens \
-         in formal operation, once the ICP filing is recorded), or `isolated` (the tenant's \
-         network alone)",
+         in formal operation, once a reviewer has found the ICP filing in the ministry's \
+         register), or `isolated` (the tenant's network alone)",
     ),
     ("ChecklistItemView", "state", "Whether it is there"),
     ("IcpCheck", "opinion", "What was looked up, and what stands there"),
@@ -107,7 +107,7 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
     ("InstanceRequest", "image", "Name of an image of the catalogue, as the list of images has it"),
     ("InstanceRequest", "ingress", "What may come in; nothing, if left out"),
     ("InstanceRequest", "memory_mib", "Memory of each, MiB, such as 2048"),
-    ("InstanceRequest", "role", "What they do, such as `web`; their names are `<role>-<n>`"),
+    ("InstanceRequest", "role", "What they do, such as web: their names begin with it"),
     ("InstanceRequest", "vcpus", "Virtual processors of each"),
     ("InstanceRequest", "volumes_gib", "Volumes of each, GiB: at least one, or `volumes_mib`"),
     ("InstanceRequest", "volumes_mib", "Volumes of each, MiB: instead of `volumes_gib`"),

@@ -178,8 +178,8 @@ pub struct IngressForm {
     #[schema(minimum = 1, maximum = 65535)]
     pub port: u16,
     /// From where it is to be reached: `extranet` (the government extranet), `internet` (opens in
-    /// formal operation, once the ICP filing is recorded), or `isolated` (the tenant's network
-    /// alone).
+    /// formal operation, once a reviewer has found the ICP filing in the ministry's register), or
+    /// `isolated` (the tenant's network alone).
     #[schema(required = false, schema_with = zone)]
     pub zone: String,
 }

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
-use tenure_protocol::time::Timestamp;
+use tenure_protocol::{digest::Digest, time::Timestamp};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -134,13 +134,18 @@ pub async fn finish(
         }
     });
     match entered.await? {
-        Some(session) => Ok(secret(StatusCode::CREATED, SessionAnswer::from(session))),
+        Some(session) => {
+            app.engine.meet(&session.account.name, peer.ip()).await;
+            app.limits.recognise([Digest::of(session.secret.as_bytes())]);
+            Ok(secret(StatusCode::CREATED, SessionAnswer::from(session)))
+        }
         // Whoever has proven an identity may know how it is written, and nothing of accounts.
         None => {
             let Identity { issuer, subject } = &identity;
             let detail = format!(
                 "the subject {subject} of {issuer} opens no account here: ask an administrator to \
-                 link it to yours"
+                 link it to yours, or, if it is linked, somebody of the role security to confirm \
+                 that"
             );
             let code = SignInRefusal::Unlinked.as_str();
             Err(Problem::new(StatusCode::FORBIDDEN, code, detail))
@@ -148,7 +153,8 @@ pub async fn finish(
     }
 }
 
-/// Link an identity at an OpenID provider to an account, which it opens from then on
+/// Link an identity at an OpenID provider to an account, which opens nothing until a second person
+/// confirms it
 #[utoipa::path(post, path = "/v1/accounts/{name}/identities", tag = "access",
     request_body = LinkRequest, params(("name" = String, Path)),
     responses((status = 200, body = AccountView)))]

@@ -34,7 +34,7 @@ pub struct AccountRecord {
     pub identities: Vec<Identity>,
     /// When it was made; real clock.
     pub created_at: Timestamp,
-    /// The person who made it, or last reset it.
+    /// The person who made it, or last reset or linked it.
     pub created_by: String,
     /// The second person, who confirmed it last.
     pub confirmed_by: Option<String>,
@@ -46,7 +46,7 @@ pub struct AccountRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
-    /// Not yet: a second person has to confirm it, after it was made and after each reset.
+    /// Not yet: a second person has to confirm it, after it was made, reset or linked.
     Pending,
     /// It may.
     Enabled,

@@ -227,8 +227,8 @@ statements! {
          WHERE account = $1 ORDER BY used_at DESC, digest LIMIT $2)";
     FORGET_SESSIONS: "DELETE FROM sessions WHERE expires_at <= $1";
     LIVE_TOKENS:
-        "SELECT digest FROM tokens WHERE expires_at > $1 AND revoked_at IS NULL ORDER BY \
-         expires_at DESC LIMIT $2";
+        "SELECT digest FROM tokens WHERE expires_at > $1 AND revoked_at IS NULL AND confirmed_by \
+         IS NOT NULL ORDER BY expires_at DESC LIMIT $2";
     LIVE_SESSIONS:
         "SELECT digest FROM sessions WHERE expires_at > $1 ORDER BY expires_at DESC LIMIT $2";
     ACQUAINT:

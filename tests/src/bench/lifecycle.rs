@@ -290,7 +290,8 @@ fn rows(all: &[Figures]) -> anyhow::Result<Vec<Row>> {
         rows.push(row(last.tenants, &format!("sweep with {due} due"), "ms", took_ms));
     }
     rows.extend(cut_rows(last));
-    let curves: [(_, _, fn(&Figures) -> &Vec<f64>); 6] = [
+    type Of = fn(&Figures) -> &Vec<f64>;
+    let curves: [(_, _, Of); 6] = [
         ("sweep with 100 due", "ms", |figures| &figures.sweep_ms),
         ("memory after the load", "MiB", |figures| &figures.rss_load),
         ("p99, 1 caller", "ms", |figures| &figures.alone.p99_ms),

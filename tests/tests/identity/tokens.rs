@@ -174,10 +174,8 @@ fn an_administrator_links_and_unlinks_and_nobody_has_two_accounts_by_one_identit
     let portal = Portal::open("");
     let site = &portal.site;
     let session = text(&portal.enter(Malice::default()), "token");
-    assert_eq!(
-        post(site, "/v1/accounts", &json!({"name": "he.jun", "role": "operator"})).status,
-        201
-    );
+    let made = post(site, "/v1/accounts", &json!({"name": "he.jun", "role": "operator"}));
+    site.confirm(&made).expect("confirmed");
     let link = |name: &str, subject: &str, provider: &str| {
         let body = json!({"provider": provider, "subject": subject});
         post(site, &format!("/v1/accounts/{name}/identities"), &body)
@@ -200,6 +198,13 @@ fn an_administrator_links_and_unlinks_and_nobody_has_two_accounts_by_one_identit
     problem(&portal.enter(Malice::default()), 403, "identity-not-linked");
     let taken = link("he.jun", SUBJECT, "portal");
     assert_eq!(taken.status, 200, "free again");
+    assert_eq!(taken.json["standing"], "pending", "{taken:?}");
+    assert_eq!(taken.json["confirmed_by"], Value::Null, "{taken:?}");
+    let other = site.token("zhou.jie", "administrator", None).expect("a token");
+    let body = json!({"provider": "portal", "subject": "mine"});
+    let smuggled = site.post(&other, "/v1/accounts/he.jun/identities", &body).expect("an answer");
+    let words = problem(&smuggled, 422, "invalid-input");
+    assert!(words.contains("comes first"), "what security confirms stays as it is: {words}");
     // Whoever links an identity does not come in by it: a second person confirms that it is theirs.
     problem(&portal.enter(Malice::default()), 403, "identity-not-linked");
     site.confirm(&taken).expect("confirmed");

@@ -205,11 +205,11 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
-        /// If the day is too early for clause 6.1, ask the provider to waive the 15 working days.
+        /// If the day is too early for clause 6.1, ask the provider to waive its period.
         #[serde(default)]
         ask_waiver: bool,
     },
-    /// One of two persons waives the 15 working days for a late off-boarding.
+    /// One of two persons waives the period of clause 6.1 for a late off-boarding.
     WaivePeriod {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]

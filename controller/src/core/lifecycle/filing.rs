@@ -96,8 +96,9 @@ pub(super) fn open(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
         IcpGate::Strict => {
             return Err(Refusal::new(
                 Code::IcpGateStrict,
-                "this site opens ports for the Internet only once the ICP filing is recorded \
-                 (icp_gate = \"strict\"): the customer files its number first",
+                "this site opens ports for the Internet only once a reviewer has found the ICP \
+                 filing in the register (icp_gate = \"strict\"): the customer files its number, \
+                 and the reviewer confirms it",
             ));
         }
     }

@@ -217,7 +217,8 @@ pub struct IngressRequest {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Zone {
-    /// The public Internet: closed before formal operation, and until the ICP filing is recorded.
+    /// The public Internet: closed before formal operation, and until a reviewer has found the
+    /// ICP filing in the register.
     Internet,
     /// The government extranet (政务外网), which the platform is built on.
     #[default]

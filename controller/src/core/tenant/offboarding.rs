@@ -20,7 +20,7 @@ pub struct Offboarding {
     pub stop_day: Date,
     /// The customer's reason.
     pub reason: String,
-    /// Who waived the 15 working days, of two persons; counts once both have.
+    /// Who waived the period of clause 6.1, of two persons; counts once both have.
     pub waivers: Vec<Waiver>,
     /// When the customer confirmed migration and backup; legal time.
     pub confirmed_at: Option<Timestamp>,
@@ -31,7 +31,7 @@ pub struct Offboarding {
 }
 
 impl Offboarding {
-    /// Whether two persons have waived the 15 working days.
+    /// Whether two persons have waived the period of clause 6.1.
     #[must_use]
     pub const fn is_waived(&self) -> bool {
         self.waivers.len() >= 2
@@ -44,7 +44,7 @@ impl Offboarding {
     }
 }
 
-/// One person's waiver of the 15 working days.
+/// One person's waiver of the period of clause 6.1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
     /// Who.
@@ -63,6 +63,7 @@ pub struct Waiver {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "chase", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "a tenant has one")]
 pub enum Chase {
     /// Not yet.
     #[default]
