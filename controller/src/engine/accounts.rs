@@ -140,9 +140,12 @@ impl Engine {
     ) -> Result<AccountRecord, EngineError> {
         let Call { actor: by, expected: _, key } = call.into();
         let mut tx = self.inner.store.write().await?;
-        self.recall::<()>(&mut tx, key.as_ref()).await?;
+        let made = self.recall::<()>(&mut tx, key.as_ref()).await?;
         let known = store::account(&mut tx, &name).await?;
         let mut account = known.ok_or(EngineError::NotFound("account"))?;
+        if made.is_some() {
+            return Ok(account);
+        }
         second_person(&by, &account.name, &account.created_by)?;
         match account.standing {
             Standing::Enabled => return Ok(account),

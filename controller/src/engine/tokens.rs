@@ -155,8 +155,11 @@ impl Engine {
         let Call { actor: by, expected: _, key } = call.into();
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
-        self.recall::<()>(&mut tx, key.as_ref()).await?;
+        let made = self.recall::<()>(&mut tx, key.as_ref()).await?;
         let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
+        if made.is_some() {
+            return Ok(token);
+        }
         second_person(&by, &token.owner, &token.grant.created_by)?;
         if !is_alive(&token, now) {
             return Err(Refusal::new(Code::WrongPhase, format!("token {id} has ended")).into());

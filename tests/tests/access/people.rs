@@ -151,9 +151,24 @@ fn an_account_opens_nothing_until_a_second_person_has_confirmed_it() {
     }
     let person = Person::enrol_with(&site, "li.na", &initial);
     assert_eq!(status(&site, &person.session(&site)), 200);
-    // Whoever resets an account does not become its person.
-    let reset = site.post(&site.admin, "/v1/accounts/li.na/reset", &json!({}));
-    let initial = text(&reset.expect("an answer"), "initial_password");
+    // Whoever resets an account does not become its person, nor by sending again what confirmed it.
+    let keyed = || {
+        let bearer = format!("Bearer {}", site.security);
+        let headers = [
+            ("authorization", &*bearer),
+            ("content-type", "application/json"),
+            ("idempotency-key", "k"),
+        ];
+        site.send("POST", path, &headers, b"{}").expect("an answer")
+    };
+    let reset = || {
+        let reset = site.post(&site.admin, "/v1/accounts/li.na/reset", &json!({}));
+        text(&reset.expect("an answer"), "initial_password")
+    };
+    reset();
+    assert_eq!(keyed().json["standing"], "enabled");
+    let initial = reset();
+    assert_eq!(keyed().json["standing"], "pending", "it confirmed the reset before");
     let taken = json!({"name": "li.na", "password": initial, "new_password": PASSWORD});
     problem(&enter(&site, &taken), 401, "sign-in-refused");
     let nobody = site.post(&site.security, "/v1/accounts/nobody/confirm", &json!({}));
