@@ -37,7 +37,7 @@ const ALWAYS: [u16; 6] = [400, 408, 429, 431, 500, 503];
 const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 /// Answers that uploads may get besides: their body is a file, of any type and known by its digest,
 /// so that they take neither a key nor a version.
-const ON_UPLOADS: [u16; 3] = [413, 422, 507];
+const ON_UPLOADS: [u16; 4] = [409, 413, 422, 507];
 
 /// Operations that need `If-Match`.
 const ON_A_VERSION: [&str; 6] = [
@@ -156,7 +156,7 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
     let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
     if ["sign-in", "begin-oidc", "finish-oidc"].contains(&id) {
         statuses.extend([401, 403, 413, 415, 422]);
-    } else if id == "sign-out" {
+    } else if ["sign-out", "unlink-identity"].contains(&id) {
         statuses.push(422);
     } else if route.verb == Verb::Post && !takes_json {
         statuses.extend(ON_UPLOADS);
