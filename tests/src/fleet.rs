@@ -54,7 +54,7 @@ use tenure_protocol::{
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{Hello, HostFacts, Lane, Report, Transport},
+    wire::v1::{Lane, Report, Transport},
 };
 
 /// When a fleet starts, if no story says otherwise.
@@ -219,15 +219,7 @@ impl Fleet {
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;
         agent.deliver(Lane::Work, Input::Connected(outlet))?;
-        let facts = HostFacts {
-            cpus: 8,
-            memory_bytes: 64 << 30,
-            volume_bytes: 1 << 40,
-            accelerator: "kvm".to_owned(),
-            kernel: "6".to_owned(),
-        };
-        let hello = Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts };
-        self.controller.host_up(id, hello).await?;
+        self.controller.host_up(id, crate::lab::in_process::hello()).await?;
         let sent = BTreeSet::new();
         let member = Member { id, host, reachable: true, agent, reports, sent };
         self.members.insert(name.to_owned(), member);

@@ -13,9 +13,12 @@ use tenure_controller::{
 use tenure_protocol::{
     digest::Digest,
     time::Timestamp,
-    wire::v1::{Hello, HostFacts, Lane, Observation, OrderState, Report},
+    wire::v1::{Lane, Observation, OrderState, Report},
 };
-use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
+use tenure_tests::{
+    fleet::{ARRIVES, Fleet, application, customer, provider},
+    lab::in_process::hello,
+};
 
 async fn on_trial(fleet: &mut Fleet) -> tenure_protocol::id::TenantId {
     for name in ["alpha", "beta"] {
@@ -149,15 +152,7 @@ async fn a_blocked_host_gets_no_orders_and_is_believed_in_nothing() {
     let at = Timestamp::from_unix_ms(1);
     let report = Report { order, sequence: 9, at, state: OrderState::Journalled };
     blocked(controller.report(host, report).await.map(|_| ()));
-    let facts = HostFacts {
-        cpus: 1,
-        memory_bytes: 1,
-        volume_bytes: 1,
-        accelerator: "kvm".to_owned(),
-        kernel: "6".to_owned(),
-    };
-    let hello = Hello { agent_version: "0".to_owned(), boot_id: "b".to_owned(), facts };
-    blocked(controller.host_up(host, hello).await);
+    blocked(controller.host_up(host, hello()).await);
     assert_eq!(controller.order(order).await.expect("kept").state, "open", "nothing was believed");
 
     controller.unblock_host(security(), host, "found".to_owned()).await.expect("unblocked");

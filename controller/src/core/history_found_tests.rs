@@ -45,11 +45,7 @@ fn a_reminder_that_has_passed_wakes_the_tenant_at_once() {
 #[test]
 fn a_host_that_proves_its_wipe_late_ends_a_wipe_that_counted_as_failed() {
     let mut world = World::new();
-    let mut tenant = world.online();
-    let ask = leave(world.now, 60, false);
-    world.apply(&mut tenant, &ask).expect("asked");
-    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
-    world.apply(&mut tenant, &grant).expect("granted");
+    let mut tenant = world.leaving();
     let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };
     world.apply(&mut tenant, &confirm).expect("confirmed");
     world.now = "2026-12-01T00:00:00Z".parse().expect("an instant");

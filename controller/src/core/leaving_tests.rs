@@ -34,11 +34,7 @@ fn a_late_leaving_keeps_its_day_by_two_waivers_and_else_gets_the_lawful_one() {
 #[test]
 fn who_never_confirms_is_told_twice_and_only_two_persons_wipe() {
     let mut world = World::new();
-    let mut tenant = world.online();
-    let ask = leave(world.now, 60, false);
-    world.apply(&mut tenant, &ask).expect("asked");
-    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
-    world.apply(&mut tenant, &grant).expect("granted");
+    let mut tenant = world.leaving();
     for early in [served(world.now), Event::CountersignService] {
         assert_eq!(world.apply(&mut tenant, &early).expect_err("early").code, Code::NotNotified);
     }
@@ -74,11 +70,7 @@ fn chase(tenant: &Tenant) -> &Chase {
 #[test]
 fn a_hold_stops_every_step_to_the_wipe_until_two_persons_end_it() {
     let mut world = World::new();
-    let mut tenant = world.online();
-    let ask = leave(world.now, 60, false);
-    world.apply(&mut tenant, &ask).expect("asked");
-    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
-    world.apply(&mut tenant, &grant).expect("granted");
+    let mut tenant = world.leaving();
     let confirm = Event::ConfirmOffboarding { migrated: true, backed_up: true };
     world.apply(&mut tenant, &confirm).expect("confirmed");
     let place = |kind| Event::PlaceHold { kind, document: document(), reason: said("a court") };
@@ -109,11 +101,7 @@ fn a_hold_stops_every_step_to_the_wipe_until_two_persons_end_it() {
 }
 
 fn second_notice_sent(world: &mut World) -> Tenant {
-    let mut tenant = world.online();
-    let ask = leave(world.now, 60, false);
-    world.apply(&mut tenant, &ask).expect("asked");
-    let grant = Event::ReviewOffboarding { decision: Decision::Approve, opinion: said("sound") };
-    world.apply(&mut tenant, &grant).expect("granted");
+    let mut tenant = world.leaving();
     for instant in ["2026-10-30T16:00:00Z", "2026-11-06T16:00:00Z"] {
         at(world, instant);
         world.apply(&mut tenant, &Event::Tick).expect("a tick");

@@ -77,6 +77,17 @@ impl World {
         tenant
     }
 
+    /// It was online, has asked to leave in 60 days, and may.
+    fn leaving(&mut self) -> Tenant {
+        let mut tenant = self.online();
+        let ask = leave(self.now, 60, false);
+        self.apply(&mut tenant, &ask).expect("asked");
+        let (decision, opinion) = (Decision::Approve, said("sound"));
+        let grant = Event::ReviewOffboarding { decision, opinion };
+        self.apply(&mut tenant, &grant).expect("granted");
+        tenant
+    }
+
     fn by(
         &mut self,
         tenant: &mut Tenant,

@@ -156,7 +156,8 @@ impl Engine {
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
         let made = self.recall::<()>(&mut tx, key.as_ref()).await?;
-        let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
+        let known = store::token(&mut tx, &id).await?;
+        let mut token = known.ok_or(EngineError::NotFound("token"))?;
         if made.is_some() {
             return Ok(token);
         }
@@ -167,9 +168,9 @@ impl Engine {
         if store::confirm_token(&mut tx, &id, &by.name).await? {
             self.note_access(&mut tx, "token-confirmed", &by, &id).await?;
             tracing::info!(id, by = by.name, "token confirmed");
+            token.confirmed_by = Some(by.name);
         }
         self.keep(&mut tx, key.as_ref(), Some(&())).await?;
-        let token = store::token(&mut tx, &id).await?.ok_or(EngineError::NotFound("token"))?;
         store::commit(tx).await?;
         self.drain_or_log().await;
         Ok(token)

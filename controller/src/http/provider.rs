@@ -26,13 +26,13 @@ use openidconnect::{
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 use tenure_protocol::time::Timestamp;
-use ureq::{
-    Agent,
-    tls::{Certificate, RootCerts, TlsConfig, TlsProvider},
-};
+use ureq::Agent;
 use zeroize::Zeroizing;
 
-use crate::core::identity::{self, Identity, Origin};
+use crate::{
+    core::identity::{self, Identity, Origin},
+    outgoing,
+};
 
 /// How long a request to a provider may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -150,26 +150,7 @@ impl Provider {
         if settings.client_id.is_empty() {
             return Err("client_id is empty".to_owned());
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(provider);
-        if !roots.is_empty() {
-            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
-            tls = tls.root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()));
-        }
-        let agent = Agent::config_builder()
-            .tls_config(tls.build())
-            .timeout_global(Some(REQUEST_LIMIT))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .proxy(None)
-            .user_agent(concat!("tenure/", env!("CARGO_PKG_VERSION")))
-            .max_response_header_size(16 * 1024)
-            .max_idle_connections(0)
-            .build()
-            .new_agent();
+        let agent = outgoing::config(roots, REQUEST_LIMIT).new_agent();
         Ok(Self {
             name: settings.name.clone(),
             issuer: IssuerUrl::new(settings.issuer.clone()).map_err(|error| error.to_string())?,

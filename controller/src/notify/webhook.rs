@@ -2,7 +2,7 @@
 //! 2xx answer means that the notice has entered the system that the customer designated; anything
 //! else, redirects too, is a failure.
 
-use std::{io::Read as _, net::IpAddr, sync::Arc, time::Duration};
+use std::{io::Read as _, net::IpAddr, time::Duration};
 
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
@@ -12,7 +12,6 @@ use ureq::{
     Agent,
     config::Config,
     http::{StatusCode, Uri},
-    tls::{Certificate, RootCerts, TlsConfig, TlsProvider},
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
         transport::{DefaultConnector, NextTimeout},
@@ -20,10 +19,13 @@ use ureq::{
 };
 
 use super::Answer;
-use crate::core::{
-    destination::{self, DestinationPolicy},
-    notice::Grade,
-    tenant::Secret,
+use crate::{
+    core::{
+        destination::{self, DestinationPolicy},
+        notice::Grade,
+        tenant::Secret,
+    },
+    outgoing,
 };
 
 /// Bytes of an answer's body that are kept as evidence.
@@ -51,28 +53,11 @@ pub struct WebhookChannel {
 }
 
 impl WebhookChannel {
-    /// `roots` are trusted besides the public authorities, as DER; `limit` bounds a whole try.
+    /// `roots`, DER, are trusted instead of the public authorities if there are any; `limit` bounds
+    /// a whole try.
     #[must_use]
     pub fn new(policy: DestinationPolicy, roots: &[Vec<u8>], limit: Duration) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(provider);
-        if !roots.is_empty() {
-            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
-            tls = tls.root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()));
-        }
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            .timeout_global(Some(limit))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .proxy(None)
-            .user_agent(concat!("tenure/", env!("CARGO_PKG_VERSION")))
-            .max_response_header_size(16 * 1024)
-            .max_idle_connections(0)
-            .build();
+        let config = outgoing::config(roots, limit);
         let resolver = GuardedResolver { inner: DefaultResolver::default(), policy };
         Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver), policy }
     }

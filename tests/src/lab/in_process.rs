@@ -279,19 +279,11 @@ impl InProcess {
     /// # Errors
     /// If the controller refuses.
     pub fn host(&self, name: &str) -> anyhow::Result<HostId> {
-        let facts = HostFacts {
-            cpus: 8,
-            memory_bytes: 64 << 30,
-            volume_bytes: 1 << 40,
-            accelerator: "kvm".to_owned(),
-            kernel: "6".to_owned(),
-        };
-        let hello = Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts };
         let engine = self.engine();
         self.runtime.block_on(async {
             let grant = engine.create_join_token(Actor::controller(), name.to_owned()).await?;
             let host = engine.redeem_join_token(grant.secret, name.to_owned(), [1; 32]).await?;
-            engine.host_up(host, hello).await?;
+            engine.host_up(host, hello()).await?;
             Ok(host)
         })
     }
@@ -312,6 +304,19 @@ impl Drop for InProcess {
             self.runtime.block_on(controller.stop());
         }
     }
+}
+
+/// What a host of some size says when it comes up.
+#[must_use]
+pub fn hello() -> Hello {
+    let facts = HostFacts {
+        cpus: 8,
+        memory_bytes: 64 << 30,
+        volume_bytes: 1 << 40,
+        accelerator: "kvm".to_owned(),
+        kernel: "6".to_owned(),
+    };
+    Hello { agent_version: "0".to_owned(), boot_id: "boot".to_owned(), facts }
 }
 
 /// An application that every check accepts.
