@@ -180,6 +180,9 @@ fn customers_see_every_act_on_their_tenant_and_nothing_of_others() {
     let journal = |site: &InProcess, token: &str, id: &str| {
         site.get(token, &format!("/v1/tenants/{id}/journal")).expect("an answer")
     };
+    // It covers all that was done: no row is on its way into the ledger any more.
+    let checkpoint = site.get(&ours, "/v1/ledger/checkpoint").expect("an answer");
+    assert_eq!(checkpoint.status, 200, "{checkpoint:?}");
     let shown = journal(&site, &ours, &our);
     let rows: Vec<_> = shown
         .json
@@ -192,6 +195,8 @@ fn customers_see_every_act_on_their_tenant_and_nothing_of_others() {
         .collect();
     let row = |kind: &str, name: &str, role: &str| (json!(kind), json!(name), json!(role));
     assert_eq!(rows, [row("submit", "zhang.wei", "customer"), row("review", "li.na", "reviewer")]);
+    let all = shown.json.as_array().expect("rows");
+    assert!(all.iter().all(|row| row["ledger_index"].is_u64()), "each is in the ledger: {all:?}");
     let text = shown.json.to_string();
     for foreign in [their.as_str(), "water-bureau", "chen.jing"] {
         assert!(!text.contains(foreign), "{foreign} in {text}");
