@@ -37,11 +37,7 @@ use crate::{
     },
     ledger::{Ledger, LedgerError},
     link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
-    notify::{
-        drain::{Drain, TRY_LIMIT},
-        mail::{MailChannel, MailError},
-        webhook::WebhookChannel,
-    },
+    notify::Drain,
     secrets::{Secrets, SecretsError},
     state::{self, State, StateError},
     store::{Store, StoreError},
@@ -262,6 +258,7 @@ impl Controller {
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
+        let courier = Courier::new(mail, webhook);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
@@ -306,7 +303,7 @@ impl Controller {
             served.await;
             "the link"
         });
-        let drain = Drain::new(engine.clone(), mail, webhook).run(stopping.clone());
+        let drain = Drain::new(engine.clone(), courier).run(stopping.clone());
         tasks.spawn(async move {
             drain.await;
             "the drain of notices"

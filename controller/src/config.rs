@@ -10,25 +10,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lettre::message::Mailbox;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
+use tenure_delivery::mail::{MailRoute, MailTls, Mailbox};
+use tenure_protocol::channel::{
+    Grade,
+    destination::{self, DestinationPolicy},
+};
 
 use crate::{
     core::{
         admission,
-        destination::{self, DestinationPolicy},
         fleet::Image,
         form::Forms,
         lifecycle::Provider,
-        notice::Grade,
         quota::Quotas,
         rules::{self, Rules},
         tenant::Contact,
     },
     files::remote::S3,
     http::{attempts::Providers, provider},
-    notify::mail::{MailRoute, MailTls},
     telemetry::Format,
 };
 

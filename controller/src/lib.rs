@@ -13,7 +13,6 @@ pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod notify;
-pub mod outgoing;
 pub mod places;
 pub mod secrets;
 pub mod state;

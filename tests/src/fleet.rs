@@ -34,7 +34,7 @@ use tenure_controller::{
         fleet::Image,
         form::Forms,
         lifecycle::{Actor, Document, Provider, Role},
-        notice::{Grade, Notice, NoticeKind, Outcome, Try},
+        notice::{Notice, NoticeKind, Outcome, Try},
         quota::Quotas,
         rules::Rules,
         tenant::{

@@ -13,15 +13,15 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use tenure_controller::{
-    core::{destination::DestinationPolicy, notice::Grade, tenant::Secret},
-    notify::{
-        Answer,
-        mail::{Mail, MailChannel, MailRoute, MailTls},
-        webhook::{WebhookChannel, WebhookMessage},
-    },
+use tenure_delivery::{
+    Answer,
+    mail::{Mail, MailChannel, MailRoute, MailTls},
+    webhook::{WebhookChannel, WebhookMessage},
 };
-use tenure_protocol::time::Timestamp;
+use tenure_protocol::{
+    channel::{Grade, Secret, destination::DestinationPolicy},
+    time::Timestamp,
+};
 
 const KEY: &[u8; 24] = b"a key of 24 random bytes";
 const LIMIT: Duration = Duration::from_secs(2);

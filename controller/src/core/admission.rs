@@ -6,13 +6,16 @@
 use std::collections::BTreeSet;
 
 use garde::Validate;
+use tenure_protocol::channel::{
+    Secret,
+    destination::{self, DestinationPolicy},
+};
 
 use super::{
-    destination::{self, DestinationPolicy},
     fleet::Image,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
-    tenant::{Application, Contact, Designated, InstanceRequest, Secret, Zone},
+    tenant::{Application, Contact, Designated, InstanceRequest, Zone},
 };
 
 /// Longest name of a customer, system or contact, characters.

@@ -269,7 +269,7 @@ fn a_notice_counts_in_the_system_alone_that_its_contact_designated() {
     let mut form = application();
     form.contacts[0].webhook = Some(crate::core::tenant::Webhook {
         url: said("https://bureau.example/hook"),
-        secret: crate::core::tenant::Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        secret: tenure_protocol::channel::Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     });
     let mut tenant = open(&form, &customer(), &world.context()).expect("well formed").tenant;
     world.apply(&mut tenant, &approve()).expect("approved");

@@ -8,11 +8,11 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 use serde_json::{Value, json};
-use tenure_protocol::{digest::Digest, id::NoticeId, time::Timestamp};
+use tenure_protocol::{channel::Channel, digest::Digest, id::NoticeId, time::Timestamp};
 
 use super::{
     draw::Draw,
-    notice::{Channel, Notice, NoticeKind, NoticeState},
+    notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
     tenant::{Contact, Tenant},
@@ -127,7 +127,7 @@ pub fn render(
     for contact in contacts {
         // What goes to the provider's own desks is the provider's to judge.
         let designates = |channel: &Channel| {
-            kind.is_providers() || contact.designated.contains(&channel.designation())
+            kind.is_providers() || contact.designated.contains(&designation(channel))
         };
         let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
         let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::*;
 use crate::core::{
     fleet::{HostRoom, Image},
-    notice::{Grade, NoticeState},
+    notice::NoticeState,
     obligation::{ObligationId, ObligationState},
     tenant::{
         Assessment, Contact, Designated, Expert, HoldKind, HoldRegion, IcpFiling, IngressRequest,

@@ -5,7 +5,7 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
 //! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
-//! are told), [`destination`] (where a notice may go), [`fleet`] and [`placement`] (where instances
+//! are told), [`fleet`] and [`placement`] (where instances
 //! go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere), [`quota`]
 //! (how much one customer may take), and [`refusal`] (how something is refused). [`draw`] and
 //! [`canonical`] are what ids and digests are made with.
@@ -17,7 +17,6 @@ pub mod attestation;
 pub mod calendar;
 pub mod canonical;
 pub mod counting;
-pub mod destination;
 pub mod dispatch;
 pub mod draw;
 pub mod fleet;

@@ -9,11 +9,12 @@
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
+    channel::{Channel, Grade},
     id::{CutId, NoticeId, TenantId},
     time::Timestamp,
 };
 
-use super::tenant::{Designated, Secret};
+use super::tenant::Designated;
 
 /// One notice to one contact over one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,52 +112,12 @@ impl NoticeKind {
     }
 }
 
-/// Where a notice goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "channel", rename_all = "kebab-case")]
-pub enum Channel {
-    /// E-mail.
-    Mail {
-        /// The address.
-        address: String,
-    },
-    /// A webhook.
-    Webhook {
-        /// Where to post.
-        url: String,
-        /// The signing secret.
-        secret: Secret,
-    },
-}
-
-impl Channel {
-    /// As a contact designates it.
-    #[must_use]
-    pub const fn designation(&self) -> Designated {
-        match self {
-            Self::Mail { .. } => Designated::Email,
-            Self::Webhook { .. } => Designated::Webhook,
-        }
-    }
-}
-
-/// How certainly the customer has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Grade {
-    /// Accepted by our own relay, or by a system that nobody designated: sent, no more.
-    E1,
-    /// In the system that the customer designated.
-    E2,
-}
-
-impl Grade {
-    /// Whether this discharges a duty to notify.
-    #[must_use]
-    pub const fn discharges(self) -> bool {
-        match self {
-            Self::E1 => false,
-            Self::E2 => true,
-        }
+/// The channel as a contact designates it.
+#[must_use]
+pub const fn designation(channel: &Channel) -> Designated {
+    match channel {
+        Channel::Mail { .. } => Designated::Email,
+        Channel::Webhook { .. } => Designated::Webhook,
     }
 }
 

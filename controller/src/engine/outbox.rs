@@ -18,7 +18,7 @@ use super::{Engine, EngineError, act::Beside};
 use crate::{
     core::{
         lifecycle::{Actor, Event},
-        notice::{Channel, Notice, NoticeKind, Outcome, Try},
+        notice::{Notice, NoticeKind, Outcome, Try},
     },
     store::{self, NewEvidence},
 };
@@ -103,10 +103,7 @@ impl Engine {
             tenant: notice.tenant,
             notice: notice.id,
             subject: notice.kind.as_str().to_owned(),
-            channel: match notice.channel {
-                Channel::Mail { .. } => "mail".to_owned(),
-                Channel::Webhook { .. } => "webhook".to_owned(),
-            },
+            channel: notice.channel.as_str().to_owned(),
             contact: self.salted(&notice.contact),
             due_at,
             tries: notice.tries.iter().map(told).collect(),

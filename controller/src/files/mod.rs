@@ -28,7 +28,7 @@ use crate::core::attachment::{Attachment, Sm3, owner_name};
 /// Where files lie that are not whole yet.
 const INCOMING: &str = "incoming";
 /// Uploads at a time; others wait. Each holds at most [`receive::PART_BYTES`] × 3 in memory.
-const UPLOADS: usize = 8;
+pub const UPLOADS: usize = 8;
 /// What a sender must not stay below: so many bytes in each such time.
 const SLOWEST: Slowest = Slowest { bytes: 30 * 16 * 1024, within: Duration::from_secs(30) };
 

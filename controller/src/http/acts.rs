@@ -19,7 +19,6 @@ use super::{
     view::{Accepted, TenantView},
 };
 use crate::core::{
-    destination,
     lifecycle::{Decision, Event},
     tenant::{Application, OrderKind, Tenant},
 };

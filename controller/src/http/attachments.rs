@@ -2,6 +2,8 @@
 //! looked into: always as a download, with the media type that was said, which no browser may
 //! second-guess.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     body::Body,
@@ -11,7 +13,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -32,19 +34,49 @@ use crate::{
         lifecycle::Actor,
     },
     engine::Filed,
+    files,
 };
 
 /// Uploads at once of one customer, and of one of the provider's persons; further ones wait. All
 /// together have [`crate::files`]' limit.
 const UPLOADS_OF_EACH: usize = 2;
 
+/// Uploads at once of all customers together: the rest of what is received at once is the
+/// provider's.
+const UPLOADS_OF_CUSTOMERS: usize = 5;
+const _: () = assert!(UPLOADS_OF_CUSTOMERS < files::UPLOADS, "some are left");
+
 /// Who uploads now.
 #[derive(Debug, Clone)]
-pub struct Uploads(Seats);
+pub struct Uploads {
+    each: Seats,
+    customers: Arc<Semaphore>,
+}
+
+/// Leave to upload, until it is dropped.
+struct Leave {
+    _own: Option<OwnedSemaphorePermit>,
+    _customers: Option<OwnedSemaphorePermit>,
+}
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self(Seats::new(UPLOADS_OF_EACH, UPLOADS_OF_EACH))
+        Self {
+            each: Seats::new(UPLOADS_OF_EACH, UPLOADS_OF_EACH),
+            customers: Arc::new(Semaphore::new(UPLOADS_OF_CUSTOMERS)),
+        }
+    }
+}
+
+impl Uploads {
+    /// Waits for leave to upload: first for one's own, so that nobody holds up others meanwhile.
+    async fn leave(&self, actor: &Actor) -> Leave {
+        let own = self.each.take(actor).await;
+        let customers = match actor.customer {
+            Some(_) => self.customers.clone().acquire_owned().await.ok(),
+            None => None,
+        };
+        Leave { _own: own, _customers: customers }
     }
 }
 
@@ -121,8 +153,9 @@ pub async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let seat = uploads.0.take(&actor).await;
-    receive((&app, seat), actor, Some(id), named, &headers, body).await
+    let leave = uploads.leave(&actor).await;
+    let upload = Upload { actor, owner: Some(id), named, leave };
+    receive(&app, upload, &headers, body).await
 }
 
 /// A tenant's attachments, oldest first
@@ -163,8 +196,8 @@ pub async fn upload_platform(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let seat = uploads.0.take(&actor).await;
-    receive((&app, seat), actor, None, named, &headers, body).await
+    let leave = uploads.leave(&actor).await;
+    receive(&app, Upload { actor, owner: None, named, leave }, &headers, body).await
 }
 
 /// Attachments of the platform's own records, oldest first
@@ -188,21 +221,28 @@ pub async fn read_platform(
     download(&app, None, &digest).await
 }
 
-async fn receive(
-    (app, seat): (&App, Option<OwnedSemaphorePermit>),
+/// Who uploads what, of whom.
+struct Upload {
     actor: Actor,
     owner: Option<TenantId>,
     named: Named,
+    leave: Leave,
+}
+
+async fn receive(
+    app: &App,
+    upload: Upload,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Upload { actor, owner, named, leave } = upload;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = text(header::CONTENT_TYPE).to_ascii_lowercase();
     let announced = text(header::CONTENT_LENGTH).parse().ok();
     let label = Label { name: named.name, media_type };
     let engine = app.engine.clone();
     let filed = whole(async move {
-        let _seat = seat;
+        let _leave = leave;
         let stream = body.into_data_stream();
         engine.attach(&actor, owner, label, announced, stream).await
     })

@@ -6,8 +6,9 @@
 //!            └ closed        └ closed              └ closed; too large: 431
 //! ```
 //! A connection keeps its place until it ends. One address may have a part of the places alone, one
-//! /48 of IPv6 a wider one, and strangers, from where nobody came in before, not all of them: so no
-//! few peers take them all. [`visit`] ends the connections of strangers and those that rest.
+//! /48 of IPv6 a wider one, and all from where nobody of the provider came in before not all of them:
+//! so no few peers take them all, and customers together leave some for whoever has to order a cut.
+//! [`visit`] ends the connections of strangers and those that rest.
 
 use std::{
     io,
@@ -42,8 +43,9 @@ mod visit;
 const CONNECTIONS: Capacity = Capacity { all: 512, each: 64 };
 /// The same for one /48 of IPv6.
 const OF_NETWORK: Capacity = Capacity { all: 512, each: 128 };
-/// Connections from where nobody came in before, until somebody does. The others' places are left.
-const OF_STRANGERS: Capacity = Capacity { all: 384, each: 384 };
+/// Connections from where nobody of the provider came in before, until somebody of it does. The
+/// others' places are left.
+const OF_OUTSIDERS: Capacity = Capacity { all: 384, each: 384 };
 /// How long a new connection may take until its TLS stands.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may lie idle before one.
@@ -90,7 +92,7 @@ pub async fn serve(
     let doors = Doors {
         sites: Places::new(CONNECTIONS),
         networks: Places::new(OF_NETWORK),
-        strangers: Places::new(OF_STRANGERS),
+        outside: Places::new(OF_OUTSIDERS),
         engine,
     };
     server
@@ -111,7 +113,7 @@ struct Doorkeeper {
 struct Doors {
     sites: Places<IpAddr>,
     networks: Places<IpAddr>,
-    strangers: Places<()>,
+    outside: Places<()>,
     engine: Engine,
 }
 
@@ -123,7 +125,8 @@ struct Within {
 }
 
 impl Doors {
-    /// The places of one more connection from there, and the one among strangers if it is from one.
+    /// The places of one more connection from there, and the one outside, unless the provider comes from
+    /// there.
     fn enter(&self, address: IpAddr) -> io::Result<(Within, Option<Place<()>>)> {
         let (site, network) = (site_of(address), network_of(address));
         let full = |what: String| move |own| io::Error::other(format!("no place: {own} of {what}"));
@@ -131,11 +134,11 @@ impl Doors {
             _site: self.sites.enter(site).map_err(full(site.to_string()))?,
             _network: self.networks.enter(network).map_err(full(network.to_string()))?,
         };
-        if self.engine.acquainted().knows_site(address) {
+        if self.engine.acquainted().is_providers(address) {
             return Ok((places, None));
         }
-        let stranger = self.strangers.enter(()).map_err(full("all strangers".to_owned()))?;
-        Ok((places, Some(stranger)))
+        let outside = self.outside.enter(()).map_err(full("all outside".to_owned()))?;
+        Ok((places, Some(outside)))
     }
 }
 
@@ -150,10 +153,10 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
         let places = stream.peer_addr().and_then(|peer| self.doors.enter(peer.ip()));
         let tls = self.tls.clone();
         Box::pin(async move {
-            let (places, stranger) = places?;
+            let (places, outside) = places?;
             let (stream, service) = tls.accept(stream, service).await?;
             let presented = Presented::of(stream.get_ref().1);
-            let visit = Arc::new(Visit::new(stranger));
+            let visit = Arc::new(Visit::new(outside));
             let stream = Watched::new(stream, visit.clone());
             let places = Arc::new(places);
             Ok((stream, Seated { service, presented, visit, _places: places }))

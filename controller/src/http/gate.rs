@@ -31,7 +31,7 @@ use super::{
     seats::Seats,
     tls::Presented,
 };
-use crate::{core::access::Principal, engine::Owner};
+use crate::{acquainted::PROVIDER, core::access::Principal, engine::Owner};
 
 /// Longest secret that is looked at.
 const MAX_SECRET_BYTES: usize = 256;
@@ -116,10 +116,14 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
     let principal = allowed?;
     app.limits.recognise(secret);
     if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
-        visit.is_known();
+        visit.welcome(&principal.actor);
     }
     if !is_cut {
-        app.engine.meet(&principal.actor.name, peer).await;
+        let actor = &principal.actor;
+        app.engine.meet(&actor.name, peer).await;
+        if actor.customer.is_none() {
+            app.engine.meet(&format!("{PROVIDER}{}", actor.name), peer).await;
+        }
     }
     request.extensions_mut().insert(principal);
     Ok(route)

@@ -73,7 +73,6 @@ use self::{
     limit::CallLimits, policy::Policy, problem::Problem, seats::Seats,
 };
 use crate::{
-    core::destination::DestinationPolicy,
     engine::{Engine, EngineError, UPLOAD_LIMIT},
 };
 

@@ -31,7 +31,6 @@ use zeroize::Zeroizing;
 
 use crate::{
     core::identity::{self, Identity, Origin},
-    outgoing,
 };
 
 /// How long a request to a provider may take.

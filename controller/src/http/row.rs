@@ -11,7 +11,7 @@ use tenure_protocol::{
 use utoipa::ToSchema;
 
 use crate::{
-    core::notice::{Channel, Grade, Notice, NoticeKind, NoticeState, Outcome},
+    core::notice::{Notice, NoticeKind, NoticeState, Outcome},
     engine::row::{Block, EvidenceRecord, HostRecord, OrderRecord},
 };
 
@@ -127,9 +127,10 @@ pub struct TryView {
 impl From<Notice> for NoticeView {
     fn from(notice: Notice) -> Self {
         let next_at = notice.next_at();
-        let (channel, to) = match notice.channel {
-            Channel::Mail { address } => ("mail", address),
-            Channel::Webhook { url, secret: _ } => ("webhook", url),
+        let channel = notice.channel.as_str();
+        let to = match notice.channel {
+            Channel::Mail { address } => address,
+            Channel::Webhook { url, secret: _ } => url,
         };
         let (state, delivered_at) = match notice.state {
             NoticeState::Armed { .. } => ("armed", None),

@@ -32,7 +32,7 @@ use super::{
     sessions::Closing,
     stream::{self, StreamError},
 };
-use crate::engine::EngineError;
+use crate::{acquainted::HOST, engine::EngineError};
 
 /// How long an enrolment may take in all.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -195,7 +195,7 @@ async fn decide(
         Err(error) => return Err(error.into()),
     };
     let chain = link.authority.issue_host(host, &csr, link.clock.now())?;
-    link.engine.meet(&format!("host/{host}"), connection.remote_address().ip()).await;
+    link.engine.meet(&format!("{HOST}{host}"), connection.remote_address().ip()).await;
     tracing::info!(%host, name = request.host_name, "enrolled a host");
     Ok(EnrolAnswer::Accepted { host, chain })
 }

@@ -115,7 +115,7 @@ where
         let address = incoming.remote_address().ip();
         let share = shares.enter((site_of(address), shown));
         // Anybody can forge an address that is known.
-        let known = shown && engine.acquainted().knows_site(address);
+        let known = shown && engine.acquainted().is_providers(address);
         let stranger = if known { Ok(None) } else { strangers.enter(()).map(Some) };
         let full = busy || share.is_err() || stranger.is_err();
         if full && !shown && incoming.may_retry() {

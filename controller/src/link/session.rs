@@ -40,7 +40,7 @@ use super::{
     sessions::Closing,
     stream::{self, StreamError},
 };
-use crate::{clock::Clock, engine::EngineError};
+use crate::{acquainted::HOST, clock::Clock, engine::EngineError};
 
 /// How long a new connection may take until its Hello is there.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ pub(super) async fn serve(link: &Link, connection: Connection, admitted: impl Fn
         }
     };
     admitted();
-    link.engine.meet(&format!("host/{host}"), remote.ip()).await;
+    link.engine.meet(&format!("{HOST}{host}"), remote.ip()).await;
     let seat = link.sessions.admit(host, connection.clone());
     tracing::info!(%host, %remote, "host is up");
     let end = up(link, &connection, identity, control).await;

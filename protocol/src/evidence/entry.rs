@@ -34,6 +34,18 @@ pub const HOST_JOINED: &str = "host-joined";
 /// Type of the withheld form of an entry.
 pub const WITHHELD: &str = "withheld";
 
+/// Types of entries that can be withheld, before an application is handed in: what its customer does
+/// with a draft, and what is counted meanwhile. No statement and no approval is among them.
+pub const WITHHOLDABLE: [&str; 7] = [
+    "save-draft",
+    "withdraw",
+    "attachment-filed",
+    "record-added",
+    "record-counts",
+    "recount",
+    "sign-recount",
+];
+
 /// Most bytes of an entry's type.
 const MAX_TYPE_BYTES: usize = 64;
 

@@ -5,10 +5,11 @@ use crate::source::{Source, Violation, code, line_of, words};
 /// Crates of the workspace, and which others of it each may depend on.
 const CRATES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
-    ("controller", &["tenure-protocol"]),
+    ("protocol/delivery", &["tenure-protocol"]),
+    ("controller", &["tenure-protocol", "tenure-delivery"]),
     ("agent", &["tenure-protocol"]),
     ("cli", &["tenure-protocol"]),
-    ("tests", &["tenure-protocol", "tenure-controller", "tenure-agent"]),
+    ("tests", &["tenure-protocol", "tenure-delivery", "tenure-controller", "tenure-agent"]),
 ];
 
 /// Crates without clock, I/O or randomness, which a core may use.

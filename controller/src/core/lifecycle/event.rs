@@ -12,7 +12,6 @@ use tenure_protocol::{
 use super::{recount::Change, report::Reported};
 use crate::core::{
     admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
-    notice::Grade,
     obligation::ObligationId,
     record::Kind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},

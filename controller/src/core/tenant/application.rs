@@ -2,13 +2,13 @@
 //! of the form as it was submitted. The whole has to satisfy the site's form,
 //! [`super::super::form`].
 
-use std::fmt;
-
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenure_protocol::wire::v1::{IngressRule, Transport};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use tenure_protocol::{
+    channel::Secret,
+    wire::v1::{IngressRule, Transport},
+};
 
 use crate::core::admission::{
     self, CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
@@ -118,37 +118,6 @@ pub struct Webhook {
     #[garde(custom(admission::webhook_secret))]
     #[serde(default, skip_serializing_if = "Secret::is_empty")]
     pub secret: Secret,
-}
-
-/// A secret text: printed nowhere, wiped from memory when dropped.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Whether it was left out.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
 }
 
 /// A number of like instances.

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::places::Place;
+use crate::{core::lifecycle::Actor, places::Place};
 
 /// How long a connection may stay on which nobody was authenticated.
 const STRANGER_LIMIT: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ struct Standing {
     known: bool,
     under_way: usize,
     rests_since: Instant,
-    stranger: Option<Place<()>>,
+    outside: Option<Place<()>>,
 }
 
 /// A request that is under way, until it is dropped.
@@ -49,18 +49,21 @@ struct Standing {
 pub(super) struct UnderWay(Arc<Visit>);
 
 impl Visit {
-    pub(super) fn new(stranger: Option<Place<()>>) -> Self {
+    pub(super) fn new(outside: Option<Place<()>>) -> Self {
         let now = Instant::now();
         let standing =
-            Standing { began: now, known: false, under_way: 0, rests_since: now, stranger };
+            Standing { began: now, known: false, under_way: 0, rests_since: now, outside };
         Self(Mutex::new(standing))
     }
 
-    /// Somebody was authenticated.
-    pub fn is_known(&self) {
+    /// This person was authenticated. Customers keep their place among those who are not the
+    /// provider's, so that all of them together leave some for the provider.
+    pub fn welcome(&self, actor: &Actor) {
         let mut standing = self.standing();
         standing.known = true;
-        standing.stranger = None;
+        if actor.customer.is_none() {
+            standing.outside = None;
+        }
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
@@ -205,21 +208,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::{Capacity, Places};
+    use crate::{
+        core::lifecycle::Role,
+        places::{Capacity, Places},
+    };
+
+    fn actor(name: &str, role: Role, customer: Option<&str>) -> Actor {
+        Actor { name: name.to_owned(), role, customer: customer.map(str::to_owned) }
+    }
 
     const MOMENT: Duration = Duration::from_millis(1);
 
     #[test]
     fn a_stranger_stays_shortly_and_whoever_is_known_until_it_rests() {
-        let strangers = Places::new(Capacity { all: 1, each: 1 });
-        let visit = Arc::new(Visit::new(strangers.enter(()).ok()));
+        let outside = Places::new(Capacity { all: 1, each: 1 });
+        let visit = Arc::new(Visit::new(outside.enter(()).ok()));
         let began = visit.standing().began;
         assert_eq!(visit.stays_until(began), began + STRANGER_LIMIT);
         let request = visit.begin();
         assert_eq!(visit.stays_until(began + STRANGER_END), began + STRANGER_END, "no longer");
-        assert!(strangers.enter(()).is_err());
-        visit.is_known();
-        assert!(strangers.enter(()).is_ok(), "its place among strangers is given back");
+        visit.welcome(&actor("zhang.wei", Role::Customer, Some("water bureau")));
+        assert!(outside.enter(()).is_err(), "a customer keeps its place");
+        visit.welcome(&actor("li.na", Role::Operator, None));
+        assert!(outside.enter(()).is_ok(), "the provider's person gives it back");
         let late = began + 100 * REST_LIMIT;
         assert!(visit.stays_until(late) > late, "as long as something is under way");
         drop(request);

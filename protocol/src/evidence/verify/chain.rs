@@ -9,7 +9,7 @@ use crate::{
         anchors::Anchors,
         archive::Members,
         bundle::{self, CHECKPOINT, MANIFEST, ProvenEntry},
-        entry::{Entry, HOST_JOINED, MAX_ENTRY_BYTES, host_joined},
+        entry::{Entry, HOST_JOINED, MAX_ENTRY_BYTES, WITHHOLDABLE, host_joined},
         merkle,
         note::Checkpoint,
         predicate::{Kind, TenantExit, tenant_exit::HostKey},
@@ -55,9 +55,7 @@ impl Chain {
                     return chain;
                 }
             };
-            if withheld && handed_in {
-                let sentence =
-                    "the ledger withholds it, though the application was handed in before";
+            if let Some(sentence) = wrongly_withheld(&entry, withheld, handed_in) {
                 findings.push(Code::Sequence, &path, false, sentence);
                 good = false;
             }
@@ -199,6 +197,20 @@ fn read(member: Option<&Vec<u8>>, checkpoint: &Checkpoint) -> Result<Proven, Str
         (Err(refusal), Err(_)) => return Err(refusal),
     };
     Ok(Proven { index: proven.index, entry: entry?, digest: Digest::of(raw), withheld })
+}
+
+fn wrongly_withheld(entry: &Entry, withheld: bool, handed_in: bool) -> Option<String> {
+    let kind = entry.kind.as_str();
+    if !withheld {
+        None
+    } else if handed_in {
+        let why = "the ledger withholds it, though the application was handed in before";
+        Some(why.to_owned())
+    } else if !WITHHOLDABLE.contains(&kind) {
+        Some(format!("the ledger withholds it, though {kind} is no act on a draft"))
+    } else {
+        None
+    }
 }
 
 fn out_of_sequence(

@@ -7,7 +7,13 @@ use std::{io::Read as _, net::IpAddr, time::Duration};
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
 };
-use tenure_protocol::time::Timestamp;
+use tenure_protocol::{
+    channel::{
+        Grade, Secret,
+        destination::{self, DestinationPolicy},
+    },
+    time::Timestamp,
+};
 use ureq::{
     Agent,
     config::Config,
@@ -18,15 +24,7 @@ use ureq::{
     },
 };
 
-use super::Answer;
-use crate::{
-    core::{
-        destination::{self, DestinationPolicy},
-        notice::Grade,
-        tenant::Secret,
-    },
-    outgoing,
-};
+use crate::{Answer, outgoing};
 
 /// Bytes of an answer's body that are kept as evidence.
 const MAX_EVIDENCE_BYTES: u64 = 1024;

@@ -1,4 +1,4 @@
-//! What every HTTP client of the controller is: TLS by rustls, no redirect, no proxy, no connection
+//! What every HTTP client of Tenure is: TLS by rustls, no redirect, no proxy, no connection
 //! kept, little read, and not for long.
 
 use std::{sync::Arc, time::Duration};

@@ -7,15 +7,18 @@ use std::{collections::BTreeMap, time::Duration};
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     address::Envelope,
-    message::{Mailbox, header::ContentType},
+    message::header::ContentType,
     transport::smtp::{
         client::{Tls, TlsParameters},
         extension::ClientId,
     },
 };
 
-use super::Answer;
-use crate::core::notice::Grade;
+use tenure_protocol::channel::Grade;
+
+use crate::Answer;
+
+pub use lettre::message::Mailbox;
 
 /// Where mail is handed over, and what its acceptance means.
 #[derive(Debug, Clone)]

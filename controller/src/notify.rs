@@ -1,0 +1,96 @@
+//! The drain of the outbox: takes notices that are due, has each carried over its channel, records
+//! what came of it. The ladder of tries is `core`'s; here is only the hand that rings.
+
+use std::{sync::Arc, time::Duration};
+
+use tenure_delivery::{Answer, Courier, Parcel};
+use tenure_protocol::time::Timestamp;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    core::notice::{Notice, Outcome, Try},
+    engine::{Engine, EngineError},
+};
+
+/// Between two looks at the outbox, at least: a leased notice counts as due until it is tried.
+const LOOK_MIN_MS: i64 = 100;
+/// Between two looks at the outbox, at most.
+const LOOK_MAX_MS: i64 = 2_000;
+
+/// The drain.
+#[derive(Debug)]
+pub struct Drain {
+    engine: Engine,
+    courier: Courier,
+}
+
+impl Drain {
+    /// A drain of this engine's outbox.
+    #[must_use]
+    pub fn new(engine: Engine, courier: Courier) -> Arc<Self> {
+        Arc::new(Self { engine, courier })
+    }
+
+    /// Runs until `stop` turns true. Tries that are under way end by themselves.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut wake = self.engine.notices_wake();
+        while !*stop.borrow_and_update() {
+            // Seen before the outbox is read: what comes in meanwhile wakes again.
+            wake.borrow_and_update();
+            let now = self.engine.clock().now();
+            let next = match self.look(now).await {
+                Ok(next) => next,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "cannot read the outbox; trying again");
+                    None
+                }
+            };
+            let pause_ms = next
+                .map_or(LOOK_MAX_MS, |at| at.ms_since(now))
+                .clamp(LOOK_MIN_MS, LOOK_MAX_MS)
+                .unsigned_abs();
+            tokio::select! {
+                _ = stop.changed() => {}
+                changed = wake.changed() => if changed.is_err() { return },
+                () = sleep(Duration::from_millis(pause_ms)) => {}
+            }
+        }
+    }
+
+    /// Starts a try of all that is due, and says when something is due next.
+    async fn look(self: &Arc<Self>, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+        for notice in self.engine.due_notices(now).await? {
+            let drain = self.clone();
+            tokio::spawn(async move { drain.attempt(notice).await });
+        }
+        self.engine.next_notice_at().await
+    }
+
+    async fn attempt(&self, notice: Notice) {
+        let (id, tenant, kind) = (notice.id, notice.tenant, notice.kind.as_str());
+        let parcel = Parcel {
+            id: id.to_string(),
+            channel: notice.channel,
+            subject: notice.subject,
+            body: notice.body,
+            payload: notice.payload,
+            at: self.engine.clock().now(),
+        };
+        let Some(answer) = self.courier.carry(parcel).await else {
+            tracing::warn!(notice = %id, %tenant, kind, "no free place to try a notice; later");
+            return;
+        };
+        let (outcome, evidence) = match answer {
+            Answer::Accepted { grade, evidence } => (Outcome::Accepted { grade }, evidence),
+            Answer::Failed { evidence } => (Outcome::Failed, evidence),
+        };
+        tracing::info!(notice = %id, %tenant, kind, ?outcome, evidence, "tried a notice");
+        let attempt = Try { at: self.engine.clock().now(), outcome, evidence };
+        // Not recorded: its lease runs out and it is tried again, with the same message id.
+        if let Err(error) = self.engine.notice_tried(id, attempt).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(notice = %id, %tenant, error, "cannot record a try");
+        }
+    }
+}
