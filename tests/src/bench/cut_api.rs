@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use serde_json::json;
 use tenure_agent::core::ruleset::{self, CUT_TABLE};
 use tenure_protocol::time::Timestamp;
 
@@ -48,6 +49,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The peers' table: the same contents, owned by nobody.
 const PEER_TABLE: &str = "peer_cut";
 const NFT: &str = "nft add element (process)";
+/// Which Python it is to use: without this it looks for one each time.
+const PYTHON: &str = "ansible_python_interpreter=/usr/bin/python3";
 const ANSIBLE: &str = "Ansible, connection local";
 
 /// What was measured, each in ms.
@@ -151,13 +154,12 @@ impl Bench {
     }
 
     fn ansible(&self, statement: &str) -> anyhow::Result<Output> {
-        let command = format!("nsenter --net=/run/netns/{} -- nft '{statement}'", self.netns);
+        let enter = format!("--net=/run/netns/{}", self.netns);
+        let task = json!({ "argv": ["nsenter", enter, "--", "nft", statement] }).to_string();
         let program = self.ansible.to_str().context("path is not UTF-8")?;
-        let module = "ansible.builtin.command";
-        output(
-            &[program, "all", "-i", "localhost,", "-c", "local", "-m", module, "-a", &command],
-            b"",
-        )
+        let here = ["all", "-i", "localhost,", "-c", "local", "-e", PYTHON];
+        let what = ["-m", "ansible.builtin.command", "-a", &task];
+        output(&[[program].as_slice(), &here, &what].concat(), b"")
     }
 }
 
