@@ -19,6 +19,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
+    alarm::Alarms,
     clock::Clock as AgentClock,
     core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
@@ -215,6 +216,7 @@ impl Fleet {
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             identity: Arc::new(identity),
             clock: self.time.clone(),
+            alarms: Arc::new(Alarms::open(&self.dir.path().join(format!("{name}-alarms")))),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;

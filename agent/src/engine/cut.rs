@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► report
-//!   start, tick ─► the table guarded ─► every cut again ─► every seal again, none too many
+//!   start, tick ─► the table guarded, every cut in it ─► every seal again, none too many
+//!   somebody's change of the packet filter ─► the table guarded, every cut in it
 //! ```
 //!
 //! A seal never undoes or fails a cut: where it is missing, the log and the statement say so.
@@ -21,6 +22,7 @@ use tenure_protocol::{
 use super::{
     EngineFailure, Identity, Input,
     desk::{Admitted, Desk},
+    watch::Herald,
 };
 use crate::core::{
     attest,
@@ -33,6 +35,7 @@ pub(super) struct CutLane {
     pub(super) desk: Desk,
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
+    pub(super) herald: Arc<Herald>,
 }
 
 impl CutLane {
@@ -69,26 +72,30 @@ impl CutLane {
                 self.assert_cuts();
                 self.desk.tick()
             }
+            Input::Drift => {
+                self.guard();
+                Ok(())
+            }
             Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
     }
 
     fn assert_cuts(&self) {
-        if let Err(error) = self.host.perform(&Step::Guard, &mut |_| {}) {
-            tracing::error!(code = error.code, "the cut table cannot be guarded: {error}");
-        }
-        let isolations = &self.desk.records().isolations;
-        for record in isolations.values() {
-            if record.isolation == Isolation::Cut
-                && let Err(error) = self.host.perform(&Step::Cut { mark: record.mark }, &mut |_| {})
-            {
-                tracing::error!(tenant = %record.tenant, "a cut cannot be asserted: {error}");
-            }
-        }
+        self.guard();
         // Of connected tenants as well: their taps have no seal, or lose it now.
-        for record in isolations.values() {
+        for record in self.desk.records().isolations.values() {
             let _ = self.seal(record.tenant, record.mark);
         }
+    }
+
+    /// Every cut is in force, and nobody has changed what keeps it so.
+    fn guard(&self) {
+        let isolations = &self.desk.records().isolations;
+        let is_cut = |record: &&IsolationRecord| record.isolation == Isolation::Cut;
+        let cut = isolations.values().filter(is_cut).map(|record| record.mark).collect();
+        self.herald.proclaim(self.host.perform(&Step::Guard { cut }, &mut |_| {}), |mark| {
+            isolations.values().find(|record| record.mark == mark).map(|record| record.tenant)
+        });
     }
 
     /// Seals the taps of a tenant that is cut; else why they are not, as a sentence.

@@ -19,12 +19,13 @@ use tenure_protocol::{
     },
     id::InstanceId,
     time::Timestamp,
-    wire::v1::{CommitInterval, Mark, Power},
+    wire::v1::{AlarmKind, CommitInterval, Mark, Power},
 };
 
 use crate::{
     clock::Clock,
     core::{
+        drift::Drift,
         observed::Observed,
         step::{Host, HostFailure, Performed, Step, StepProgress, WipeFacts},
     },
@@ -46,6 +47,8 @@ pub struct FakeHost {
 struct Inner {
     observed: Observed,
     memory: BTreeSet<InstanceId>,
+    /// The policy that was applied last.
+    applied: Option<Digest>,
     log: Vec<Step>,
     failing: BTreeMap<&'static str, &'static str>,
     blocked: BTreeSet<&'static str>,
@@ -158,14 +161,23 @@ impl Inner {
                 return isolated(false, now);
             }
             Step::Seal { mark } => return sealed(there, *mark, now),
-            Step::Guard => {}
+            Step::Guard { cut } => {
+                let missing: Vec<Mark> = cut.difference(&there.cut).copied().collect();
+                there.cut.extend(&missing);
+                let drifts = missing.into_iter().map(|mark| Drift::not_cut(mark, true));
+                return Performed::Found(drifts.collect());
+            }
+            Step::Watch => return Performed::Found(self.watch()),
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
             }
             Step::Delist { tap } => {
                 there.enlisted.remove(tap);
             }
-            Step::ApplyPolicy { text } => there.policy = Some(Digest::of(text.as_bytes())),
+            Step::ApplyPolicy { text } => {
+                there.policy = Some(Digest::of(text.as_bytes()));
+                self.applied = there.policy;
+            }
             Step::EnsureBridge { bridge } => {
                 there.bridges.insert(bridge.clone());
             }
@@ -211,6 +223,23 @@ impl Inner {
             }
         }
         Performed::Done
+    }
+}
+
+impl Inner {
+    fn watch(&mut self) -> Vec<Drift> {
+        if self.observed.policy == self.applied {
+            return Vec::new();
+        }
+        self.observed.policy = self.applied;
+        vec![Drift {
+            kind: AlarmKind::PacketFilter,
+            subject: "bridge tenure".to_owned(),
+            mark: None,
+            what: "the table is gone".to_owned(),
+            culprit: None,
+            repaired: true,
+        }]
     }
 }
 

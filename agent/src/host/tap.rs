@@ -4,6 +4,8 @@
 //! table and put it into the policy before it is made, so that it is never up without them.
 #![allow(unsafe_code, reason = "TUNSETIFF and TUNSETPERSIST are ioctls on /dev/net/tun")]
 
+mod monitor;
+
 use std::{
     fs::OpenOptions,
     io,
@@ -24,6 +26,7 @@ use netlink_packet_route::{
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
 
+pub use self::monitor::Monitor;
 use super::netlink::{Channel, NetlinkFailure};
 use crate::core::ruleset::TapName;
 
@@ -153,6 +156,20 @@ pub fn ensure_tap(
     before_up();
     links.up(&link, Some(bridge.index))?;
     Ok(fd)
+}
+
+/// Plugs a tap that is there into its bridge again, and brings both up: its instance may have it
+/// open.
+///
+/// # Errors
+/// [`TapFailure::Absent`] if it is not there.
+pub fn plug(tap: &TapName, bridge: &str) -> Result<(), TapFailure> {
+    ensure_bridge(bridge)?;
+    let mut links = Links::open(tap.as_str())?;
+    let absent = |name: &str| TapFailure::Absent { name: name.to_owned() };
+    let bridge = links.get(bridge)?.ok_or_else(|| absent(bridge))?;
+    let link = links.get(tap.as_str())?.ok_or_else(|| absent(tap.as_str()))?;
+    links.up(&link, Some(bridge.index))
 }
 
 /// Whether there is a device of this name.
