@@ -35,11 +35,12 @@ use tenure_protocol::{
         join::JoinToken,
         order::SignedOrder,
         v1::{
-            Action, Alarm, AlarmKind, AlarmMessage, Boot, CommitInterval, Culprit, CutOrder, EnrolAnswer, EnrolRequest, Hello, HostFacts,
-            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive,
-            Lane, LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome,
-            Power, Progress, RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt,
-            TenantWanted, Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            Action, Alarm, AlarmKind, AlarmMessage, Boot, CommitInterval, Culprit, CutOrder,
+            EnrolAnswer, EnrolRequest, Hello, HostFacts, IngressRule, InstanceObserved,
+            InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack,
+            Network, Nic, Observation, Order, OrderState, Outcome, Power, Progress, RejoinRequest,
+            RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Transport,
+            VolumeWanted, Welcome, WipeOrder, WipeSubject,
         },
     },
 };

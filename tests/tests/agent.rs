@@ -19,6 +19,7 @@ use std::{
 use serde_json::json;
 use tempfile::TempDir;
 use tenure_agent::{
+    alarm::Alarms,
     clock,
     config::HostdConfig,
     engine::{Engine, Identity, Parts},
@@ -85,6 +86,7 @@ fn base(token: &str, allowed: u32) -> Base {
         ledger_key: pins.ledger_key.parse().expect("a key"),
         agent: observe::agent_identity().expect("known"),
     });
+    let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     let journal = |name: &str| Journal::open(&config.state_dir.join(name)).expect("a journal");
     let engine = Engine::start(Parts {
         host: Arc::new(FakeHost::default()),
@@ -92,6 +94,7 @@ fn base(token: &str, allowed: u32) -> Base {
         work_journal: journal("work.redb"),
         identity: Arc::clone(&identity),
         clock: clock::Clock::default(),
+        alarms: Arc::clone(&alarms),
     })
     .expect("started");
     let gib = 1 << 30;
@@ -109,6 +112,7 @@ fn base(token: &str, allowed: u32) -> Base {
         identity,
         hello: Hello { agent_version: "0".to_owned(), boot_id, facts },
         view: engine.view(),
+        alarms,
         root: pins.ca_der,
         state_dir: config.state_dir.clone(),
     });

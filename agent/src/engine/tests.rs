@@ -228,7 +228,10 @@ fn an_order_that_the_pinned_key_did_not_sign_does_nothing() {
     altered.order[last] ^= 1;
     lanes.order(altered);
     assert_eq!(lanes.reports(), vec![]);
-    assert!(bench.host.log().iter().all(|step| matches!(step, Step::Guard { .. })), "and no other step");
+    assert!(
+        bench.host.log().iter().all(|step| matches!(step, Step::Guard { .. })),
+        "and no other step"
+    );
     assert!(lanes.work.desk().records().orders.is_empty());
 }
 

@@ -101,7 +101,9 @@ pub enum NftFailure {
         what: String,
     },
     /// No network namespace to try a text in.
-    #[error("cannot make an empty network namespace to try the policy in: run tenure-hostd as root")]
+    #[error(
+        "cannot make an empty network namespace to try the policy in: run tenure-hostd as root"
+    )]
     Namespace(#[source] std::io::Error),
 }
 
@@ -313,9 +315,8 @@ impl CutTable {
 
     /// Whether the table is there, awake, and whose it should be.
     fn look(&mut self) -> Result<(), NftFailure> {
-        let altered = |what: &str| {
-            Err(NftFailure::Altered { table: CUT_TABLE, what: what.to_owned() })
-        };
+        let altered =
+            |what: &str| Err(NftFailure::Altered { table: CUT_TABLE, what: what.to_owned() });
         let Some(found) = table(&mut self.kernel, BRIDGE, CUT_TABLE)? else {
             return altered("the table is gone");
         };

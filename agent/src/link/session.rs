@@ -7,9 +7,7 @@ use tenure_protocol::{
     time::Timestamp,
     wire::{
         frame::{Frame, Kind},
-        v1::{
-            AlarmMessage, KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest, Welcome,
-        },
+        v1::{AlarmMessage, KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest, Welcome},
     },
 };
 use tokio::{

@@ -8,8 +8,8 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     nftables::{
-        DataAttribute, GenMessage, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
-        SetElementMessage, TableAttribute, TableFlags, TableMessage,
+        DataAttribute, GenMessage, ListAttribute, NfTablesMessage, SetElementAttribute,
+        SetElementList, SetElementMessage, TableAttribute, TableFlags, TableMessage,
     },
     none::ControlMessage,
 };

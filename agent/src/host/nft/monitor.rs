@@ -75,9 +75,8 @@ impl Changes {
     /// Who changed a table last, after the generation `since` and up to `until`, but for ourselves.
     pub(super) fn culprit(&self, table: &str, since: Option<u32>, until: u32) -> Option<Culprit> {
         let (read, arrived) = &*self.0;
-        let waits = |read: &mut Read| {
-            read.generation.is_some_and(|newest| is_before(newest, until))
-        };
+        let waits =
+            |read: &mut Read| read.generation.is_some_and(|newest| is_before(newest, until));
         let guard = lock(read);
         let (read, _) = arrived
             .wait_timeout_while(guard, PATIENCE, waits)

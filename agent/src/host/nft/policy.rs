@@ -62,10 +62,8 @@ impl PolicyTable {
     /// # Errors
     /// [`NftFailure::Kernel`].
     pub fn open(changes: Changes) -> Result<Self, NftFailure> {
-        let kernel = Channel::open(NETLINK_NETFILTER).map_err(|source| NftFailure::Kernel {
-            operation: "watch the policy table",
-            source,
-        })?;
+        let kernel = Channel::open(NETLINK_NETFILTER)
+            .map_err(|source| NftFailure::Kernel { operation: "watch the policy table", source })?;
         changes.ours(kernel.port());
         Ok(Self { kernel, wanted: None, good: None, changes })
     }

@@ -127,7 +127,9 @@ mod tests {
         let rules: Vec<String> = rules
             .iter()
             .map(|verdict| {
-                format!(r#"{{"rule":{{"chain":"input","handle":9,"expr":[{{"{verdict}":null}}]}}}}"#)
+                format!(
+                    r#"{{"rule":{{"chain":"input","handle":9,"expr":[{{"{verdict}":null}}]}}}}"#
+                )
             })
             .collect();
         let json = format!(

@@ -146,21 +146,21 @@ impl RealHost {
         }
         let there = tap::list().map_err(|error| HostFailure::of("links", &error))?;
         let up = |bridge: &String| {
-            there.iter().any(|one| {
-                one.kind == DeviceKind::Bridge && one.name == *bridge && one.up
-            })
+            there.iter().any(|one| one.kind == DeviceKind::Bridge && one.name == *bridge && one.up)
         };
         let mut drifts = Vec::new();
         let mut gone = Vec::new();
         for (tap, bridge) in devices.iter() {
             let device = there.iter().find(|device| device.name == tap.as_str());
-            let what = match device {
-                None => "the tap is gone: stop and start its instance, which has no network",
-                Some(Device { kind: DeviceKind::Tap { bridge: Some(of) }, up: true, .. })
-                    if of == bridge && up(bridge) => continue,
-                Some(Device { up: false, .. }) => "the tap was down",
-                Some(_) => "the tap was not plugged into its tenant's bridge, or that was down",
-            };
+            let what =
+                match device {
+                    None => "the tap is gone: stop and start its instance, which has no network",
+                    Some(Device {
+                        kind: DeviceKind::Tap { bridge: Some(of) }, up: true, ..
+                    }) if of == bridge && up(bridge) => continue,
+                    Some(Device { up: false, .. }) => "the tap was down",
+                    Some(_) => "the tap was not plugged into its tenant's bridge, or that was down",
+                };
             let repaired = device.is_some()
                 && tap::plug(tap, bridge)
                     .inspect_err(|error| tracing::error!(%tap, %error, "a tap stays as it is"))

@@ -18,6 +18,7 @@ use tenure_protocol::{
     wire::v1::{Mark, Power},
 };
 
+use self::drift::Policy;
 use super::{
     nft::{self, Changes, CutTable, NftFailure, PolicyTable, Protection},
     observe::{self, Gauge},
@@ -26,7 +27,6 @@ use super::{
     tap::{self, DeviceKind, TapFailure},
     volume::VolumeStore,
 };
-use self::drift::Policy;
 use crate::{
     clock,
     config::HostdConfig,
