@@ -318,6 +318,7 @@ fn network_cut(direction: Direction, cut: bool) -> Predicate {
         took_ns: 123_456,
         cut_read_back: Some(cut),
         seal: None,
+        proof: None,
     };
     let id = CutId::from_uuid(uuid(9));
     Predicate::NetworkCut(NetworkCut::new(origin(), id, direction, measured, Vec::new()))

@@ -107,6 +107,14 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be made.
     pub async fn start_with(rules: Rules) -> anyhow::Result<Self> {
+        Self::start_as(rules, Provider::default()).await
+    }
+
+    /// Starts a controller without hosts, with these legal rules, of a provider with contacts.
+    ///
+    /// # Errors
+    /// If a file cannot be made.
+    pub async fn start_as(rules: Rules, provider: Provider) -> anyhow::Result<Self> {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -136,7 +144,7 @@ impl Fleet {
             images: vec![image],
             rules,
             forms: Forms::new(None)?,
-            provider: Provider::default(),
+            provider,
             quotas: unlimited(),
         };
         let controller = Engine::open(parts).await?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     evidence::predicate::{
         KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, NotMeasured,
-        network_cut::SealMeasured, wipe::DeviceReported,
+        cut_proof::CutProof, network_cut::SealMeasured, wipe::DeviceReported,
     },
     id::{InstanceId, TenantId, VolumeId},
     wire::v1::{CommitInterval, InstanceWanted, Mark, Network},
@@ -33,6 +33,11 @@ pub enum Step {
     /// The second stage of a cut: seal the taps of a mark that is cut, and none of one that is not
     /// ([`super::seal`]). Cut lane.
     Seal {
+        /// The tenant's mark.
+        mark: Mark,
+    },
+    /// Measure whether a mark's cut holds. Cut lane.
+    Prove {
         /// The tenant's mark.
         mark: Mark,
     },
@@ -168,6 +173,7 @@ impl Step {
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
             Self::Seal { .. } => "seal",
+            Self::Prove { .. } => "prove",
             Self::Guard { .. } => "guard cut table",
             Self::Watch => "watch",
             Self::Enlist { .. } => "enlist tap",
@@ -200,6 +206,7 @@ impl Step {
             Self::Cut { .. }
             | Self::Restore { .. }
             | Self::Seal { .. }
+            | Self::Prove { .. }
             | Self::Guard { .. }
             | Self::Watch
             | Self::Enlist { .. }
@@ -231,6 +238,8 @@ pub enum Performed {
     },
     /// The taps of a mark are sealed, or not, as it is cut or not.
     Sealed(SealMeasured),
+    /// What was measured of a cut.
+    Proved(CutProof),
     /// What a wipe measured.
     Wiped(Box<WipeFacts>),
     /// What was found not to be as it was made.

@@ -1,7 +1,7 @@
 //! The cut lane: cuts and restores, and nothing else.
 //!
 //! ```text
-//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► report
+//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► proof ─► report
 //!   start, tick ─► the table guarded, every cut in it ─► every seal again, none too many
 //!   somebody's change of the packet filter ─► the table guarded, every cut in it
 //! ```
@@ -14,7 +14,10 @@ use std::sync::{
 };
 
 use tenure_protocol::{
-    evidence::predicate::network_cut::{Direction, SealMeasured},
+    evidence::predicate::{
+        cut_proof::CutProof,
+        network_cut::{Direction, SealMeasured},
+    },
     id::{OrderId, TenantId},
     wire::v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
 };
@@ -25,7 +28,8 @@ use super::{
     watch::Herald,
 };
 use crate::core::{
-    attest,
+    attest::{self, Beside},
+    drift::Drift,
     record::{Change, Isolation, IsolationRecord, OrderRecord},
     seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
@@ -148,9 +152,11 @@ impl CutLane {
             Direction::Restore => Step::Restore { mark: cut.mark },
         };
         let state = match self.host.perform(&step, &mut |_| {}) {
-            Ok(Performed::Isolated { interval, read_back }) => {
+            Ok(Performed::Isolated { interval, read_back: cut_read_back }) => {
                 let seal = self.seal(order.tenant, cut.mark);
-                self.measured(&record, order, (direction, cut), interval, read_back, seal)
+                let proof = (direction == Direction::Cut).then(|| self.prove(cut.mark));
+                let beside = Beside { cut_read_back, seal, proof };
+                self.measured(&record, order, (direction, cut), interval, beside)
             }
             Ok(other) => failed("host", format!("the host answered a cut with {other:?}")),
             Err(HostFailure { code, sentence }) => failed(code, sentence),
@@ -160,19 +166,32 @@ impl CutLane {
         self.desk.finish(record, state, Vec::new())
     }
 
+    /// Measures whether a cut holds; else why that was not measured, as a sentence.
+    fn prove(&self, mark: Mark) -> Result<CutProof, String> {
+        match self.host.perform(&Step::Prove { mark }, &mut |_| {}) {
+            Ok(Performed::Proved(proof)) => Ok(proof),
+            Ok(other) => Err(format!("the host answered a proof with {other:?}")),
+            Err(HostFailure { code, sentence }) => {
+                tracing::error!(mark = mark.0, code, "a cut is not proved: {sentence}");
+                Err(sentence)
+            }
+        }
+    }
+
     fn measured(
         &self,
         record: &OrderRecord,
         order: &Order,
         (direction, cut): (Direction, CutOrder),
         interval: CommitInterval,
-        read_back: Option<bool>,
-        seal: Result<SealMeasured, String>,
+        beside: Beside,
     ) -> OrderState {
         let origin = self.identity.origin(order, record.digest, self.desk.clock().quality());
         let still = direction == Direction::Restore
-            && seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
-        let statement = attest::network_cut(origin, &cut, direction, interval, read_back, seal);
+            && beside.seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
+        let passes = matches!(&beside.proof, Some(Ok(proof)) if !proof.holds());
+        let gone = beside.cut_read_back == Some(direction == Direction::Restore);
+        let statement = attest::network_cut(origin, &cut, direction, interval, beside);
         let envelopes = match self.identity.key.seal(&statement) {
             Ok(envelope) => vec![envelope],
             Err(error) => {
@@ -180,12 +199,18 @@ impl CutLane {
                 Vec::new()
             }
         };
-        if still || read_back == Some(direction == Direction::Restore) {
+        if passes {
+            let what = "the proof of a cut failed: frames pass, or the table's rules are others";
+            let drift = Drift { what: what.to_owned(), ..Drift::not_cut(cut.mark, false) };
+            self.herald.proclaim(Ok(Performed::Found(vec![drift])), |_| Some(order.tenant));
+        }
+        if still || gone || passes {
             return OrderState::Failed {
                 code: "not-in-force".to_owned(),
-                message: "the kernel acknowledged the change, but read back it is not there: look \
-                          for another program that edits the packet filter"
-                    .to_owned(),
+                message:
+                    "the kernel acknowledged the change, but measured afterwards it is not in \
+                          force: look for another program that edits the packet filter"
+                        .to_owned(),
                 envelopes,
             };
         }

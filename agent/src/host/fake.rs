@@ -11,6 +11,7 @@ use tenure_protocol::{
     evidence::predicate::{
         KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, Span,
         conclusion::Ending,
+        cut_proof::{ConservationMeasured, CutProof, Fact, ProbesMeasured, StructureMeasured},
         key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
         media_wipe::{ExtentList, FileSystem, FileSystemKind, Layer, LayerKind},
         memory_wipe::{MemoryFileSystem, Residue, ResiduePlace, ResidueState},
@@ -167,6 +168,7 @@ impl Inner {
                 let drifts = missing.into_iter().map(|mark| Drift::not_cut(mark, true));
                 return Performed::Found(drifts.collect());
             }
+            Step::Prove { mark } => return proved(there, *mark, now),
             Step::Watch => return Performed::Found(self.watch()),
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
@@ -253,6 +255,29 @@ fn sealed(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
     let taps = u32::try_from(taps).unwrap_or(u32::MAX);
     let sealed_read_back = if there.cut.contains(&mark) { taps } else { 0 };
     Performed::Sealed(SealMeasured { at: now, taps, sealed_read_back })
+}
+
+fn proved(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
+    let taps = there.enlisted.values().filter(|of| **of == mark).count();
+    let taps = u32::try_from(taps).unwrap_or(u32::MAX);
+    let rules = Digest::of(b"fake");
+    let in_force = there.cut.contains(&mark);
+    let structure = StructureMeasured { digest: rules, wanted: rules, in_force };
+    let conservation = ConservationMeasured {
+        taps,
+        took_ns: 1,
+        received_within: 0,
+        dropped: 0,
+        received_around: 0,
+        sent: 0,
+    };
+    let probes = ProbesMeasured { requests: 1, taps, dropped: u64::from(taps), sent: 0 };
+    Performed::Proved(CutProof {
+        at: now,
+        structure: Fact::Measured(structure),
+        conservation: Fact::Measured(conservation),
+        probes: Fact::Measured(probes),
+    })
 }
 
 const fn span(now: Timestamp) -> Span {

@@ -13,9 +13,13 @@
 //! 6.9 cannot keep an owned table after its owner's end: there the table is left unowned, and
 //! [`Protection::Unowned`] says so.
 
+mod arp;
 mod message;
 mod monitor;
+mod namespace;
 mod policy;
+mod proof;
+mod raw;
 mod seal;
 mod structure;
 mod table;
@@ -25,7 +29,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink_packet_netfilter::{NetfilterMessage, NetfilterProtoFamily, nftables::TableFlags};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
-use tenure_protocol::wire::v1::{CommitInterval, Culprit, Mark};
+use tenure_protocol::{
+    digest::Digest,
+    wire::v1::{CommitInterval, Culprit, Mark},
+};
 
 use super::{
     netlink::{Channel, NetlinkFailure},
@@ -38,6 +45,7 @@ use crate::{
 use message::Key;
 pub use monitor::{Changes, Monitor};
 pub use policy::{Altered, PolicyTable};
+pub use proof::Ways;
 pub use seal::probe_seal;
 use structure::{Elements, Listing};
 use table::{Found, generation, table};
@@ -149,6 +157,8 @@ pub struct CutTable {
     kernel: Channel<NetfilterMessage>,
     protection: Protection,
     structure: Listing,
+    /// Digest of the structure that this build makes.
+    wanted: Digest,
     /// Whether it was not there when it was opened: as after a restart of the host.
     fresh: bool,
     /// Generation in which it was last seen to be as it must be.
@@ -176,8 +186,17 @@ impl CutTable {
         changes.ours(kernel.port());
         let fresh = table(&mut kernel, BRIDGE, CUT_TABLE)?.is_none();
         let (protection, structure) = prepare(&mut kernel, &changes)?;
-        let (good, seals_are_owned) = (None, true);
-        Ok(Self { kernel, protection, structure, fresh, good, changes, seals_are_owned })
+        let wanted = proof::wanted_structure()?;
+        Ok(Self {
+            kernel,
+            protection,
+            structure,
+            wanted,
+            fresh,
+            good: None,
+            changes,
+            seals_are_owned: true,
+        })
     }
 
     /// Whether the table was not there when it was opened, and nothing of an earlier process was.

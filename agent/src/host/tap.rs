@@ -194,6 +194,20 @@ pub fn remove_bridge(name: &str) -> Result<(), TapFailure> {
     Links::open(name)?.remove(name)
 }
 
+/// One tap, if there is a device of this name that is one.
+///
+/// # Errors
+/// [`TapFailure::Link`].
+pub fn find(tap: &TapName) -> Result<Option<Device>, TapFailure> {
+    let Some(link) = Links::open(tap.as_str())?.get(tap.as_str())? else { return Ok(None) };
+    if link.kind != Some(InfoKind::Tun) {
+        return Ok(None);
+    }
+    let name = |index| nix::net::if_::if_indextoname(index).ok()?.into_string().ok();
+    let kind = DeviceKind::Tap { bridge: link.bridge.and_then(name) };
+    Ok(Some(Device { name: link.name, kind, up: link.up }))
+}
+
 /// All bridges and taps with names such as ours, sorted by name.
 ///
 /// # Errors

@@ -12,12 +12,12 @@
 
 use netlink_packet_netfilter::{NetfilterMessage, nftables::TableFlags};
 use netlink_sys::protocols::NETLINK_NETFILTER;
-use nix::sched::{CloneFlags, unshare};
 use tenure_protocol::{digest::Digest, wire::v1::Culprit};
 
 use super::{
     BRIDGE, Channel, NftFailure,
     monitor::Changes,
+    namespace,
     structure::{self, Elements, Listing},
     table::{generation, table},
     text,
@@ -178,18 +178,9 @@ fn differs(
 
 /// What a text looks like in the kernel.
 fn in_an_empty_namespace(policy: &str) -> Result<Listing, NftFailure> {
-    let look = || -> Result<Listing, NftFailure> {
-        // Of this thread alone, which ends with it.
-        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| NftFailure::Namespace(errno.into()))?;
+    namespace::empty(|| {
         text("try the policy table", policy)?;
         structure::list(POLICY_TABLE, Elements::Compared)
-    };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("policy".to_owned());
-        let looking = thread.spawn_scoped(scope, look).map_err(NftFailure::Namespace)?;
-        looking.join().unwrap_or_else(|_| {
-            Err(NftFailure::Namespace(std::io::Error::other("the thread panicked")))
-        })
     })
 }
 

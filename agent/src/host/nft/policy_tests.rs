@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, unshare};
+use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+
 use super::*;
 use crate::{
     core::ruleset::{self, PolicyTap, TapName},
     host::{nft::Monitor, process},
 };
-use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
 
 /// Runs a test on a thread in a network namespace of its own.
 fn alone(test: fn()) {

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use tenure_protocol::{
     digest::Digest,
+    evidence::predicate::cut_proof::CutProof,
     wire::v1::{AlarmKind, Culprit, Mark},
 };
 
@@ -22,7 +23,7 @@ use crate::{
         step::HostFailure,
     },
     host::{
-        nft::{Altered, Mended, NftFailure, PolicyTable},
+        nft::{Altered, Mended, NftFailure, PolicyTable, Ways},
         tap::{self, Device, DeviceKind},
     },
 };
@@ -180,5 +181,32 @@ impl RealHost {
         // Told once: it is made again with its instance's next start.
         devices.retain(|tap, _| !gone.contains(tap));
         Ok(drifts)
+    }
+
+    /// Whether a tenant's cut holds.
+    pub(super) fn prove(&self, mark: Mark) -> Result<CutProof, HostFailure> {
+        let bridges = self.devices().clone();
+        let mut cuts = self.cuts();
+        let mut ways = Ways {
+            taps: BTreeSet::new(),
+            bridge: None,
+            past: Vec::new(),
+            no_seal: cuts.no_seal.clone(),
+        };
+        let of_mark = cuts.taps.iter().filter(|(tap, of)| **of == mark && tap::exists(tap));
+        for (tap, _) in of_mark {
+            match tap::find(tap).map_err(|error| HostFailure::of("links", &error))? {
+                Some(Device {
+                    kind: DeviceKind::Tap { bridge: Some(bridge) }, up: true, ..
+                }) => {
+                    ways.taps.insert(tap.clone());
+                    ways.bridge.get_or_insert(bridge);
+                }
+                // It is being made, and not up yet: nothing passes it.
+                Some(Device { up: false, .. }) if !bridges.contains_key(tap) => {}
+                Some(_) | None => ways.past.push(tap.as_str().to_owned()),
+            }
+        }
+        cuts.table.prove(mark, &ways).map_err(nft)
     }
 }

@@ -343,6 +343,7 @@ impl Host for RealHost {
             Step::Cut { mark } => return self.isolate(*mark, true),
             Step::Restore { mark } => return self.isolate(*mark, false),
             Step::Seal { mark } => return self.cuts().seal(*mark).map(Performed::Sealed),
+            Step::Prove { mark } => return self.prove(*mark).map(Performed::Proved),
             Step::Guard { cut } => return self.guard(cut).map(Performed::Found),
             Step::Watch => return self.watch().map(Performed::Found),
             Step::Enlist { tap, mark } => self.enlist(tap, *mark)?,
