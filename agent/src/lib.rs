@@ -1,8 +1,9 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
-//! tenure-hostd ([`engine`], [`host`], [`journal`], [`sign`], [`join`], [`socket`]) has the
+//! tenure-hostd ([`engine`], [`host`], [`journal`], [`alarm`], [`sign`], [`join`], [`socket`]) has the
 //! privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
 
+pub mod alarm;
 pub mod certificate;
 pub mod clock;
 pub mod config;

@@ -6,13 +6,15 @@
 //! cut, work    Order, ReportReceipt, IntentReceipt,       Report
 //!              IntentRefusal
 //!              (the link's own frames, passed on as they are)
-//! base         Ask: facts, signature, observation, id     Tell: one answer to each
+//! base         Ask: facts, signature, observation, id,    Tell: one answer to each
+//!              alarms
 //! ```
 //!
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
-//! say here delays reports, or stops a wipe before it begins, at worst.
+//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand in
+//! this host's log as well.
 
 use std::{
     io::{self, Read, Write},
@@ -34,10 +36,11 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tenure_protocol::wire::{
     frame::{self, Frame, FrameError, Kind, LENGTH_BYTES},
-    v1::{Hello, Lane, Observation, Report, enrol_message},
+    v1::{Alarm, Hello, Lane, Observation, Report, enrol_message},
 };
 
 use crate::{
+    alarm::Alarms,
     certificate, clock,
     engine::{EngineFailure, Identity, Input, MAX_OUTLET, lock},
     join,
@@ -48,6 +51,10 @@ pub const MAX_SOCKET_PATH: usize = 107;
 
 /// Most connections at once.
 const MAX_CONNECTIONS: usize = 16;
+
+/// Most alarms of one answer: they are asked for every few seconds, and a controller takes one in
+/// two seconds from a host.
+const ALARMS_AT_ONCE: usize = 2;
 
 /// Kinds of frames of this socket alone, apart from the link's.
 const CHANNEL: u16 = 0x100;
@@ -82,6 +89,13 @@ pub enum Ask {
         /// DER, leaf first.
         chain: Vec<Vec<u8>>,
     },
+    /// The oldest alarms that the controller has not received.
+    Alarms,
+    /// The controller has received an alarm.
+    AlarmReceived {
+        /// The alarm's.
+        sequence: u64,
+    },
 }
 
 /// What the privileged side answers.
@@ -98,10 +112,12 @@ pub enum Tell {
     },
     /// To [`Ask::Observe`].
     Observation(Observation),
-    /// To [`Ask::Enrolled`].
+    /// To [`Ask::Enrolled`] and [`Ask::AlarmReceived`].
     Known,
     /// No, and why.
     Refused(String),
+    /// To [`Ask::Alarms`].
+    Alarms(Vec<Alarm>),
 }
 
 /// Why the socket cannot be served, or a connection of it cannot go on.
@@ -146,6 +162,8 @@ pub struct Desk {
     pub hello: Hello,
     /// What was seen on it.
     pub view: Arc<Mutex<Observation>>,
+    /// What waits to be told to the controller.
+    pub alarms: Arc<Alarms>,
     /// The pinned root certificate, DER.
     pub root: Vec<u8>,
     /// Where the host's id is kept.
@@ -270,6 +288,11 @@ impl Desk {
                 host_key: self.identity.key.public().to_bytes(),
                 signature: self.identity.key.sign(&enrol_message(&exporter, &csr)),
             },
+            Ask::Alarms => Tell::Alarms(self.alarms.oldest(ALARMS_AT_ONCE)),
+            Ask::AlarmReceived { sequence } => {
+                self.alarms.received(sequence);
+                Tell::Known
+            }
             Ask::Observe => Tell::Observation(lock(&self.view).clone()),
             Ask::Enrolled { chain } => match self.enrolled(&chain) {
                 Ok(()) => Tell::Known,

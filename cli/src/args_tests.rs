@@ -101,6 +101,7 @@ fn every_verb_beside_the_way_parses() {
         "host list",
         "host token host-a -o join",
         "host block host-a --reason stolen",
+        "host alarms host-a",
         "host unblock host-a --reason found",
         "host journal",
         "token create rita --role reviewer",

@@ -33,6 +33,12 @@ pub(crate) enum HostVerb {
     Block(BlockArgs),
     /// Let a blocked host in again (administrator, security)
     Unblock(BlockArgs),
+    /// What a host found on itself that was not as it should be: its packet filter changed by
+    /// somebody else, a cut that was not in force, a device that is missing
+    Alarms {
+        /// The host's name or id
+        host: String,
+    },
     /// What happened to the platform: hosts, accounts, tokens, calendar (administrator, security,
     /// auditor)
     Journal,
@@ -61,6 +67,18 @@ const HOSTS: &[Column] = &[
     column("BLOCKED", &["/blocked/reason"]),
 ];
 
+const ALARMS: &[Column] = &[
+    column("AT", &["/at"]),
+    column("KIND", &["/kind"]),
+    column("ABOUT", &["/subject"]),
+    column("TENANT", &["/tenant"]),
+    column("CULPRIT", &["/culprit/command"]),
+    column("PID", &["/culprit/pid"]),
+    column("REPAIRED", &["/repaired"]),
+    column("WHAT", &["/what"]),
+    column("DROPPED", &["/dropped"]),
+];
+
 const ACTS: &[Column] = &[
     column("SEQ", &["/seq"]),
     column("AT", &["/at"]),
@@ -81,16 +99,23 @@ pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Fail
         }
         HostVerb::Block(args) => admit(&args, "block", api, screen),
         HostVerb::Unblock(args) => admit(&args, "unblock", api, screen),
+        HostVerb::Alarms { host } => {
+            let id = find(&host, api)?;
+            screen.many(&api.list(&format!("/v1/hosts/{id}/alarms"))?, ALARMS)
+        }
         HostVerb::Journal => screen.many(&api.get("/v1/platform/journal")?, ACTS),
     }
 }
 
 fn admit(args: &BlockArgs, act: &str, api: &Api, screen: &Screen) -> Result<(), Failure> {
-    let hosts = api.list("/v1/hosts")?;
-    let id = id_of(&hosts, &args.host).ok_or_else(|| {
-        Failure::Usage(format!("no host is called {:?}: see tenurectl host list", args.host))
-    })?;
+    let id = find(&args.host, api)?;
     screen.one(&api.post(&format!("/v1/hosts/{id}/{act}"), &json!({ "reason": args.reason }))?)
+}
+
+fn find(given: &str, api: &Api) -> Result<HostId, Failure> {
+    id_of(&api.list("/v1/hosts")?, given).ok_or_else(|| {
+        Failure::Usage(format!("no host is called {given:?}: see tenurectl host list"))
+    })
 }
 
 /// The id of the host of this name or id.

@@ -99,6 +99,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
     list("/v1/hosts", "host list"),
     post("/v1/hosts/tokens", "host token host-a"),
+    Operation {
+        method: "GET",
+        path: "/v1/hosts/{id}/alarms",
+        line: "host alarms host-a",
+        answers: &["[{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"name\":\"host-a\"}]", "[]"],
+    },
     host("/v1/hosts/{id}/block", "host block host-a --reason stolen"),
     host("/v1/hosts/{id}/unblock", "host unblock host-a --reason found"),
     list("/v1/images", "image list"),

@@ -68,7 +68,8 @@ impl Drain {
     }
 
     async fn attempt(&self, notice: Notice) {
-        let (id, tenant, kind) = (notice.id, notice.tenant, notice.kind.as_str());
+        let (id, kind) = (notice.id, notice.kind.as_str());
+        let tenant = notice.tenant.map(tracing::field::display);
         let parcel = Parcel {
             id: id.to_string(),
             channel: notice.channel,
@@ -78,19 +79,19 @@ impl Drain {
             at: self.engine.clock().now(),
         };
         let Some(answer) = self.courier.carry(parcel).await else {
-            tracing::warn!(notice = %id, %tenant, kind, "no free place to try a notice; later");
+            tracing::warn!(notice = %id, tenant, kind, "no free place to try a notice; later");
             return;
         };
         let (outcome, evidence) = match answer {
             Answer::Accepted { grade, evidence } => (Outcome::Accepted { grade }, evidence),
             Answer::Failed { evidence } => (Outcome::Failed, evidence),
         };
-        tracing::info!(notice = %id, %tenant, kind, ?outcome, evidence, "tried a notice");
+        tracing::info!(notice = %id, tenant, kind, ?outcome, evidence, "tried a notice");
         let attempt = Try { at: self.engine.clock().now(), outcome, evidence };
         // Not recorded: its lease runs out and it is tried again, with the same message id.
         if let Err(error) = self.engine.notice_tried(id, attempt).await {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(notice = %id, %tenant, error, "cannot record a try");
+            tracing::error!(notice = %id, tenant, error, "cannot record a try");
         }
     }
 }

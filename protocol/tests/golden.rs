@@ -35,11 +35,12 @@ use tenure_protocol::{
         join::JoinToken,
         order::SignedOrder,
         v1::{
-            Action, Boot, CommitInterval, CutOrder, EnrolAnswer, EnrolRequest, Hello, HostFacts,
-            IngressRule, InstanceObserved, InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive,
-            Lane, LaneOpen, Mark, Nack, Network, Nic, Observation, Order, OrderState, Outcome,
-            Power, Progress, RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt,
-            TenantWanted, Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            Action, Alarm, AlarmKind, AlarmMessage, Boot, CommitInterval, Culprit, CutOrder,
+            EnrolAnswer, EnrolRequest, Hello, HostFacts, IngressRule, InstanceObserved,
+            InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack,
+            Network, Nic, Observation, Order, OrderState, Outcome, Power, Progress, RejoinRequest,
+            RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Transport,
+            VolumeWanted, Welcome, WipeOrder, WipeSubject,
         },
     },
 };
@@ -228,6 +229,19 @@ fn session_messages_keep_their_bytes() {
         message: "why".to_owned(),
     };
     assert_wire("intent-refusal", &refusal);
+    let alarm = Alarm {
+        sequence: 70_000,
+        at: now,
+        kind: AlarmKind::PacketFilter,
+        subject: "bridge tenure".to_owned(),
+        tenant: Some(tenant()),
+        what: "the table is gone".to_owned(),
+        culprit: Some(Culprit { pid: 4711, command: "nft".to_owned() }),
+        repaired: true,
+        dropped: 2,
+    };
+    assert_wire("alarm-raised", &AlarmMessage::Raised(alarm));
+    assert_wire("alarm-received", &AlarmMessage::Received { sequence: 70_000 });
     assert_wire("nack", &Nack { kind: 99, message: "unknown kind".to_owned() });
 }
 
@@ -267,6 +281,12 @@ fn enrolment_messages_keep_their_bytes() {
 }
 
 #[test]
+fn frames_of_alarms_keep_their_bytes() {
+    let received = AlarmMessage::Received { sequence: 70_000 };
+    assert_golden("frame-alarm", &Frame::new(Kind::Alarm, &received).expect("fits").to_bytes());
+}
+
+#[test]
 fn a_frame_of_each_kind_keeps_its_bytes() {
     let kinds = [
         Kind::Hello,
@@ -298,6 +318,7 @@ fn network_cut(direction: Direction, cut: bool) -> Predicate {
         took_ns: 123_456,
         cut_read_back: Some(cut),
         seal: None,
+        proof: None,
     };
     let id = CutId::from_uuid(uuid(9));
     Predicate::NetworkCut(NetworkCut::new(origin(), id, direction, measured, Vec::new()))

@@ -19,6 +19,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use tenure_agent::{
+    alarm::Alarms,
     clock::Clock as AgentClock,
     core::step::Step,
     engine::{Engine as AgentEngine, Identity, Input, MAX_OUTLET, Parts as AgentParts},
@@ -106,6 +107,14 @@ impl Fleet {
     /// # Errors
     /// If a file cannot be made.
     pub async fn start_with(rules: Rules) -> anyhow::Result<Self> {
+        Self::start_as(rules, Provider::default()).await
+    }
+
+    /// Starts a controller without hosts, with these legal rules, of a provider with contacts.
+    ///
+    /// # Errors
+    /// If a file cannot be made.
+    pub async fn start_as(rules: Rules, provider: Provider) -> anyhow::Result<Self> {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
         let ledger_key = SigningKey::from_bytes(&[2; 32]);
         let ledger = Ledger::open(&dir.path().join("ledger"), "ledger.test", ledger_key)?;
@@ -135,7 +144,7 @@ impl Fleet {
             images: vec![image],
             rules,
             forms: Forms::new(None)?,
-            provider: Provider::default(),
+            provider,
             quotas: unlimited(),
         };
         let controller = Engine::open(parts).await?;
@@ -216,6 +225,7 @@ impl Fleet {
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             identity: Arc::new(identity),
             clock: self.time.clone(),
+            alarms: Arc::new(Alarms::open(&self.dir.path().join(format!("{name}-alarms")))),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
         agent.deliver(Lane::Cut, Input::Connected(outlet.clone()))?;

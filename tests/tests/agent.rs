@@ -19,8 +19,10 @@ use std::{
 use serde_json::json;
 use tempfile::TempDir;
 use tenure_agent::{
+    alarm::Alarms,
     clock,
     config::HostdConfig,
+    core::drift::Drift,
     engine::{Engine, Identity, Parts},
     host::{fake::FakeHost, observe, preflight},
     join::{self, Invitation, JoinFailure, Pins},
@@ -32,7 +34,7 @@ use tenure_agent::{
 use tenure_controller::clock::Clock;
 use tenure_protocol::wire::{
     join::JoinToken,
-    v1::{Hello, HostFacts, Lane},
+    v1::{Hello, HostFacts, Lane, Mark},
 };
 use tenure_tests::lab::{
     daemon::wait_for,
@@ -65,6 +67,7 @@ struct Base {
     _dir: TempDir,
     config: HostdConfig,
     engine: Engine,
+    alarms: Arc<Alarms>,
 }
 
 fn join_with(config: &HostdConfig, dir: &Path, text: &str) -> Result<Pins, JoinFailure> {
@@ -85,6 +88,7 @@ fn base(token: &str, allowed: u32) -> Base {
         ledger_key: pins.ledger_key.parse().expect("a key"),
         agent: observe::agent_identity().expect("known"),
     });
+    let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     let journal = |name: &str| Journal::open(&config.state_dir.join(name)).expect("a journal");
     let engine = Engine::start(Parts {
         host: Arc::new(FakeHost::default()),
@@ -92,6 +96,7 @@ fn base(token: &str, allowed: u32) -> Base {
         work_journal: journal("work.redb"),
         identity: Arc::clone(&identity),
         clock: clock::Clock::default(),
+        alarms: Arc::clone(&alarms),
     })
     .expect("started");
     let gib = 1 << 30;
@@ -109,12 +114,13 @@ fn base(token: &str, allowed: u32) -> Base {
         identity,
         hello: Hello { agent_version: "0".to_owned(), boot_id, facts },
         view: engine.view(),
+        alarms: Arc::clone(&alarms),
         root: pins.ca_der,
         state_dir: config.state_dir.clone(),
     });
     let listener = socket::listen(&config.socket(), config.agent_gid).expect("listens");
     thread::spawn(move || socket::serve(&listener, &[allowed], &desk));
-    Base { _dir: dir, config, engine }
+    Base { _dir: dir, config, engine, alarms }
 }
 
 impl Base {
@@ -162,6 +168,34 @@ fn a_host_enrols_comes_up_and_carries_out_an_order() -> anyhow::Result<()> {
     let link = base.link();
     let session = site.runtime().spawn(async move { link.once().await });
     carries_out_an_order(&site)?;
+    session.abort();
+    base.engine.stop();
+    Ok(())
+}
+
+#[test]
+fn alarms_of_a_host_reach_the_controller_and_leave_the_host_once_they_are_there()
+-> anyhow::Result<()> {
+    let site = InProcess::start(Clock::staged())?;
+    let base = base(&site.join_token("alpha")?, uid());
+    for (sequence, repaired) in [(1, true), (2, false), (3, true)] {
+        let drift = Drift::not_cut(Mark(0x101), repaired);
+        base.alarms.raise(drift.alarm(sequence, clock::now(), None));
+    }
+    let link = base.link();
+    let session = site.runtime().spawn(async move { link.once().await });
+    wait_for("the alarms", Duration::from_secs(30), || {
+        Ok(base.alarms.oldest(9).is_empty().then_some(()))
+    })?;
+    let hosts = site.get(&site.admin, "/v1/hosts")?.json;
+    let id = hosts[0]["id"].as_str().unwrap_or_default();
+    let alarms = site.get(&site.security, &format!("/v1/hosts/{id}/alarms?limit=2"))?;
+    let told = |number: usize, member: &str| alarms.json[number][member].clone();
+    assert_eq!((told(0, "sequence"), told(1, "repaired")), (json!(1), json!(false)), "{alarms:?}");
+    assert_eq!((told(0, "kind"), told(1, "subject")), (json!("cut-not-in-force"), json!("0x101")));
+    assert!(told(2, "sequence").is_null(), "a page of two");
+    let journal = site.get(&site.security, "/v1/platform/journal")?.json.to_string();
+    assert_eq!(journal.matches("\"host-alarm\"").count(), 3);
     session.abort();
     base.engine.stop();
     Ok(())

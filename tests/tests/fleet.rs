@@ -4,16 +4,19 @@
 use ed25519_dalek::SigningKey;
 use tenure_controller::{
     core::{
-        lifecycle::{Actor, CutKind, Decision, Event, Role},
-        notice::NoticeState,
-        tenant::{Isolation, Phase},
+        alarm::PAUSE_MS,
+        lifecycle::{Actor, CutKind, Decision, Event, Provider, Role},
+        notice::{Notice, NoticeState, Outcome},
+        rules::Rules,
+        tenant::{Contact, Isolation, Phase},
     },
     engine::{Call, ChangeKey, EngineError, Page},
 };
 use tenure_protocol::{
+    channel::Grade,
     digest::Digest,
     time::Timestamp,
-    wire::v1::{Lane, Observation, OrderState, Report},
+    wire::v1::{Alarm, AlarmKind, Culprit, Lane, Observation, OrderState, Report},
 };
 use tenure_tests::{
     fleet::{ARRIVES, Fleet, application, customer, provider},
@@ -248,4 +251,69 @@ async fn an_approved_application_is_placed_as_time_passes_once_another_has_left_
 
     fleet.set_time("2026-02-09T16:05:00Z".parse().expect("a time")).await.expect("time passes");
     assert_eq!(phase(&fleet, ids[1]).await, Phase::Configuring);
+}
+
+fn alarm(sequence: u64, repaired: bool) -> Alarm {
+    Alarm {
+        sequence,
+        at: Timestamp::from_unix_ms(1),
+        kind: AlarmKind::PacketFilter,
+        subject: "bridge tenure".to_owned(),
+        tenant: None,
+        what: "the table is gone".to_owned(),
+        culprit: Some(Culprit { pid: 7, command: "nft".to_owned() }),
+        repaired,
+        dropped: 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_is_kept_once_entered_once_and_told_without_a_flood() {
+    let contact = |name: &str| Contact {
+        name: name.to_owned(),
+        email: Some(format!("{name}@cloud.example")),
+        ..Contact::default()
+    };
+    let told = Provider { contacts: vec![contact("duty")], second: vec![contact("head")] };
+    let rules = Rules::shipped().expect("the law");
+    let mut fleet = Fleet::start_as(rules, told).await.expect("a fleet");
+    fleet.join("alpha").await.expect("joined");
+    let (controller, host) = (fleet.controller.clone(), fleet.members["alpha"].id);
+    // The host did not hear the answer.
+    for _ in 0..3 {
+        controller.alarm(host, alarm(9, true)).await.expect("taken");
+    }
+    for sequence in 10..=20 {
+        controller.alarm(host, alarm(sequence, true)).await.expect("taken");
+    }
+    let page = |after| Page { after, limit: 5 };
+    let first = controller.alarms(host, &page(None)).await.expect("read");
+    let sequences: Vec<u64> = first.items.iter().map(|one| one.alarm.sequence).collect();
+    assert_eq!((sequences, first.next.is_some()), (vec![9, 10, 11, 12, 13], true));
+    let rest = controller.alarms(host, &Page { after: first.next, limit: 99 }).await.expect("read");
+    assert_eq!((rest.items.len(), rest.next), (7, None), "twelve, each once");
+    let acts = controller.platform_acts().await.expect("read");
+    assert_eq!(acts.iter().filter(|act| act.kind == "host-alarm").count(), 12);
+
+    let taken = Outcome::Accepted { grade: Grade::E2 };
+    let to = |notices: &[Notice]| -> Vec<String> {
+        notices.iter().map(|notice| notice.contact.clone()).collect()
+    };
+    let notices = fleet.deliver(taken).await.expect("tried");
+    assert_eq!(to(&notices), ["duty"], "one for all of them");
+    assert!(notices[0].tenant.is_none() && notices[0].body.contains("nft (pid 7)"));
+    assert_eq!(fleet.deliver(taken).await.expect("tried"), [], "it has arrived");
+    // What is not repaired is told besides, and to those above the desk.
+    controller.alarm(host, alarm(21, false)).await.expect("taken");
+    assert_eq!(to(&fleet.deliver(taken).await.expect("tried")), ["duty", "head"]);
+    let later = controller.clock().now().plus_ms(PAUSE_MS);
+    fleet.set_time(later).await.expect("later");
+    controller.alarm(host, alarm(22, true)).await.expect("taken");
+    let notices = fleet.deliver(taken).await.expect("tried");
+    assert!(notices.len() == 1 && notices[0].body.contains("before: 11"), "{notices:?}");
+
+    let security = provider("hu", Role::Security);
+    controller.block_host(security, host, "stolen".to_owned()).await.expect("blocked");
+    let blocked = controller.alarm(host, alarm(23, false)).await;
+    assert!(matches!(blocked, Err(EngineError::Blocked)), "{blocked:?}");
 }

@@ -3,17 +3,18 @@
 use std::{
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, mpsc::SyncSender},
     thread,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use tenure_agent::{
+    alarm::Alarms,
     clock::{self, Clock},
     config::{self, HostdConfig},
     engine::{Engine, EngineFailure, Identity, Parts},
-    host::{nft, observe, preflight, real::RealHost},
+    host::{nft, observe, preflight, real::RealHost, tap},
     join,
     journal::Journal,
     sign::HostKey,
@@ -92,6 +93,9 @@ fn run(config: &HostdConfig) -> Result<()> {
     let cut_journal = Journal::open(&config.state_dir.join("cut.redb"))?;
     let work_journal = Journal::open(&config.state_dir.join("work.redb"))?;
     let host = Arc::new(RealHost::open(config)?);
+    let filter = nft::Monitor::open(host.changes())?;
+    let devices = tap::Monitor::open()?;
+    let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     // The cuts come first: all else that may fail or take its time is asked afterwards.
     let parts = Parts {
         host: Arc::clone(&host),
@@ -99,8 +103,11 @@ fn run(config: &HostdConfig) -> Result<()> {
         work_journal,
         identity: Arc::clone(&identity),
         clock: Clock::default(),
+        alarms: Arc::clone(&alarms),
     };
     let engine = Engine::start_after(parts, || preflight::machines(config))?;
+    listen("filter monitor", engine.nudge(), filter, nft::Monitor::wait)?;
+    listen("device monitor", engine.nudge(), devices, tap::Monitor::wait)?;
     let accelerator = host.accelerator()?;
     let (ram, volumes) = (&config.ram_dir, &config.volume_dir);
     let kernel = &identity.agent.kernel;
@@ -115,6 +122,7 @@ fn run(config: &HostdConfig) -> Result<()> {
         identity,
         hello,
         view: engine.view(),
+        alarms,
         root: pins.ca_der,
         state_dir: config.state_dir.clone(),
     });
@@ -131,4 +139,28 @@ fn run(config: &HostdConfig) -> Result<()> {
         EngineFailure::Stopped => Ok(()),
         failure => Err(failure.into()),
     }
+}
+
+/// Nudges the engine whenever the kernel tells of a change.
+fn listen<M: Send + 'static, E: std::error::Error + 'static>(
+    name: &'static str,
+    nudge: SyncSender<()>,
+    mut monitor: M,
+    wait: impl Fn(&mut M) -> Result<bool, E> + Send + 'static,
+) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        loop {
+            match wait(&mut monitor) {
+                // One that waits already stands for this one too.
+                Ok(true) => drop(nudge.try_send(())),
+                Ok(false) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, name, "no more notifications: ticks alone find drift");
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(())
 }

@@ -8,6 +8,7 @@ use tenure_protocol::{
             AgentIdentity, Clock, Configuration, NetworkCut, NotMeasured, Origin, Predicate, Run,
             Wipe, WipeAccount, WipeIntent, WipeResult,
             configuration::{ConfigurationMeasured, InstanceMeasured},
+            cut_proof::CutProof,
             network_cut::{Direction, NetworkCutMeasured, SealMeasured},
             wipe::Claimed,
         },
@@ -179,27 +180,49 @@ pub fn configuration(
     }))
 }
 
-/// A cut, or the end of one. A seal that was not measured comes with the reason, as a sentence.
+/// What was measured of a cut beside its commit. What was not comes with the reason, as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Whether the kernel, asked again, has the mark among those that are cut.
+    pub cut_read_back: Option<bool>,
+    /// Its second stage.
+    pub seal: Result<SealMeasured, String>,
+    /// Of a cut, whether it holds; a restore has none.
+    pub proof: Option<Result<CutProof, String>>,
+}
+
+/// A cut, or the end of one.
 #[must_use]
 pub fn network_cut(
     origin: Origin,
     cut: &CutOrder,
     direction: Direction,
     interval: CommitInterval,
-    cut_read_back: Option<bool>,
-    seal: Result<SealMeasured, String>,
+    beside: Beside,
 ) -> Statement {
-    let mut not_measured = vec![NotMeasured {
-        what: "frames on the wire".to_owned(),
-        reason: "the kernel's packet filter was read back; no frames were sent to try it"
-            .to_owned(),
-    }];
+    let mut not_measured = Vec::new();
+    let mut missing = |what: &str, reason: String| {
+        not_measured.push(NotMeasured { what: what.to_owned(), reason });
+    };
+    let Beside { cut_read_back, seal, proof } = beside;
+    let proof = match proof {
+        Some(Ok(proof)) => Some(proof),
+        Some(Err(reason)) => {
+            missing(WIRE, reason);
+            None
+        }
+        None => {
+            let reason = "the kernel's packet filter was read back; no frames were sent to try it";
+            missing(WIRE, reason.to_owned());
+            None
+        }
+    };
     let seal = match seal {
         Ok(seal) => Some(seal),
         Err(reason) => {
             let what = "the second stage, at the taps themselves: LLDP to the host's own daemons, \
                         frames put on a tap past its bridge";
-            not_measured.push(NotMeasured { what: what.to_owned(), reason });
+            missing(what, reason);
             None
         }
     };
@@ -210,15 +233,14 @@ pub fn network_cut(
         took_ns: interval.took_ns,
         cut_read_back,
         seal,
+        proof,
     };
-    Statement::new(Predicate::NetworkCut(NetworkCut::new(
-        origin,
-        cut.cut,
-        direction,
-        measured,
-        not_measured,
-    )))
+    let predicate = NetworkCut::new(origin, cut.cut, direction, measured, not_measured);
+    Statement::new(Predicate::NetworkCut(predicate))
 }
+
+/// What a read-back of the packet filter leaves open.
+const WIRE: &str = "frames on the wire";
 
 fn memory_bytes(instance: &InstanceWanted) -> u64 {
     u64::from(instance.memory_mib) * 1024 * 1024

@@ -1,10 +1,11 @@
 //! What decides, and does nothing: no clock, no I/O. Read in this order: [`accept`] takes or
 //! refuses an order, [`plan`] turns wanted and [`observed`] state into a list of [`step`]s,
 //! [`attest`] turns what they measured into statements; [`record`] is what the journal keeps of all
-//! this.
+//! this. [`drift`] is what others did to the host meanwhile.
 
 pub mod accept;
 pub mod attest;
+pub mod drift;
 pub mod machine;
 pub mod observed;
 pub mod plan;

@@ -3,17 +3,19 @@
 //! A step names its whole effect, and doing it again is harmless: after a crash the plan is made
 //! again from what is observed, or the same step is performed again.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     evidence::predicate::{
         KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, NotMeasured,
-        network_cut::SealMeasured, wipe::DeviceReported,
+        cut_proof::CutProof, network_cut::SealMeasured, wipe::DeviceReported,
     },
     id::{InstanceId, TenantId, VolumeId},
     wire::v1::{CommitInterval, InstanceWanted, Mark, Network},
 };
 
-use super::{observed::Observed, ruleset::TapName};
+use super::{drift::Drift, observed::Observed, ruleset::TapName};
 
 /// One thing to do on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,19 @@ pub enum Step {
         /// The tenant's mark.
         mark: Mark,
     },
-    /// Make the cut table anew if somebody else changed it; its taps are entered again, and whoever
-    /// asks for this asserts its cuts again. Cut lane.
-    Guard,
+    /// Measure whether a mark's cut holds. Cut lane.
+    Prove {
+        /// The tenant's mark.
+        mark: Mark,
+    },
+    /// See that the cut table is as it was made, that its taps are in it and that these marks are
+    /// cut; mend what is not so. Cut lane.
+    Guard {
+        /// All marks that are to be cut.
+        cut: BTreeSet<Mark>,
+    },
+    /// See that the policy table and the devices are as they were made, and mend what is not so.
+    Watch,
     /// Enter a tap in the cut table, before it goes up.
     Enlist {
         /// The tap's name.
@@ -161,7 +173,9 @@ impl Step {
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
             Self::Seal { .. } => "seal",
-            Self::Guard => "guard cut table",
+            Self::Prove { .. } => "prove",
+            Self::Guard { .. } => "guard cut table",
+            Self::Watch => "watch",
             Self::Enlist { .. } => "enlist tap",
             Self::Delist { .. } => "delist tap",
             Self::ApplyPolicy { .. } => "apply policy",
@@ -192,7 +206,9 @@ impl Step {
             Self::Cut { .. }
             | Self::Restore { .. }
             | Self::Seal { .. }
-            | Self::Guard
+            | Self::Prove { .. }
+            | Self::Guard { .. }
+            | Self::Watch
             | Self::Enlist { .. }
             | Self::Delist { .. }
             | Self::ApplyPolicy { .. }
@@ -222,8 +238,12 @@ pub enum Performed {
     },
     /// The taps of a mark are sealed, or not, as it is cut or not.
     Sealed(SealMeasured),
+    /// What was measured of a cut.
+    Proved(CutProof),
     /// What a wipe measured.
     Wiped(Box<WipeFacts>),
+    /// What was found not to be as it was made.
+    Found(Vec<Drift>),
 }
 
 /// What a wipe measured, before the file is unlinked. Kept in the journal as JSON.

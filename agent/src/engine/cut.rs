@@ -1,8 +1,9 @@
 //! The cut lane: cuts and restores, and nothing else.
 //!
 //! ```text
-//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► report
-//!   start, tick ─► the table guarded ─► every cut again ─► every seal again, none too many
+//!   order ─► journal ─► first stage: one element, t0 ─► second stage: the seal ─► proof ─► report
+//!   start, tick ─► the table guarded, every cut in it ─► every seal again, none too many
+//!   somebody's change of the packet filter ─► the table guarded, every cut in it
 //! ```
 //!
 //! A seal never undoes or fails a cut: where it is missing, the log and the statement say so.
@@ -13,7 +14,10 @@ use std::sync::{
 };
 
 use tenure_protocol::{
-    evidence::predicate::network_cut::{Direction, SealMeasured},
+    evidence::predicate::{
+        cut_proof::CutProof,
+        network_cut::{Direction, SealMeasured},
+    },
     id::{OrderId, TenantId},
     wire::v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
 };
@@ -21,9 +25,11 @@ use tenure_protocol::{
 use super::{
     EngineFailure, Identity, Input,
     desk::{Admitted, Desk},
+    watch::Herald,
 };
 use crate::core::{
-    attest,
+    attest::{self, Beside},
+    drift::Drift,
     record::{Change, Isolation, IsolationRecord, OrderRecord},
     seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
@@ -33,6 +39,7 @@ pub(super) struct CutLane {
     pub(super) desk: Desk,
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
+    pub(super) herald: Arc<Herald>,
 }
 
 impl CutLane {
@@ -69,26 +76,30 @@ impl CutLane {
                 self.assert_cuts();
                 self.desk.tick()
             }
+            Input::Drift => {
+                self.guard();
+                Ok(())
+            }
             Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
     }
 
     fn assert_cuts(&self) {
-        if let Err(error) = self.host.perform(&Step::Guard, &mut |_| {}) {
-            tracing::error!(code = error.code, "the cut table cannot be guarded: {error}");
-        }
-        let isolations = &self.desk.records().isolations;
-        for record in isolations.values() {
-            if record.isolation == Isolation::Cut
-                && let Err(error) = self.host.perform(&Step::Cut { mark: record.mark }, &mut |_| {})
-            {
-                tracing::error!(tenant = %record.tenant, "a cut cannot be asserted: {error}");
-            }
-        }
+        self.guard();
         // Of connected tenants as well: their taps have no seal, or lose it now.
-        for record in isolations.values() {
+        for record in self.desk.records().isolations.values() {
             let _ = self.seal(record.tenant, record.mark);
         }
+    }
+
+    /// Every cut is in force, and nobody has changed what keeps it so.
+    fn guard(&self) {
+        let isolations = &self.desk.records().isolations;
+        let is_cut = |record: &&IsolationRecord| record.isolation == Isolation::Cut;
+        let cut = isolations.values().filter(is_cut).map(|record| record.mark).collect();
+        self.herald.proclaim(self.host.perform(&Step::Guard { cut }, &mut |_| {}), |mark| {
+            isolations.values().find(|record| record.mark == mark).map(|record| record.tenant)
+        });
     }
 
     /// Seals the taps of a tenant that is cut; else why they are not, as a sentence.
@@ -141,9 +152,11 @@ impl CutLane {
             Direction::Restore => Step::Restore { mark: cut.mark },
         };
         let state = match self.host.perform(&step, &mut |_| {}) {
-            Ok(Performed::Isolated { interval, read_back }) => {
+            Ok(Performed::Isolated { interval, read_back: cut_read_back }) => {
                 let seal = self.seal(order.tenant, cut.mark);
-                self.measured(&record, order, (direction, cut), interval, read_back, seal)
+                let proof = (direction == Direction::Cut).then(|| self.prove(cut.mark));
+                let beside = Beside { cut_read_back, seal, proof };
+                self.measured(&record, order, (direction, cut), interval, beside)
             }
             Ok(other) => failed("host", format!("the host answered a cut with {other:?}")),
             Err(HostFailure { code, sentence }) => failed(code, sentence),
@@ -153,19 +166,32 @@ impl CutLane {
         self.desk.finish(record, state, Vec::new())
     }
 
+    /// Measures whether a cut holds; else why that was not measured, as a sentence.
+    fn prove(&self, mark: Mark) -> Result<CutProof, String> {
+        match self.host.perform(&Step::Prove { mark }, &mut |_| {}) {
+            Ok(Performed::Proved(proof)) => Ok(proof),
+            Ok(other) => Err(format!("the host answered a proof with {other:?}")),
+            Err(HostFailure { code, sentence }) => {
+                tracing::error!(mark = mark.0, code, "a cut is not proved: {sentence}");
+                Err(sentence)
+            }
+        }
+    }
+
     fn measured(
         &self,
         record: &OrderRecord,
         order: &Order,
         (direction, cut): (Direction, CutOrder),
         interval: CommitInterval,
-        read_back: Option<bool>,
-        seal: Result<SealMeasured, String>,
+        beside: Beside,
     ) -> OrderState {
         let origin = self.identity.origin(order, record.digest, self.desk.clock().quality());
         let still = direction == Direction::Restore
-            && seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
-        let statement = attest::network_cut(origin, &cut, direction, interval, read_back, seal);
+            && beside.seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
+        let passes = matches!(&beside.proof, Some(Ok(proof)) if !proof.holds());
+        let gone = beside.cut_read_back == Some(direction == Direction::Restore);
+        let statement = attest::network_cut(origin, &cut, direction, interval, beside);
         let envelopes = match self.identity.key.seal(&statement) {
             Ok(envelope) => vec![envelope],
             Err(error) => {
@@ -173,12 +199,18 @@ impl CutLane {
                 Vec::new()
             }
         };
-        if still || read_back == Some(direction == Direction::Restore) {
+        if passes {
+            let what = "the proof of a cut failed: frames pass, or the table's rules are others";
+            let drift = Drift { what: what.to_owned(), ..Drift::not_cut(cut.mark, false) };
+            self.herald.proclaim(Ok(Performed::Found(vec![drift])), |_| Some(order.tenant));
+        }
+        if still || gone || passes {
             return OrderState::Failed {
                 code: "not-in-force".to_owned(),
-                message: "the kernel acknowledged the change, but read back it is not there: look \
-                          for another program that edits the packet filter"
-                    .to_owned(),
+                message:
+                    "the kernel acknowledged the change, but measured afterwards it is not in \
+                          force: look for another program that edits the packet filter"
+                        .to_owned(),
                 envelopes,
             };
         }

@@ -6,6 +6,7 @@
 //! work lane  ──► verify ─► accept ─► journal ─┐                          ▲
 //!   performer      ◄── next unfinished ◄──────┘ plan, perform, attest ───┘
 //! tick       ──► cuts asserted again, observation refreshed, reports sent again
+//! watch      ──► what others changed is mended and told, at once and on every tick
 //! ```
 //!
 //! Each lane has its own thread and its own journal, so nothing on the cut lane waits for the work
@@ -15,13 +16,14 @@
 mod configure;
 mod cut;
 mod desk;
+mod watch;
 mod wipe;
 mod work;
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -45,8 +47,14 @@ use tenure_protocol::{
     },
 };
 
-use self::{cut::CutLane, desk::Desk, work::WorkLane};
+use self::{
+    cut::CutLane,
+    desk::Desk,
+    watch::{Herald, Watch},
+    work::WorkLane,
+};
 use crate::{
+    alarm::Alarms,
     clock::Clock,
     core::{attest, observed::Observed, step::Host},
     host::preflight::PreflightFailure,
@@ -117,6 +125,8 @@ pub struct Parts<H> {
     pub identity: Arc<Identity>,
     /// The time of orders, reports and statements.
     pub clock: Clock,
+    /// Where alarms wait for the controller.
+    pub alarms: Arc<Alarms>,
 }
 
 /// A message to a lane.
@@ -134,6 +144,8 @@ pub enum Input {
     Connected(Outlet),
     /// Time has passed.
     Tick,
+    /// Somebody may have changed the packet filter.
+    Drift,
     /// End.
     Stop,
 }
@@ -163,6 +175,8 @@ pub struct Engine {
     work_lane: Arc<WorkLane>,
     view: Arc<Mutex<Observation>>,
     ended: Receiver<EngineFailure>,
+    nudge: SyncSender<()>,
+    stopped: Arc<AtomicBool>,
     end_ticks: Option<mpsc::Sender<()>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -185,14 +199,16 @@ impl Engine {
         parts: Parts<H>,
         fit: impl FnOnce() -> Result<(), PreflightFailure>,
     ) -> Result<Self, EngineFailure> {
-        let Parts { host, cut_journal, work_journal, identity, clock } = parts;
+        let Parts { host, cut_journal, work_journal, identity, clock, alarms } = parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
         let sequence = Arc::new(Sequence::of_start(start));
+        let herald = Arc::new(Herald::new(alarms, Arc::clone(&sequence), clock.clone()));
         let mut cut_lane = CutLane {
             desk: Desk::new(cut_journal, Lane::Cut, Arc::clone(&sequence), clock.clone()),
             host: Arc::clone(&host),
             identity: Arc::clone(&identity),
+            herald: Arc::clone(&herald),
         };
         cut_lane.begin()?;
         fit().map_err(Box::new)?;
@@ -205,12 +221,17 @@ impl Engine {
         let view = Arc::new(Mutex::new(Observation::default()));
         // Nothing is ever sent: its end is the message.
         let (end_ticks, ticks) = mpsc::channel();
+        // One that waits stands for all that come meanwhile.
+        let (nudge, nudges) = mpsc::sync_channel(1);
+        let stopped = Arc::new(AtomicBool::new(false));
         let mut engine = Self {
             cut: cut.clone(),
             work: work.clone(),
             work_lane: Arc::clone(&work_lane),
             view: Arc::clone(&view),
             ended,
+            nudge: nudge.clone(),
+            stopped: Arc::clone(&stopped),
             end_ticks: Some(end_ticks),
             threads: Vec::new(),
         };
@@ -219,7 +240,15 @@ impl Engine {
         engine.spawn("work lane", end.clone(), move || admission.run(&work_inbox))?;
         let performer = Arc::clone(&work_lane);
         engine.spawn("performer", end.clone(), move || performer.perform_all())?;
-        let observer = Observer { host, work_lane, view, lanes: [cut, work], clock };
+        let watch = Watch {
+            host: Arc::clone(&host),
+            work_lane: Arc::clone(&work_lane),
+            cut: cut.clone(),
+            herald,
+            stopped,
+        };
+        engine.spawn("watch", end.clone(), move || watch.run(&nudges))?;
+        let observer = Observer { host, work_lane, view, lanes: [cut, work], nudge, clock };
         engine.spawn("tick", end, move || observer.run(&ticks))?;
         Ok(engine)
     }
@@ -239,6 +268,12 @@ impl Engine {
             Lane::Cut => self.cut.clone(),
             Lane::Work => self.work.clone(),
         }
+    }
+
+    /// Where to say that somebody may have changed the packet filter or the devices.
+    #[must_use]
+    pub fn nudge(&self) -> SyncSender<()> {
+        self.nudge.clone()
     }
 
     /// What was seen on the host at the last tick, for another thread.
@@ -265,6 +300,8 @@ impl Engine {
 
     fn signal(&self) {
         self.work_lane.stop();
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = self.nudge.try_send(());
         let _ = self.cut.try_send(Input::Stop);
         let _ = self.work.try_send(Input::Stop);
     }
@@ -304,6 +341,7 @@ struct Observer {
     work_lane: Arc<WorkLane>,
     view: Arc<Mutex<Observation>>,
     lanes: [SyncSender<Input>; 2],
+    nudge: SyncSender<()>,
     clock: Clock,
 }
 
@@ -315,6 +353,7 @@ impl Observer {
             for lane in &self.lanes {
                 let _ = lane.try_send(Input::Tick);
             }
+            let _ = self.nudge.try_send(());
             match self.host.observe() {
                 Ok(observed) => *lock(&self.view) = self.observation(&observed),
                 Err(error) => tracing::warn!(code = error.code, "cannot observe: {error}"),

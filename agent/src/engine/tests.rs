@@ -67,6 +67,10 @@ impl Bench {
         }
     }
 
+    fn alarms(&self) -> Arc<Alarms> {
+        Arc::new(Alarms::open(&self.dir.path().join("alarms")))
+    }
+
     fn journal(&self, name: &str) -> Journal {
         let path: PathBuf = self.dir.path().join(name);
         Journal::open(&path).expect("a journal")
@@ -83,6 +87,7 @@ impl Bench {
             desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence), Clock::default()),
             host: Arc::clone(&host),
             identity: Arc::clone(&self.identity),
+            herald: Arc::new(Herald::new(self.alarms(), Arc::clone(&sequence), Clock::default())),
         };
         cut.begin()?;
         let desk = Desk::new(work, Lane::Work, sequence, Clock::default());
@@ -223,7 +228,10 @@ fn an_order_that_the_pinned_key_did_not_sign_does_nothing() {
     altered.order[last] ^= 1;
     lanes.order(altered);
     assert_eq!(lanes.reports(), vec![]);
-    assert!(bench.host.log().iter().all(|step| *step == Step::Guard), "and no other step");
+    assert!(
+        bench.host.log().iter().all(|step| matches!(step, Step::Guard { .. })),
+        "and no other step"
+    );
     assert!(lanes.work.desk().records().orders.is_empty());
 }
 

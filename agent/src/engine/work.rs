@@ -14,7 +14,7 @@ use tenure_protocol::{
     digest::Digest,
     evidence::entry::verify_intent_receipt,
     id::{InstanceId, OrderId, TenantId},
-    wire::v1::{Action, IntentReceipt, IntentRefusal, OrderState, TenantWanted, WipeOrder},
+    wire::v1::{Action, IntentReceipt, IntentRefusal, Mark, OrderState, TenantWanted, WipeOrder},
 };
 
 use super::{
@@ -79,6 +79,13 @@ impl WorkLane {
         desk.records().tenants.values().flat_map(of).collect()
     }
 
+    /// Whose each mark is.
+    pub(super) fn marks(&self) -> BTreeMap<Mark, TenantId> {
+        let desk = self.desk();
+        let tenants = desk.records().tenants.values();
+        tenants.map(|tenant| (tenant.wanted.mark, tenant.tenant)).collect()
+    }
+
     /// The inbox thread.
     pub(super) fn run(&self, inbox: &Receiver<Input>) -> Result<(), EngineFailure> {
         loop {
@@ -102,7 +109,7 @@ impl WorkLane {
             Input::IntentRefusal(refusal) => self.abandon(&mut desk, &refusal)?,
             Input::Connected(outlet) => desk.connected(outlet),
             Input::Tick => desk.tick()?,
-            Input::Stop => {}
+            Input::Drift | Input::Stop => {}
         }
         drop(desk);
         self.wake.notify_all();

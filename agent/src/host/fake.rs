@@ -11,6 +11,7 @@ use tenure_protocol::{
     evidence::predicate::{
         KeyErasureMeasured, MediaWipeMeasured, MemoryWipeMeasured, Span,
         conclusion::Ending,
+        cut_proof::{ConservationMeasured, CutProof, Fact, ProbesMeasured, StructureMeasured},
         key_erasure::{Escrow, HeaderErasure, KeyCopy, KeyPlace},
         media_wipe::{ExtentList, FileSystem, FileSystemKind, Layer, LayerKind},
         memory_wipe::{MemoryFileSystem, Residue, ResiduePlace, ResidueState},
@@ -19,12 +20,13 @@ use tenure_protocol::{
     },
     id::InstanceId,
     time::Timestamp,
-    wire::v1::{CommitInterval, Mark, Power},
+    wire::v1::{AlarmKind, CommitInterval, Mark, Power},
 };
 
 use crate::{
     clock::Clock,
     core::{
+        drift::Drift,
         observed::Observed,
         step::{Host, HostFailure, Performed, Step, StepProgress, WipeFacts},
     },
@@ -46,6 +48,8 @@ pub struct FakeHost {
 struct Inner {
     observed: Observed,
     memory: BTreeSet<InstanceId>,
+    /// The policy that was applied last.
+    applied: Option<Digest>,
     log: Vec<Step>,
     failing: BTreeMap<&'static str, &'static str>,
     blocked: BTreeSet<&'static str>,
@@ -158,14 +162,24 @@ impl Inner {
                 return isolated(false, now);
             }
             Step::Seal { mark } => return sealed(there, *mark, now),
-            Step::Guard => {}
+            Step::Guard { cut } => {
+                let missing: Vec<Mark> = cut.difference(&there.cut).copied().collect();
+                there.cut.extend(&missing);
+                let drifts = missing.into_iter().map(|mark| Drift::not_cut(mark, true));
+                return Performed::Found(drifts.collect());
+            }
+            Step::Prove { mark } => return proved(there, *mark, now),
+            Step::Watch => return Performed::Found(self.watch()),
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
             }
             Step::Delist { tap } => {
                 there.enlisted.remove(tap);
             }
-            Step::ApplyPolicy { text } => there.policy = Some(Digest::of(text.as_bytes())),
+            Step::ApplyPolicy { text } => {
+                there.policy = Some(Digest::of(text.as_bytes()));
+                self.applied = there.policy;
+            }
             Step::EnsureBridge { bridge } => {
                 there.bridges.insert(bridge.clone());
             }
@@ -214,6 +228,23 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn watch(&mut self) -> Vec<Drift> {
+        if self.observed.policy == self.applied {
+            return Vec::new();
+        }
+        self.observed.policy = self.applied;
+        vec![Drift {
+            kind: AlarmKind::PacketFilter,
+            subject: "bridge tenure".to_owned(),
+            mark: None,
+            what: "the table is gone".to_owned(),
+            culprit: None,
+            repaired: true,
+        }]
+    }
+}
+
 fn isolated(cut: bool, now: Timestamp) -> Performed {
     let interval = CommitInterval { earliest: now, latest: now, took_ns: 1 };
     Performed::Isolated { interval, read_back: Some(cut) }
@@ -224,6 +255,29 @@ fn sealed(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
     let taps = u32::try_from(taps).unwrap_or(u32::MAX);
     let sealed_read_back = if there.cut.contains(&mark) { taps } else { 0 };
     Performed::Sealed(SealMeasured { at: now, taps, sealed_read_back })
+}
+
+fn proved(there: &Observed, mark: Mark, now: Timestamp) -> Performed {
+    let taps = there.enlisted.values().filter(|of| **of == mark).count();
+    let taps = u32::try_from(taps).unwrap_or(u32::MAX);
+    let rules = Digest::of(b"fake");
+    let in_force = there.cut.contains(&mark);
+    let structure = StructureMeasured { digest: rules, wanted: rules, in_force };
+    let conservation = ConservationMeasured {
+        taps,
+        took_ns: 1,
+        received_within: 0,
+        dropped: 0,
+        received_around: 0,
+        sent: 0,
+    };
+    let probes = ProbesMeasured { requests: 1, taps, dropped: u64::from(taps), sent: 0 };
+    Performed::Proved(CutProof {
+        at: now,
+        structure: Fact::Measured(structure),
+        conservation: Fact::Measured(conservation),
+        probes: Fact::Measured(probes),
+    })
 }
 
 const fn span(now: Timestamp) -> Span {

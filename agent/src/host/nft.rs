@@ -13,7 +13,13 @@
 //! 6.9 cannot keep an owned table after its owner's end: there the table is left unowned, and
 //! [`Protection::Unowned`] says so.
 
+mod arp;
 mod message;
+mod monitor;
+mod namespace;
+mod policy;
+mod proof;
+mod raw;
 mod seal;
 mod structure;
 mod table;
@@ -23,7 +29,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink_packet_netfilter::{NetfilterMessage, NetfilterProtoFamily, nftables::TableFlags};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
-use tenure_protocol::wire::v1::{CommitInterval, Mark};
+use tenure_protocol::{
+    digest::Digest,
+    wire::v1::{CommitInterval, Culprit, Mark},
+};
 
 use super::{
     netlink::{Channel, NetlinkFailure},
@@ -34,8 +43,12 @@ use crate::{
     core::ruleset::{self, CUT_SET, CUT_TABLE, PORT_MAP, TapName},
 };
 use message::Key;
+pub use monitor::{Changes, Monitor};
+pub use policy::{Altered, PolicyTable};
+pub use proof::Ways;
 pub use seal::probe_seal;
-use table::{Found, table};
+use structure::{Elements, Listing};
+use table::{Found, generation, table};
 
 /// The family of the cut table.
 const BRIDGE: NetfilterProtoFamily = NetfilterProtoFamily::Bridge;
@@ -82,14 +95,24 @@ pub enum NftFailure {
         port: u32,
     },
     /// The answer is not what such a table can hold.
-    #[error("the table bridge {CUT_TABLE} cannot be read back: {0}")]
+    #[error("the packet filter cannot be read back: {0}")]
     Unreadable(String),
-    /// Somebody changed the cut table's rules.
+    /// Somebody changed a table of ours.
     #[error(
-        "the table bridge {CUT_TABLE} is not as the agent made it: {0}; the agent makes it anew at \
+        "the table bridge {table} is not as the agent made it: {what}; the agent makes it anew at \
          its next tick"
     )]
-    Altered(String),
+    Altered {
+        /// Which.
+        table: &'static str,
+        /// What differs.
+        what: String,
+    },
+    /// No network namespace to try a text in.
+    #[error(
+        "cannot make an empty network namespace to try the policy in: run tenure-hostd as root"
+    )]
+    Namespace(#[source] std::io::Error),
 }
 
 /// How well the cut table is kept from others.
@@ -114,6 +137,8 @@ pub enum Mended {
     Anew {
         /// What was wrong.
         what: String,
+        /// Who did it, if the kernel told.
+        culprit: Option<Culprit>,
     },
 }
 
@@ -131,7 +156,14 @@ pub struct CutState {
 pub struct CutTable {
     kernel: Channel<NetfilterMessage>,
     protection: Protection,
-    structure: String,
+    structure: Listing,
+    /// Digest of the structure that this build makes.
+    wanted: Digest,
+    /// Whether it was not there when it was opened: as after a restart of the host.
+    fresh: bool,
+    /// Generation in which it was last seen to be as it must be.
+    good: Option<u32>,
+    changes: Changes,
     /// Whether seals are made so that nobody else can edit them: until the kernel says no.
     seals_are_owned: bool,
 }
@@ -142,21 +174,62 @@ impl CutTable {
     /// # Errors
     /// [`NftFailure::Owned`] if another agent lives; else what nft or the kernel refused.
     pub fn open() -> Result<Self, NftFailure> {
-        let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(making)?;
-        let (protection, structure) = prepare(&mut kernel)?;
-        Ok(Self { kernel, protection, structure, seals_are_owned: true })
+        Self::open_among(Changes::default())
     }
 
-    /// Makes the table anew if it is not as it should be. Only an unowned table can need it.
+    /// As [`Self::open`], with what a [`Monitor`] reads of others' changes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_among(changes: Changes) -> Result<Self, NftFailure> {
+        let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(making)?;
+        changes.ours(kernel.port());
+        let fresh = table(&mut kernel, BRIDGE, CUT_TABLE)?.is_none();
+        let (protection, structure) = prepare(&mut kernel, &changes)?;
+        let wanted = proof::wanted_structure()?;
+        Ok(Self {
+            kernel,
+            protection,
+            structure,
+            wanted,
+            fresh,
+            good: None,
+            changes,
+            seals_are_owned: true,
+        })
+    }
+
+    /// Whether the table was not there when it was opened, and nothing of an earlier process was.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Makes the table anew if it is not as it should be. An owned one, which nobody else can edit,
+    /// is looked at by its owner alone; any other is listed if the kernel's rule sets are another
+    /// generation than when it was last seen to be good.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn mend(&mut self) -> Result<Mended, NftFailure> {
-        match self.inspect() {
-            Ok(()) => Ok(Mended::Intact),
-            Err(NftFailure::Altered(what)) => {
-                (self.protection, self.structure) = prepare(&mut self.kernel)?;
-                Ok(Mended::Anew { what })
+        let now = generation(&mut self.kernel)?;
+        if self.good == Some(now) {
+            return Ok(Mended::Intact);
+        }
+        let since = self.good.take();
+        let looked = match self.protection {
+            Protection::Owned => self.look(),
+            Protection::Unowned { .. } => self.inspect(),
+        };
+        match looked {
+            Ok(()) => {
+                self.good = Some(now);
+                Ok(Mended::Intact)
+            }
+            Err(NftFailure::Altered { what, .. }) => {
+                (self.protection, self.structure) = prepare(&mut self.kernel, &self.changes)?;
+                let culprit = self.changes.culprit(CUT_TABLE, since, now);
+                Ok(Mended::Anew { what, culprit })
             }
             Err(failure) => Err(failure),
         }
@@ -252,7 +325,17 @@ impl CutTable {
     /// # Errors
     /// [`NftFailure::Altered`] says what is wrong.
     pub fn inspect(&mut self) -> Result<(), NftFailure> {
-        let altered = |what: &str| Err(NftFailure::Altered(what.to_owned()));
+        self.look()?;
+        match self.structure.difference(&structure::list(CUT_TABLE, Elements::Ignored)?) {
+            None => Ok(()),
+            Some(what) => Err(NftFailure::Altered { table: CUT_TABLE, what }),
+        }
+    }
+
+    /// Whether the table is there, awake, and whose it should be.
+    fn look(&mut self) -> Result<(), NftFailure> {
+        let altered =
+            |what: &str| Err(NftFailure::Altered { table: CUT_TABLE, what: what.to_owned() });
         let Some(found) = table(&mut self.kernel, BRIDGE, CUT_TABLE)? else {
             return altered("the table is gone");
         };
@@ -261,9 +344,6 @@ impl CutTable {
         }
         if self.protection == Protection::Owned && found.owner != Some(self.kernel.port()) {
             return altered("the table has another owner");
-        }
-        if structure::list()? != self.structure {
-            return altered("chains, rules or sets differ");
         }
         Ok(())
     }
@@ -300,7 +380,10 @@ impl CutTable {
 }
 
 /// The three steps. An unowned table keeps its elements if it is there.
-fn prepare(kernel: &mut Channel<NetfilterMessage>) -> Result<(Protection, String), NftFailure> {
+fn prepare(
+    kernel: &mut Channel<NetfilterMessage>,
+    changes: &Changes,
+) -> Result<(Protection, Listing), NftFailure> {
     let before = table(kernel, BRIDGE, CUT_TABLE)?;
     if let Some(Found { owner: Some(port), .. }) = before {
         return Err(NftFailure::Owned { table: CUT_TABLE.to_owned(), port });
@@ -315,7 +398,7 @@ fn prepare(kernel: &mut Channel<NetfilterMessage>) -> Result<(Protection, String
         }
         Err(source) => return Err(making(source)),
     };
-    text("fill the cut table", &ruleset::cut_table())?;
+    changes.ours(text("fill the cut table", &ruleset::cut_table())?);
     let owned = if persists {
         match kernel.request(new_table(persistent | TableFlags::Owner)) {
             Ok(_) => true,
@@ -326,7 +409,7 @@ fn prepare(kernel: &mut Channel<NetfilterMessage>) -> Result<(Protection, String
         false
     };
     let protection = if owned { Protection::Owned } else { unowned(before.is_some()) };
-    Ok((protection, structure::list()?))
+    Ok((protection, structure::list(CUT_TABLE, Elements::Ignored)?))
 }
 
 fn making(source: NetlinkFailure) -> NftFailure {
@@ -351,12 +434,13 @@ pub fn probe() -> Result<(), NftFailure> {
 /// # Errors
 /// [`NftFailure::Missing`] or [`NftFailure::Text`]: the old policy stays in force.
 pub fn apply_policy(policy: &str) -> Result<(), NftFailure> {
-    text("replace the policy table", policy)
+    text("replace the policy table", policy).map(drop)
 }
 
-fn text(operation: &'static str, text: &str) -> Result<(), NftFailure> {
+/// Has nft carry out a text; gives the process's id, which was its netlink port.
+fn text(operation: &'static str, text: &str) -> Result<u32, NftFailure> {
     match process::run(&["nft", "-f", "-"], text.as_bytes(), &[]) {
-        Ok(_) => Ok(()),
+        Ok(output) => Ok(output.pid),
         Err(source) if source.is_not_installed() => Err(NftFailure::Missing(source)),
         Err(source) => Err(NftFailure::Text { operation, source }),
     }

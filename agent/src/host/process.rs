@@ -33,8 +33,9 @@ use super::{deadline::Deadline, pidfd::Pidfd, shed::Shed};
 /// How long a tool may run unless the caller says otherwise.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How many bytes of each of stdout and stderr a tool may print.
-pub const OUTPUT_LIMIT: usize = 4 << 20;
+/// How many bytes of each of stdout and stderr a tool may print: nft lists a policy of 5,000 taps in
+/// a few million.
+pub const OUTPUT_LIMIT: usize = 32 << 20;
 
 /// Where tools are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -97,6 +98,8 @@ impl ProcessFailure {
 /// What a tool printed, having ended with status 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
+    /// What its process id was.
+    pub pid: u32,
     /// Standard output.
     pub stdout: Vec<u8>,
     /// Standard error.
@@ -215,7 +218,7 @@ impl<'a> Invocation<'a> {
             }
             Ok(Ended::OverLong) => Err(ProcessFailure::TooMuchOutput { argv }),
             Ok(Ended::Alone) if status.success() => {
-                Ok(Output { stdout: talk.stdout.bytes, stderr: talk.stderr.bytes })
+                Ok(Output { pid: child.id(), stdout: talk.stdout.bytes, stderr: talk.stderr.bytes })
             }
             Ok(Ended::Alone) => {
                 let stderr = excerpt(&talk.stderr.bytes);

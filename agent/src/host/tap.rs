@@ -4,6 +4,8 @@
 //! table and put it into the policy before it is made, so that it is never up without them.
 #![allow(unsafe_code, reason = "TUNSETIFF and TUNSETPERSIST are ioctls on /dev/net/tun")]
 
+mod monitor;
+
 use std::{
     fs::OpenOptions,
     io,
@@ -24,6 +26,7 @@ use netlink_packet_route::{
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
 
+pub use self::monitor::Monitor;
 use super::netlink::{Channel, NetlinkFailure};
 use crate::core::ruleset::TapName;
 
@@ -155,6 +158,20 @@ pub fn ensure_tap(
     Ok(fd)
 }
 
+/// Plugs a tap that is there into its bridge again, and brings both up: its instance may have it
+/// open.
+///
+/// # Errors
+/// [`TapFailure::Absent`] if it is not there.
+pub fn plug(tap: &TapName, bridge: &str) -> Result<(), TapFailure> {
+    ensure_bridge(bridge)?;
+    let mut links = Links::open(tap.as_str())?;
+    let absent = |name: &str| TapFailure::Absent { name: name.to_owned() };
+    let bridge = links.get(bridge)?.ok_or_else(|| absent(bridge))?;
+    let link = links.get(tap.as_str())?.ok_or_else(|| absent(tap.as_str()))?;
+    links.up(&link, Some(bridge.index))
+}
+
 /// Whether there is a device of this name.
 #[must_use]
 pub fn exists(tap: &TapName) -> bool {
@@ -175,6 +192,20 @@ pub fn remove_tap(tap: &TapName) -> Result<(), TapFailure> {
 /// [`TapFailure::Link`].
 pub fn remove_bridge(name: &str) -> Result<(), TapFailure> {
     Links::open(name)?.remove(name)
+}
+
+/// One tap, if there is a device of this name that is one.
+///
+/// # Errors
+/// [`TapFailure::Link`].
+pub fn find(tap: &TapName) -> Result<Option<Device>, TapFailure> {
+    let Some(link) = Links::open(tap.as_str())?.get(tap.as_str())? else { return Ok(None) };
+    if link.kind != Some(InfoKind::Tun) {
+        return Ok(None);
+    }
+    let name = |index| nix::net::if_::if_indextoname(index).ok()?.into_string().ok();
+    let kind = DeviceKind::Tap { bridge: link.bridge.and_then(name) };
+    Ok(Some(Device { name: link.name, kind, up: link.up }))
 }
 
 /// All bridges and taps with names such as ours, sorted by name.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tenure_protocol::wire::{
     frame::FrameError,
-    v1::{Hello, Lane, Observation},
+    v1::{Alarm, Hello, Lane, Observation},
 };
 use tokio::net::UnixStream;
 
@@ -90,6 +90,28 @@ impl Base {
         }
     }
 
+    /// The oldest alarms that the controller has not received.
+    ///
+    /// # Errors
+    /// [`LocalFailure`].
+    pub async fn alarms(&mut self) -> Result<Vec<Alarm>, LocalFailure> {
+        match self.ask(Ask::Alarms).await? {
+            Tell::Alarms(alarms) => Ok(alarms),
+            other => Err(unfit(other)),
+        }
+    }
+
+    /// The controller has received an alarm.
+    ///
+    /// # Errors
+    /// [`LocalFailure`].
+    pub async fn alarm_received(&mut self, sequence: u64) -> Result<(), LocalFailure> {
+        match self.ask(Ask::AlarmReceived { sequence }).await? {
+            Tell::Known => Ok(()),
+            other => Err(unfit(other)),
+        }
+    }
+
     /// Shows the certificate, from which tenure-hostd learns who it is.
     ///
     /// # Errors
@@ -126,8 +148,10 @@ async fn connect(path: &Path, channel: Channel) -> Result<UnixStream, LocalFailu
 fn unfit(tell: Tell) -> LocalFailure {
     match tell {
         Tell::Refused(sentence) => LocalFailure::Refused(sentence),
-        Tell::Hello(_) | Tell::Signature { .. } | Tell::Observation(_) | Tell::Known => {
-            LocalFailure::Answer
-        }
+        Tell::Hello(_)
+        | Tell::Signature { .. }
+        | Tell::Observation(_)
+        | Tell::Known
+        | Tell::Alarms(_) => LocalFailure::Answer,
     }
 }

@@ -7,7 +7,7 @@ use tenure_protocol::{
     time::Timestamp,
     wire::{
         frame::{Frame, Kind},
-        v1::{KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest, Welcome},
+        v1::{AlarmMessage, KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest, Welcome},
     },
 };
 use tokio::{
@@ -97,7 +97,7 @@ async fn greet(
     Ok((send, recv))
 }
 
-/// The control stream: keep-alives, and the next certificate in time.
+/// The control stream: keep-alives, alarms, and the next certificate in time.
 struct Control<'a> {
     link: &'a Link,
     connection: &'a Connection,
@@ -122,7 +122,7 @@ impl Control<'_> {
             tokio::select! {
                 end = &mut reader => return end,
                 Some(frame) = arrived.recv() => {
-                    if let Some(next) = self.take(&frame)? {
+                    if let Some(next) = self.take(&frame).await? {
                         renew_at = next;
                     }
                 }
@@ -139,7 +139,12 @@ impl Control<'_> {
     async fn beat(&mut self, send: &mut SendStream) -> Result<(), LinkFailure> {
         let observation = Some(self.base.observe().await?);
         let alive = KeepAlive { sent_at: clock::now(), answers: None, observation };
-        Ok(stream::send(send, Kind::KeepAlive, &alive).await?)
+        stream::send(send, Kind::KeepAlive, &alive).await?;
+        // Said again on every beat until they are received.
+        for alarm in self.base.alarms().await? {
+            stream::send(send, Kind::Alarm, &AlarmMessage::Raised(alarm)).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&mut self, send: &mut SendStream) -> Result<(), LinkFailure> {
@@ -152,11 +157,20 @@ impl Control<'_> {
     }
 
     /// Takes a frame; gives when the next certificate is to be asked for, if that changed.
-    fn take(&mut self, frame: &Frame) -> Result<Option<Timestamp>, LinkFailure> {
+    async fn take(&mut self, frame: &Frame) -> Result<Option<Timestamp>, LinkFailure> {
         if frame.kind == Kind::KeepAlive as u16 {
             let alive: KeepAlive = frame.decode(Kind::KeepAlive).map_err(StreamFailure::from)?;
             if let Some(asked_at) = alive.answers {
                 tracing::debug!(round_trip_ms = clock::now().ms_since(asked_at), "alive");
+            }
+            return Ok(None);
+        }
+        if frame.kind == Kind::Alarm as u16 {
+            match frame.decode(Kind::Alarm).map_err(StreamFailure::from)? {
+                AlarmMessage::Received { sequence } => self.base.alarm_received(sequence).await?,
+                AlarmMessage::Raised(_) => {
+                    return Err(LinkFailure::Protocol("it raised an alarm"));
+                }
             }
             return Ok(None);
         }

@@ -121,7 +121,8 @@ pub fn render(
         | NoticeKind::Inspection
         | NoticeKind::Closed
         | NoticeKind::Reminder
-        | NoticeKind::ProviderReminder => None,
+        | NoticeKind::ProviderReminder
+        | NoticeKind::HostAlarm => None,
     };
     let mut notices = Vec::new();
     for contact in contacts {
@@ -129,17 +130,12 @@ pub fn render(
         let designates = |channel: &Channel| {
             kind.is_providers() || contact.designated.contains(&designation(channel))
         };
-        let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
-        let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
-            url: webhook.url.clone(),
-            secret: webhook.secret.clone(),
-        });
-        for channel in mail.chain(webhook) {
+        for channel in channels(contact) {
             let id = NoticeId::from_uuid(draw.uuid());
             facts["id"] = json!(id);
             notices.push(Notice {
                 id,
-                tenant: tenant.id,
+                tenant: Some(tenant.id),
                 cut,
                 kind,
                 contact: contact.name.clone(),
@@ -154,6 +150,16 @@ pub fn render(
         }
     }
     notices
+}
+
+/// The channels over which a contact can be reached.
+pub(super) fn channels(contact: &Contact) -> impl Iterator<Item = Channel> {
+    let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
+    let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
+        url: webhook.url.clone(),
+        secret: webhook.secret.clone(),
+    });
+    mail.chain(webhook)
 }
 
 impl Notice {
@@ -352,7 +358,7 @@ fn facts(tenant: &Tenant, kind: NoticeKind, words: &Words, real_now: Timestamp) 
     })
 }
 
-fn local(at: Timestamp) -> String {
+pub(super) fn local(at: Timestamp) -> String {
     let instant =
         jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let zone = TimeZone::fixed(Offset::constant(8));

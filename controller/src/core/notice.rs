@@ -21,8 +21,8 @@ use super::tenant::Designated;
 pub struct Notice {
     /// Which. The message id and the webhook id of every try are made of it.
     pub id: NoticeId,
-    /// About whom.
-    pub tenant: TenantId,
+    /// About whom; nobody if it is about the platform.
+    pub tenant: Option<TenantId>,
     /// About which cut.
     pub cut: Option<CutId>,
     /// What it says.
@@ -81,6 +81,8 @@ pub enum NoticeKind {
     /// The provider is reminded of what it owes, or told what the customer did not do. Not the
     /// customer's to read.
     ProviderReminder,
+    /// A host found something that is not as it should be. The provider's alone.
+    HostAlarm,
 }
 
 impl NoticeKind {
@@ -102,13 +104,14 @@ impl NoticeKind {
             Self::Closed => "closed",
             Self::Reminder => "reminder",
             Self::ProviderReminder => "provider-reminder",
+            Self::HostAlarm => "host-alarm",
         }
     }
 
     /// Whether it is the provider's alone to read.
     #[must_use]
     pub const fn is_providers(self) -> bool {
-        matches!(self, Self::ProviderReminder)
+        matches!(self, Self::ProviderReminder | Self::HostAlarm)
     }
 }
 

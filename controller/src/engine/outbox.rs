@@ -10,7 +10,7 @@ use tenure_protocol::{
         },
         statement::Statement,
     },
-    id::NoticeId,
+    id::{NoticeId, TenantId},
     time::Timestamp,
 };
 
@@ -64,9 +64,15 @@ impl Engine {
             self.inner.notices_wake.send_modify(|count| *count = count.wrapping_add(1));
             return Ok(());
         };
-        drop(tx);
         tracing::info!(notice = %id, kind = notice.kind.as_str(), ?grade, "notice delivered");
-        let envelope = self.notification(&notice).await?;
+        let Some(tenant) = notice.tenant else {
+            // About the platform: nobody's duty is discharged by it.
+            store::save_notice(&mut tx, &notice).await?;
+            store::commit(tx).await?;
+            return Ok(());
+        };
+        drop(tx);
+        let envelope = self.notification(tenant, &notice).await?;
         let beside = Beside {
             order: None,
             evidence: vec![envelope],
@@ -74,15 +80,19 @@ impl Engine {
             ..Beside::default()
         };
         let event = Event::NoticeDelivered { notice: id, grade, at };
-        self.act_beside(&Actor::controller(), notice.tenant, &event, &beside).await?;
+        self.act_beside(&Actor::controller(), tenant, &event, &beside).await?;
         Ok(())
     }
 
     /// The signed account of a notice and its tries.
-    async fn notification(&self, notice: &Notice) -> Result<NewEvidence, EngineError> {
+    async fn notification(
+        &self,
+        tenant: TenantId,
+        notice: &Notice,
+    ) -> Result<NewEvidence, EngineError> {
         let due_at = match notice.kind {
             NoticeKind::Cut | NoticeKind::CutCorrection => {
-                let tenant = self.tenant(notice.tenant).await?;
+                let tenant = self.tenant(tenant).await?;
                 let cut = tenant.cuts.iter().find(|cut| Some(cut.id) == notice.cut);
                 cut.and_then(|cut| tenant.notify_by(cut))
             }
@@ -97,10 +107,11 @@ impl Engine {
             | NoticeKind::Inspection
             | NoticeKind::Closed
             | NoticeKind::Reminder
-            | NoticeKind::ProviderReminder => None,
+            | NoticeKind::ProviderReminder
+            | NoticeKind::HostAlarm => None,
         };
         let predicate = Notification {
-            tenant: notice.tenant,
+            tenant,
             notice: notice.id,
             subject: notice.kind.as_str().to_owned(),
             channel: notice.channel.as_str().to_owned(),

@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod acts;
+pub mod alarms;
 pub mod applications;
 pub mod attachments;
 pub mod attempts;
@@ -186,6 +187,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}", get(tenants::order))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
+        .route("/v1/hosts/{id}/alarms", get(alarms::list))
         .route("/v1/hosts/{id}/block", post(platform::block))
         .route("/v1/hosts/{id}/unblock", post(platform::unblock))
         .route("/v1/platform/journal", get(platform::journal))

@@ -12,7 +12,7 @@ use utoipa::{
 };
 
 use super::{
-    App, access, applications, attachments, calendar, checklist, compliance, confirmation,
+    App, access, alarms, applications, attachments, calendar, checklist, compliance, confirmation,
     contract, cutting, deadline, events, form, holds, leaving, offboarding, oidc, platform,
     policy::Policy, problem, records, row, tenants, trial, view,
 };
@@ -33,7 +33,7 @@ use super::{
     modifiers(&Bearer),
     paths(
         platform::health, platform::hosts, platform::join_token, platform::block,
-        platform::unblock, platform::journal,
+        platform::unblock, platform::journal, alarms::list,
         platform::images, platform::application_form,
         platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,

@@ -150,6 +150,7 @@ pub const TABLE: &[Route] = &[
     get("/v1/orders/{id}", "show-order", Order),
     get("/v1/hosts", "list-hosts", Platform),
     post("/v1/hosts/tokens", "create-join-token", Platform),
+    get("/v1/hosts/{id}/alarms", "list-host-alarms", Platform),
     post("/v1/hosts/{id}/block", "block-host", Platform),
     post("/v1/hosts/{id}/unblock", "unblock-host", Platform),
     get("/v1/platform/journal", "show-platform-journal", Platform),

@@ -8,7 +8,7 @@
 use tenure_protocol::{
     id::HostId,
     time::Timestamp,
-    wire::v1::{Hello, Observation, OrderState, Report},
+    wire::v1::{Alarm, Hello, Observation, OrderState, Report},
 };
 
 use super::pace::{Limit, Paces};
@@ -20,6 +20,9 @@ const CONTROL: Limit = Limit { burst: 30, pause_ms: 1_000 };
 /// Reports, of both lanes together. An agent may have 4,096 without a receipt, and says up to 1,024
 /// of them again every 3 s.
 const REPORTS: Limit = Limit { burst: 16_384, pause_ms: 3 };
+/// Alarms: an agent says two every 5 s, again and again until they are received. Each is a row of the
+/// journal and of the ledger.
+const ALARMS: Limit = Limit { burst: 64, pause_ms: 2_000 };
 /// Hosts that are held in mind: more than one controller is made for.
 const MAX_LIMITED_HOSTS: usize = 65_536;
 /// Bytes of one word in a Hello: a version, a boot id, a kernel.
@@ -28,6 +31,8 @@ const MAX_WORD_BYTES: usize = 128;
 const MAX_OBSERVED: usize = 2_048;
 /// Envelopes of one report.
 const MAX_ENVELOPES: usize = 1_024;
+/// Bytes of an alarm's sentence.
+const MAX_SENTENCE_BYTES: usize = 4_096;
 
 /// A host sent more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +45,18 @@ pub(super) struct HostLimits {
     sessions: Paces<HostId>,
     control: Paces<HostId>,
     reports: Paces<HostId>,
+    alarms: Paces<HostId>,
 }
 
 impl Default for HostLimits {
     fn default() -> Self {
         let paces = |limit| Paces::new(limit, MAX_LIMITED_HOSTS);
-        Self { sessions: paces(SESSIONS), control: paces(CONTROL), reports: paces(REPORTS) }
+        Self {
+            sessions: paces(SESSIONS),
+            control: paces(CONTROL),
+            reports: paces(REPORTS),
+            alarms: paces(ALARMS),
+        }
     }
 }
 
@@ -58,6 +69,11 @@ impl HostLimits {
     /// One more frame on the control stream.
     pub(super) fn control(&self, host: HostId, now: Timestamp) -> Result<(), OverLimit> {
         held(self.control.take(host, now), "control frames, more than one in 1 s")
+    }
+
+    /// One more alarm.
+    pub(super) fn alarm(&self, host: HostId, now: Timestamp) -> Result<(), OverLimit> {
+        held(self.alarms.take(host, now), "alarms, more than one in 2 s")
     }
 
     /// One more frame on a lane.
@@ -81,6 +97,14 @@ pub(super) fn hello(hello: &Hello) -> Result<(), OverLimit> {
 pub(super) fn observation(seen: &Observation) -> Result<(), OverLimit> {
     let most = seen.instances.len().max(seen.cut.len());
     held(most <= MAX_OBSERVED, "2,048 instances or cuts in one observation")
+}
+
+/// Whether an alarm is of a size that is kept.
+pub(super) fn alarm(alarm: &Alarm) -> Result<(), OverLimit> {
+    let command = alarm.culprit.as_ref().map_or("", |culprit| &culprit.command);
+    let words = [alarm.subject.as_str(), command];
+    let fits = words.iter().all(|word| word.len() <= MAX_WORD_BYTES);
+    held(fits && alarm.what.len() <= MAX_SENTENCE_BYTES, "4,096 bytes of words in one alarm")
 }
 
 /// Whether a report is of a size that is kept; texts are cut short elsewhere.

@@ -23,8 +23,8 @@ use tenure_protocol::{
         ENROL_EXPORTER_LABEL,
         frame::{Frame, FrameError, Kind},
         v1::{
-            Hello, KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest, Report, Welcome,
-            enrol_message,
+            AlarmMessage, Hello, KeepAlive, Lane, LaneOpen, Nack, RenewAnswer, RenewRequest,
+            Report, Welcome, enrol_message,
         },
     },
 };
@@ -71,6 +71,9 @@ pub(super) enum SessionError {
     /// The peer sent something else than was due.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// The word that the controller alone may say of alarms.
+    #[error("a host received an alarm of its own")]
+    NoAlarm,
     /// Too much that is not understood.
     #[error("more than {MAX_NACKS} frames that this build does not understand")]
     TooManyNacks,
@@ -97,9 +100,11 @@ impl SessionError {
             | Self::Engine(
                 EngineError::NotFound(_) | EngineError::Refused(_) | EngineError::Invalid(_),
             ) => Closing::UnknownHost,
-            Self::Silent | Self::Stream(_) | Self::Frame(_) | Self::TooManyNacks => {
-                Closing::Protocol
-            }
+            Self::Silent
+            | Self::Stream(_)
+            | Self::Frame(_)
+            | Self::NoAlarm
+            | Self::TooManyNacks => Closing::Protocol,
             Self::Expired => Closing::Expired,
             Self::Engine(_) => Closing::Failure,
             Self::Connection(_) | Self::Stopping => Closing::Stopping,
@@ -265,6 +270,10 @@ impl Control<'_> {
             let answer = self.renew(&frame.decode(Kind::RenewRequest)?).await?;
             return Ok(Frame::new(Kind::RenewAnswer, &answer)?);
         }
+        if frame.kind == Kind::Alarm as u16 {
+            let answer = self.heard(frame.decode(Kind::Alarm)?).await?;
+            return Ok(Frame::new(Kind::Alarm, &answer)?);
+        }
         let alive: KeepAlive = frame.decode(Kind::KeepAlive)?;
         if let Some(observation) = alive.observation {
             limits::observation(&observation)?;
@@ -278,6 +287,16 @@ impl Control<'_> {
             observation: None,
         };
         Ok(Frame::new(Kind::KeepAlive, &answer)?)
+    }
+
+    /// Takes an alarm in; it is durable when this answers.
+    async fn heard(&self, message: AlarmMessage) -> Result<AlarmMessage, SessionError> {
+        let AlarmMessage::Raised(alarm) = message else { return Err(SessionError::NoAlarm) };
+        self.link.limits.alarm(self.host, self.link.clock.now())?;
+        limits::alarm(&alarm)?;
+        let sequence = alarm.sequence;
+        self.link.engine.alarm(self.host, alarm).await?;
+        Ok(AlarmMessage::Received { sequence })
     }
 
     /// The next certificate, for a request that the host key has signed in this very session.

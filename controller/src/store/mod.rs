@@ -17,6 +17,7 @@
 
 mod accounts;
 mod acquainted;
+mod alarms;
 mod attachments;
 mod calendar;
 mod hosts;
@@ -49,8 +50,9 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
-    keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, acquainted::*, alarms::*, attachments::*, calendar::*, hosts::*, identities::*,
+    journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*,
+    tokens::*,
 };
 
 /// Connections to read with at most.
@@ -62,7 +64,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 14] = [
+pub const MIGRATIONS: [(i64, &str); 15] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -76,6 +78,7 @@ pub const MIGRATIONS: [(i64, &str); 14] = [
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
+    (14, include_str!("../../migrations/0014_alarms.sql")),
     (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 

@@ -35,7 +35,7 @@ pub struct NoticeRow {
 pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
     query(sql::ADD_NOTICE)
         .bind(notice.id.to_string())
-        .bind(notice.tenant.to_string())
+        .bind(notice.tenant.map(|tenant| tenant.to_string()))
         .bind(notice.next_at().map(Timestamp::unix_ms))
         .bind(to_json(TABLE, notice)?)
         .execute(conn)

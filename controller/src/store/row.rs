@@ -6,7 +6,7 @@ use tenure_protocol::{
     generation::Generation,
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{CommitInterval, HostFacts, Lane, Observation},
+    wire::v1::{Alarm, CommitInterval, HostFacts, Lane, Observation},
 };
 
 use crate::core::{calendar::CalendarNotice, lifecycle::Actor, tenant::Phase};
@@ -68,13 +68,22 @@ impl HostRecord {
     }
 }
 
+/// What a host found on itself that was not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmRecord {
+    /// When it came in; real clock.
+    pub received_at: Timestamp,
+    /// In the host's words.
+    pub alarm: Alarm,
+}
+
 /// What happened to the platform itself: by whom, chained to the row before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformRecord {
     /// Number of the row in the whole journal, from 1; tenants' rows count too.
     pub seq: u64,
-    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`; and about the
-    /// `subject` in the body: `account-created`, `account-confirmed`, `account-disabled`,
+    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`, `host-alarm`; and
+    /// about the `subject` in the body: `account-created`, `account-confirmed`, `account-disabled`,
     /// `account-reset`, `password-set`, `came-in`, `went-out`, `token-issued`, `token-confirmed`,
     /// `token-revoked`, `identity-linked`, `identity-unlinked`.
     pub kind: String,

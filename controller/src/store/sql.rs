@@ -64,6 +64,12 @@ statements! {
     SAVE_HOST:
         "INSERT INTO hosts (id, name, up, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO \
          UPDATE SET up = excluded.up, state = excluded.state";
+    ALARM: "SELECT seq FROM alarms WHERE host = $1 AND sequence = $2";
+    ADD_ALARM:
+        "INSERT INTO alarms (host, sequence, seq, record) SELECT $1, $2, COALESCE(MAX(seq), 0) + \
+         1, $3 FROM alarms";
+    ALARMS_OF:
+        "SELECT seq, record FROM alarms WHERE host = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     SAVE_JOIN_TOKEN:
         "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) VALUES ($1, $2, \
          $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host";

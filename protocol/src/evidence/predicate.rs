@@ -8,6 +8,7 @@
 
 pub mod conclusion;
 pub mod configuration;
+pub mod cut_proof;
 pub mod intent;
 pub mod key_erasure;
 pub mod media_wipe;

@@ -49,6 +49,8 @@ pub enum Kind {
     RejoinRequest = 14,
     /// Controller → agent on the work lane: [`super::v1::IntentRefusal`].
     IntentRefusal = 15,
+    /// Both ways on the control stream: [`super::v1::AlarmMessage`].
+    Alarm = 16,
 }
 
 /// One frame: raw, its body not decoded yet.

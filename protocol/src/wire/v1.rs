@@ -14,6 +14,8 @@
 //!   | <---------------- or IntentRefusal -- |   or will never be: the order has failed
 //!   | -- Report{Done | Failed | Refused} -> |   sent again until …
 //!   | <------------------ ReportReceipt --- |   … it is durable at the controller
+//!   | -- control: Alarm (raised) ---------> |   sent again until …
+//!   | <------------- control: Alarm (received) |
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -528,5 +530,75 @@ pub enum RenewAnswer {
     Refused {
         /// Why, and what to do.
         message: String,
+    },
+}
+
+/// Something on a host that is not as it should be, found by its agent. It is said again until it
+/// is received, so the controller may hear it more than once: by host and `sequence` it is the
+/// same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Per host, never used again.
+    pub sequence: u64,
+    /// When it was found, by the host's clock.
+    pub at: Timestamp,
+    /// What kind of thing it is.
+    pub kind: AlarmKind,
+    /// What it is about: a table (`bridge tenure`), a tenant's mark (`0x101`), a device.
+    pub subject: String,
+    /// Whose, if it is about one tenant.
+    pub tenant: Option<TenantId>,
+    /// What was found, for people.
+    pub what: String,
+    /// Who did it, if the kernel told.
+    pub culprit: Option<Culprit>,
+    /// Whether all is again as it should be.
+    pub repaired: bool,
+    /// How many older alarms the host gave up, unheard, to keep this one.
+    pub dropped: u64,
+}
+
+/// Kinds of alarms. A watch that is added later adds its kind at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmKind {
+    /// Somebody else changed a table of the packet filter that is the agent's.
+    PacketFilter,
+    /// A tenant that is to be cut was not.
+    CutNotInForce,
+    /// A bridge or a tap of an instance is gone, down or unplugged.
+    DeviceMissing,
+}
+
+impl AlarmKind {
+    /// The stable text, kebab-case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PacketFilter => "packet-filter",
+            Self::CutNotInForce => "cut-not-in-force",
+            Self::DeviceMissing => "device-missing",
+        }
+    }
+}
+
+/// A process on the host, as the kernel names it in its notification of the change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Its process or thread id.
+    pub pid: u32,
+    /// Its name: whoever starts it chooses that.
+    pub command: String,
+}
+
+/// What is said of alarms, on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlarmMessage {
+    /// From the agent.
+    Raised(Alarm),
+    /// From the controller: it is durable there, and need not be said again.
+    Received {
+        /// The alarm's.
+        sequence: u64,
     },
 }

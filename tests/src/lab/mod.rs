@@ -2,6 +2,7 @@
 //! server, a webhook receiver, guests. All of it is made for one run, and removed after it.
 
 pub mod api;
+pub mod classes;
 pub mod daemon;
 pub mod frames;
 pub mod guest;

@@ -4,7 +4,9 @@
 
 mod cutting;
 mod devices;
+mod drift;
 mod policy;
+mod proving;
 mod sealing;
 
 use std::time::Duration;

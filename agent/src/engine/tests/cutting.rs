@@ -1,4 +1,9 @@
-//! Cuts: asserted again and again, and held up by nothing.
+//! Cuts: asserted again and again, and held up by nothing; and what is told of those that were not
+//! in force.
+
+use std::collections::BTreeSet;
+
+use tenure_protocol::wire::v1::AlarmKind;
 
 use super::*;
 
@@ -67,8 +72,9 @@ fn a_cut_whose_taps_cannot_be_sealed_is_done_and_its_statement_says_so() {
         lanes.cut.take(Input::Tick).expect("taken");
         let log = bench.host.log();
         let mark = sample::cut(1).mark;
-        let last: Vec<&Step> = log.iter().rev().take(3).collect();
-        assert_eq!(last, [&Step::Seal { mark }, &Step::Cut { mark }, &Step::Guard], "on a tick");
+        let last: Vec<&Step> = log.iter().rev().take(2).collect();
+        let guard = Step::Guard { cut: BTreeSet::from([mark]) };
+        assert_eq!(last, [&Step::Seal { mark }, &guard], "on a tick");
         let restore = Action::Restore(sample::cut(1));
         let restored = told(&mut lanes, id + 1, generation + 1, restore);
         assert_eq!(sealed(&restored).map(|(_, sealed)| sealed), Some(0));
@@ -91,6 +97,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
         work_journal: bench.journal("work.redb"),
         identity: Arc::clone(&bench.identity),
         clock: Clock::default(),
+        alarms: bench.alarms(),
     })
     .expect("started");
     let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
@@ -120,5 +127,53 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
     assert_eq!(journalled.order, sample::order_id(4));
     bench.host.release("wipe volume");
     until(|state| matches!(state, OrderState::Done { outcome: Outcome::Wiped, .. }));
+    assert!(matches!(engine.stop(), EngineFailure::Stopped));
+}
+
+#[test]
+fn what_others_changed_is_mended_and_told_once_for_each_time() {
+    let bench = Bench::new();
+    let lanes = bench.sound();
+    lanes.order(bench.configure(1, 1, Power::Running));
+    drop(lanes);
+    let (alarms, now) = (bench.alarms(), Clock::default().now());
+    let engine = Engine::start(Parts {
+        host: Arc::clone(&bench.host),
+        cut_journal: bench.journal("cut.redb"),
+        work_journal: bench.journal("work.redb"),
+        identity: Arc::clone(&bench.identity),
+        // Time stands still: no tick looks for anybody.
+        clock: Clock::simulated(now),
+        alarms: Arc::clone(&alarms),
+    })
+    .expect("started");
+    let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+    engine.deliver(Lane::Cut, Input::Connected(outlet)).expect("taken");
+    let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
+    engine.deliver(Lane::Cut, Input::Order(cut)).expect("taken");
+    while !matches!(reports.recv().expect("a report").state, OrderState::Done { .. }) {}
+    assert_eq!(alarms.oldest(9), [], "all is well");
+    bench.host.tamper(|there| {
+        there.cut.clear();
+        there.policy = None;
+    });
+    engine.nudge().send(()).expect("nudged");
+    let told = || {
+        let mut kinds: Vec<_> = alarms.oldest(9).iter().map(|alarm| alarm.kind).collect();
+        kinds.sort();
+        kinds
+    };
+    let both = [AlarmKind::PacketFilter, AlarmKind::CutNotInForce];
+    let patience = std::time::Duration::from_secs(20);
+    let began = crate::clock::monotonic();
+    while told() != both && crate::clock::monotonic().saturating_sub(began) < patience {
+        std::thread::yield_now();
+    }
+    assert_eq!(told(), both);
+    let kept = alarms.oldest(9);
+    let not_cut = kept.iter().find(|alarm| alarm.kind == AlarmKind::CutNotInForce);
+    assert_eq!(not_cut.and_then(|alarm| alarm.tenant), Some(sample::tenant(1)));
+    assert!(kept.iter().all(|alarm| alarm.repaired) && kept[0].sequence != kept[1].sequence);
+    assert!(bench.host.state().cut.contains(&sample::cut(1).mark));
     assert!(matches!(engine.stop(), EngineFailure::Stopped));
 }

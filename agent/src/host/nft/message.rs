@@ -8,8 +8,8 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     nftables::{
-        DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
-        SetElementMessage, TableAttribute, TableFlags, TableMessage,
+        DataAttribute, GenMessage, ListAttribute, NfTablesMessage, SetElementAttribute,
+        SetElementList, SetElementMessage, TableAttribute, TableFlags, TableMessage,
     },
     none::ControlMessage,
 };
@@ -49,6 +49,12 @@ pub(super) fn get_table(family: NetfilterProtoFamily, name: &str) -> Batch {
     let attributes = vec![TableAttribute::Name(name.to_owned())];
     let message = NfTablesMessage::GetTable(TableMessage { attributes });
     vec![(NLM_F_REQUEST | NLM_F_ACK, of(family, message))]
+}
+
+/// Asks for the number of the present rule set.
+pub(super) fn get_generation() -> Batch {
+    let message = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
+    vec![(NLM_F_REQUEST | NLM_F_ACK, of(NetfilterProtoFamily::Unspec, message))]
 }
 
 /// What the answers to [`get_table`] say.

@@ -1,8 +1,8 @@
 //! Tables as the kernel describes them.
 
 use netlink_packet_netfilter::{
-    NetfilterMessage, NetfilterProtoFamily,
-    nftables::{TableAttribute, TableFlags},
+    NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+    nftables::{GenAttribute, NfTablesMessage, TableAttribute, TableFlags},
 };
 use nix::errno::Errno;
 
@@ -38,4 +38,21 @@ pub(super) fn table(
         }
     }
     Ok(Some(found))
+}
+
+/// The number of the kernel's present rule set: another after each transaction, anybody's.
+pub(super) fn generation(kernel: &mut Channel<NetfilterMessage>) -> Result<u32, NftFailure> {
+    let answers = kernel.request(message::get_generation()).map_err(|source| {
+        NftFailure::Kernel { operation: "ask for the rule set's generation", source }
+    })?;
+    let found = answers.into_iter().find_map(|answer| match answer.inner {
+        NetfilterMessageInner::NfTables(NfTablesMessage::NewGen(generation)) => {
+            generation.attributes.into_iter().find_map(|attribute| match attribute {
+                GenAttribute::Id(number) => Some(number),
+                _ => None,
+            })
+        }
+        _ => None,
+    });
+    found.ok_or_else(|| NftFailure::Unreadable("no generation of the rule set".to_owned()))
 }

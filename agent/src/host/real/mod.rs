@@ -1,5 +1,6 @@
 //! The real host: each step goes to the module that does it.
 
+mod drift;
 mod erase;
 mod memory;
 
@@ -12,18 +13,18 @@ use std::{
 };
 
 use tenure_protocol::{
-    digest::Digest,
     evidence::predicate::network_cut::SealMeasured,
     id::{InstanceId, VolumeId},
     wire::v1::{Mark, Power},
 };
 
+use self::drift::Policy;
 use super::{
-    nft::{self, CutTable, Mended, NftFailure, Protection},
+    nft::{self, Changes, CutTable, NftFailure, PolicyTable, Protection},
     observe::{self, Gauge},
     overwrite::Clocks,
     qemu::{RunState, Vmm, VmmConfig, VmmFailure},
-    tap,
+    tap::{self, DeviceKind, TapFailure},
     volume::VolumeStore,
 };
 use crate::{
@@ -54,6 +55,9 @@ pub enum RealHostFailure {
     /// A directory.
     #[error(transparent)]
     File(#[from] FileFailure),
+    /// The devices.
+    #[error(transparent)]
+    Tap(#[from] TapFailure),
 }
 
 impl From<VmmFailure> for RealHostFailure {
@@ -66,7 +70,10 @@ impl From<VmmFailure> for RealHostFailure {
 #[derive(Debug)]
 pub struct RealHost {
     cuts: Mutex<Cuts>,
-    policy: Mutex<Option<Digest>>,
+    policy: Mutex<Policy>,
+    /// Taps that were made and are to be there, each with its bridge.
+    devices: Mutex<BTreeMap<TapName, String>>,
+    changes: Changes,
     volumes: VolumeStore,
     vmm: Vmm,
     /// Taken for writing while a machine is started or ended, so that nobody asks it meanwhile.
@@ -83,6 +90,8 @@ struct Cuts {
     taps: BTreeMap<TapName, Mark>,
     /// Why taps cannot be sealed on this host, as a sentence.
     no_seal: Option<String>,
+    /// Whether the table was made by this process and nothing was asserted in it yet.
+    fresh: bool,
 }
 
 impl Cuts {
@@ -135,7 +144,8 @@ impl RealHost {
             accelerator: config.accelerator,
         };
         let vmm = Vmm::new(machines, volumes.clone())?;
-        let mut table = CutTable::open()?;
+        let changes = Changes::default();
+        let mut table = CutTable::open_among(changes.clone())?;
         let no_seal = nft::probe_seal().err().map(|error| nft(error).sentence);
         if let Some(reason) = &no_seal {
             tracing::warn!(reason, "cuts have no second stage on this host");
@@ -144,15 +154,23 @@ impl RealHost {
             tracing::warn!(reason, "the cut table is not protected from others");
         }
         let ports = table.read_back()?.ports;
-        let taps = ports
+        let taps: BTreeMap<TapName, Mark> = ports
             .into_iter()
             .filter_map(|(tap, mark)| Some((TapName::parse(&tap).ok()?, mark)))
             .collect();
+        let plugged = tap::list()?.into_iter().filter_map(|device| match device.kind {
+            DeviceKind::Tap { bridge } => Some((TapName::parse(&device.name).ok()?, bridge?)),
+            DeviceKind::Bridge => None,
+        });
+        let devices = plugged.filter(|(tap, _)| taps.contains_key(tap)).collect();
+        let fresh = table.is_fresh();
         let erased_dir = config.state_dir.join("erased");
         file::directory(&erased_dir, 0o700, None)?;
         Ok(Self {
-            cuts: Mutex::new(Cuts { table, taps, no_seal }),
-            policy: Mutex::new(None),
+            cuts: Mutex::new(Cuts { table, taps, no_seal, fresh }),
+            policy: Mutex::new(Policy::new(PolicyTable::open(changes.clone())?)),
+            devices: Mutex::new(devices),
+            changes,
             volumes,
             vmm,
             busy: RwLock::new(()),
@@ -160,6 +178,12 @@ impl RealHost {
             gauge: Gauge::default(),
             erased_dir,
         })
+    }
+
+    /// What others change in the packet filter, for whoever reads the notifications of it.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
     }
 
     /// What guests are accelerated by: `kvm` or `tcg`.
@@ -226,7 +250,17 @@ impl RealHost {
                 cuts.seal_beside(mark);
             }
         };
-        tap::ensure_tap(tap, bridge, seal).map_err(|error| HostFailure::of("tap", &error))
+        let made = tap::ensure_tap(tap, bridge, seal);
+        let made = made.map_err(|error| HostFailure::of("tap", &error))?;
+        self.devices().insert(tap.clone(), bridge.to_owned());
+        Ok(made)
+    }
+
+    fn remove_tap(&self, tap: &TapName) -> Result<(), HostFailure> {
+        let mut devices = self.devices();
+        tap::remove_tap(tap).map_err(|error| HostFailure::of("links", &error))?;
+        devices.remove(tap);
+        Ok(())
     }
 
     fn enlist(&self, tap: &TapName, mark: Mark) -> Result<(), HostFailure> {
@@ -242,22 +276,6 @@ impl RealHost {
         cuts.table.delist(tap).map_err(nft)?;
         if let Some(mark) = cuts.taps.remove(tap) {
             cuts.seal_beside(mark);
-        }
-        Ok(())
-    }
-
-    fn guard(&self) -> Result<(), HostFailure> {
-        let mut cuts = self.cuts();
-        // While it is owned, nobody else can change it; looking costs a process.
-        if *cuts.table.protection() == Protection::Owned {
-            return Ok(());
-        }
-        if let Mended::Anew { what } = cuts.table.mend().map_err(nft)? {
-            tracing::error!(what, "somebody changed the cut table: it was made anew");
-            let taps = cuts.taps.clone();
-            for (tap, mark) in taps {
-                cuts.table.enlist(&tap, mark).map_err(nft)?;
-            }
         }
         Ok(())
     }
@@ -290,12 +308,20 @@ impl RealHost {
     fn cuts(&self) -> MutexGuard<'_, Cuts> {
         self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn policy(&self) -> MutexGuard<'_, Policy> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn devices(&self) -> MutexGuard<'_, BTreeMap<TapName, String>> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Host for RealHost {
     fn observe(&self) -> Result<Observed, HostFailure> {
         let cuts = self.cuts().table.read_back().map_err(nft)?;
-        let policy = *self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let policy = self.policy().in_force().map_err(nft)?;
         let mut observed = observe::host(&self.volumes, cuts, policy, &self.gauge)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A machine that is being started or ended answers one at a time: what was seen before
@@ -317,19 +343,15 @@ impl Host for RealHost {
             Step::Cut { mark } => return self.isolate(*mark, true),
             Step::Restore { mark } => return self.isolate(*mark, false),
             Step::Seal { mark } => return self.cuts().seal(*mark).map(Performed::Sealed),
-            Step::Guard => self.guard()?,
+            Step::Prove { mark } => return self.prove(*mark).map(Performed::Proved),
+            Step::Guard { cut } => return self.guard(cut).map(Performed::Found),
+            Step::Watch => return self.watch().map(Performed::Found),
             Step::Enlist { tap, mark } => self.enlist(tap, *mark)?,
             Step::Delist { tap } => self.delist(tap)?,
-            Step::ApplyPolicy { text } => {
-                let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-                // What is in force after a failure is not known: the next plan applies it again.
-                *policy = None;
-                nft::apply_policy(text).map_err(nft)?;
-                *policy = Some(Digest::of(text.as_bytes()));
-            }
+            Step::ApplyPolicy { text } => self.policy().replace(text).map_err(nft)?,
             Step::EnsureBridge { bridge } => tap::ensure_bridge(bridge).map_err(links)?,
             Step::EnsureTap { tap, bridge } => drop(self.ensure_tap(tap, bridge)?),
-            Step::RemoveTap { tap } => tap::remove_tap(tap).map_err(links)?,
+            Step::RemoveTap { tap } => self.remove_tap(tap)?,
             Step::RemoveBridge { bridge } => tap::remove_bridge(bridge).map_err(links)?,
             Step::CreateVolume { volume, size_bytes } => {
                 self.create_volume(*volume, *size_bytes)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NotMeasured, Origin};
+use super::{NotMeasured, Origin, cut_proof::CutProof};
 use crate::{id::CutId, time::Timestamp};
 
 /// The attestation of a cut or its end.
@@ -50,6 +50,9 @@ pub struct NetworkCutMeasured {
     /// What was measured of the taps' own seal; absent if it was not: then `notMeasured` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<SealMeasured>,
+    /// What was measured to prove that a cut holds; a restore has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<CutProof>,
 }
 
 /// What was measured of the second stage of a cut, a moment after the first: the seal drops frames
@@ -93,7 +96,8 @@ impl NetworkCut {
 }
 
 impl NetworkCutMeasured {
-    /// A cut is in force by its first stage alone; it is ended when neither stage is left.
+    /// A cut is in force by its first stage alone, unless a proof found that frames pass; it is
+    /// ended when neither stage is left.
     fn shows(&self, direction: Direction) -> bool {
         let seal_fits = self.seal.as_ref().is_none_or(|seal| match direction {
             Direction::Cut => seal.sealed_read_back <= seal.taps,
@@ -103,5 +107,6 @@ impl NetworkCutMeasured {
             && self.earliest <= self.latest
             && self.cut_read_back == Some(direction == Direction::Cut)
             && seal_fits
+            && (direction == Direction::Restore || self.proof.as_ref().is_none_or(CutProof::holds))
     }
 }

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+
+use super::*;
+use crate::{
+    core::ruleset::{self, PolicyTap, TapName},
+    host::{nft::Monitor, process},
+};
+
+/// Runs a test on a thread in a network namespace of its own.
+fn alone(test: fn()) {
+    let thread = std::thread::spawn(move || {
+        if !nix::unistd::geteuid().is_root() || unshare(CloneFlags::CLONE_NEWNET).is_err() {
+            eprintln!("SKIPPED: the policy table: needs root");
+            return;
+        }
+        test();
+    });
+    assert!(thread.join().is_ok(), "the test panicked");
+}
+
+fn policy(count: u8) -> String {
+    let tap = |number: u8| PolicyTap {
+        tap: TapName::parse(&format!("tap-{number}")).expect("a name"),
+        mark: Mark(0x100 + u32::from(number)),
+        mac: [0x52, 0x54, 0, 0, 1, number],
+        ip4: [10, 64, 1, number],
+        ingress: vec![IngressRule { protocol: Transport::Tcp, port: 80 }],
+    };
+    ruleset::policy(&(1..=count).map(tap).collect::<Vec<_>>())
+}
+
+fn run(argv: &[&str]) {
+    process::run(argv, &[], &[]).expect("it runs");
+}
+
+#[test]
+fn whatever_others_do_to_the_table_is_seen_with_who_did_it_and_mended() {
+    alone(|| {
+        let changes = Changes::default();
+        let mut monitor = Monitor::open(changes.clone()).expect("a monitor");
+        // Ends with the process: its socket is the namespace's.
+        std::thread::spawn(move || while monitor.wait().is_ok() {});
+        let mut table = PolicyTable::open(changes).expect("a table");
+        assert_eq!(table.check().expect("seen"), None, "nothing is wanted yet");
+        for count in [3, 0, 2] {
+            let text = policy(count);
+            table.replace(&text).expect("replaced");
+            assert_eq!(table.check().expect("seen"), None);
+            assert_eq!(table.in_force(), Some(Digest::of(text.as_bytes())));
+        }
+        for (harm, told) in [
+            ("flush ruleset", "gone"),
+            ("insert rule bridge tenure prerouting accept", "accept"),
+            ("flush chain bridge tenure input", "0 more than was made, 1 less"),
+            ("add table bridge tenure { flags dormant; }", "dormant"),
+            ("delete element bridge tenure src_mac { tap-1 . 52:54:00:00:01:01 }", "src_mac"),
+            ("add element bridge tenure open { 0x1 . tcp . 22 }", "element of open"),
+            ("add chain bridge tenure mine", "mine"),
+            ("add set bridge tenure old { type mark; }", "old"),
+            ("delete table bridge tenure", "gone"),
+        ] {
+            run(&["nft", harm]);
+            let altered = table.check().expect(harm).expect(harm);
+            assert!(altered.what.contains(told), "{harm}: {}", altered.what);
+            let culprit = altered.culprit.expect(harm);
+            assert_eq!(culprit.command, "nft", "{harm}");
+            assert_eq!(table.in_force(), None, "{harm}");
+            table.repair().expect(harm);
+            assert_eq!(table.check().expect(harm), None, "{harm}");
+        }
+        // What others do elsewhere is nobody's concern.
+        run(&["nft", "add table inet others"]);
+        assert_eq!(table.check().expect("seen"), None);
+        assert!(table.in_force().is_some());
+        assert!(table.replace("add nonsense").is_err(), "refused by nft");
+        assert!(table.in_force().is_some(), "and the old one stays");
+    });
+}
+
+#[test]
+fn a_table_that_an_older_build_left_is_made_whole_whatever_is_in_it() {
+    alone(|| {
+        run(&["nft", "add table bridge tenure; add set bridge tenure old { type mark; }"]);
+        let mut table = PolicyTable::open(Changes::default()).expect("a table");
+        table.replace(&policy(1)).expect("replaced");
+        assert_eq!(table.check().expect("seen"), None);
+    });
+}
+
+#[test]
+fn the_culprit_is_waited_for_no_longer_than_a_moment_when_nobody_listens() {
+    alone(|| {
+        let mut table = PolicyTable::open(Changes::default()).expect("a table");
+        table.replace(&policy(1)).expect("replaced");
+        run(&["nft", "flush ruleset"]);
+        let began = crate::clock::monotonic();
+        let altered = table.check().expect("seen").expect("gone");
+        assert_eq!(altered.culprit, None);
+        assert!(crate::clock::monotonic().saturating_sub(began) < Duration::from_secs(5));
+    });
+}
