@@ -60,6 +60,8 @@ pub const TEXT_PATTERN: &str = concat!(
     r"[^\s\x00-\x1f\x7f-\x9f]",
     r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 );
+/// What the number of a mobile telephone may be: the mainland's, or with its country's code.
+pub const MOBILE_PATTERN: &str = r"^(1[3-9][0-9]{9}|\+861[3-9][0-9]{9}|\+(?!86|0)[0-9]{8,15})$";
 /// What a role may be.
 pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 

@@ -1,7 +1,10 @@
 //! Where instances go, and which mark, network and addresses a tenant gets. Stable: the same fleet
 //! and the same application give the same answer.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use tenure_protocol::{
+    channel::destination,
     id::{InstanceId, VolumeId},
     wire::v1::{Boot, Mark, Network},
 };

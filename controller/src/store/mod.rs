@@ -27,6 +27,7 @@ pub mod page;
 mod platform;
 mod records;
 pub mod row;
+mod short_messages;
 pub mod sql;
 #[cfg(test)]
 mod sql_tests;
@@ -46,7 +47,7 @@ use tokio::{sync::Mutex, time::timeout};
 use self::sql::query;
 pub use self::{
     accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
-    keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
+    keys::*, notices::*, orders::*, page::*, platform::*, records::*, short_messages::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -55,7 +56,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 14] = [
+pub const MIGRATIONS: [(i64, &str); 15] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -69,6 +70,7 @@ pub const MIGRATIONS: [(i64, &str); 14] = [
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
+    (17, include_str!("../../migrations/0017_short_messages.sql")),
     (19, include_str!("../../migrations/0019_held.sql")),
 ];
 

@@ -69,7 +69,7 @@ async fn a_status_of_200_proves_nothing_and_an_error_code_of_0_does() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn no_more_than_fifteen_in_a_minute_and_what_waits_goes_out_joined() {
     let (url, received) = vendor(r#"{"errcode":0}"#);
     let channel = channel();

@@ -10,6 +10,7 @@ pub mod mail;
 pub mod net;
 pub mod probe;
 pub mod site;
+pub mod smsc;
 pub mod storage;
 pub mod stream;
 pub mod undo;

@@ -158,7 +158,7 @@ impl SmppChannel {
                 .esm_class(EsmClass::from(if part.header { WITH_HEADER } else { 0 }))
                 .registered_delivery(RegisteredDelivery::from(WITH_RECEIPT))
                 .data_coding(DataCoding::from(UCS2))
-                .short_message(OctetString::new(part.data).map_err(|error| error.to_string())?)
+                .short_message(OctetString::from_vec(part.data).map_err(|error| error.to_string())?)
                 .build();
             let taken = client.submit_sm(submit).await;
             let taken = taken.map_err(|error| format!("part {} of {total}: {}", place + 1, words(error)))?;
@@ -189,7 +189,7 @@ async fn keep_bound(
             let reason = match connect(&settings).await {
                 Ok((client, events)) => {
                     tracing::info!(address, "bound to the message centre");
-                    session.send_replace(Ok(client.clone()));
+                    let _ = session.send_replace(Ok(client.clone()));
                     let reason = serve(&client, events, keeper.as_ref()).await;
                     let _ = client.close().await;
                     reason
@@ -197,7 +197,7 @@ async fn keep_bound(
                 Err(reason) => reason,
             };
             tracing::warn!(address, reason, "no session with the message centre; again soon");
-            session.send_replace(Err(format!("not bound: {reason}")));
+            let _ = session.send_replace(Err(format!("not bound: {reason}")));
             sleep(REBIND).await;
         }
     };
@@ -302,7 +302,7 @@ fn receipt(message: &DeliverSm) -> Option<Tidings> {
     if u8::from(message.esm_class) & KIND != RECEIPT {
         return None;
     }
-    let text = String::from_utf8_lossy(message.short_message().bytes()).into_owned();
+    let text = String::from_utf8_lossy(message.short_message().as_ref()).into_owned();
     let (mut id, mut state) = (field(&text, "id:"), field(&text, "stat:").map(str::to_owned));
     for value in message.tlvs().iter().filter_map(|tlv| tlv.value()) {
         match value {
