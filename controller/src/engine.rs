@@ -77,7 +77,7 @@ use crate::{
     store::{self, Store},
 };
 pub use crate::{
-    files::{FilesError, UPLOAD_LIMIT},
+    files::{FilesError, UPLOAD_LIMIT, UPLOADS},
     store::{
         AccountRecord, Certificate, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
         page::{MAX_PAGE, Page, Slice, TenantFilter},

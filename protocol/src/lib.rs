@@ -2,7 +2,8 @@
 //!
 //! Pure: no clock, no I/O, no async. Read in this order: [`id`], [`time`] and [`generation`] are
 //! the values that every message carries; [`wire`] is what controller and agent say to one another
-//! over QUIC, [`channel`] where notices go; [`evidence`] is what is signed, logged and, years later, verified offline.
+//! over QUIC, [`channel`] where notices go; [`evidence`] is what is signed, logged and, years
+//! later, verified offline.
 
 pub mod channel;
 pub mod digest;

@@ -71,7 +71,7 @@ pub const MIGRATIONS: [(i64, &str); 15] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (17, include_str!("../../migrations/0017_short_messages.sql")),
-    (19, include_str!("../../migrations/0019_held.sql")),
+    (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.
