@@ -13,14 +13,17 @@ use axum_server::{Handle, tls_rustls::RustlsConfig};
 use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
 use tenure_delivery::{
-    bot::BotChannel,
     Courier, TRY_LIMIT,
+    bot::BotChannel,
     mail::{MailChannel, MailError},
     webhook::WebhookChannel,
 };
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{
-    sync::{mpsc, watch}, task::JoinSet, time::sleep};
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
 use zeroize::Zeroizing;
 
 use crate::{

@@ -20,7 +20,7 @@ use tenure_protocol::channel::{
     destination::{self, DestinationPolicy},
 };
 
-pub use self::channels::{Bots, Sms, Smpp};
+pub use self::channels::{Bots, Smpp, Sms};
 use crate::{
     core::{
         admission,

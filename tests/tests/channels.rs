@@ -50,11 +50,7 @@ fn told(site: &InProcess) -> anyhow::Result<String> {
 }
 
 /// The first notice of a tenant that `fits`, once there is one.
-fn notice(
-    site: &InProcess,
-    tenant: &str,
-    fits: impl Fn(&Value) -> bool,
-) -> anyhow::Result<Value> {
+fn notice(site: &InProcess, tenant: &str, fits: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
     wait_for("a notice", LIMIT, || {
         let notices = site.get(&site.admin, &format!("/v1/tenants/{tenant}/notices"))?;
         let notices = notices.json.as_array().cloned().unwrap_or_default();
@@ -315,8 +311,8 @@ fn with_secrets() -> Value {
 }
 
 #[test]
-fn no_secret_of_a_channel_is_in_any_file_or_answer_and_another_key_is_refused()
--> anyhow::Result<()> {
+fn no_secret_of_a_channel_is_in_any_file_or_answer_and_another_key_is_refused() -> anyhow::Result<()>
+{
     let (port, _posts) = vendor(dingtalk)?;
     let mut site = InProcess::start_with(Clock::staged(), &bots(&[("dingtalk", port)]))?;
     let tenant = told(&site)?;
@@ -387,18 +383,40 @@ fn a_channel_that_can_reach_nobody_is_refused_with_what_to_do() -> anyhow::Resul
         ("designated", json!(["sms"]), "/contacts/0/designated", "sends no short messages"),
         ("mobile", json!("12345"), "/contacts/0/mobile", "11 digits"),
         ("designated", json!(["bot"]), "/contacts/0/designated", "bot is designated and not given"),
-        ("bot", url(&format!("https://evil.example/x?{token}")), "/contacts/0/bot/url", "elsewhere"),
+        (
+            "bot",
+            url(&format!("https://evil.example/x?{token}")),
+            "/contacts/0/bot/url",
+            "elsewhere",
+        ),
         ("bot", url(&format!("https://[fe80::1]/x?{token}")), "/contacts/0/bot/url", "link-local"),
         ("bot", url(&format!("//x?{token}")), "/contacts/0/bot/url", "not a bot's URL"),
-        ("bot", json!({"kind": "feishu", "url": "https://open.feishu.cn/x"}),
-            "/contacts/0/bot/secret", "signature secret"),
-        ("bot", json!({"kind": "wecom", "url": "https://qyapi.weixin.qq.com/x?key=1",
-            "secret": BOT_SECRET}), "/contacts/0/bot/secret", "leave it out"),
-        ("webhook", json!({"url": "https://192.0.2.1/", "secret": "sealed:00"}),
-            "/contacts/0/webhook/secret", "secret"),
-        ("webhook", json!({"url": "https://localhost/",
+        (
+            "bot",
+            json!({"kind": "feishu", "url": "https://open.feishu.cn/x"}),
+            "/contacts/0/bot/secret",
+            "signature secret",
+        ),
+        (
+            "bot",
+            json!({"kind": "wecom", "url": "https://qyapi.weixin.qq.com/x?key=1",
+            "secret": BOT_SECRET}),
+            "/contacts/0/bot/secret",
+            "leave it out",
+        ),
+        (
+            "webhook",
+            json!({"url": "https://192.0.2.1/", "secret": "sealed:00"}),
+            "/contacts/0/webhook/secret",
+            "secret",
+        ),
+        (
+            "webhook",
+            json!({"url": "https://localhost/",
             "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}),
-            "/contacts/0/webhook/url", "own machine"),
+            "/contacts/0/webhook/url",
+            "own machine",
+        ),
     ] {
         let mut form = application("city-archive");
         form["contacts"][0][field] = value.clone();
@@ -413,8 +431,10 @@ fn a_channel_that_can_reach_nobody_is_refused_with_what_to_do() -> anyhow::Resul
                 continue;
             }
             ensure!(answer.status == 422, "{path} {field} {value}: {answer:?}");
-            ensure!(answer.text.contains(pointer) && answer.text.contains(words),
-                "{path} {field} {value}: {answer:?}");
+            ensure!(
+                answer.text.contains(pointer) && answer.text.contains(words),
+                "{path} {field} {value}: {answer:?}"
+            );
             ensure!(!answer.text.contains(BOT_TOKEN), "a bot's URL is a secret: {answer:?}");
         }
     }

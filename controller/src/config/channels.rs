@@ -178,7 +178,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("password");
         let mode = |mode| std::fs::Permissions::from_mode(mode);
-        std::io::Write::write_all(&mut File::create(&file).expect("made"), b"pass\n").expect("written");
+        std::io::Write::write_all(&mut File::create(&file).expect("made"), b"pass\n")
+            .expect("written");
         let text = format!(
             "[smpp]\naddress = \"127.0.0.1:2775\"\nsystem_id = \"tenure\"\nsource = \"1069\"\n\
              password_file = {file:?}\n"

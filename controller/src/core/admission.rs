@@ -61,7 +61,8 @@ pub const TEXT_PATTERN: &str = concat!(
     r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 );
 /// What the number of a mobile telephone may be: the mainland's, or with its country's code.
-pub const MOBILE_PATTERN: &str = r"^(1[3-9][0-9]{9}|\+861[3-9][0-9]{9}|\+(?!86|0)[0-9]{8,15})$";
+pub const MOBILE_PATTERN: &str =
+    r"^(1[3-9][0-9]{9}|\+861[3-9][0-9]{9}|\+([1-79][0-9]|8[0-57-9])[0-9]{6,13})$";
 /// What a role may be.
 pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 
@@ -248,7 +249,8 @@ pub(super) fn mail(value: &str, (): &()) -> garde::Result {
 }
 
 /// What may be named at all: what the site allows of it is the site's to say.
-const ANY: DestinationPolicy = DestinationPolicy { private: true, loopback: true, plain_http: true };
+const ANY: DestinationPolicy =
+    DestinationPolicy { private: true, loopback: true, plain_http: true };
 
 pub(super) fn url(value: &str, (): &()) -> garde::Result {
     fits(destination::webhook(value, ANY))
@@ -261,7 +263,9 @@ pub(super) fn webhook_secret(value: &Secret, (): &()) -> garde::Result {
 
 pub(super) fn bot_url(kind: BotKind) -> impl FnOnce(&Secret, &()) -> garde::Result {
     move |value, (): &()| {
-        value.seal().map_or_else(|| fits(destination::bot_url(kind, value.reveal(), ANY)), |_| Ok(()))
+        value
+            .seal()
+            .map_or_else(|| fits(destination::bot_url(kind, value.reveal(), ANY)), |_| Ok(()))
     }
 }
 
@@ -295,12 +299,13 @@ pub(super) fn channel(has_another: bool) -> impl FnOnce(&Option<String>, &()) ->
 /// What is designated is there.
 pub(super) fn designated(contact: &Contact) -> impl FnOnce(&[Designated], &()) -> garde::Result {
     let Contact { email, webhook, bot, mobile, .. } = contact;
-    let given =
-        [email.is_some(), webhook.is_some(), mobile.is_some(), bot.is_some()];
+    let given = [email.is_some(), webhook.is_some(), mobile.is_some(), bot.is_some()];
     move |designated, (): &()| {
         let [email, webhook, mobile, bot] = given;
         let missing = designated.iter().find_map(|one| match one {
-            Designated::Email if !email => Some("email is designated and not given: give the address"),
+            Designated::Email if !email => {
+                Some("email is designated and not given: give the address")
+            }
             Designated::Webhook if !webhook => Some("webhook is designated and not given: give it"),
             Designated::Sms if !mobile => {
                 Some("sms is designated and mobile not given: give the number")

@@ -109,8 +109,8 @@ impl Engine {
             }
             Channel::Bot { kind, url, secret } => {
                 let url = opened(SecretOf::BotUrl, kind.as_str(), &url, secrets).map_err(failed)?;
-                let secret = opened(SecretOf::BotSecret, url.reveal(), &secret, secrets)
-                    .map_err(failed)?;
+                let secret =
+                    opened(SecretOf::BotSecret, url.reveal(), &secret, secrets).map_err(failed)?;
                 Channel::Bot { kind, url, secret }
             }
             Channel::Mail { .. } | Channel::Sms { .. } => channel,

@@ -17,9 +17,9 @@ use crate::{
         access::NAME_MAX as PERSON_LIMIT,
         admission::{
             CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
-            MEMORY_LIMIT_MIB, MLPS_LEVELS, MOBILE_PATTERN, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN,
-            TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB,
-            VOLUMES_LIMIT,
+            MEMORY_LIMIT_MIB, MLPS_LEVELS, MOBILE_PATTERN, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT,
+            ROLE_PATTERN, TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB,
+            VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
         },
         tenant::Designated,
     },
@@ -152,7 +152,7 @@ pub struct BotForm {
     pub url: String,
     /// The signature secret of `dingtalk` and `feishu`; `wecom` has none.
     #[schema(write_only, required = false, min_length = 8, max_length = 128)]
-    pub secret: Option<String>,
+    pub secret: String,
 }
 
 /// A number of like instances.
@@ -372,8 +372,9 @@ fn bot_kind() -> RefOr<Schema> {
 }
 
 fn mobile() -> RefOr<Schema> {
-    let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(32));
-    text.pattern(Some(MOBILE_PATTERN)).build().into()
+    let types = [Type::String, Type::Null];
+    let text = ObjectBuilder::new().schema_type(SchemaType::from_iter(types));
+    text.max_length(Some(16)).pattern(Some(MOBILE_PATTERN)).build().into()
 }
 
 fn instances() -> RefOr<Schema> {

@@ -47,7 +47,8 @@ use tokio::{sync::Mutex, time::timeout};
 use self::sql::query;
 pub use self::{
     accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
-    keys::*, notices::*, orders::*, page::*, platform::*, records::*, short_messages::*, tenants::*, tokens::*,
+    keys::*, notices::*, orders::*, page::*, platform::*, records::*, short_messages::*,
+    tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.

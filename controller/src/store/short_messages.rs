@@ -91,8 +91,7 @@ pub async fn receive_short_message(
         .await
         .map_err(failed(operation))?;
     let open = query(sql::SHORT_MESSAGES_OPEN).bind(&notice).bind(sent_at).fetch_one(conn).await;
-    let open: i64 =
-        open.and_then(|row| row.try_get("open")).map_err(failed(operation))?;
+    let open: i64 = open.and_then(|row| row.try_get("open")).map_err(failed(operation))?;
     Ok(if open == 0 { Received::Delivered(id) } else { Received::Nothing })
 }
 
@@ -108,11 +107,14 @@ mod tests {
         let notice = |number| NoticeId::from_uuid(uuid::Uuid::from_u128(number));
         let at = Timestamp::from_unix_ms;
         let mut tx = store.write().await.expect("a transaction");
-        let parts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let parts =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         for (number, names, now) in
             [(1, parts(&["a", "b"]), 10), (2, parts(&["c", "d"]), 10), (2, parts(&["e"]), 20)]
         {
-            keep_short_messages(&mut tx, notice(number), &names, at(now), at(0)).await.expect("kept");
+            keep_short_messages(&mut tx, notice(number), &names, at(now), at(0))
+                .await
+                .expect("kept");
         }
         commit(tx).await.expect("committed");
         let mut tx = store.write().await.expect("a transaction");
@@ -129,7 +131,9 @@ mod tests {
             let found = receive_short_message(&mut tx, message, delivered).await.expect("kept");
             assert_eq!(found, means, "{message}");
         }
-        keep_short_messages(&mut tx, notice(3), &parts(&["f"]), at(40), at(15)).await.expect("kept");
+        keep_short_messages(&mut tx, notice(3), &parts(&["f"]), at(40), at(15))
+            .await
+            .expect("kept");
         let old = receive_short_message(&mut tx, "b", true).await.expect("read");
         assert_eq!(old, Received::Unknown, "forgotten");
     }

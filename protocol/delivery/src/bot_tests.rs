@@ -133,7 +133,8 @@ async fn a_bot_elsewhere_or_inward_gets_nothing() {
     let (url, received) = vendor(r#"{"errcode":0}"#);
     let policy = DestinationPolicy { private: true, loopback: true, plain_http: true };
     let elsewhere = BotChannel::new(policy, BTreeMap::new(), &[]);
-    let inward = BotChannel { policy: DestinationPolicy { loopback: false, ..policy }, ..channel() };
+    let inward =
+        BotChannel { policy: DestinationPolicy { loopback: false, ..policy }, ..channel() };
     for channel in [elsewhere, inward] {
         let answer = channel.send(message(BotKind::Wecom, &url, "断网")).await;
         assert!(matches!(answer, Answer::Failed { .. }), "{answer:?}");

@@ -122,8 +122,10 @@ impl Courier {
         Some(match channel {
             Channel::Mail { address } => {
                 let Some(mail) = &self.mail else {
-                    return Some(missing("this site has no mail server: set [mail] in its \
-                                         configuration"));
+                    return Some(missing(
+                        "this site has no mail server: set [mail] in its \
+                                         configuration",
+                    ));
                 };
                 let message_id = format!("<{id}@tenure>");
                 let letter =
@@ -138,8 +140,10 @@ impl Courier {
             }
             Channel::Sms { number } => {
                 let Some(sms) = &self.sms else {
-                    return Some(missing("this site sends no short messages: set [sms] in its \
-                                         configuration"));
+                    return Some(missing(
+                        "this site sends no short messages: set [sms] in its \
+                                         configuration",
+                    ));
                 };
                 let text = format!("{subject}\n{body}");
                 sms.send(ShortMessage { to: number, text, id }, TRY_LIMIT).await

@@ -222,9 +222,8 @@ pub fn bot_secret(kind: BotKind, secret: &str) -> Result<(), DestinationError> {
 pub fn mobile(text: &str) -> Result<String, DestinationError> {
     let wrong = || DestinationError::Mobile(text.chars().take(32).collect());
     let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    let mainland = |digits: &str| {
-        digits.len() == 11 && matches!(digits.as_bytes(), [b'1', b'3'..=b'9', ..])
-    };
+    let mainland =
+        |digits: &str| digits.len() == 11 && matches!(digits.as_bytes(), [b'1', b'3'..=b'9', ..]);
     let digits = bare.strip_prefix('+').unwrap_or(&bare);
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
@@ -356,7 +355,18 @@ mod tests {
         for text in ["duty@example.org", "a.b+c@mx.localdomain", "o'neil@x.cn"] {
             assert_eq!(mail(text), Ok(()), "{text}");
         }
-        for text in ["", "@", "a@", "@b", "a b@c.d", "a@b..c", "a@-b.c", "a\r\n@b.c", "<a@b.c>", "a@10.64.0.1"] {
+        for text in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a b@c.d",
+            "a@b..c",
+            "a@-b.c",
+            "a\r\n@b.c",
+            "<a@b.c>",
+            "a@10.64.0.1",
+        ] {
             assert!(mail(text).is_err(), "{text:?}");
         }
         assert_eq!(webhook_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Ok(()));
@@ -366,7 +376,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_is_at_its_vendors_host_or_at_one_that_the_site_names_and_its_url_is_repeated_nowhere() {
+    fn a_bot_is_at_its_vendors_host_or_at_one_that_the_site_names_and_its_url_is_repeated_nowhere()
+    {
         let url = "https://oapi.dingtalk.com/robot/send?access_token=t0ken";
         assert_eq!(bot(BotKind::Dingtalk, url, STRICT, &[]), Ok(()));
         let own = "https://im.example.gov.cn:8443/robot/send?access_token=t0ken";
@@ -399,9 +410,20 @@ mod tests {
         }
         assert_eq!(mobile("+85251234567").as_deref(), Ok("+85251234567"));
         for text in [
-            "", "+", "12345", "12800000000", "+86 12800000000", "+861380000000", "138000000000",
-            "02512345678", "+0012345678", "+1234567890123456", "1380000000a", "+86+13800000000",
-            "１３８００００００００", "13800000000\n",
+            "",
+            "+",
+            "12345",
+            "12800000000",
+            "+86 12800000000",
+            "+861380000000",
+            "138000000000",
+            "02512345678",
+            "+0012345678",
+            "+1234567890123456",
+            "1380000000a",
+            "+86+13800000000",
+            "１３８００００００００",
+            "13800000000\n",
         ] {
             assert_eq!(mobile(text), Err(DestinationError::Mobile(text.to_owned())), "{text}");
         }

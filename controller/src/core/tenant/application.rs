@@ -123,7 +123,8 @@ impl Contact {
 
     /// Its secrets, each with what it belongs to: they are of no use elsewhere.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = (SecretOf, &mut Secret)> {
-        let webhook = self.webhook.iter_mut().map(|webhook| (SecretOf::Webhook, &mut webhook.secret));
+        let webhook =
+            self.webhook.iter_mut().map(|webhook| (SecretOf::Webhook, &mut webhook.secret));
         let bot = self.bot.iter_mut().flat_map(|Bot { kind: _, url, secret }| {
             [(SecretOf::BotUrl, url), (SecretOf::BotSecret, secret)]
         });

@@ -2,10 +2,7 @@
 //! say, and what in the answer means yes. Its 2xx with the right words proves that the message is
 //! sent (E1), unless the site names words that say that it is on the telephone (E2).
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -316,9 +313,14 @@ mod tests {
     fn a_gateway_that_would_not_get_number_or_text_is_refused() {
         let wrong = |settings: &str| gateway(settings).map(drop).expect_err("refused");
         let url = r#""url": "https://sms.example/""#;
-        assert_eq!(wrong(&format!(r#"{{{url}, "body": "{{text}}"}}"#)).to_string(),
-            "{to} stands nowhere in url, headers and body: the gateway would not get it");
-        assert_eq!(wrong(&format!(r#"{{{url}, "body": "{{to}}"}}"#)), GatewayError::Unsaid("{text}"));
+        assert_eq!(
+            wrong(&format!(r#"{{{url}, "body": "{{text}}"}}"#)).to_string(),
+            "{to} stands nowhere in url, headers and body: the gateway would not get it"
+        );
+        assert_eq!(
+            wrong(&format!(r#"{{{url}, "body": "{{to}}"}}"#)),
+            GatewayError::Unsaid("{text}")
+        );
         assert_eq!(wrong(r#"{"url": "sms.example", "body": "{to}{text}"}"#), GatewayError::Url);
         assert_eq!(
             wrong(&format!(r#"{{{url}, "method": "PO ST", "body": "{{to}}{{text}}"}}"#)),

@@ -123,7 +123,8 @@ impl SmppChannel {
     pub async fn send(&self, message: &ShortMessage, limit: Duration) -> Answer {
         let address = &self.settings.address;
         let sent = timeout(limit, self.submit(message)).await;
-        let failed = |evidence: String| Answer::Failed { evidence: format!("{address}: {evidence}") };
+        let failed =
+            |evidence: String| Answer::Failed { evidence: format!("{address}: {evidence}") };
         let messages = match sent {
             Ok(Ok(messages)) => messages,
             Ok(Err(evidence)) => return failed(evidence),
@@ -133,8 +134,11 @@ impl SmppChannel {
         if let Some(keeper) = &self.keeper {
             let sent = Tidings::Sent { notice: message.id.clone(), messages };
             if !tell(keeper, sent, KEEP_LIMIT).await {
-                tracing::error!(notice = message.id, "a short message's id is not kept: its receipt \
-                    will not count");
+                tracing::error!(
+                    notice = message.id,
+                    "a short message's id is not kept: its receipt \
+                    will not count"
+                );
             }
         }
         Answer::Accepted { grade: Grade::E1, evidence }
@@ -161,7 +165,8 @@ impl SmppChannel {
                 .short_message(OctetString::from_vec(part.data).map_err(|error| error.to_string())?)
                 .build();
             let taken = client.submit_sm(submit).await;
-            let taken = taken.map_err(|error| format!("part {} of {total}: {}", place + 1, words(error)))?;
+            let taken = taken
+                .map_err(|error| format!("part {} of {total}: {}", place + 1, words(error)))?;
             messages.push(taken.message_id().as_str().to_owned());
         }
         Ok(messages)

@@ -99,7 +99,8 @@ mod tests {
     fn no_pair_is_torn_apart_and_what_is_too_long_says_so() {
         let text = format!("{}𠮷{}", "断".repeat(66), "网".repeat(40));
         assert_eq!(read(&parts(&text, 1)), text);
-        for text in ["断".repeat(5_000), "𠮷".repeat(5_000), format!("a{}", "𠮷".repeat(5_000))] {
+        for text in ["断".repeat(5_000), "𠮷".repeat(5_000), format!("a{}", "𠮷".repeat(5_000))]
+        {
             let parts = parts(&text, 1);
             assert_eq!(parts.len(), PARTS);
             assert!(parts.iter().all(|part| part.data.len() <= 140));
