@@ -49,8 +49,8 @@ pub enum SecretsError {
     Hash(String),
     /// What is kept does not open under the key.
     #[error(
-        "a kept secret cannot be opened: access.key is not the one that sealed it, or it was changed \
-         or moved; restore access.key and the database from the same backup"
+        "a kept secret cannot be opened: access.key is not the one that sealed it, or it was \
+         changed or moved; restore access.key and the database from the same backup"
     )]
     Sealed,
     /// The system gave no random bytes.

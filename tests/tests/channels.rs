@@ -8,28 +8,17 @@
     reason = "a test that damages a state directory"
 )]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io::Write as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tenure_controller::clock::Clock;
 use tenure_tests::{
     lab::{
         daemon::wait_for,
         in_process::{InProcess, application},
         smsc::Smsc,
+        vendor::{self, BOT_SECRET, Post, vendor},
     },
     third_party::venv,
 };
@@ -37,7 +26,6 @@ use tenure_tests::{
 const LIMIT: Duration = Duration::from_secs(30);
 /// The opinion on an application of the start's day is overdue from here on.
 const OVERDUE: &str = "2026-08-31T16:00:00Z";
-const BOT_SECRET: &str = "SEC0123456789abcdef";
 const BOT_TOKEN: &str = "t0ken0123456789";
 
 /// Has a customer apply, and the provider told of what it owes; the tenant's id.
@@ -163,6 +151,36 @@ fn a_receipt_that_says_no_is_a_failed_try_and_so_is_a_refusal() -> anyhow::Resul
     Ok(())
 }
 
+#[test]
+fn a_gateway_is_spoken_to_as_the_site_describes_it_and_its_yes_says_sent() -> anyhow::Result<()> {
+    let taken = |(path, body): &Post| match path == "/send?n=8613800000000" && body["text"] != "" {
+        true => r#"{"code": 0, "id": "g-1"}"#,
+        false => r#"{"code": 7}"#,
+    };
+    let (port, posts) = vendor(taken)?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("authorization");
+    private(&file, "Bearer 0123")?;
+    let site = InProcess::start_with(
+        Clock::staged(),
+        &format!(
+            "[sms.gateway]\nurl = \"http://127.0.0.1:{port}/send?n={{to}}\"\n\
+             body = '{{\"text\": \"{{text}}\", \"uid\": \"{{id}}\"}}'\n\
+             accepted = {{ pointer = \"/code\", value = \"0\" }}\n\
+             [sms.secret_headers]\nauthorization = {file:?}\n\
+             [[provider.contact]]\nname = \"值班\"\nmobile = \"13800000000\"\n\
+             designated = [\"sms\"]\n"
+        ),
+    )?;
+    let tenant = told(&site)?;
+    let sent = notice(&site, &tenant, |one| evidence(one).contains("g-1"))?;
+    ensure!(sent["channel"] == "sms" && sent["state"] == "due", "{sent}");
+    ensure!(sent["tries"][0]["grade"] == "E1", "{sent}");
+    let (_, body) = posts.recv_timeout(LIMIT)?;
+    ensure!(body["text"].as_str().context("a text")?.contains("Archive portal"), "{body}");
+    Ok(())
+}
+
 /// A configuration with this message centre, and a desk that gets short messages.
 fn smpp(dir: &Path, port: u16, password: &str) -> anyhow::Result<String> {
     let file = dir.join("password");
@@ -179,82 +197,6 @@ fn private(file: &Path, text: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     Ok(writeln!(file, "{text}")?)
-}
-
-/// What a bot was posted: the path with its query, and the body.
-type Post = (String, Value);
-
-/// A vendor that answers what `judge` says of each post.
-fn vendor(judge: fn(&Post) -> &'static str) -> anyhow::Result<(u16, mpsc::Receiver<Post>)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let (sender, posts) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let Some(post) = read_post(&stream) else { continue };
-            let answer = judge(&post);
-            let length = answer.len();
-            let _ = write!(&stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}");
-            if sender.send(post).is_err() {
-                return;
-            }
-        }
-    });
-    Ok((port, posts))
-}
-
-fn read_post(stream: &TcpStream) -> Option<Post> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.to_owned();
-    let mut length = 0;
-    loop {
-        line.clear();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim().split_once(':') else { break };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some((path, serde_json::from_slice(&body).ok()?))
-}
-
-fn signature(key: &str, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any key");
-    mac.update(text.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
-}
-
-/// As DingTalk's documentation has it: the sign is HMAC-SHA256 by the secret over the time in
-/// milliseconds, a line's end, and the secret; in base64, with percent signs.
-fn dingtalk((path, body): &Post) -> &'static str {
-    let field = |name: &str| {
-        let query = path.split_once('?')?.1;
-        let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        Some(pair?.replace("%2B", "+").replace("%2F", "/").replace("%3D", "="))
-    };
-    let (Some(at), Some(sign)) = (field("timestamp"), field("sign")) else {
-        return r#"{"errcode":300001,"errmsg":"no sign"}"#;
-    };
-    let right = sign == signature(BOT_SECRET, &format!("{at}\n{BOT_SECRET}"));
-    match right && at.len() == 13 && body["msgtype"] == "text" && body["text"]["content"] != "" {
-        true => r#"{"errcode":0,"errmsg":"ok"}"#,
-        false => r#"{"errcode":310000,"errmsg":"sign not match"}"#,
-    }
-}
-
-/// As Feishu's documentation has it: HMAC-SHA256 by the time in seconds, a line's end and the
-/// secret, over nothing; in base64, in the body.
-fn feishu((_, body): &Post) -> &'static str {
-    let at = body["timestamp"].as_str().unwrap_or_default();
-    let right = body["sign"] == signature(&format!("{at}\n{BOT_SECRET}"), "").as_str();
-    match right && at.len() == 10 && body["msg_type"] == "text" && body["content"]["text"] != "" {
-        true => r#"{"code":0,"msg":"success","data":{}}"#,
-        false => r#"{"code":19021,"msg":"sign match fail or timestamp is not within one hour"}"#,
-    }
 }
 
 /// A configuration with a desk that has bots.
@@ -276,8 +218,8 @@ fn bots(bots: &[(&str, u16)]) -> String {
 
 #[test]
 fn bots_get_what_they_verify_and_their_error_code_is_what_counts() -> anyhow::Result<()> {
-    let (dingtalk, posts) = vendor(dingtalk)?;
-    let (feishu, _posts) = vendor(feishu)?;
+    let (dingtalk, posts) = vendor(vendor::dingtalk)?;
+    let (feishu, _posts) = vendor(vendor::feishu)?;
     let (wecom, _refused) = vendor(|_| r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#)?;
     let config = bots(&[("dingtalk", dingtalk), ("feishu", feishu), ("wecom", wecom)]);
     let site = InProcess::start_with(Clock::staged(), &config)?;
@@ -311,9 +253,8 @@ fn with_secrets() -> Value {
 }
 
 #[test]
-fn no_secret_of_a_channel_is_in_any_file_or_answer_and_another_key_is_refused() -> anyhow::Result<()>
-{
-    let (port, _posts) = vendor(dingtalk)?;
+fn no_secret_of_a_channel_is_in_any_file_or_answer_and_another_key_fails() -> anyhow::Result<()> {
+    let (port, _posts) = vendor(vendor::dingtalk)?;
     let mut site = InProcess::start_with(Clock::staged(), &bots(&[("dingtalk", port)]))?;
     let tenant = told(&site)?;
     let customer = site.token("chen.jing", "customer", Some("city-archive"))?;

@@ -136,7 +136,7 @@ impl Bots {
         match self.hosts.values().flatten().find(|host| !fits(host)) {
             None => Ok(()),
             Some(host) => Err(format!(
-                "{host:?} is no host: give a name such as im.example.gov.cn, without scheme and port"
+                "{host:?} is no host: give a name such as im.example.gov.cn, without scheme, port"
             )),
         }
     }

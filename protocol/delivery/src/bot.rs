@@ -2,8 +2,8 @@
 //! error code, and 0 means that the message is in the chat that the customer designated.
 //!
 //! The vendors block a bot for minutes above 20 messages in one. So each URL gets [`BURST`] at once
-//! and one every [`INTERVAL`], which is 15 in a minute at most; what comes faster waits for the next
-//! turn, and all that waits goes out joined, as far as the vendor's longest message holds it.
+//! and one every [`INTERVAL`], which is 15 in a minute at most; what comes faster waits for the
+//! next turn, and all that waits goes out joined, as far as the vendor's longest message holds it.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -77,7 +77,7 @@ struct Line {
 
 #[derive(Debug)]
 struct Waiting {
-    text: String,
+    message: BotMessage,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -116,7 +116,8 @@ impl BotChannel {
     pub async fn send(&self, message: BotMessage) -> Answer {
         let line = self.line(message.url.reveal());
         let (answer, mut answered) = oneshot::channel();
-        lock(&line.waiting).push_back(Waiting { text: message.text.clone(), answer });
+        let longest = longest(message.kind);
+        lock(&line.waiting).push_back(Waiting { message, answer });
         loop {
             let mut pace = line.pace.lock().await;
             if let Ok(answer) = answered.try_recv() {
@@ -132,9 +133,9 @@ impl BotChannel {
             sleep(wait).await;
             pace.spend(Instant::now());
             let most = if wait.is_zero() { 1 } else { usize::MAX };
-            let batch = take(&mut lock(&line.waiting), most, longest(message.kind));
+            let batch = take(&mut lock(&line.waiting), most, longest);
             drop(pace);
-            self.post_all(&message, batch).await;
+            self.post_all(batch).await;
         }
     }
 
@@ -156,10 +157,11 @@ impl BotChannel {
     }
 
     /// Posts what waited as one message; each gets what was answered.
-    async fn post_all(&self, to: &BotMessage, batch: Vec<Waiting>) {
+    async fn post_all(&self, batch: Vec<Waiting>) {
+        let Some(first) = batch.first() else { return };
         let count = batch.len();
-        let texts: Vec<&str> = batch.iter().map(|waiting| waiting.text.as_str()).collect();
-        let message = BotMessage { text: joined(&texts), ..to.clone() };
+        let texts: Vec<&str> = batch.iter().map(|one| one.message.text.as_str()).collect();
+        let message = BotMessage { text: joined(&texts), ..first.message.clone() };
         let bot = self.clone();
         let mut answer = spawn_blocking(move || bot.post(&message))
             .await
@@ -205,13 +207,17 @@ impl BotChannel {
     }
 }
 
-/// Those in front, one at least, as many as fit into one message.
+/// Those in front, one at least, as many as fit into one message. Whoever gives the same URL with
+/// another secret has messages of its own: a wrong secret is nobody else's loss.
 fn take(waiting: &mut VecDeque<Waiting>, most: usize, longest: usize) -> Vec<Waiting> {
     let mut batch: Vec<Waiting> = waiting.pop_front().into_iter().collect();
     while batch.len() < most {
         let Some(next) = waiting.front() else { break };
-        let texts = batch.iter().chain([next]).map(|waiting| waiting.text.as_str());
-        if joined(&texts.collect::<Vec<_>>()).len() > longest {
+        let alike = batch.first().is_some_and(|first| {
+            first.message.kind == next.message.kind && first.message.secret == next.message.secret
+        });
+        let texts = batch.iter().chain([next]).map(|one| one.message.text.as_str());
+        if !alike || joined(&texts.collect::<Vec<_>>()).len() > longest {
             break;
         }
         batch.extend(waiting.pop_front());

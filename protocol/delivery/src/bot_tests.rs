@@ -113,17 +113,24 @@ fn a_minute_holds_fifteen_however_they_come() {
 
 #[test]
 fn a_digest_holds_whole_notices_and_no_more_than_the_vendor_takes() {
-    let waiting = |text: &str| Waiting { text: text.to_owned(), answer: oneshot::channel().0 };
+    let nowhere = Secret::new("https://qyapi.weixin.qq.com/");
+    let waiting = |text: &str| Waiting {
+        message: message(BotKind::Wecom, &nowhere, text),
+        answer: oneshot::channel().0,
+    };
     let mut line: VecDeque<Waiting> = (0..10).map(|_| waiting(&"断".repeat(200))).collect();
     let mut taken = 0;
     while !line.is_empty() {
         let batch = take(&mut line, usize::MAX, longest(BotKind::Wecom));
-        let texts: Vec<&str> = batch.iter().map(|one| one.text.as_str()).collect();
+        let texts: Vec<&str> = batch.iter().map(|one| one.message.text.as_str()).collect();
         assert!(joined(&texts).len() <= longest(BotKind::Wecom));
         assert!(batch.len() >= 2);
         taken += batch.len();
     }
     assert_eq!(taken, 10);
+    let mut line: VecDeque<Waiting> = ["a", "b", "c"].map(waiting).into();
+    line[1].message.secret = Secret::new("another one");
+    assert_eq!(take(&mut line, usize::MAX, 2_048).len(), 1, "not with another's secret");
     let long = fitting(&"断".repeat(5_000), longest(BotKind::Wecom));
     assert!(long.len() <= 2_048 && long.ends_with(CUT_OFF) && long.starts_with("断断"));
 }

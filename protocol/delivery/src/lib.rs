@@ -1,8 +1,8 @@
 //! Carries a rendered notice to a customer's system over one channel, and brings back what that
 //! system said. The controller uses it, and so does a host whose controller is silent.
 //!
-//! [`mail`], [`webhook`], [`sms`] and [`bot`] are the channels, independent of one another: each has
-//! places of its own, so that a mail server that hangs holds no webhook up.
+//! [`mail`], [`webhook`], [`sms`] and [`bot`] are the channels, independent of one another: each
+//! has places of its own, so that a mail server that hangs holds no webhook up.
 
 pub mod bot;
 pub mod mail;

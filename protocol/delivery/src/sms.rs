@@ -7,8 +7,8 @@
 //! deliver_sm (receipt, any time, after a restart too) ──Tidings::Receipt──→ E2, or a failed try
 //!      └──deliver_sm_resp, once that is durable; "try again later" otherwise
 //! ```
-//! A receipt comes when it comes, so it is no part of a try: whoever keeps the notices takes it in by
-//! the message id. Where nobody does, as on a host whose controller is silent, a short message
+//! A receipt comes when it comes, so it is no part of a try: whoever keeps the notices takes it in
+//! by the message id. Where nobody does, as on a host whose controller is silent, a short message
 //! proves E1 and no more.
 
 pub mod gateway;

@@ -14,4 +14,5 @@ pub mod smsc;
 pub mod storage;
 pub mod stream;
 pub mod undo;
+pub mod vendor;
 pub mod webhook;
