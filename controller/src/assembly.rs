@@ -14,11 +14,16 @@ use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
 use tenure_delivery::{
     Courier, TRY_LIMIT,
+    bot::BotChannel,
     mail::{MailChannel, MailError},
     webhook::WebhookChannel,
 };
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -42,7 +47,7 @@ use crate::{
     },
     ledger::{Ledger, LedgerError},
     link::{self, Link, authority::Authority, listener, sessions::Closing, tls},
-    notify::Drain,
+    notify::{self, Drain},
     secrets::{Secrets, SecretsError},
     state::{self, State, StateError},
     store::{Store, StoreError},
@@ -58,6 +63,8 @@ const DATABASE: &str = "tenure.db";
 const INIT_TOKEN_DAYS: u32 = 30;
 /// How long open requests may take when the controller stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// What message centres say and nobody has kept yet, at most: they wait for it to be.
+const TOLD: usize = 64;
 /// How often deadlines are looked at, at least.
 const TICK_MAX_MS: i64 = 1_000;
 /// And at most.
@@ -263,7 +270,10 @@ impl Controller {
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
         let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
-        let courier = Courier::new(mail, webhook);
+        let (keeper, told) = mpsc::channel(TOLD);
+        let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
+        let bots = BotChannel::new(config.webhook.policy(), config.bot.hosts.clone(), &roots);
+        let courier = Courier::new(mail, webhook).with_sms(sms).with_bots(bots);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
@@ -279,6 +289,8 @@ impl Controller {
         let (api_socket, api) = bind_api(config.api.listen)?;
         let site = Site {
             destinations: config.webhook.policy(),
+            bots: config.bot.hosts.clone(),
+            sms: config.sms.is_some(),
             joining: joining(config, &state, &authority, [&command, &enrolment]),
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };
@@ -308,6 +320,7 @@ impl Controller {
             served.await;
             "the link"
         });
+        tokio::spawn(notify::take_in(engine.clone(), told));
         let drain = Drain::new(engine.clone(), courier).run(stopping.clone());
         tasks.spawn(async move {
             drain.await;

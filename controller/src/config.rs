@@ -1,6 +1,8 @@
 //! The configuration file: TOML, named on the command line. Unknown keys are refused, since a
 //! mistyped one would be a setting that silently does not hold.
 
+mod channels;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -18,6 +20,7 @@ use tenure_protocol::channel::{
     destination::{self, DestinationPolicy},
 };
 
+pub use self::channels::{Bots, Smpp, Sms};
 use crate::{
     core::{
         admission,
@@ -26,7 +29,7 @@ use crate::{
         lifecycle::Provider,
         quota::Quotas,
         rules::{self, Rules},
-        tenant::Contact,
+        tenant::{Contact, Designated},
     },
     files::remote::S3,
     http::{attempts::Providers, provider},
@@ -53,6 +56,14 @@ pub enum ConfigError {
         /// Where and why.
         #[source]
         source: Box<toml::de::Error>,
+    },
+    /// A channel that cannot be.
+    #[error("{key} in the configuration: {reason}")]
+    Channel {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// A value that cannot be.
     #[error("{key} in the configuration {}: {reason}", path.display())]
@@ -83,6 +94,11 @@ pub struct Config {
     /// Webhooks.
     #[serde(default)]
     pub webhook: Webhook,
+    /// Short messages; without them nobody can designate them.
+    pub sms: Option<Sms>,
+    /// Groups' bots.
+    #[serde(default)]
+    pub bot: Bots,
     /// Where the bytes of attachments are kept; in the state directory if not given.
     pub attachments: Option<Attachments>,
     /// How much one customer may take.
@@ -306,6 +322,7 @@ impl Config {
         if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
             return Err(self.wrong("image", format!("{twice:?} stands there twice")));
         }
+        self.bot.check().map_err(|reason| self.wrong("bot.hosts", reason))?;
         self.mail_route().map(drop)
     }
 
@@ -319,12 +336,27 @@ impl Config {
             [("provider.contact", contact), ("provider.second_contact", second_contact)]
         {
             admission::contacts(contacts).map_err(|refusal| self.wrong(key, refusal.sentence))?;
-            for webhook in contacts.iter().filter_map(|contact| contact.webhook.as_ref()) {
-                destination::webhook(&webhook.url, self.webhook.policy())
-                    .map_err(|error| self.wrong(key, error.to_string()))?;
+            for contact in contacts {
+                self.check_channels(contact).map_err(|reason| self.wrong(key, reason))?;
             }
         }
         Ok(Provider { contacts: contact.clone(), second: second_contact.clone() })
+    }
+
+    fn check_channels(&self, contact: &Contact) -> Result<(), String> {
+        let policy = self.webhook.policy();
+        if let Some(webhook) = &contact.webhook {
+            destination::webhook(&webhook.url, policy).map_err(|error| error.to_string())?;
+        }
+        if let Some(bot) = &contact.bot {
+            let sites = self.bot.hosts.get(&bot.kind).map_or(&[][..], Vec::as_slice);
+            destination::bot(bot.kind, bot.url.reveal(), policy, sites)
+                .map_err(|error| error.to_string())?;
+        }
+        if contact.designated.contains(&Designated::Sms) && self.sms.is_none() {
+            return Err(format!("{} designates sms: set [sms] up for that", contact.name));
+        }
+        Ok(())
     }
 
     /// The legal rules: the site's own text if it names one, else the shipped one.

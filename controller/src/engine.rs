@@ -8,7 +8,8 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`read`] is what is looked at. [`call`] says how a change is asked for.
+//! [`read`] is what is looked at. [`sealing`] keeps the secrets of contacts' channels, [`receipt`]
+//! takes in what comes back on short messages. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -27,9 +28,11 @@ mod outbox;
 mod platform;
 mod presence;
 mod read;
+mod receipt;
 mod records;
 mod report;
 mod room;
+mod sealing;
 mod tokens;
 mod yearly;
 
@@ -202,6 +205,7 @@ impl Engine {
                 salt
             }
         };
+        sealing::know_key(&mut tx, &secrets).await?;
         pin_rules(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
@@ -214,6 +218,7 @@ impl Engine {
                 store::save_host(&mut tx, &host).await?;
             }
         }
+        let provider = sealing::sealed_provider(provider, &secrets)?;
         let acquainted = presence::acquainted(&mut tx, clock.now()).await?;
         store::commit(tx).await?;
         let inner = Inner {

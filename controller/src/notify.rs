@@ -3,9 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tenure_delivery::{Answer, Courier, Parcel};
+use tenure_delivery::{
+    Answer, Courier, Parcel,
+    sms::{Tidings, Told},
+};
 use tenure_protocol::time::Timestamp;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 use crate::{
     core::notice::{Notice, Outcome, Try},
@@ -70,15 +76,24 @@ impl Drain {
     async fn attempt(&self, notice: Notice) {
         let (id, kind) = (notice.id, notice.kind.as_str());
         let tenant = notice.tenant.map(tracing::field::display);
-        let parcel = Parcel {
-            id: id.to_string(),
-            channel: notice.channel,
-            subject: notice.subject,
-            body: notice.body,
-            payload: notice.payload,
-            at: self.engine.clock().now(),
+        let answer = match self.engine.opened_channel(notice.channel) {
+            Ok(channel) => {
+                let parcel = Parcel {
+                    id: id.to_string(),
+                    channel,
+                    subject: notice.subject,
+                    body: notice.body,
+                    payload: notice.payload,
+                    at: self.engine.clock().now(),
+                };
+                self.courier.carry(parcel).await
+            }
+            Err(error) => {
+                let reason = std::error::Error::source(&error).map(ToString::to_string);
+                Some(Answer::Failed { evidence: reason.unwrap_or_else(|| error.to_string()) })
+            }
         };
-        let Some(answer) = self.courier.carry(parcel).await else {
+        let Some(answer) = answer else {
             tracing::warn!(notice = %id, tenant, kind, "no free place to try a notice; later");
             return;
         };
@@ -93,5 +108,26 @@ impl Drain {
             let error = &error as &dyn std::error::Error;
             tracing::error!(notice = %id, tenant, error, "cannot record a try");
         }
+    }
+}
+
+/// Keeps what message centres say of short messages, in its order, until nobody says anything more.
+pub async fn take_in(engine: Engine, mut told: mpsc::Receiver<Told>) {
+    while let Some(Told { tidings, kept }) = told.recv().await {
+        let done = match tidings {
+            Tidings::Sent { notice, messages } => match notice.parse() {
+                Ok(notice) => engine.short_messages_sent(notice, &messages).await.map(|()| true),
+                Err(_) => Ok(true),
+            },
+            Tidings::Receipt { message, delivered, evidence } => {
+                engine.short_message_received(&message, delivered, evidence).await
+            }
+        };
+        let known = done.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "cannot keep what a message centre said; it will say it again");
+            false
+        });
+        let _ = kept.send(known);
     }
 }

@@ -1,5 +1,6 @@
 //! What people come in with: passwords (Argon2id) and second factors (TOTP, RFC 6238), and the key
-//! under which second factors are kept. It computes; what it computes is kept by the store.
+//! under which second factors and the secrets of contacts' channels are kept. It computes; what it
+//! computes is kept by the store.
 //!
 //! Hashing is slow on purpose and takes much memory, so it runs off the asynchronous threads, in
 //! few slots, with a queue that has an end.
@@ -46,8 +47,11 @@ pub enum SecretsError {
     /// A password could not be hashed, or its hash not be read.
     #[error("a password cannot be hashed or compared: {0}")]
     Hash(String),
-    /// A second factor does not open under the key.
-    #[error("a second factor cannot be opened: access.key is not the one that sealed it")]
+    /// What is kept does not open under the key.
+    #[error(
+        "a kept secret cannot be opened: access.key is not the one that sealed it, or it was \
+         changed or moved; restore access.key and the database from the same backup"
+    )]
     Sealed,
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
@@ -85,7 +89,7 @@ impl std::fmt::Debug for Enrolment {
 }
 
 impl Secrets {
-    /// With the key under which second factors are kept.
+    /// With the key under which second factors and channels' secrets are kept.
     ///
     /// # Errors
     /// [`SecretsError::Sealed`]; not for a key of 32 bytes.
@@ -168,7 +172,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Option<u64>, SecretsError> {
         let (bytes, known) = match sealed {
-            Some(sealed) => (self.open(account, sealed)?, true),
+            Some(sealed) => (self.open_totp(account, sealed)?, true),
             None => (Zeroizing::new([0; TOTP_BYTES]), false),
         };
         let seconds = u64::try_from(now.unix_ms() / 1000).unwrap_or(0);
@@ -183,34 +187,64 @@ impl Secrets {
         Ok(Zeroizing::new(*bytes))
     }
 
-    fn seal(&self, account: &str, secret: &[u8]) -> Result<String, SecretsError> {
+    /// Seals a text that opens again for what it is `about` alone: nonce, ciphertext and tag,
+    /// hexadecimal.
+    ///
+    /// # Errors
+    /// [`SecretsError::Random`], [`SecretsError::Sealed`].
+    pub fn seal_text(&self, about: &str, text: &str) -> Result<String, SecretsError> {
+        self.seal(&texts(about), text.as_bytes())
+    }
+
+    /// Opens what [`Secrets::seal_text`] made.
+    ///
+    /// # Errors
+    /// [`SecretsError::Sealed`].
+    pub fn open_text(&self, about: &str, sealed: &str) -> Result<Zeroizing<String>, SecretsError> {
+        let bytes = self.open(&texts(about), sealed)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| SecretsError::Sealed)?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    fn seal(&self, about: &str, secret: &[u8]) -> Result<String, SecretsError> {
         let mut sealed = self.draw::<NONCE_LEN>()?.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| SecretsError::Sealed)?;
         let mut text = secret.to_vec();
         self.key
-            .seal_in_place_append_tag(nonce, Aad::from(account.as_bytes()), &mut text)
+            .seal_in_place_append_tag(nonce, Aad::from(about.as_bytes()), &mut text)
             .map_err(|_| SecretsError::Sealed)?;
         sealed.extend(text);
         Ok(hex::encode(sealed))
     }
 
-    fn open(
-        &self,
-        account: &str,
-        sealed: &str,
-    ) -> Result<Zeroizing<[u8; TOTP_BYTES]>, SecretsError> {
+    fn open(&self, about: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
         let mut bytes = hex::decode(sealed).map_err(|_| SecretsError::Sealed)?;
         if bytes.len() < NONCE_LEN {
             return Err(SecretsError::Sealed);
         }
         let mut text = Zeroizing::new(bytes.split_off(NONCE_LEN));
         let nonce = Nonce::try_assume_unique_for_key(&bytes).map_err(|_| SecretsError::Sealed)?;
-        let opened = self
-            .key
-            .open_in_place(nonce, Aad::from(account.as_bytes()), &mut text)
-            .map_err(|_| SecretsError::Sealed)?;
-        <[u8; TOTP_BYTES]>::try_from(&*opened).map(Zeroizing::new).map_err(|_| SecretsError::Sealed)
+        let opened = self.key.open_in_place(nonce, Aad::from(about.as_bytes()), &mut text);
+        let length = opened.map_err(|_| SecretsError::Sealed)?.len();
+        text.truncate(length);
+        Ok(text)
     }
+
+    fn open_totp(
+        &self,
+        account: &str,
+        sealed: &str,
+    ) -> Result<Zeroizing<[u8; TOTP_BYTES]>, SecretsError> {
+        let bytes = self.open(account, sealed)?;
+        <[u8; TOTP_BYTES]>::try_from(bytes.as_slice())
+            .map(Zeroizing::new)
+            .map_err(|_| SecretsError::Sealed)
+    }
+}
+
+/// What a text is about, told apart from every account: no account's name has a blank.
+fn texts(about: &str) -> String {
+    format!("text of {about}")
 }
 
 fn failed(error: impl std::fmt::Display) -> SecretsError {
@@ -251,11 +285,31 @@ mod tests {
     #[test]
     fn a_second_factor_opens_for_its_account_alone_and_under_its_key_alone() {
         let sealed = secrets().seal("li.na", &[3; TOTP_BYTES]).expect("sealed");
-        assert_eq!(*secrets().open("li.na", &sealed).expect("opened"), [3; TOTP_BYTES]);
+        assert_eq!(*secrets().open_totp("li.na", &sealed).expect("opened"), [3; TOTP_BYTES]);
         assert!(secrets().open("zhao.min", &sealed).is_err(), "moved to another account");
         let other = Secrets::new(&[8; 32], Chance::default()).expect("a key");
         assert!(other.open("li.na", &sealed).is_err());
         assert!(!sealed.contains(&hex::encode([3; TOTP_BYTES])));
+    }
+
+    #[test]
+    fn a_text_opens_for_what_it_is_about_alone_and_not_if_a_bit_of_it_was_changed() {
+        let sealed = secrets().seal_text("https://a.example/hook", "whsec_x").expect("sealed");
+        let opened = secrets().open_text("https://a.example/hook", &sealed).expect("opened");
+        assert_eq!(opened.as_str(), "whsec_x");
+        assert!(secrets().open_text("https://b.example/hook", &sealed).is_err(), "moved");
+        assert!(secrets().open_totp("https://a.example/hook", &sealed).is_err(), "no factor");
+        let other = Secrets::new(&[8; 32], Chance::default()).expect("a key");
+        let error = other.open_text("https://a.example/hook", &sealed).expect_err("another key");
+        assert!(error.to_string().contains("access.key"), "{error}");
+        let mut bytes = hex::decode(&sealed).expect("hexadecimal");
+        for place in 0..bytes.len() {
+            bytes[place] ^= 1;
+            let changed = hex::encode(&bytes);
+            assert!(secrets().open_text("https://a.example/hook", &changed).is_err(), "{place}");
+            bytes[place] ^= 1;
+        }
+        assert!(secrets().open_text("https://a.example/hook", "").is_err());
     }
 
     #[test]

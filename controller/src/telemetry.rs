@@ -3,6 +3,10 @@
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+/// Never logged, whatever the filter says: the SMPP codec would write whole commands, of which the
+/// bind has the account's password, and the others what customers are told.
+const NEVER: [&str; 2] = ["rusmpp::codec::encode=off", "rusmpp::codec::decode=off"];
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,9 +40,12 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`].
 pub fn start(format: Format, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let wrong = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
+    let mut parsed = EnvFilter::try_new(filter).map_err(wrong)?;
+    for never in NEVER {
+        parsed = parsed.add_directive(never.parse().map_err(wrong)?);
+    }
+    let registry = tracing_subscriber::registry().with(parsed);
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     match format {
         Format::Text => registry.with(layer).try_init(),

@@ -24,6 +24,66 @@ pub enum Channel {
         /// The signing secret.
         secret: Secret,
     },
+    /// A short message.
+    Sms {
+        /// The mobile telephone, as [`destination::mobile`] writes it: `+8613800000000`.
+        number: String,
+    },
+    /// A bot in a group's chat.
+    Bot {
+        /// Whose product the chat is.
+        kind: BotKind,
+        /// Where to post. Whoever knows it may post, so it is a secret, too.
+        url: Secret,
+        /// The signing secret; empty where the product has none.
+        secret: Secret,
+    },
+}
+
+/// Whose product a group's chat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BotKind {
+    /// 企业微信, and 政务微信 at a site of its own.
+    Wecom,
+    /// 钉钉.
+    Dingtalk,
+    /// 飞书.
+    Feishu,
+}
+
+impl BotKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Wecom, Self::Dingtalk, Self::Feishu];
+
+    /// The stable kebab-case name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wecom => "wecom",
+            Self::Dingtalk => "dingtalk",
+            Self::Feishu => "feishu",
+        }
+    }
+
+    /// Where the vendor's own bots are.
+    #[must_use]
+    pub const fn host(self) -> &'static str {
+        match self {
+            Self::Wecom => "qyapi.weixin.qq.com",
+            Self::Dingtalk => "oapi.dingtalk.com",
+            Self::Feishu => "open.feishu.cn",
+        }
+    }
+
+    /// Whether its messages are signed with a secret. `WeCom` has its URL alone.
+    #[must_use]
+    pub const fn signs(self) -> bool {
+        match self {
+            Self::Wecom => false,
+            Self::Dingtalk | Self::Feishu => true,
+        }
+    }
 }
 
 impl Channel {
@@ -33,6 +93,8 @@ impl Channel {
         match self {
             Self::Mail { .. } => "mail",
             Self::Webhook { .. } => "webhook",
+            Self::Sms { .. } => "sms",
+            Self::Bot { kind, .. } => kind.as_str(),
         }
     }
 }
@@ -57,7 +119,11 @@ impl Grade {
     }
 }
 
-/// A secret text: printed nowhere, wiped from memory when dropped.
+/// What the text of a sealed secret begins with.
+const SEALED: &str = "sealed:";
+
+/// A secret text: printed nowhere, wiped from memory when dropped. It is plain as its owner gave it
+/// and as it is used, and sealed (encrypted, by whoever keeps it) in between.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -67,6 +133,18 @@ impl Secret {
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// One that is sealed already: `text` is what the seal made of it.
+    #[must_use]
+    pub fn sealed(text: &str) -> Self {
+        Self(format!("{SEALED}{text}"))
+    }
+
+    /// What the seal made of it; nothing of a plain one.
+    #[must_use]
+    pub fn seal(&self) -> Option<&str> {
+        self.0.strip_prefix(SEALED)
     }
 
     /// Whether it was left out.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use garde::Validate;
 use tenure_protocol::channel::{
-    Secret,
-    destination::{self, DestinationPolicy},
+    BotKind, Secret,
+    destination::{self, DestinationError, DestinationPolicy},
 };
 
 use super::{
@@ -24,8 +24,8 @@ pub const NAME_LIMIT: usize = 200;
 pub const TEXT_LIMIT: usize = 4_000;
 /// Most contacts of an application.
 pub const CONTACTS_LIMIT: usize = 16;
-/// Most channels that a contact designates: there are these two.
-pub const CHANNELS_LIMIT: usize = 2;
+/// Most channels that a contact designates: there are these four.
+pub const CHANNELS_LIMIT: usize = 4;
 /// Most instances of an application, and so most kinds of them.
 pub const INSTANCES_LIMIT: u16 = 200;
 /// Longest role, characters.
@@ -60,6 +60,9 @@ pub const TEXT_PATTERN: &str = concat!(
     r"[^\s\x00-\x1f\x7f-\x9f]",
     r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 );
+/// What the number of a mobile telephone may be: the mainland's, or with its country's code.
+pub const MOBILE_PATTERN: &str =
+    r"^(1[3-9][0-9]{9}|\+861[3-9][0-9]{9}|\+([1-79][0-9]|8[0-57-9])[0-9]{6,13})$";
 /// What a role may be.
 pub const ROLE_PATTERN: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 
@@ -242,45 +245,75 @@ pub(super) fn role(value: &str, (): &()) -> garde::Result {
 }
 
 pub(super) fn mail(value: &str, (): &()) -> garde::Result {
-    destination::mail(value).map_err(|error| garde::Error::new(error.to_string()))
+    fits(destination::mail(value))
 }
 
-/// A URL, whatever the site allows of them: that is the site's to say.
+/// What may be named at all: what the site allows of it is the site's to say.
+const ANY: DestinationPolicy =
+    DestinationPolicy { private: true, loopback: true, plain_http: true };
+
 pub(super) fn url(value: &str, (): &()) -> garde::Result {
-    let any = DestinationPolicy { private: true, loopback: true, plain_http: true };
-    destination::webhook(value, any).map_err(|error| garde::Error::new(error.to_string()))
+    fits(destination::webhook(value, ANY))
 }
 
+/// A secret that is sealed was looked at when it came in.
 pub(super) fn webhook_secret(value: &Secret, (): &()) -> garde::Result {
-    destination::webhook_secret(value.reveal())
-        .map_err(|error| garde::Error::new(error.to_string()))
+    value.seal().map_or_else(|| fits(destination::webhook_secret(value.reveal())), |_| Ok(()))
+}
+
+pub(super) fn bot_url(kind: BotKind) -> impl FnOnce(&Secret, &()) -> garde::Result {
+    move |value, (): &()| {
+        value
+            .seal()
+            .map_or_else(|| fits(destination::bot_url(kind, value.reveal(), ANY)), |_| Ok(()))
+    }
+}
+
+pub(super) fn bot_secret(kind: BotKind) -> impl FnOnce(&Secret, &()) -> garde::Result {
+    move |value, (): &()| {
+        value.seal().map_or_else(|| fits(destination::bot_secret(kind, value.reveal())), |_| Ok(()))
+    }
+}
+
+pub(super) fn mobile(value: &str, (): &()) -> garde::Result {
+    fits(destination::mobile(value).map(drop))
+}
+
+fn fits(checked: Result<(), DestinationError>) -> garde::Result {
+    checked.map_err(|error| garde::Error::new(error.to_string()))
 }
 
 /// At least one channel leads to a contact.
-pub(super) fn channel(has_webhook: bool) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
+pub(super) fn channel(has_another: bool) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
     move |email, (): &()| {
-        if email.is_some() || has_webhook {
+        if email.is_some() || has_another {
             return Ok(());
         }
-        wrong("this contact has no channel: give an email or a webhook")
+        wrong(
+            "this contact has no channel: give an email, a webhook, a bot, or a mobile with sms \
+             designated",
+        )
     }
 }
 
 /// What is designated is there.
-pub(super) fn designated(
-    has_email: bool,
-    has_webhook: bool,
-) -> impl FnOnce(&[Designated], &()) -> garde::Result {
+pub(super) fn designated(contact: &Contact) -> impl FnOnce(&[Designated], &()) -> garde::Result {
+    let Contact { email, webhook, bot, mobile, .. } = contact;
+    let given = [email.is_some(), webhook.is_some(), mobile.is_some(), bot.is_some()];
     move |designated, (): &()| {
-        let missing = designated.iter().find(|one| match one {
-            Designated::Email => !has_email,
-            Designated::Webhook => !has_webhook,
+        let [email, webhook, mobile, bot] = given;
+        let missing = designated.iter().find_map(|one| match one {
+            Designated::Email if !email => {
+                Some("email is designated and not given: give the address")
+            }
+            Designated::Webhook if !webhook => Some("webhook is designated and not given: give it"),
+            Designated::Sms if !mobile => {
+                Some("sms is designated and mobile not given: give the number")
+            }
+            Designated::Bot if !bot => Some("bot is designated and not given: give it"),
+            Designated::Email | Designated::Webhook | Designated::Sms | Designated::Bot => None,
         });
-        match missing {
-            None => Ok(()),
-            Some(Designated::Email) => wrong("email is designated and not given: give the address"),
-            Some(Designated::Webhook) => wrong("webhook is designated and not given: give it"),
-        }
+        missing.map_or(Ok(()), wrong)
     }
 }
 

@@ -8,14 +8,19 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 use serde_json::{Value, json};
-use tenure_protocol::{channel::Channel, digest::Digest, id::NoticeId, time::Timestamp};
+use tenure_protocol::{
+    channel::{Channel, destination},
+    digest::Digest,
+    id::NoticeId,
+    time::Timestamp,
+};
 
 use super::{
     draw::Draw,
     notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
-    tenant::{Contact, Tenant},
+    tenant::{Contact, Designated, Tenant},
 };
 
 /// What a letter is about; the facts are in the tenant.
@@ -140,9 +145,9 @@ pub fn render(
                 kind,
                 contact: contact.name.clone(),
                 designated: designates(&channel),
-                channel,
                 subject: words.subject.clone(),
-                body: words.body(tenant, &contact.name),
+                body: words.over(&channel, tenant, &contact.name),
+                channel,
                 payload: facts.to_string(),
                 state: state.clone(),
                 tries: Vec::new(),
@@ -152,14 +157,22 @@ pub fn render(
     notices
 }
 
-/// The channels over which a contact can be reached.
+/// The ways to a contact. A mobile telephone is for people to call, unless short messages to it are
+/// designated.
 pub(super) fn channels(contact: &Contact) -> impl Iterator<Item = Channel> {
     let mail = contact.email.iter().map(|address| Channel::Mail { address: address.clone() });
     let webhook = contact.webhook.iter().map(|webhook| Channel::Webhook {
         url: webhook.url.clone(),
         secret: webhook.secret.clone(),
     });
-    mail.chain(webhook)
+    let mobile = contact.mobile.iter().filter(|_| contact.designated.contains(&Designated::Sms));
+    let sms = mobile.filter_map(|text| destination::mobile(text).ok());
+    let bot = contact.bot.iter().map(|bot| Channel::Bot {
+        kind: bot.kind,
+        url: bot.url.clone(),
+        secret: bot.secret.clone(),
+    });
+    mail.chain(webhook).chain(sms.map(|number| Channel::Sms { number })).chain(bot)
 }
 
 impl Notice {
@@ -180,6 +193,18 @@ struct Words {
 }
 
 impl Words {
+    /// The text for people, as long as the channel has room for.
+    fn over(&self, channel: &Channel, tenant: &Tenant, contact: &str) -> String {
+        match channel {
+            Channel::Mail { .. } | Channel::Webhook { .. } => self.body(tenant, contact),
+            Channel::Sms { .. } | Channel::Bot { .. } => {
+                let system = &tenant.application.system;
+                let name = &system.name;
+                format!("{}\n系统：{name}（{}）\n租户：{}", self.chinese, system.code, tenant.id)
+            }
+        }
+    }
+
     fn body(&self, tenant: &Tenant, contact: &str) -> String {
         let system = &tenant.application.system;
         format!(

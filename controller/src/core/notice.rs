@@ -121,6 +121,8 @@ pub const fn designation(channel: &Channel) -> Designated {
     match channel {
         Channel::Mail { .. } => Designated::Email,
         Channel::Webhook { .. } => Designated::Webhook,
+        Channel::Sms { .. } => Designated::Sms,
+        Channel::Bot { .. } => Designated::Bot,
     }
 }
 
@@ -131,7 +133,8 @@ pub struct Try {
     pub at: Timestamp,
     /// Whether it was delivered.
     pub outcome: Outcome,
-    /// The peer's words: "250 2.0.0 Ok: queued as …", "HTTP 204", or the error.
+    /// The peer's words: "250 2.0.0 Ok: queued as …", "HTTP 204", a receipt that came later, or the
+    /// error.
     pub evidence: String,
 }
 
@@ -190,6 +193,13 @@ pub const AFTER_LADDER_S: i64 = 300;
 /// A notice that found no way is given up after this time, seconds; the breach stands already.
 pub const GIVE_UP_S: i64 = 7 * 24 * 3600;
 
+/// A short message that was handed over waits so long, seconds, for its receipt before it is sent
+/// again.
+pub const RECEIPT_S: i64 = 120;
+
+/// So often a short message is handed over at most; after that its receipt alone is waited for.
+pub const SHORT_MESSAGES: usize = 5;
+
 /// The first rung of the ladder after `now`, for a notice that became due at `since`; nothing once
 /// it is given up.
 #[must_use]
@@ -243,9 +253,80 @@ impl Notice {
             return Some(grade);
         }
         self.state = match next_rung(since, at) {
-            Some(next_at) => NoticeState::Due { since, next_at },
+            Some(rung) => NoticeState::Due { since, next_at: self.after_receipt(since, at, rung) },
             None => NoticeState::Void { reason: "no channel took it within 7 days".to_owned() },
         };
         None
+    }
+
+    /// When it is tried next. Each short message is one more on somebody's telephone, so that one
+    /// which was handed over is not sent again at every rung.
+    fn after_receipt(&self, since: Timestamp, at: Timestamp, rung: Timestamp) -> Timestamp {
+        let handed_over = |attempt: &&Try| matches!(attempt.outcome, Outcome::Accepted { .. });
+        let times = self.tries.iter().filter(handed_over).count();
+        if !matches!(self.channel, Channel::Sms { .. }) {
+            rung
+        } else if times >= SHORT_MESSAGES {
+            since.plus_ms(GIVE_UP_S * 1000)
+        } else if self.tries.last().is_some_and(|last| handed_over(&last)) {
+            rung.max(at.plus_ms(RECEIPT_S * 1000))
+        } else {
+            rung
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(channel: Channel) -> Notice {
+        Notice {
+            id: NoticeId::from_uuid(uuid::Uuid::nil()),
+            tenant: TenantId::from_uuid(uuid::Uuid::nil()),
+            cut: None,
+            kind: NoticeKind::Cut,
+            contact: "值班".to_owned(),
+            channel,
+            designated: true,
+            subject: String::new(),
+            body: String::new(),
+            payload: String::new(),
+            state: NoticeState::Due { since: at(0), next_at: at(0) },
+            tries: Vec::new(),
+        }
+    }
+
+    const fn at(s: i64) -> Timestamp {
+        Timestamp::from_unix_ms(s * 1000)
+    }
+
+    fn attempt(s: i64, outcome: Outcome) -> Try {
+        Try { at: at(s), outcome, evidence: String::new() }
+    }
+
+    const SENT: Outcome = Outcome::Accepted { grade: Grade::E1 };
+
+    #[test]
+    fn a_short_message_waits_for_its_receipt_and_is_not_sent_for_ever() {
+        let mut notice = notice(Channel::Sms { number: "+8613800000000".to_owned() });
+        assert_eq!(notice.record(attempt(1, SENT)), None);
+        assert_eq!(notice.next_at(), Some(at(121)), "not at 5 s");
+        assert_eq!(notice.record(attempt(3, Outcome::Failed)), None);
+        assert_eq!(notice.next_at(), Some(at(5)), "its receipt says that it failed");
+        for time in [5, 125, 245, 545] {
+            assert_eq!(notice.record(attempt(time, SENT)), None);
+        }
+        assert_eq!(notice.next_at(), Some(at(GIVE_UP_S)), "five times are enough");
+        let receipt = Outcome::Accepted { grade: Grade::E2 };
+        assert_eq!(notice.record(attempt(3_600, receipt)), Some(Grade::E2), "however late");
+        assert_eq!(notice.record(attempt(3_601, receipt)), None, "once");
+    }
+
+    #[test]
+    fn mail_that_a_relay_took_goes_on_up_the_ladder() {
+        let mut notice = notice(Channel::Mail { address: "duty@customer.example".to_owned() });
+        assert_eq!(notice.record(attempt(1, SENT)), None);
+        assert_eq!(notice.next_at(), Some(at(5)));
     }
 }

@@ -1,7 +1,10 @@
 //! Where instances go, and which mark, network and addresses a tenant gets. Stable: the same fleet
 //! and the same application give the same answer.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use tenure_protocol::{
+    channel::destination,
     id::{InstanceId, VolumeId},
     wire::v1::{Boot, Mark, Network},
 };
@@ -39,7 +42,7 @@ pub fn place(
     draw: &mut Draw,
 ) -> Result<Allotment, Refusal> {
     let mark = free_mark(fleet)?;
-    let network = free_network(fleet)?;
+    let network = free_network(fleet, application)?;
     let mut rooms = fleet.hosts.clone();
     let mut subjects = vec![0_usize; rooms.len()];
     let mut of_role = Vec::new();
@@ -182,9 +185,20 @@ fn free_mark(fleet: &Fleet) -> Result<Mark, Refusal> {
         .ok_or_else(|| Refusal::new(Code::NoNetwork, "no mark is left for another tenant"))
 }
 
-fn free_network(fleet: &Fleet) -> Result<Network, Refusal> {
+/// The first network that nobody has. One in which a contact's webhook lies is passed over: what
+/// says that the tenant is cut must not be cut with it.
+fn free_network(fleet: &Fleet, application: &Application) -> Result<Network, Refusal> {
+    let webhooks = application.contacts.iter().filter_map(|contact| contact.webhook.as_ref());
+    let named: BTreeSet<u32> = webhooks
+        .filter_map(|webhook| match destination::address_in(&webhook.url) {
+            Some(IpAddr::V4(address)) => Some(u32::from(address) >> 8),
+            Some(IpAddr::V6(_)) | None => None,
+        })
+        .collect();
     (0..NETWORKS)
-        .map(|number| (0x0a40_0000 + (number << 8)).to_be_bytes())
+        .map(|number| 0x0a40_0000 + (number << 8))
+        .filter(|network| !named.contains(&(network >> 8)))
+        .map(u32::to_be_bytes)
         .find(|address| !fleet.networks_taken.contains(address))
         .map(|address| {
             let [a, b, c, _] = address;

@@ -55,7 +55,8 @@ use tenure_protocol::{
 };
 
 pub use application::{
-    Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook, Zone,
+    Application, Bot, Contact, Designated, IngressRequest, InstanceRequest, SecretOf, System,
+    Webhook, Zone,
 };
 pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
 pub use format::Format;

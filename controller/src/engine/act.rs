@@ -64,6 +64,7 @@ impl Engine {
         application: Application,
     ) -> Result<Tenant, EngineError> {
         self.check_form(&application)?;
+        let application = self.sealed(application)?;
         let first = Event::Submit { application: application.clone() };
         self.begin(call.into(), first, |actor, context| {
             lifecycle::open(&application, actor, context)
@@ -80,6 +81,8 @@ impl Engine {
         call: impl Into<Call>,
         application: Application,
     ) -> Result<Tenant, EngineError> {
+        admission::draft(&application)?;
+        let application = self.sealed(application)?;
         let first = Event::SaveDraft { application: application.clone() };
         self.begin(call.into(), first, |actor, context| {
             lifecycle::open_draft(&application, actor, context)
@@ -126,6 +129,13 @@ impl Engine {
         event: Event,
     ) -> Result<Tenant, EngineError> {
         let Call { actor, expected, key } = call.into();
+        // Checked as it was handed in, before its secrets are sealed.
+        match &event {
+            Event::Submit { application } => self.check_form(application)?,
+            Event::SaveDraft { application } => admission::draft(application)?,
+            _ => {}
+        }
+        let event = self.sealed_event(event)?;
         let beside = Beside { expected, key, ..Beside::default() };
         self.act_beside(&actor, tenant, &event, &beside).await
     }
@@ -137,9 +147,6 @@ impl Engine {
         event: &Event,
         beside: &Beside,
     ) -> Result<Tenant, EngineError> {
-        if let Event::Submit { application } = event {
-            self.check_form(application)?;
-        }
         for _ in 0..TRIES {
             let mut tx = match event {
                 Event::Cut { .. } => self.inner.store.write_at_once().await?,
@@ -159,9 +166,11 @@ impl Engine {
             let context = self.context(&fleet, &calendar, &filed)?;
             let transition = lifecycle::apply(&before, event, actor, &context)?;
             match event {
-                Event::SubmitDraft => self.inner.forms.check(&transition.tenant.application)?,
+                Event::SubmitDraft => {
+                    self.inner.forms.check(&self.opened(&transition.tenant.application)?)?;
+                }
                 Event::Review { decision: Decision::Approve, .. } => {
-                    self.inner.forms.complete(&before.application)?;
+                    self.inner.forms.complete(&self.opened(&before.application)?)?;
                 }
                 _ => {}
             }

@@ -2,16 +2,25 @@
 //! What hosts carry out later is answered with 202 and the ids of its orders; all else is done, and
 //! answered with the tenant.
 
-use axum::{Json, http::StatusCode};
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{StatusCode, Uri},
+};
 use serde::Deserialize;
-use tenure_protocol::{channel::destination, id::TenantId};
+use tenure_protocol::{
+    channel::destination::{self, DestinationError, DestinationPolicy},
+    id::TenantId,
+};
+use tokio::{net::lookup_host, time::timeout};
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},
 };
 
 use super::{
-    App,
+    App, Site,
     change::Change,
     form,
     problem::Problem,
@@ -20,8 +29,11 @@ use super::{
 };
 use crate::core::{
     lifecycle::{Decision, Event},
-    tenant::{Application, OrderKind, Tenant},
+    tenant::{Application, Bot, Designated, OrderKind, Tenant, Webhook},
 };
+
+/// How long the names of an application's channels may be looked up.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(3);
 
 /// An opinion on an application, or on leaving.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -93,15 +105,58 @@ pub(super) async fn ordered<T>(
     Ok((StatusCode::ACCEPTED, Json(Accepted::of(&tenant, kind))))
 }
 
-/// Webhooks lead where the site allows, and no other way.
-pub(super) fn check_destinations(app: &App, application: &Application) -> Result<(), Problem> {
+/// Channels lead where the site allows, and no other way, as far as that can be said now: names are
+/// looked up again whenever something is sent.
+pub(super) async fn check_destinations(
+    app: &App,
+    application: &Application,
+) -> Result<(), Problem> {
+    let Site { destinations, bots, sms, .. } = &*app.site;
+    let mut hosts = Vec::new();
     for (place, contact) in application.contacts.iter().enumerate() {
-        let Some(webhook) = &contact.webhook else { continue };
-        destination::webhook(&webhook.url, app.site.destinations).map_err(|error| {
+        let refused = |field: &str, error: &str| {
             let detail = format!("contact {:?}: {error}", contact.name);
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
-                .with(format!("/contacts/{place}/webhook/url"), error.to_string())
-        })?;
+                .with(format!("/contacts/{place}/{field}"), error.to_owned())
+        };
+        if let Some(Webhook { url, .. }) = &contact.webhook {
+            destination::webhook(url, *destinations)
+                .map_err(|error| refused("webhook/url", &error.to_string()))?;
+            hosts.push((url.as_str(), "webhook/url", place));
+        }
+        if let Some(Bot { kind, url, .. }) = &contact.bot {
+            let sites = bots.get(kind).map_or(&[][..], Vec::as_slice);
+            destination::bot(*kind, url.reveal(), *destinations, sites)
+                .map_err(|error| refused("bot/url", &error.to_string()))?;
+            hosts.push((url.reveal(), "bot/url", place));
+        }
+        if contact.designated.contains(&Designated::Sms) && !sms {
+            let error = "this site sends no short messages: designate another channel";
+            return Err(refused("designated", error));
+        }
+    }
+    // A name that is not found in time is no fault of its owner's.
+    let looked_up = timeout(LOOK_UP_LIMIT, look_up(hosts, *destinations)).await;
+    let Ok(Err((place, field, error))) = looked_up else { return Ok(()) };
+    let detail = format!("contact {place}: its name leads to {error}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)
+        .with(format!("/contacts/{place}/{field}"), error.to_string()))
+}
+
+type Inward = (usize, &'static str, DestinationError);
+
+/// Whether the names in these URLs lead to allowed addresses alone.
+async fn look_up(
+    urls: Vec<(&str, &'static str, usize)>,
+    policy: DestinationPolicy,
+) -> Result<(), Inward> {
+    for (url, field, place) in urls {
+        let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+        let Some(host) = host.filter(|_| destination::address_in(url).is_none()) else { continue };
+        let Ok(addresses) = lookup_host((host, 0)).await else { continue };
+        for address in addresses {
+            destination::address(address.ip(), policy).map_err(|error| (place, field, error))?;
+        }
     }
     Ok(())
 }

@@ -43,6 +43,6 @@ pub async fn checklist(
         let Item { pointer, title, required, state } = item;
         ChecklistItemView { pointer, title, required, state }
     };
-    let items = app.engine.forms().checklist(&tenant.application);
+    let items = app.engine.forms().checklist(&app.engine.opened(&tenant.application)?);
     Ok(Json(items.into_iter().map(view).collect()))
 }

@@ -90,13 +90,14 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 13] = [
+    const REQUESTS: [&str; 14] = [
         "Application",
         "System",
         "Draft",
         "DraftSystem",
         "Contact",
         "Webhook",
+        "Bot",
         "InstanceRequest",
         "IngressRequest",
         "Document",

@@ -70,8 +70,13 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
     ("Assessment", "report_number", "Number of the report"),
     ("BlockRequest", "reason", "Why the host is not to be trusted, for the platform's journal"),
     ("Contact", "available", "When it can be reached, such as `24x7`"),
-    ("Contact", "designated", "Which of `email` and `webhook` are the systems that it designates"),
-    ("Contact", "mobile", "Mobile telephone for people to call, such as `13800000000`"),
+    ("Contact", "designated", "Which of its channels are the systems that it designates"),
+    (
+        "Contact",
+        "mobile",
+        "Mobile telephone, such as `13800000000`: for people to call, and for short messages if \
+         `sms` is designated",
+    ),
     ("Contact", "name", "Who: a person's or a desk's name"),
     ("CutRequest", "kind", "Which kind: `planned` once a notice of it has reached the customer"),
     ("CutRequest", "reason", "Why: the customer reads this in the notice"),

@@ -3,6 +3,7 @@
 //! two together.
 
 use serde::Serialize;
+use tenure_protocol::channel::BotKind;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -16,9 +17,9 @@ use crate::{
         access::NAME_MAX as PERSON_LIMIT,
         admission::{
             CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
-            MEMORY_LIMIT_MIB, MLPS_LEVELS, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT, ROLE_PATTERN,
-            TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB, VOLUME_LIMIT_MIB,
-            VOLUMES_LIMIT,
+            MEMORY_LIMIT_MIB, MLPS_LEVELS, MOBILE_PATTERN, NAME_LIMIT, NAME_PATTERN, ROLE_LIMIT,
+            ROLE_PATTERN, TEXT_LIMIT, TEXT_PATTERN, VCPUS_LIMIT, VOLUME_LIMIT_GIB,
+            VOLUME_LIMIT_MIB, VOLUMES_LIMIT,
         },
         tenant::Designated,
     },
@@ -114,13 +115,15 @@ pub struct ContactForm {
     pub email: Option<String>,
     /// Webhook.
     pub webhook: Option<WebhookForm>,
-    /// Mobile telephone, for people to call.
-    #[schema(required = false, schema_with = optional_name)]
+    /// Bot in a group's chat.
+    pub bot: Option<BotForm>,
+    /// Mobile telephone, for people to call; for short messages too if `sms` is designated.
+    #[schema(required = false, schema_with = mobile)]
     pub mobile: Option<String>,
     /// When it can be reached: `24x7`.
     #[schema(required = false, schema_with = optional_name)]
     pub available: Option<String>,
-    /// Which of `email` and `webhook` are the systems that it designates.
+    /// Which of `email`, `webhook`, `sms` and `bot` are the systems that it designates.
     #[schema(required = false, schema_with = designated)]
     pub designated: Vec<String>,
 }
@@ -134,6 +137,21 @@ pub struct WebhookForm {
     pub url: String,
     /// `whsec_` and the base64 of 24 to 64 bytes: the signing secret that both sides know.
     #[schema(write_only, pattern = "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")]
+    pub secret: String,
+}
+
+/// A bot in a group's chat.
+#[derive(Debug, ToSchema)]
+#[schema(as = Bot)]
+pub struct BotForm {
+    /// Whose product the chat is.
+    #[schema(schema_with = bot_kind)]
+    pub kind: String,
+    /// Where to post, with the token in it: at the vendor's host, or at one that the site allows.
+    #[schema(write_only, format = "uri", max_length = 512)]
+    pub url: String,
+    /// The signature secret of `dingtalk` and `feishu`; `wecom` has none.
+    #[schema(write_only, required = false, min_length = 8, max_length = 128)]
     pub secret: String,
 }
 
@@ -345,7 +363,18 @@ fn contacts_so_far() -> RefOr<Schema> {
 }
 
 fn designated() -> RefOr<Schema> {
-    many(words([Designated::Email, Designated::Webhook]), 0, CHANNELS_LIMIT)
+    let all = [Designated::Email, Designated::Webhook, Designated::Sms, Designated::Bot];
+    many(words(all), 0, CHANNELS_LIMIT)
+}
+
+fn bot_kind() -> RefOr<Schema> {
+    words(BotKind::ALL)
+}
+
+fn mobile() -> RefOr<Schema> {
+    let types = [Type::String, Type::Null];
+    let text = ObjectBuilder::new().schema_type(SchemaType::from_iter(types));
+    text.max_length(Some(16)).pattern(Some(MOBILE_PATTERN)).build().into()
 }
 
 fn instances() -> RefOr<Schema> {

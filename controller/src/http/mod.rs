@@ -56,7 +56,7 @@ pub mod tls;
 pub mod trial;
 pub mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -67,7 +67,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use tenure_protocol::channel::destination::DestinationPolicy;
+use tenure_protocol::channel::{BotKind, destination::DestinationPolicy};
 use tokio::sync::watch;
 
 use self::{
@@ -101,6 +101,10 @@ pub struct App {
 pub struct Site {
     /// Where notices may go.
     pub destinations: DestinationPolicy,
+    /// Where bots may be, besides their vendors.
+    pub bots: BTreeMap<BotKind, Vec<String>>,
+    /// Whether it sends short messages.
+    pub sms: bool,
     /// What stands in join tokens.
     pub joining: Joining,
     /// The public keys that verifiers need.

@@ -132,6 +132,9 @@ impl From<Notice> for NoticeView {
         let to = match notice.channel {
             Channel::Mail { address } => address,
             Channel::Webhook { url, secret: _ } => url,
+            Channel::Sms { number } => number,
+            // The URL of a bot is a secret.
+            Channel::Bot { kind, .. } => kind.as_str().to_owned(),
         };
         let (state, delivered_at) = match notice.state {
             NoticeState::Armed { .. } => ("armed", None),

@@ -32,6 +32,7 @@ pub mod page;
 mod platform;
 mod records;
 pub mod row;
+mod short_messages;
 pub mod sql;
 #[cfg(test)]
 mod sql_tests;
@@ -51,8 +52,8 @@ use tokio::{sync::Mutex, time::timeout};
 use self::sql::query;
 pub use self::{
     accounts::*, acquainted::*, alarms::*, attachments::*, calendar::*, hosts::*, identities::*,
-    journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*,
-    tokens::*,
+    journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*,
+    short_messages::*, tenants::*, tokens::*,
 };
 
 /// Connections to read with at most.
@@ -64,7 +65,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 15] = [
+pub const MIGRATIONS: [(i64, &str); 16] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -79,6 +80,7 @@ pub const MIGRATIONS: [(i64, &str); 15] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (14, include_str!("../../migrations/0014_alarms.sql")),
+    (17, include_str!("../../migrations/0017_short_messages.sql")),
     (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 

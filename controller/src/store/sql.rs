@@ -263,5 +263,17 @@ statements! {
     CALENDAR_NOTICES:
         "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \
          0 END, enacted_seq, seq";
+    KEEP_SHORT_MESSAGE:
+        "INSERT INTO short_messages (message, notice, sent_at, state) VALUES ($1, $2, $3, 0) ON \
+         CONFLICT (message) DO UPDATE SET notice = excluded.notice, sent_at = excluded.sent_at, \
+         state = 0";
+    SHORT_MESSAGE: "SELECT notice, sent_at, state FROM short_messages WHERE message = $1";
+    RECEIVE_SHORT_MESSAGE: "UPDATE short_messages SET state = $1 WHERE message = $2";
+    LOSE_SHORT_MESSAGES:
+        "UPDATE short_messages SET state = 2 WHERE notice = $1 AND sent_at = $2";
+    SHORT_MESSAGES_OPEN:
+        "SELECT COUNT(*) AS open FROM short_messages WHERE notice = $1 AND sent_at = $2 AND state \
+         = 0";
+    FORGET_SHORT_MESSAGES: "DELETE FROM short_messages WHERE sent_at <= $1";
     CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

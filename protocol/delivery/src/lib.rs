@@ -1,11 +1,13 @@
 //! Carries a rendered notice to a customer's system over one channel, and brings back what that
 //! system said. The controller uses it, and so does a host whose controller is silent.
 //!
-//! [`mail`] and [`webhook`] are the channels, independent of one another: each has places of its
-//! own, so that a mail server that hangs holds no webhook up.
+//! [`mail`], [`webhook`], [`sms`] and [`bot`] are the channels, independent of one another: each
+//! has places of its own, so that a mail server that hangs holds no webhook up.
 
+pub mod bot;
 pub mod mail;
 pub mod outgoing;
+pub mod sms;
 pub mod webhook;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +19,9 @@ use tenure_protocol::{
 use tokio::{sync::Semaphore, time::timeout};
 
 use self::{
+    bot::{BotChannel, BotMessage},
     mail::{Mail, MailChannel},
+    sms::{ShortMessage, SmsChannel},
     webhook::{WebhookChannel, WebhookMessage},
 };
 
@@ -67,8 +71,12 @@ pub struct Parcel {
 pub struct Courier {
     mail: Option<MailChannel>,
     webhook: WebhookChannel,
+    sms: Option<SmsChannel>,
+    bots: Option<BotChannel>,
     mail_places: Arc<Semaphore>,
     webhook_places: Arc<Semaphore>,
+    sms_places: Arc<Semaphore>,
+    bot_places: Arc<Semaphore>,
 }
 
 impl Courier {
@@ -76,8 +84,28 @@ impl Courier {
     #[must_use]
     pub fn new(mail: Option<MailChannel>, webhook: WebhookChannel) -> Self {
         let places = || Arc::new(Semaphore::new(PLACES));
-        let (mail_places, webhook_places) = (places(), places());
-        Self { mail, webhook, mail_places, webhook_places }
+        Self {
+            mail,
+            webhook,
+            sms: None,
+            bots: None,
+            mail_places: places(),
+            webhook_places: places(),
+            sms_places: places(),
+            bot_places: places(),
+        }
+    }
+
+    /// With short messages; without them they fail and say so.
+    #[must_use]
+    pub fn with_sms(self, sms: Option<SmsChannel>) -> Self {
+        Self { sms, ..self }
+    }
+
+    /// With bots; without them they fail and say so.
+    #[must_use]
+    pub fn with_bots(self, bots: BotChannel) -> Self {
+        Self { bots: Some(bots), ..self }
     }
 
     /// One try; nothing if there was no place for it in time.
@@ -85,31 +113,47 @@ impl Courier {
         let places = match &parcel.channel {
             Channel::Mail { .. } => &self.mail_places,
             Channel::Webhook { .. } => &self.webhook_places,
+            Channel::Sms { .. } => &self.sms_places,
+            Channel::Bot { .. } => &self.bot_places,
         };
         let _place = timeout(PLACE_LIMIT, places.acquire()).await.ok()?.ok()?;
         let Parcel { id, channel, subject, body, payload, at } = parcel;
+        let missing = |what: &str| Answer::Failed { evidence: what.to_owned() };
         Some(match channel {
-            Channel::Mail { address } => match &self.mail {
-                Some(mail) => {
-                    let message_id = format!("<{id}@tenure>");
-                    let letter = Mail {
-                        to: &address,
-                        subject: &subject,
-                        text: &body,
-                        message_id: &message_id,
-                    };
-                    mail.send(&letter, TRY_LIMIT).await
-                }
-                None => Answer::Failed {
-                    evidence: "this site has no mail server: set [mail] in its configuration"
-                        .to_owned(),
-                },
-            },
+            Channel::Mail { address } => {
+                let Some(mail) = &self.mail else {
+                    return Some(missing(
+                        "this site has no mail server: set [mail] in its \
+                                         configuration",
+                    ));
+                };
+                let message_id = format!("<{id}@tenure>");
+                let letter =
+                    Mail { to: &address, subject: &subject, text: &body, message_id: &message_id };
+                mail.send(&letter, TRY_LIMIT).await
+            }
             Channel::Webhook { url, secret } => {
                 let message = WebhookMessage { url, secret, id, at, body: payload };
                 let webhook = self.webhook.clone();
                 let sent = tokio::task::spawn_blocking(move || webhook.send(&message)).await;
                 sent.unwrap_or_else(|error| Answer::Failed { evidence: error.to_string() })
+            }
+            Channel::Sms { number } => {
+                let Some(sms) = &self.sms else {
+                    return Some(missing(
+                        "this site sends no short messages: set [sms] in its \
+                                         configuration",
+                    ));
+                };
+                let text = format!("{subject}\n{body}");
+                sms.send(ShortMessage { to: number, text, id }, TRY_LIMIT).await
+            }
+            Channel::Bot { kind, url, secret } => {
+                let Some(bots) = &self.bots else {
+                    return Some(missing("no bot is posted to from here"));
+                };
+                let text = format!("{subject}\n{body}");
+                bots.send(BotMessage { kind, url, secret, text, at }).await
             }
         })
     }

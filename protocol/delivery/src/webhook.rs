@@ -2,7 +2,7 @@
 //! 2xx answer means that the notice has entered the system that the customer designated; anything
 //! else, redirects too, is a failure.
 
-use std::{io::Read as _, net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
@@ -14,20 +14,9 @@ use tenure_protocol::{
     },
     time::Timestamp,
 };
-use ureq::{
-    Agent,
-    config::Config,
-    http::{StatusCode, Uri},
-    unversioned::{
-        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
-        transport::{DefaultConnector, NextTimeout},
-    },
-};
+use ureq::{Agent, http::StatusCode};
 
 use crate::{Answer, outgoing};
-
-/// Bytes of an answer's body that are kept as evidence.
-const MAX_EVIDENCE_BYTES: u64 = 1024;
 
 /// One message to one webhook.
 pub struct WebhookMessage {
@@ -55,9 +44,7 @@ impl WebhookChannel {
     /// a whole try.
     #[must_use]
     pub fn new(policy: DestinationPolicy, roots: &[Vec<u8>], limit: Duration) -> Self {
-        let config = outgoing::config(roots, limit);
-        let resolver = GuardedResolver { inner: DefaultResolver::default(), policy };
-        Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver), policy }
+        Self { agent: outgoing::guarded(policy, roots, limit), policy }
     }
 
     /// One try. Blocks its thread for as long as the limit at most.
@@ -65,14 +52,14 @@ impl WebhookChannel {
     pub fn send(&self, message: &WebhookMessage) -> Answer {
         match self.post(message) {
             Ok((status, body)) if status.is_success() => {
-                let evidence = format!("{status} {body}").trim().to_owned();
+                let evidence = outgoing::evidence(status, &body);
                 Answer::Accepted { grade: Grade::E2, evidence }
             }
             Ok((status, body)) if status.is_redirection() => {
-                let evidence = format!("{status} {body}: redirects are not followed");
-                Answer::Failed { evidence }
+                let said = outgoing::evidence(status, &body);
+                Answer::Failed { evidence: format!("{said}: redirects are not followed") }
             }
-            Ok((status, body)) => Answer::Failed { evidence: format!("{status} {body}") },
+            Ok((status, body)) => Answer::Failed { evidence: outgoing::evidence(status, &body) },
             Err(evidence) => Answer::Failed { evidence },
         }
     }
@@ -83,7 +70,7 @@ impl WebhookChannel {
         let signature = Webhook::new(message.secret.reveal())
             .and_then(|key| key.sign(&message.id, seconds, message.body.as_bytes()))
             .map_err(|error| format!("cannot sign: {error}"))?;
-        let mut answer = self
+        let answer = self
             .agent
             .post(&message.url)
             .header("content-type", "application/json")
@@ -92,50 +79,6 @@ impl WebhookChannel {
             .header(HEADER_WEBHOOK_SIGNATURE, &signature)
             .send(message.body.as_bytes())
             .map_err(|error| error.to_string())?;
-        let status = answer.status();
-        // The status stands, whatever becomes of the body.
-        let mut body = Vec::new();
-        let _ = answer.body_mut().as_reader().take(MAX_EVIDENCE_BYTES).read_to_end(&mut body);
-        Ok((status, printable(&body)))
-    }
-}
-
-/// The text of an answer without control characters: it goes into records that people read.
-fn printable(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
-}
-
-/// Looks names up, and gives no address that nothing may be sent to.
-#[derive(Debug)]
-struct GuardedResolver {
-    inner: DefaultResolver,
-    policy: DestinationPolicy,
-}
-
-impl Resolver for GuardedResolver {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = self.inner.resolve(uri, config, timeout)?;
-        let mut allowed = self.empty();
-        let mut refused = None;
-        for socket in found.iter() {
-            let ip: IpAddr = socket.ip();
-            match destination::address(ip, self.policy) {
-                Ok(()) => allowed.push(*socket),
-                Err(error) => refused = Some(error),
-            }
-        }
-        match refused {
-            Some(error) if allowed.is_empty() => {
-                let text = error.to_string();
-                Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, text).into())
-            }
-            Some(_) | None => Ok(allowed),
-        }
+        Ok(outgoing::said(answer))
     }
 }

@@ -7,10 +7,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Uri;
 
+use super::BotKind;
+
 /// Bytes that a destination may have.
 const MAX_BYTES: usize = 512;
 /// Bytes that a webhook's secret may have: Standard Webhooks 1.0 asks for 24 to 64.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// Bytes that a bot's secret may have.
+const BOT_SECRET_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
+/// Digits of a telephone number with its country's code (E.164), without the `+`.
+const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// What the site allows besides public addresses over HTTPS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +44,41 @@ pub enum DestinationError {
     /// Not a secret of Standard Webhooks.
     #[error("the webhook's secret is not whsec_ and the base64 of 24 to 64 bytes")]
     Secret,
+    /// Not a bot's URL. It is a secret, so it is not repeated.
+    #[error(
+        "this is not a bot's URL: give one such as https://{}/… as the chat shows it, with the \
+         token in it", kind.host()
+    )]
+    BotUrl {
+        /// Whose bot.
+        kind: BotKind,
+    },
+    /// A bot that is neither the vendor's nor the site's.
+    #[error(
+        "bots of {} are posted to {allowed} alone, and this one is elsewhere: the provider's \
+         configuration may name other hosts in [bot]", kind.as_str()
+    )]
+    BotHost {
+        /// Whose bot.
+        kind: BotKind,
+        /// The hosts, with commas.
+        allowed: String,
+    },
+    /// Not a bot's secret.
+    #[error("{}", match kind.signs() {
+        true => "give the bot's signature secret (加签 / 签名校验), 8 to 128 printable characters",
+        false => "a bot of wecom has no secret but its URL: leave it out",
+    })]
+    BotSecret {
+        /// Whose bot.
+        kind: BotKind,
+    },
+    /// Not a mobile telephone.
+    #[error(
+        "{0:?} is not a mobile telephone's number: give 11 digits such as 13800000000, or + and \
+         the country's code before it"
+    )]
+    Mobile(String),
     /// An address that no customer's system can have.
     #[error("{address} is {what}: name a system of the customer's own")]
     Address {
@@ -66,7 +107,8 @@ pub fn mail(text: &str) -> Result<(), DestinationError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if local_ok && domain.len() <= 253 && domain.split('.').all(label_ok) {
+    let literal = domain.parse::<IpAddr>().is_ok();
+    if local_ok && !literal && domain.len() <= 253 && domain.split('.').all(label_ok) {
         Ok(())
     } else {
         Err(wrong())
@@ -94,8 +136,7 @@ pub fn webhook(url: &str, policy: DestinationPolicy) -> Result<(), DestinationEr
     if authority.as_str().contains('@') || host.is_empty() || authority.port_u16() == Some(0) {
         return Err(wrong());
     }
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = literal.parse() {
+    if let Some(ip) = literal(host) {
         return address(ip, policy);
     }
     let name = host.trim_end_matches('.').to_ascii_lowercase();
@@ -103,6 +144,16 @@ pub fn webhook(url: &str, policy: DestinationPolicy) -> Result<(), DestinationEr
         return address(IpAddr::V4(Ipv4Addr::LOCALHOST), policy);
     }
     Ok(())
+}
+
+/// The address that a URL names itself, without a name that would have to be looked up.
+#[must_use]
+pub fn address_in(url: &str) -> Option<IpAddr> {
+    literal(url.parse::<Uri>().ok()?.host()?)
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Checks a webhook's secret.
@@ -115,6 +166,76 @@ pub fn webhook_secret(secret: &str) -> Result<(), DestinationError> {
         Some(bytes) if SECRET_BYTES.contains(&bytes.len()) => Ok(()),
         Some(_) | None => Err(DestinationError::Secret),
     }
+}
+
+/// Checks a bot's URL as far as that goes without looking a name up: at its vendor's host, or at
+/// one that the site names.
+///
+/// # Errors
+/// [`DestinationError`]; none has the URL in it.
+pub fn bot(
+    kind: BotKind,
+    url: &str,
+    policy: DestinationPolicy,
+    sites: &[String],
+) -> Result<(), DestinationError> {
+    bot_url(kind, url, policy)?;
+    let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+    let allowed = || std::iter::once(kind.host()).chain(sites.iter().map(String::as_str));
+    if host.is_some_and(|host| allowed().any(|known| known.eq_ignore_ascii_case(&host))) {
+        return Ok(());
+    }
+    Err(DestinationError::BotHost { kind, allowed: allowed().collect::<Vec<_>>().join(", ") })
+}
+
+/// Checks that a bot's URL is one, whatever the site's hosts are.
+///
+/// # Errors
+/// [`DestinationError`]; none has the URL in it.
+pub fn bot_url(
+    kind: BotKind,
+    url: &str,
+    policy: DestinationPolicy,
+) -> Result<(), DestinationError> {
+    webhook(url, policy).map_err(|error| match error {
+        DestinationError::Url(_) => DestinationError::BotUrl { kind },
+        error => error,
+    })
+}
+
+/// Checks a bot's secret: of a vendor whose messages are signed it has one.
+///
+/// # Errors
+/// [`DestinationError::BotSecret`].
+pub fn bot_secret(kind: BotKind, secret: &str) -> Result<(), DestinationError> {
+    let fits = BOT_SECRET_BYTES.contains(&secret.len())
+        && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    let right = if kind.signs() { fits } else { secret.is_empty() };
+    if right { Ok(()) } else { Err(DestinationError::BotSecret { kind }) }
+}
+
+/// The number of a mobile telephone in the form of E.164: `+8613800000000`. Of the mainland's it
+/// may be given without the country's code; blanks and hyphens do not count.
+///
+/// # Errors
+/// [`DestinationError::Mobile`].
+pub fn mobile(text: &str) -> Result<String, DestinationError> {
+    let wrong = || DestinationError::Mobile(text.chars().take(32).collect());
+    let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    let mainland =
+        |digits: &str| digits.len() == 11 && matches!(digits.as_bytes(), [b'1', b'3'..=b'9', ..]);
+    let digits = bare.strip_prefix('+').unwrap_or(&bare);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    if bare.len() == digits.len() {
+        return if mainland(digits) { Ok(format!("+86{digits}")) } else { Err(wrong()) };
+    }
+    let fits = match digits.strip_prefix("86") {
+        Some(national) => mainland(national),
+        None => NUMBER_DIGITS.contains(&digits.len()) && !digits.starts_with('0'),
+    };
+    if fits { Ok(format!("+{digits}")) } else { Err(wrong()) }
 }
 
 /// Checks an address that is about to be dialled.
@@ -234,12 +355,77 @@ mod tests {
         for text in ["duty@example.org", "a.b+c@mx.localdomain", "o'neil@x.cn"] {
             assert_eq!(mail(text), Ok(()), "{text}");
         }
-        for text in ["", "@", "a@", "@b", "a b@c.d", "a@b..c", "a@-b.c", "a\r\n@b.c", "<a@b.c>"] {
+        for text in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a b@c.d",
+            "a@b..c",
+            "a@-b.c",
+            "a\r\n@b.c",
+            "<a@b.c>",
+            "a@10.64.0.1",
+        ] {
             assert!(mail(text).is_err(), "{text:?}");
         }
         assert_eq!(webhook_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Ok(()));
         for secret in ["", "whsec_", "whsec_AAAA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!!"] {
             assert_eq!(webhook_secret(secret), Err(DestinationError::Secret), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_at_its_vendors_host_or_at_one_that_the_site_names_and_its_url_is_repeated_nowhere()
+    {
+        let url = "https://oapi.dingtalk.com/robot/send?access_token=t0ken";
+        assert_eq!(bot(BotKind::Dingtalk, url, STRICT, &[]), Ok(()));
+        let own = "https://im.example.gov.cn:8443/robot/send?access_token=t0ken";
+        let sites = ["im.example.gov.cn".to_owned()];
+        assert_eq!(bot(BotKind::Dingtalk, own, STRICT, &sites), Ok(()));
+        for (url, policy) in [
+            (own, STRICT),
+            ("https://oapi.dingtalk.com.evil.example/robot?access_token=t0ken", STRICT),
+            ("https://oapi.dingtalk.com@evil.example/robot?access_token=t0ken", STRICT),
+            ("https://open.feishu.cn/robot?access_token=t0ken", STRICT),
+            ("https://127.0.0.1/robot?access_token=t0ken", SITE),
+            ("http://oapi.dingtalk.com/robot?access_token=t0ken", STRICT),
+            ("access_token=t0ken", STRICT),
+        ] {
+            let error = bot(BotKind::Dingtalk, url, policy, &[]).expect_err(url);
+            assert!(!error.to_string().contains("t0ken"), "{error}");
+        }
+        assert_eq!(bot_secret(BotKind::Wecom, ""), Ok(()));
+        assert_eq!(bot_secret(BotKind::Feishu, "aGVsbG8gd29ybGQ"), Ok(()));
+        assert!(bot_secret(BotKind::Wecom, "aGVsbG8gd29ybGQ").is_err());
+        for secret in ["", "short", "with a blank", &"x".repeat(129)] {
+            assert!(bot_secret(BotKind::Dingtalk, secret).is_err(), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_mobile_telephone_is_written_in_one_way_however_it_was_given() {
+        for text in ["13800000000", "138 0000 0000", "+86 138-0000-0000", "+8613800000000"] {
+            assert_eq!(mobile(text).as_deref(), Ok("+8613800000000"), "{text}");
+        }
+        assert_eq!(mobile("+85251234567").as_deref(), Ok("+85251234567"));
+        for text in [
+            "",
+            "+",
+            "12345",
+            "12800000000",
+            "+86 12800000000",
+            "+861380000000",
+            "138000000000",
+            "02512345678",
+            "+0012345678",
+            "+1234567890123456",
+            "1380000000a",
+            "+86+13800000000",
+            "１３８００００００００",
+            "13800000000\n",
+        ] {
+            assert_eq!(mobile(text), Err(DestinationError::Mobile(text.to_owned())), "{text}");
         }
     }
 }

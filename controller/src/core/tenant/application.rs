@@ -6,7 +6,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenure_protocol::{
-    channel::Secret,
+    channel::{BotKind, Secret},
     wire::v1::{IngressRule, Transport},
 };
 
@@ -72,15 +72,19 @@ pub struct Contact {
     pub name: String,
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(admission::mail)), custom(admission::channel(self.webhook.is_some())))]
+    #[garde(inner(custom(admission::mail)), custom(admission::channel(self.has_another())))]
     pub email: Option<String>,
     /// Webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub webhook: Option<Webhook>,
-    /// Mobile telephone, for people to call.
+    /// Bot in a group's chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name)))]
+    #[garde(dive)]
+    pub bot: Option<Bot>,
+    /// Mobile telephone, for people to call; for short messages too if `sms` is designated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(admission::mobile)))]
     pub mobile: Option<String>,
     /// When it can be reached: `24x7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +95,7 @@ pub struct Contact {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(
         length(max = CHANNELS_LIMIT),
-        custom(admission::designated(self.email.is_some(), self.webhook.is_some()))
+        custom(admission::designated(self))
     )]
     pub designated: Vec<Designated>,
 }
@@ -104,6 +108,51 @@ pub enum Designated {
     Email,
     /// The system behind its webhook.
     Webhook,
+    /// Its mobile telephone, by short messages.
+    Sms,
+    /// The chat that its bot is in.
+    Bot,
+}
+
+impl Contact {
+    /// Whether anything but mail leads to it.
+    fn has_another(&self) -> bool {
+        let sms = self.mobile.is_some() && self.designated.contains(&Designated::Sms);
+        self.webhook.is_some() || self.bot.is_some() || sms
+    }
+
+    /// Its secrets, each with what it belongs to: they are of no use elsewhere.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = (SecretOf, &mut Secret)> {
+        let webhook =
+            self.webhook.iter_mut().map(|webhook| (SecretOf::Webhook, &mut webhook.secret));
+        let bot = self.bot.iter_mut().flat_map(|Bot { kind: _, url, secret }| {
+            [(SecretOf::BotUrl, url), (SecretOf::BotSecret, secret)]
+        });
+        webhook.chain(bot)
+    }
+}
+
+/// What a contact's secret belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretOf {
+    /// It signs a webhook's messages.
+    Webhook,
+    /// It is where a bot's messages go.
+    BotUrl,
+    /// It signs a bot's messages.
+    BotSecret,
+}
+
+impl SecretOf {
+    /// The stable text, under which it is sealed, too.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook/secret",
+            Self::BotUrl => "bot/url",
+            Self::BotSecret => "bot/secret",
+        }
+    }
 }
 
 /// A webhook of the Standard Webhooks kind.
@@ -116,6 +165,24 @@ pub struct Webhook {
     /// `whsec_` and the base64 of 24 to 64 bytes: the signing secret that both sides know. Left out
     /// of what is kept in the journal or shown.
     #[garde(custom(admission::webhook_secret))]
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
+    pub secret: Secret,
+}
+
+/// A bot in a group's chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Bot {
+    /// Whose product the chat is.
+    #[garde(skip)]
+    pub kind: BotKind,
+    /// Where to post, with the token in it, which makes it a secret. Left out of what is kept in
+    /// the journal or shown.
+    #[garde(custom(admission::bot_url(self.kind)))]
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
+    pub url: Secret,
+    /// The signature secret (加签, 签名校验) of `dingtalk` and `feishu`. Left out likewise.
+    #[garde(custom(admission::bot_secret(self.kind)))]
     #[serde(default, skip_serializing_if = "Secret::is_empty")]
     pub secret: Secret,
 }
@@ -207,10 +274,8 @@ impl Application {
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         let mut copy = self.clone();
-        for contact in &mut copy.contacts {
-            if let Some(webhook) = &mut contact.webhook {
-                webhook.secret = Secret::new("");
-            }
+        for (_, secret) in copy.contacts.iter_mut().flat_map(Contact::secrets_mut) {
+            *secret = Secret::default();
         }
         copy
     }
