@@ -195,7 +195,7 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 
 async fn engine(
     state: State,
-    images: Vec<Image>,
+    (images, zones): (Vec<Image>, Zones),
     (attachments, quotas): (Option<&Attachments>, Quotas),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
@@ -227,6 +227,7 @@ async fn engine(
         clock,
         chance,
         images,
+        zones,
         rules,
         forms,
         provider,
@@ -280,8 +281,9 @@ impl Controller {
         let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
+        let known = (config.images.clone(), config.zones.clone());
         let (engine, lock) =
-            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
+            engine(state, known, attachments, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

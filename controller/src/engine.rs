@@ -63,6 +63,7 @@ use crate::{
         calendar::legal_day,
         fleet::Image,
         form::Forms,
+        group::Zones,
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
@@ -124,6 +125,8 @@ pub struct Parts {
     pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// Which addresses the site calls what.
+    pub zones: Zones,
     /// The application forms.
     pub forms: Forms,
     /// The legal rules.
@@ -151,6 +154,7 @@ struct Inner {
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
+    zones: Zones,
     forms: Forms,
     calendar: Mutex<calendar::Known>,
     /// The day on which the platform's own deadlines were last looked at.
@@ -187,6 +191,7 @@ impl Engine {
             clock,
             chance,
             images,
+            zones,
             forms,
             rules,
             provider,
@@ -225,6 +230,7 @@ impl Engine {
             clock,
             chance,
             images,
+            zones,
             forms,
             calendar: Mutex::default(),
             looked_on: Mutex::default(),
@@ -263,6 +269,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// Which addresses the site calls what.
+    #[must_use]
+    pub fn zones(&self) -> &Zones {
+        &self.inner.zones
     }
 
     /// The application forms.

@@ -149,6 +149,20 @@ fn a_wanted_state_that_orphans_resizes_or_takes_from_others_is_refused() {
     assert_eq!(altered(|wanted| wanted.instances[0].name = "Web 1".to_owned()), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].nic.ip4 = [10, 9, 1, 1]), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].memory_mib = 63), "wanted-invalid");
+    let rules = |rules: &[PacketRule]| {
+        altered(|wanted| wanted.instances[0].nic.egress = Egress::Only(rules.to_vec()))
+    };
+    let ports = |first, last, peers| PacketRule {
+        traffic: Traffic::Ports { transport: Transport::Tcp, first, last },
+        peers,
+    };
+    let some = |first, last| Peers { first: [10, 0, 0, first], last: [10, 0, 0, last] };
+    assert_eq!(rules(&[ports(0, 9, some(1, 2))]), "wanted-invalid");
+    assert_eq!(rules(&[ports(9, 8, some(1, 2))]), "wanted-invalid");
+    assert_eq!(rules(&[ports(8, 9, some(2, 1))]), "wanted-invalid");
+    assert_eq!(rules(&[ports(8, 9, some(1, 2)), ports(9, 9, some(2, 2))]), "wanted-invalid");
+    let many: Vec<_> = (1..=513).map(|port| ports(port, port, some(1, 1))).collect();
+    assert_eq!(rules(&many), "wanted-invalid");
     let crowd = |wanted: &mut TenantWanted| {
         wanted.instances = (0..33)
             .map(|n| {

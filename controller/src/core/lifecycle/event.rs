@@ -12,6 +12,7 @@ use tenure_protocol::{
 use super::{recount::Change, report::Reported};
 use crate::core::{
     admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
+    group::GroupRequest,
     obligation::ObligationId,
     record::Kind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
@@ -143,6 +144,16 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
+    },
+    /// The customer sets a security group, in place of one of the same name.
+    SetGroup {
+        /// The whole group.
+        group: GroupRequest,
+    },
+    /// The customer removes a security group.
+    RemoveGroup {
+        /// Its name.
+        name: String,
     },
     /// The customer is told of a cut that is planned.
     AnnounceCut {
@@ -326,6 +337,8 @@ impl Event {
             Self::FileIcp { .. } => "file-icp",
             Self::ConfirmIcp { .. } => "confirm-icp",
             Self::OpenIcp { .. } => "open-icp",
+            Self::SetGroup { .. } => "set-group",
+            Self::RemoveGroup { .. } => "remove-group",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
             Self::Cut { .. } => "cut",
@@ -378,6 +391,8 @@ impl Event {
             | Self::ReviewReports { .. }
             | Self::ConfirmIcp { .. }
             | Self::OpenIcp { .. }
+            | Self::SetGroup { .. }
+            | Self::RemoveGroup { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
             | Self::Cut { .. }

@@ -19,8 +19,7 @@ use crate::core::{
     refusal::{Code, Refusal},
     rules::IcpGate,
     tenant::{
-        Application, Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening, OrderKind, Tenant,
-        Zone,
+        Application, Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening, OrderKind, Zone,
     },
 };
 
@@ -145,14 +144,5 @@ impl Application {
     pub fn mlps_level(&self) -> Option<u8> {
         let level = self.form.pointer("/system/mlps_level")?.as_u64()?;
         u8::try_from(level).ok()
-    }
-}
-
-impl Tenant {
-    /// Whether any port is to be reached from the Internet.
-    #[must_use]
-    pub fn asks_for_internet(&self) -> bool {
-        let ports = self.instances().iter().flat_map(|instance| &instance.ingress);
-        ports.into_iter().any(|port| port.zone == Zone::Internet)
     }
 }
