@@ -39,7 +39,7 @@ use tenure_controller::{
         quota::Quotas,
         rules::Rules,
         tenant::{
-            Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
+            Application, Contact, Designated, IngressRequest, InstanceRequest, System,
             Webhook, Zone,
         },
     },
@@ -51,6 +51,7 @@ use tenure_controller::{
     store::Store,
 };
 use tenure_protocol::{
+    channel::{Grade, Secret},
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},

@@ -173,7 +173,7 @@ fn no_order_opens_a_port_to_the_internet_too_early() {
     let effects = world.apply(&mut filed, &confirm_icp(true)).expect("confirmed");
     assert!(!effects.is_empty(), "the ports open once the filing is confirmed");
     let early = |broken: &mut Transition| broken.effects.clone_from(&effects);
-    breaks("no port is open to the Internet", spoilt(&tenant, early));
-    breaks("no port is open to the Internet", spoilt(&waits, early));
+    breaks("nothing comes in from the Internet", spoilt(&tenant, early));
+    breaks("nothing comes in from the Internet", spoilt(&waits, early));
     spoilt(&filed, early).expect("filed, they may be open");
 }

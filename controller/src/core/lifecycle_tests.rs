@@ -4,6 +4,7 @@ use std::{
 };
 
 use tenure_protocol::{
+    channel::Grade,
     digest::Digest,
     id::{HostId, NoticeId},
     time::Timestamp,
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::*;
 use crate::core::{
     fleet::{HostRoom, Image},
+    group::{GroupRequest, Zones},
     notice::NoticeState,
     obligation::{ObligationId, ObligationState},
     tenant::{
@@ -193,6 +195,29 @@ fn application() -> Application {
     }
 }
 
+/// Rules of a group, as they are handed in: for everybody, for itself alone, none.
+const PUBLIC: &str = r#"[
+    {"direction": "ingress", "protocol": "any", "peer": {"prefix": "8.0.0.0/6"}, "purpose": "a"},
+    {"direction": "ingress", "protocol": "udp", "port": 8000, "last_port": 8010,
+     "peer": {"zone": "internet"}, "purpose": "b", "until": "2026-09-15"},
+    {"direction": "egress", "protocol": "icmp", "peer": {"zone": "internet"}, "purpose": "c"}
+]"#;
+const OWN: &str = r#"[
+    {"direction": "ingress", "protocol": "tcp", "port": 22, "peer": {"group": "audit"},
+     "purpose": "d"},
+    {"direction": "egress", "protocol": "any", "peer": {"zone": "isolated"}, "purpose": "e"}
+]"#;
+const NOTHING: &str = "[]";
+
+fn group(name: &str, rules: &str) -> GroupRequest {
+    let rules = serde_json::from_str(rules).expect("rules");
+    GroupRequest { name: said(name), roles: [said("web")].into(), rules }
+}
+
+fn set_group(name: &str, rules: &str) -> Event {
+    Event::SetGroup { group: group(name, rules) }
+}
+
 fn pass() -> Event {
     let (decision, items) = (ReportsDecision::Pass, Vec::new());
     Event::ReviewReports { decision, opinion: said("sound"), items }
@@ -299,6 +324,11 @@ pub(crate) fn events(now: Timestamp) -> Vec<Event> {
         confirm_icp(true),
         confirm_icp(false),
         Event::OpenIcp { reason: reason() },
+        set_group("web", PUBLIC),
+        set_group("audit", OWN),
+        set_group("web", NOTHING),
+        Event::RemoveGroup { name: said("web") },
+        Event::RemoveGroup { name: said("audit") },
         Event::Cut { kind: CutKind::Emergency, reason: reason() },
         Event::Cut { kind: CutKind::Planned, reason: reason() },
         Event::AnnounceCut { reason: reason() },
