@@ -69,7 +69,7 @@ pub const MIGRATIONS: [(i64, &str); 14] = [
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
-    (19, include_str!("../../migrations/0019_held.sql")),
+    (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.
