@@ -29,6 +29,7 @@ use crate::{
         access::Scope,
         fleet::Image,
         form::{FormError, Forms},
+        group::Zones,
         lifecycle::{Actor, Provider, Role},
         quota::Quotas,
         rules::{Rules, RulesError},
@@ -173,7 +174,7 @@ async fn first_tokens<const N: usize>(
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let site = (None, Quotas::default());
-    let (engine, _lock) = engine(state, Vec::new(), site, texts, clock).await?;
+    let (engine, _lock) = engine(state, (Vec::new(), Zones::default()), site, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {

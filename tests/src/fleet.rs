@@ -332,7 +332,7 @@ impl Fleet {
 }
 
 impl Member {
-    /// Whether the rules that its agent put in force last let this port be reached.
+    /// Whether the rules that its agent put in force last let this port be reached, or reach it.
     #[must_use]
     pub fn opens(&self, port: &str) -> bool {
         let log = self.host.log();
@@ -340,10 +340,8 @@ impl Member {
             Step::ApplyPolicy { text } => Some(text),
             _ => None,
         });
-        let open = format!("tcp . {port}");
-        policies
-            .take(1)
-            .any(|text| text.split([',', '{', '}']).any(|element| element.trim().ends_with(&open)))
+        let open = format!("tcp . {port} . ");
+        policies.take(1).any(|text| text.contains(&open))
     }
 
     /// Gives the agent what this lane has not been given; says whether it owes an answer.
@@ -392,6 +390,7 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutAnnounced,
         NoticeKind::CutCalledOff,
         NoticeKind::Inspection,
+        NoticeKind::RulesEnded,
         NoticeKind::Closed,
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,

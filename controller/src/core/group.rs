@@ -51,7 +51,7 @@ pub struct GroupRequest {
     pub name: String,
     /// Roles of the instances that it is attached to; none, and it is a name for others to refer to.
     #[serde(default)]
-    #[garde(length(max = ROLES_LIMIT), inner(length(chars, max = ROLE_LIMIT)))]
+    #[garde(length(max = ROLES_LIMIT), custom(check::roles))]
     pub roles: BTreeSet<String>,
     /// Its rules.
     #[serde(default)]
@@ -78,7 +78,7 @@ pub struct RuleRequest {
     #[garde(custom(check::last_port(self.protocol, self.port)))]
     pub last_port: Option<u16>,
     /// With whom.
-    #[garde(dive)]
+    #[garde(custom(check::peer))]
     pub peer: Peer,
     /// What it is for.
     #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
@@ -126,18 +126,16 @@ impl Protocol {
 }
 
 /// With whom: one of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     /// An IPv4 prefix, such as `10.1.0.0/16`. What of it is no extranet address follows the gate of
     /// the Internet.
-    Prefix(
-        #[garde(length(chars, min = 1, max = PREFIX_LIMIT), custom(check::prefix))] String,
-    ),
+    Prefix(String),
     /// A zone of the site.
-    Zone(#[garde(skip)] Zone),
+    Zone(Zone),
     /// The instances of a group of the same tenant.
-    Group(#[garde(length(chars, min = 1, max = ROLE_LIMIT))] String),
+    Group(String),
 }
 
 /// A group of a tenant.
@@ -226,7 +224,3 @@ fn of_role(request: &InstanceRequest) -> Group {
         rules: ports.chain([ping]).collect(),
     }
 }
-
-#[cfg(test)]
-#[path = "group_tests.rs"]
-mod tests;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::*;
 use crate::core::{
     fleet::{HostRoom, Image},
-    group::{GroupRequest, Zones},
+    group::Zones,
     notice::NoticeState,
     obligation::{ObligationId, ObligationState},
     tenant::{
@@ -193,29 +193,6 @@ fn application() -> Application {
         }],
         form: serde_json::Value::Null,
     }
-}
-
-/// Rules of a group, as they are handed in: for everybody, for itself alone, none.
-const PUBLIC: &str = r#"[
-    {"direction": "ingress", "protocol": "any", "peer": {"prefix": "8.0.0.0/6"}, "purpose": "a"},
-    {"direction": "ingress", "protocol": "udp", "port": 8000, "last_port": 8010,
-     "peer": {"zone": "internet"}, "purpose": "b", "until": "2026-09-15"},
-    {"direction": "egress", "protocol": "icmp", "peer": {"zone": "internet"}, "purpose": "c"}
-]"#;
-const OWN: &str = r#"[
-    {"direction": "ingress", "protocol": "tcp", "port": 22, "peer": {"group": "audit"},
-     "purpose": "d"},
-    {"direction": "egress", "protocol": "any", "peer": {"zone": "isolated"}, "purpose": "e"}
-]"#;
-const NOTHING: &str = "[]";
-
-fn group(name: &str, rules: &str) -> GroupRequest {
-    let rules = serde_json::from_str(rules).expect("rules");
-    GroupRequest { name: said(name), roles: [said("web")].into(), rules }
-}
-
-fn set_group(name: &str, rules: &str) -> Event {
-    Event::SetGroup { group: group(name, rules) }
 }
 
 fn pass() -> Event {
@@ -409,6 +386,10 @@ mod leavings;
 
 #[path = "deadline_tests.rs"]
 mod deadlines;
+
+#[path = "group_tests.rs"]
+mod groups;
+use groups::{NOTHING, OWN, PUBLIC, set_group};
 
 #[path = "history_tests.rs"]
 mod histories;

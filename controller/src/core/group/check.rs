@@ -1,6 +1,8 @@
 //! What a customer may set: a group by itself ([`form`]), and a group beside what the tenant has and
 //! the site says ([`beside`]).
 
+use std::collections::BTreeSet;
+
 use garde::Validate as _;
 use jiff::civil::Date;
 use tenure_protocol::wire::v1::MAX_RULES;
@@ -12,7 +14,7 @@ use super::{
     range::{ParsePrefixError, Prefix},
 };
 use crate::core::{
-    admission,
+    admission::{self, ROLE_LIMIT},
     refusal::{Code, Fault, Refusal},
     tenant::{Tenant, Zone},
 };
@@ -35,7 +37,7 @@ pub fn form(group: &GroupRequest) -> Result<(), Refusal> {
         Peer::Prefix(text) => text.parse::<Prefix>() == Err(ParsePrefixError::Ipv6),
         Peer::Zone(_) | Peer::Group(_) => false,
     };
-    let faults = at(group, ipv6, "/peer/prefix", &ParsePrefixError::Ipv6.to_string());
+    let faults = at(group, ipv6, "/peer", &ParsePrefixError::Ipv6.to_string());
     if !faults.is_empty() {
         return Err(Refusal::faulty(Code::Ipv6NotCarried, faults));
     }
@@ -87,7 +89,7 @@ pub fn beside(
         Peer::Prefix(_) | Peer::Zone(_) => false,
     };
     let sentence = format!("there is no such group: set it first; there are: {}", names.join(", "));
-    refuse(Code::UnknownGroup, at(group, unknown, "/peer/group", &sentence))?;
+    refuse(Code::UnknownGroup, at(group, unknown, "/peer", &sentence))?;
     reserved(group, zones)?;
     let public = |rule: &RuleRequest| {
         rule.direction == Direction::Ingress && rule.peer == Peer::Zone(Zone::Internet)
@@ -95,7 +97,7 @@ pub fn beside(
     if !after.application.system.internet_facing {
         let sentence = "the application says that the system does not serve the Internet: nothing \
                         of it can be opened to it";
-        refuse(Code::NotInternetFacing, at(group, public, "/peer/zone", sentence))?;
+        refuse(Code::NotInternetFacing, at(group, public, "/peer", sentence))?;
     }
     few(before, after, &groups, zones)
 }
@@ -149,7 +151,7 @@ fn reserved(group: &GroupRequest, zones: &Zones) -> Result<(), Refusal> {
         let Peer::Prefix(text) = &rule.peer else { continue };
         let range = text.parse::<Prefix>().ok().map(Prefix::range);
         if let Some(reserved) = range.and_then(|range| zones.reserved_in(range)) {
-            let pointer = format!("/rules/{number}/peer/prefix");
+            let pointer = format!("/rules/{number}/peer");
             let message = format!("it overlaps {reserved}, which is the platform's own: give \
                                    prefixes beside it, or a zone");
             faults.push(Fault { pointer, message });
@@ -211,9 +213,27 @@ fn wrong(sentence: impl Into<String>) -> garde::Result {
     Err(garde::Error::new(sentence.into()))
 }
 
-/// A prefix that is carried.
-pub(super) fn prefix(text: &str, (): &()) -> garde::Result {
-    text.parse::<Prefix>().map(drop).map_err(|error| garde::Error::new(error.to_string()))
+/// A prefix that is carried, or a name of the length of one.
+pub(super) fn peer(peer: &Peer, (): &()) -> garde::Result {
+    match peer {
+        Peer::Prefix(text) => {
+            text.parse::<Prefix>().map(drop).map_err(|error| garde::Error::new(error.to_string()))
+        }
+        Peer::Group(name) => admission::role(name, &()).and_then(|()| short(name)),
+        Peer::Zone(_) => Ok(()),
+    }
+}
+
+/// Roles of the length of one: whether there are such instances is asked later.
+pub(super) fn roles(roles: &BTreeSet<String>, (): &()) -> garde::Result {
+    roles.iter().try_for_each(|role| short(role))
+}
+
+fn short(name: &str) -> garde::Result {
+    if name.len() <= ROLE_LIMIT {
+        return Ok(());
+    }
+    wrong(format!("a name has at most {ROLE_LIMIT} characters"))
 }
 
 /// A port where the protocol has some, and only there.

@@ -66,7 +66,7 @@ impl Force {
         match self {
             Self::Whole => "in-force",
             Self::Part => "in-part",
-            Self::Closed => "closed",
+            Self::Closed => "not-in-force",
             Self::Ended => "ended",
         }
     }

@@ -12,7 +12,7 @@ use tenure_protocol::{
 
 use super::{recount::Change, report::Reported};
 use crate::core::{
-    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
+    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, ROLE_LIMIT, TEXT_LIMIT},
     group::GroupRequest,
     obligation::ObligationId,
     record::Kind,
@@ -154,6 +154,7 @@ pub enum Event {
     /// The customer removes a security group.
     RemoveGroup {
         /// Its name.
+        #[garde(length(chars, min = 1, max = ROLE_LIMIT))]
         name: String,
     },
     /// The customer is told of a cut that is planned.
