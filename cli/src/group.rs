@@ -61,11 +61,8 @@ pub(crate) enum GroupVerb {
     },
 }
 
-const GROUPS: &[Column] = &[
-    column("NAME", &["/name"]),
-    column("ROLES", &["/roles"]),
-    column("RULES", &["/rules"]),
-];
+const GROUPS: &[Column] =
+    &[column("NAME", &["/name"]), column("ROLES", &["/roles"]), column("RULES", &["/rules"])];
 
 const RULES: &[Column] = &[
     column("DIRECTION", &["/direction"]),
@@ -223,8 +220,10 @@ mod tests {
                    "peer": {"prefix": "10.1.0.0/16"}, "purpose": "logs"})
         );
         assert_eq!(typed(["ingress", "icmp", "group:db", "p"])["peer"], json!({"group": "db"}));
-        assert_eq!(typed(["ingress", "any", "2001:db8::/32", "p"])["peer"]["prefix"],
-            json!("2001:db8::/32"));
+        assert_eq!(
+            typed(["ingress", "any", "2001:db8::/32", "p"])["peer"]["prefix"],
+            json!("2001:db8::/32")
+        );
         let wrong = a_rule(&words(["ingress", "tcp:x", "extranet", "p"])).unwrap_err();
         assert!(wrong.to_string().contains("5000-5010"), "{wrong}");
     }

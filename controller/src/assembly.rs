@@ -288,8 +288,7 @@ impl Controller {
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
         let known = (config.images.clone(), config.zones.clone());
-        let (engine, lock) =
-            engine(state, known, attachments, texts, clock.clone()).await?;
+        let (engine, lock) = engine(state, known, attachments, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

@@ -512,7 +512,8 @@ mod tests {
 
     #[test]
     fn zones_are_prefixes_without_host_bits_and_few() {
-        let with = |zones: &str| load(&SHIPPED.replacen("[zones]", &format!("[zones]\n{zones}"), 1));
+        let with =
+            |zones: &str| load(&SHIPPED.replacen("[zones]", &format!("[zones]\n{zones}"), 1));
         assert!(with("extranet = [\"10.0.0.0/8\"]").is_ok());
         let error = with("reserved = [\"10.9.0.1/16\"]").expect_err("host bits");
         assert!(error.contains("write 10.9.0.0/16"), "{error}");

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tenure_protocol::wire::v1::{Power, VolumeWanted};
+use tenure_protocol::wire::v1::{Peers, Power, Transport, VolumeWanted};
 
 use super::*;
 use crate::core::{
@@ -149,20 +149,6 @@ fn a_wanted_state_that_orphans_resizes_or_takes_from_others_is_refused() {
     assert_eq!(altered(|wanted| wanted.instances[0].name = "Web 1".to_owned()), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].nic.ip4 = [10, 9, 1, 1]), "wanted-invalid");
     assert_eq!(altered(|wanted| wanted.instances[0].memory_mib = 63), "wanted-invalid");
-    let rules = |rules: &[PacketRule]| {
-        altered(|wanted| wanted.instances[0].nic.egress = Egress::Only(rules.to_vec()))
-    };
-    let ports = |first, last, peers| PacketRule {
-        traffic: Traffic::Ports { transport: Transport::Tcp, first, last },
-        peers,
-    };
-    let some = |first, last| Peers { first: [10, 0, 0, first], last: [10, 0, 0, last] };
-    assert_eq!(rules(&[ports(0, 9, some(1, 2))]), "wanted-invalid");
-    assert_eq!(rules(&[ports(9, 8, some(1, 2))]), "wanted-invalid");
-    assert_eq!(rules(&[ports(8, 9, some(2, 1))]), "wanted-invalid");
-    assert_eq!(rules(&[ports(8, 9, some(1, 2)), ports(9, 9, some(2, 2))]), "wanted-invalid");
-    let many: Vec<_> = (1..=513).map(|port| ports(port, port, some(1, 1))).collect();
-    assert_eq!(rules(&many), "wanted-invalid");
     let crowd = |wanted: &mut TenantWanted| {
         wanted.instances = (0..33)
             .map(|n| {
@@ -203,4 +189,38 @@ proptest! {
             prop_assert!(expires_at(&order) >= NOW);
         }
     }
+}
+
+#[test]
+fn rules_that_nft_would_refuse_never_get_so_far() {
+    let ports = |first, last, from, to| PacketRule {
+        traffic: Traffic::Ports { transport: Transport::Tcp, first, last },
+        peers: Peers { first: [10, 0, 0, from], last: [10, 0, 0, to] },
+    };
+    let verdict_on = |rules: Vec<PacketRule>, egress: bool| {
+        let mut wanted = sample::wanted(1, Power::Running);
+        let nic = &mut wanted.instances[0].nic;
+        if egress {
+            nic.egress = Egress::Only(rules);
+        } else {
+            nic.ingress = rules;
+        }
+        let order = sample::order(1, 1, 1, NOW, Action::Configure(wanted));
+        verdict(&order, &Records::default())
+    };
+    let many = (1..=513).map(|port| ports(port, port, 1, 1)).collect();
+    for bad in [
+        vec![ports(0, 9, 1, 2)],
+        vec![ports(9, 8, 1, 2)],
+        vec![ports(8, 9, 2, 1)],
+        vec![ports(8, 9, 1, 2), ports(9, 9, 2, 2)],
+        many,
+    ] {
+        for egress in [false, true] {
+            let found = verdict_on(bad.clone(), egress);
+            assert!(matches!(found, Admission::Refuse(Refusal::WantedInvalid(_))), "{found:?}");
+        }
+    }
+    let sound = vec![ports(8, 9, 1, 2), ports(9, 9, 3, 3), ports(10, 10, 1, 2)];
+    assert_eq!(verdict_on(sound, true), Admission::Accept);
 }

@@ -25,10 +25,10 @@
 //! - IPv6, VLAN tags and every other kind of frame: dropped in both directions.
 //!
 //! The structure never changes, only elements do: lists of rules are numbers in sets, shared by all
-//! taps and directions with the same list, so that no chain is left over when a list goes. Sets with
-//! intervals are made anew in the transaction that replaces the table, since the kernel takes out
-//! their elements one by one in a time that grows with the cube of their number (10,000 elements:
-//! 8 s with `flush`, 0.2 s so), and a cut would wait for it.
+//! taps and directions with the same list, so that no chain is left over when a list goes. Sets
+//! with intervals are made anew in the transaction that replaces the table, since the kernel takes
+//! out their elements one by one in a time that grows with the cube of their number (10,000
+//! elements: 8 s with `flush`, 0.2 s so), and a cut would wait for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, what of marks and
-//! networks is taken, and the site's zones.
+//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, what of marks
+//! and networks is taken, and the site's zones.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! Security groups: what may come in and go out of a tenant's instances, in its customer's own hand
 //! (GB/T 22239, cloud extension: the customer can set its own policy).
 //!
-//! A group is a name, the roles of instances that it is attached to, and rules. What an instance may
-//! be reached by is all that its groups let in; what it may reach is everything, until one of its
+//! A group is a name, the roles of instances that it is attached to, and rules. What an instance
+//! may be reached by is all that its groups let in; what it may reach is everything, until one of its
 //! groups has a rule for egress: from then on only what such rules say, also once their terms are
 //! over. The groups of a tenant whose customer has changed none are those of its application:
 //! one for each role, with the ports that were asked for, and echo requests (ping) from the
@@ -49,7 +49,7 @@ pub struct GroupRequest {
     /// Its name within the tenant: of letters, digits and hyphens, as roles are.
     #[garde(length(chars, min = 1, max = ROLE_LIMIT), custom(admission::role))]
     pub name: String,
-    /// Roles of the instances that it is attached to; none, and it is a name for others to refer to.
+    /// Roles of the instances that it is attached to; none, and it is a name to refer to.
     #[serde(default)]
     #[garde(length(max = ROLES_LIMIT), custom(check::roles))]
     pub roles: BTreeSet<String>,
@@ -177,13 +177,28 @@ impl Tenant {
     /// Whether anything of it is to be reached from the Internet, by the zone that rules name.
     #[must_use]
     pub fn asks_for_internet(&self) -> bool {
-        let asks = |rule: &Rule| match &rule.asked.peer {
-            Peer::Zone(Zone::Internet) => rule.asked.direction == Direction::Ingress,
-            Peer::Zone(Zone::Extranet | Zone::Isolated) | Peer::Prefix(_) | Peer::Group(_) => false,
-        };
-        self.groups().iter().filter(|group| !group.roles.is_empty()).any(|group| {
-            group.rules.iter().any(|rule| rule.ended_at.is_none() && asks(rule))
+        self.lets_in(|peer| *peer == Peer::Zone(Zone::Internet))
+    }
+
+    /// Whether the gate of the Internet may change what passes: rules name it, or prefixes, which
+    /// may lie in it.
+    #[must_use]
+    pub fn waits_for_the_gate(&self) -> bool {
+        self.lets_in(|peer| match peer {
+            Peer::Zone(Zone::Internet) | Peer::Prefix(_) => true,
+            Peer::Zone(Zone::Extranet | Zone::Isolated) | Peer::Group(_) => false,
         })
+    }
+
+    fn lets_in(&self, is_meant: impl Fn(&Peer) -> bool) -> bool {
+        let meant = |rule: &Rule| {
+            rule.asked.direction == Direction::Ingress
+                && rule.ended_at.is_none()
+                && is_meant(&rule.asked.peer)
+        };
+        let groups = self.groups();
+        let mut attached = groups.iter().filter(|group| !group.roles.is_empty());
+        attached.any(|group| group.rules.iter().any(meant))
     }
 }
 

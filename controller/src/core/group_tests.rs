@@ -1,4 +1,4 @@
-//! Security groups: what a customer may set, what of it hosts are told, and what the law keeps shut.
+//! Security groups: what a customer may set, what of it hosts are told, what the law keeps shut.
 
 use serde_json::{Value, json};
 use tenure_protocol::wire::v1::{Action, Egress, Nic, PacketRule, Peers, Traffic};
@@ -150,6 +150,22 @@ fn nothing_comes_in_from_the_internet_before_its_time_whatever_the_groups_say() 
 }
 
 #[test]
+fn a_prefix_of_the_internet_opens_with_its_gate_though_no_rule_names_the_zone() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    tenant.application.instances[0].ingress.clear();
+    let rules = json!([rule(&[("peer", json!({"prefix": "8.8.8.0/24"}))])]).to_string();
+    let effects = world.apply(&mut tenant, &set_group("web", &rules)).expect("set");
+    assert!(nics(&effects).iter().all(|nic| !has(&nic.ingress, port(80), ABROAD)));
+    world.obey(&mut tenant);
+    world.apply(&mut tenant, &Event::FileIcp { filing: filing() }).expect("filed");
+    world.apply(&mut tenant, &confirm_icp(true)).expect("found");
+    world.apply(&mut tenant, &reports()).expect("reports");
+    let effects = world.apply(&mut tenant, &pass()).expect("passed");
+    assert!(nics(&effects).iter().any(|nic| has(&nic.ingress, port(80), ABROAD)));
+}
+
+#[test]
 fn a_rule_whose_term_is_over_lets_nothing_pass_and_the_customer_is_told() {
     let mut world = World::new();
     let mut tenant = world.on_trial();
@@ -161,7 +177,10 @@ fn a_rule_whose_term_is_over_lets_nothing_pass_and_the_customer_is_told() {
         set_group("term", &json!(rules).to_string())
     };
     let past = world.apply(&mut tenant, &until("2026-08-31")).expect_err("it is over");
-    assert_eq!((past.code, past.faults[0].pointer.as_str()), (Code::InvalidGroup, "/rules/0/until"));
+    assert_eq!(
+        (past.code, past.faults[0].pointer.as_str()),
+        (Code::InvalidGroup, "/rules/0/until")
+    );
     world.apply(&mut tenant, &until("2026-09-01")).expect("its last day is today");
     world.obey(&mut tenant);
     let midnight: Timestamp = "2026-09-01T16:00:00Z".parse().expect("an instant");
@@ -204,8 +223,10 @@ fn what_cannot_be_is_refused_with_its_place() {
         (vec![rule(&[prefix("2001:db8::/32")])], Code::Ipv6NotCarried, "/rules/0/peer"),
         (vec![plain(), plain()], Code::OverlappingRules, "/rules/1"),
         (
-            vec![rule(&[("last_port", json!(90)), prefix("10.0.0.0/8")]),
-                 rule(&[("port", json!(90)), prefix("10.1.0.0/16")])],
+            vec![
+                rule(&[("last_port", json!(90)), prefix("10.0.0.0/8")]),
+                rule(&[("port", json!(90)), prefix("10.1.0.0/16")]),
+            ],
             Code::OverlappingRules,
             "/rules/1",
         ),

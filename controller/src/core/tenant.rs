@@ -127,8 +127,8 @@ pub struct Tenant {
     pub icp: Option<IcpConfirmed>,
     /// Who opened Internet ingress before the filing.
     pub icp_opening: Option<IcpOpening>,
-    /// Its security groups, by name; nothing as long as its customer has changed none: then they are
-    /// those of its application ([`Tenant::groups`]).
+    /// Its security groups, by name; nothing as long as its customer has changed none: then they
+    /// are those of its application ([`Tenant::groups`]).
     #[serde(default)]
     pub groups: Option<Vec<Group>>,
     /// Every hold, oldest first.

@@ -52,8 +52,8 @@ const IN_PATH: [(&str, &str, &str); 12] = [
 const ATTACHMENT: &str = "The attachment's SHA-256: 64 lower-case hexadecimal digits, as the \
                           upload's answer gives it";
 
-const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of the Internet nothing comes \
-                    in before formal operation and its ICP filing, whatever rules say";
+const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of the Internet nothing \
+                    comes in before formal operation and its ICP filing, whatever rules say";
 
 /// What properties mean: schema, property, meaning.
 const PROPERTIES: [(&str, &str, &str); 78] = [

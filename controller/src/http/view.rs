@@ -21,9 +21,8 @@ use crate::core::{
     rules::Rules,
     tenant::{
         Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
-        IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate,
-        OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
-        compliance::Compliance,
+        IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
+        Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe, compliance::Compliance,
     },
 };
 

@@ -244,8 +244,8 @@ pub struct Nic {
     pub mac: [u8; 6],
     /// The one IPv4 address that it may use.
     pub ip4: [u8; 4],
-    /// What may come in besides ARP, answers, and ICMP's errors. No two rules overlap, and there are
-    /// [`MAX_RULES`] at most, with those of `egress`.
+    /// What may come in besides ARP, answers, and ICMP's errors. No two rules overlap, and with
+    /// those of `egress` there are [`MAX_RULES`] at most.
     pub ingress: Vec<PacketRule>,
     /// What may go out besides ARP, answers, and ICMP's errors.
     pub egress: Egress,

@@ -239,7 +239,11 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
         wanted.push(PolicyTap { egress, ..tap("tap-g1", A, A2, &ingress)? });
         Ok(wanted)
     };
-    let apply = |round| host.within(|| nft::apply_policy(&ruleset::policy(&changed(round)?)).map_err(anyhow::Error::from));
+    let apply = |round| {
+        host.within(|| {
+            nft::apply_policy(&ruleset::policy(&changed(round)?)).map_err(anyhow::Error::from)
+        })
+    };
     apply(0)??;
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;

@@ -1,5 +1,5 @@
-//! What a customer may set: a group by itself ([`form`]), and a group beside what the tenant has and
-//! the site says ([`beside`]).
+//! What a customer may set: a group by itself ([`form`]), and a group beside what the tenant has
+//! and the site says ([`beside`]).
 
 use std::collections::BTreeSet;
 
@@ -29,8 +29,11 @@ pub fn form(group: &GroupRequest) -> Result<(), Refusal> {
     if group.rules.len() > RULES_LIMIT {
         return Err(Refusal::new(
             Code::TooManyRules,
-            format!("{} rules: a group has at most {RULES_LIMIT}; say it in ranges, prefixes and \
-                     zones, or in several groups", group.rules.len()),
+            format!(
+                "{} rules: a group has at most {RULES_LIMIT}; say it in ranges, prefixes and \
+                     zones, or in several groups",
+                group.rules.len()
+            ),
         ));
     }
     let ipv6 = |rule: &RuleRequest| match &rule.peer {
@@ -47,8 +50,10 @@ pub fn form(group: &GroupRequest) -> Result<(), Refusal> {
     for (number, rule) in group.rules.iter().enumerate() {
         let mut before = group.rules[..number].iter().enumerate();
         if let Some((other, _)) = before.find(|(_, other)| overlap(rule, other)) {
-            let message = format!("it lets pass what rule {other} (counted from 0) lets pass \
-                                   already: put the two together, or take one away");
+            let message = format!(
+                "it lets pass what rule {other} (counted from 0) lets pass \
+                                   already: put the two together, or take one away"
+            );
             let faults = vec![Fault { pointer: format!("/rules/{number}"), message }];
             return Err(Refusal::faulty(Code::OverlappingRules, faults));
         }
@@ -68,12 +73,15 @@ pub fn beside(
     zones: &Zones,
     today: Date,
 ) -> Result<(), Refusal> {
-    refuse(Code::InvalidGroup, at(
-        group,
-        |rule| rule.until.is_some_and(|until| until < today),
-        "/until",
-        &format!("the term is over, today is {today}: give a later day, or leave the rule out"),
-    ))?;
+    refuse(
+        Code::InvalidGroup,
+        at(
+            group,
+            |rule| rule.until.is_some_and(|until| until < today),
+            "/until",
+            &format!("the term is over, today is {today}: give a later day, or leave the rule out"),
+        ),
+    )?;
     let roles: Vec<&str> =
         after.application.instances.iter().map(|request| request.role.as_str()).collect();
     if let Some(role) = group.roles.iter().find(|role| !roles.contains(&role.as_str())) {
@@ -103,12 +111,7 @@ pub fn beside(
 }
 
 /// Checks that the hosts can bear it.
-fn few(
-    before: &Tenant,
-    after: &Tenant,
-    groups: &[Group],
-    zones: &Zones,
-) -> Result<(), Refusal> {
+fn few(before: &Tenant, after: &Tenant, groups: &[Group], zones: &Zones) -> Result<(), Refusal> {
     let many = |sentence: String| Err(Refusal::new(Code::TooManyRules, sentence));
     if groups.len() > GROUPS_LIMIT {
         return many(format!("a tenant has at most {GROUPS_LIMIT} groups: remove one first"));
@@ -152,8 +155,10 @@ fn reserved(group: &GroupRequest, zones: &Zones) -> Result<(), Refusal> {
         let range = text.parse::<Prefix>().ok().map(Prefix::range);
         if let Some(reserved) = range.and_then(|range| zones.reserved_in(range)) {
             let pointer = format!("/rules/{number}/peer");
-            let message = format!("it overlaps {reserved}, which is the platform's own: give \
-                                   prefixes beside it, or a zone");
+            let message = format!(
+                "it overlaps {reserved}, which is the platform's own: give \
+                                   prefixes beside it, or a zone"
+            );
             faults.push(Fault { pointer, message });
         }
     }
@@ -172,10 +177,8 @@ fn at(
     message: &str,
 ) -> Vec<Fault> {
     let wrong = group.rules.iter().enumerate().filter(|(_, rule)| is_wrong(rule));
-    let fault = |number| Fault {
-        pointer: format!("/rules/{number}{member}"),
-        message: message.to_owned(),
-    };
+    let fault =
+        |number| Fault { pointer: format!("/rules/{number}{member}"), message: message.to_owned() };
     wrong.map(|(number, _)| fault(number)).collect()
 }
 

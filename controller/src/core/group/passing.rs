@@ -159,7 +159,8 @@ impl<'a> Rulebook<'a> {
             Peer::Zone(Zone::Isolated) => self.instances(|_| true),
             Peer::Group(name) => {
                 let known = self.groups.iter().find(|group| group.name == *name);
-                known.map(|group| self.instances(|role| group.roles.contains(role)))
+                known
+                    .map(|group| self.instances(|role| group.roles.contains(role)))
                     .unwrap_or_default()
             }
         }

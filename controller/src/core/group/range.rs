@@ -109,7 +109,11 @@ pub fn intersection(one: &[Range], other: &[Range]) -> Vec<Range> {
         if first.max(from) <= last.min(to) {
             both.push((first.max(from), last.min(to)));
         }
-        if last < to { ones.next() } else { others.next() };
+        if last < to {
+            ones.next()
+        } else {
+            others.next()
+        };
     }
     both
 }
@@ -145,15 +149,23 @@ mod tests {
             parse("10.1.2.3/16").map_err(|error| error.to_string()),
             Err("the address has bits beyond the prefix: write 10.1.0.0/16 for the network, or \
                  /32"
-                .to_owned())
+            .to_owned())
         );
         for ip6 in ["::/0", "2001:db8::/32", "::ffff:10.0.0.0/104"] {
             assert_eq!(parse(ip6), Err(ParsePrefixError::Ipv6), "{ip6}");
         }
-        for bad in
-            ["", "/", "10.1.0.0", "10.1/16", "10.1.0.0/33", "10.1.0.0/+8", "10.1.0.0/08", "a/8",
-             "10.1.0.0/16 ", "010.1.0.0/16"]
-        {
+        for bad in [
+            "",
+            "/",
+            "10.1.0.0",
+            "10.1/16",
+            "10.1.0.0/33",
+            "10.1.0.0/+8",
+            "10.1.0.0/08",
+            "a/8",
+            "10.1.0.0/16 ",
+            "010.1.0.0/16",
+        ] {
             assert_eq!(parse(bad), Err(ParsePrefixError::Form), "{bad:?}");
         }
     }
@@ -163,7 +175,10 @@ mod tests {
         assert_eq!(union(vec![(5, 9), (0, 3), (4, 4), (8, 12), (20, 20)]), [(0, 12), (20, 20)]);
         assert_eq!(union(vec![(0, u32::MAX), (3, 4)]), [EVERYBODY]);
         let some = [(0, 3), (10, 20), (30, u32::MAX)];
-        assert_eq!(intersection(&some, &[(2, 11), (20, 30)]), [(2, 3), (10, 11), (20, 20), (30, 30)]);
+        assert_eq!(
+            intersection(&some, &[(2, 11), (20, 30)]),
+            [(2, 3), (10, 11), (20, 20), (30, 30)]
+        );
         assert_eq!(difference(&[EVERYBODY], &some), [(4, 9), (21, 29)]);
         assert_eq!(difference(&some, &[EVERYBODY]), []);
         assert_eq!(difference(&some, &[]), some);
@@ -176,7 +191,8 @@ mod tests {
             let pick = |n: u32| (seed.wrapping_mul(2_654_435_761).rotate_left(n * 5)) % 40;
             union((0..4).map(|n| (pick(n), pick(n) + pick(n + 7) % 6)).collect())
         };
-        let has = |set: &[Range], at: u32| set.iter().any(|&(first, last)| first <= at && at <= last);
+        let has =
+            |set: &[Range], at: u32| set.iter().any(|&(first, last)| first <= at && at <= last);
         for seed in 1..400 {
             let (one, other) = (sets(seed), sets(seed * 31 + 7));
             let (both, rest) = (intersection(&one, &other), difference(&one, &other));

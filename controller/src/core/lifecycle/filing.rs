@@ -111,7 +111,7 @@ pub(super) fn open(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
 }
 
 fn open_ports(step: &mut Step<'_>, was_open: bool) {
-    if !was_open && step.tenant.opens(Zone::Internet) && step.tenant.asks_for_internet() {
+    if !was_open && step.tenant.opens(Zone::Internet) && step.tenant.waits_for_the_gate() {
         step.order_all(OrderKind::Configure);
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn remove(step: &mut Step<'_>, name: &str) -> Result<(), Refusal> {
     if let Some(other) = groups.iter().find(refers) {
         return Err(Refusal::new(
             Code::GroupInUse,
-            format!("rules of group {:?} name {name:?} as their peer: change them first", other.name),
+            format!(
+                "rules of group {:?} name {name:?} as their peer: change them first",
+                other.name
+            ),
         ));
     }
     step.tenant.groups = Some(groups);

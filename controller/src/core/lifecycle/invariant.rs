@@ -120,8 +120,8 @@ fn is_passed(tenant: &Tenant) -> bool {
         })
 }
 
-/// No order lets anything in from the Internet unless the tenant may be reached, and into an expired
-/// trial none lets in anything.
+/// No order lets anything in from the Internet unless the tenant may be reached, and into an
+/// expired trial none lets in anything.
 fn ports_are_closed(tenant: &Tenant, effects: &[Effect], zones: &Zones) -> bool {
     let filed = tenant.icp.is_some() || tenant.icp_opening.is_some();
     let expired = tenant.trial.as_ref().is_some_and(|trial| trial.expired);

@@ -3,7 +3,9 @@
 //! place, orders again what failed, goes on with an off-boarding, reminds of open cuts, and closes
 //! what is proven destroyed. It destroys nothing.
 
-use super::{applying, effect::Effect, grouping, leaving, paperwork, reminding, step::Step, trying, wiping};
+use super::{
+    applying, effect::Effect, grouping, leaving, paperwork, reminding, step::Step, trying, wiping,
+};
 use crate::core::{
     letter::Letter,
     notice::NoticeKind,

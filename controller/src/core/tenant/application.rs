@@ -5,10 +5,7 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenure_protocol::{
-    channel::Secret,
-    wire::v1::Transport,
-};
+use tenure_protocol::{channel::Secret, wire::v1::Transport};
 
 use crate::core::admission::{
     self, CHANNELS_LIMIT, CONTACTS_LIMIT, INGRESS_LIMIT, INSTANCES_LIMIT, MEMORY_LEAST_MIB,
