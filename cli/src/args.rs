@@ -16,6 +16,7 @@ use crate::{
     deployment::{ConfigurationVerb, DeploymentVerb},
     events::EventsArgs,
     filing::{AssessmentVerb, IcpVerb},
+    group::GroupVerb,
     hold::HoldVerb,
     host::HostVerb,
     isolation::{CutArgs, CutNoticeVerb, RestoreArgs},
@@ -145,6 +146,11 @@ pub(crate) enum Noun {
     Icp {
         #[command(subcommand)]
         verb: IcpVerb,
+    },
+    /// Security groups: what may come in and go out of instances (customer)
+    Group {
+        #[command(subcommand)]
+        verb: GroupVerb,
     },
     /// Keep what a tenant has from being destroyed (security and a second person)
     Hold {

@@ -19,6 +19,7 @@ mod environment;
 mod events;
 mod failure;
 mod filing;
+mod group;
 mod harmless;
 mod hold;
 mod host;
@@ -109,6 +110,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Trial { verb } => trial::run(verb, &api()?, screen),
         Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
         Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
+        Noun::Group { verb } => group::run(verb, api, screen),
         Noun::Hold { verb } => hold::run(verb, &api()?, screen),
         Noun::Record { verb } => record::run(verb, api, screen),
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),

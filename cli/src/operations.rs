@@ -159,6 +159,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         "/v1/tenants/{id}/holds",
         "hold place T --kind legal-hold --document report.pdf --reason court",
     ),
+    list("/v1/tenants/{id}/groups", "group list T"),
+    Operation {
+        method: "GET",
+        path: "/v1/tenants/{id}/groups",
+        line: "group show T web",
+        answers: &["[{\"name\":\"web\",\"rules\":[]}]"],
+    },
+    post("/v1/tenants/{id}/groups", "group set T web --file group.toml"),
+    post("/v1/tenants/{id}/groups/removal", "group rm T web"),
     post("/v1/tenants/{id}/holds/countersignatures", "hold countersign T --hold 1"),
     file(
         "/v1/tenants/{id}/holds/release",
@@ -239,6 +248,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("thing.json", "{}"),
     ("notice.txt", "放假"),
+    ("group.toml", "roles = [\"web\"]\n"),
     ("report.pdf", "abc"),
     ("word", "p"),
     ("double.session", "s"),

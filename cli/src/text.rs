@@ -112,6 +112,7 @@ const WORDED: &[&str] = &[
     "compliance",
     "decision",
     "designated",
+    "direction",
     "event",
     "form",
     "hold",

@@ -34,6 +34,7 @@ use crate::{
         access::Scope,
         fleet::Image,
         form::{FormError, Forms},
+        group::Zones,
         lifecycle::{Actor, Provider, Role},
         quota::Quotas,
         rules::{Rules, RulesError},
@@ -180,7 +181,7 @@ async fn first_tokens<const N: usize>(
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let site = (None, Quotas::default());
-    let (engine, _lock) = engine(state, Vec::new(), site, texts, clock).await?;
+    let (engine, _lock) = engine(state, (Vec::new(), Zones::default()), site, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -207,7 +208,7 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 
 async fn engine(
     state: State,
-    images: Vec<Image>,
+    (images, zones): (Vec<Image>, Zones),
     (attachments, quotas): (Option<&Attachments>, Quotas),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
@@ -239,6 +240,7 @@ async fn engine(
         clock,
         chance,
         images,
+        zones,
         rules,
         forms,
         provider,
@@ -297,8 +299,8 @@ impl Controller {
         let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
-        let (engine, lock) =
-            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
+        let known = (config.images.clone(), config.zones.clone());
+        let (engine, lock) = engine(state, known, attachments, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

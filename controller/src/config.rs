@@ -26,6 +26,7 @@ use crate::{
         admission,
         fleet::Image,
         form::Forms,
+        group::Zones,
         lifecycle::Provider,
         quota::Quotas,
         rules::{self, Rules},
@@ -107,6 +108,9 @@ pub struct Config {
     /// Images that applications can name.
     #[serde(default, rename = "image")]
     pub images: Vec<Image>,
+    /// Which addresses are the extranet's, and which are the platform's own.
+    #[serde(default)]
+    pub zones: Zones,
     /// The application form.
     #[serde(default)]
     pub application: Application,
@@ -323,6 +327,7 @@ impl Config {
             return Err(self.wrong("image", format!("{twice:?} stands there twice")));
         }
         self.bot.check().map_err(|reason| self.wrong("bot.hosts", reason))?;
+        self.zones.check().map_err(|reason| self.wrong("zones.extranet", reason))?;
         self.mail_route().map(drop)
     }
 
@@ -535,6 +540,18 @@ mod tests {
             let error = load(&SHIPPED.replace(was, is)).expect_err("refused");
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn zones_are_prefixes_without_host_bits_and_few() {
+        let with =
+            |zones: &str| load(&SHIPPED.replacen("[zones]", &format!("[zones]\n{zones}"), 1));
+        assert!(with("extranet = [\"10.0.0.0/8\"]").is_ok());
+        let error = with("reserved = [\"10.9.0.1/16\"]").expect_err("host bits");
+        assert!(error.contains("write 10.9.0.0/16"), "{error}");
+        let many = vec!["\"10.0.0.0/8\""; 7].join(", ");
+        let error = with(&format!("extranet = [{many}]")).expect_err("seven");
+        assert!(error.contains("zones.extranet"), "{error}");
     }
 
     #[test]

@@ -67,6 +67,7 @@ use crate::{
         calendar::legal_day,
         fleet::Image,
         form::Forms,
+        group::Zones,
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
@@ -128,6 +129,8 @@ pub struct Parts {
     pub chance: Chance,
     /// The image catalogue.
     pub images: Vec<Image>,
+    /// Which addresses the site calls what.
+    pub zones: Zones,
     /// The application forms.
     pub forms: Forms,
     /// The legal rules.
@@ -155,6 +158,7 @@ struct Inner {
     clock: Clock,
     chance: Chance,
     images: Vec<Image>,
+    zones: Zones,
     forms: Forms,
     calendar: Mutex<calendar::Known>,
     /// The day on which the platform's own deadlines were last looked at.
@@ -191,6 +195,7 @@ impl Engine {
             clock,
             chance,
             images,
+            zones,
             forms,
             rules,
             provider,
@@ -231,6 +236,7 @@ impl Engine {
             clock,
             chance,
             images,
+            zones,
             forms,
             calendar: Mutex::default(),
             looked_on: Mutex::default(),
@@ -269,6 +275,12 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.inner.images
+    }
+
+    /// Which addresses the site calls what.
+    #[must_use]
+    pub fn zones(&self) -> &Zones {
+        &self.inner.zones
     }
 
     /// The application forms.

@@ -36,11 +36,11 @@ use tenure_protocol::{
         order::SignedOrder,
         v1::{
             Action, Alarm, AlarmKind, AlarmMessage, Boot, CommitInterval, Culprit, CutOrder,
-            EnrolAnswer, EnrolRequest, Hello, HostFacts, IngressRule, InstanceObserved,
-            InstanceWanted, IntentReceipt, IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack,
-            Network, Nic, Observation, Order, OrderState, Outcome, Power, Progress, RejoinRequest,
-            RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Transport,
-            VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            Egress, EnrolAnswer, EnrolRequest, Hello, HostFacts, InstanceObserved, InstanceWanted,
+            IntentReceipt, IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack, Network, Nic,
+            Observation, Order, OrderState, Outcome, PacketRule, Peers, Power, Progress,
+            RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Traffic,
+            Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
         },
     },
 };
@@ -113,9 +113,16 @@ fn wanted() -> TenantWanted {
                 mac: [2, 0, 0, 0, 0, 1],
                 ip4: [10, 64, 1, 10],
                 ingress: vec![
-                    IngressRule { protocol: Transport::Tcp, port: 443 },
-                    IngressRule { protocol: Transport::Udp, port: 53 },
+                    PacketRule::open(Transport::Tcp, 443),
+                    PacketRule { traffic: Traffic::Echo, peers: Peers::EVERYBODY },
                 ],
+                egress: Egress::Only(vec![
+                    PacketRule {
+                        traffic: Traffic::Ports { transport: Transport::Udp, first: 53, last: 54 },
+                        peers: Peers { first: [10, 64, 1, 0], last: [10, 64, 1, 255] },
+                    },
+                    PacketRule { traffic: Traffic::All, peers: Peers::EVERYBODY },
+                ]),
             },
             volumes: vec![VolumeWanted {
                 volume: VolumeId::from_uuid(uuid(4)),

@@ -34,6 +34,7 @@ use tenure_controller::{
         attachment::Label,
         fleet::Image,
         form::Forms,
+        group::Zones,
         lifecycle::{Actor, Document, Provider, Role},
         notice::{Notice, NoticeKind, Outcome, Try},
         quota::Quotas,
@@ -142,6 +143,7 @@ impl Fleet {
             clock,
             chance: chance.clone(),
             images: vec![image],
+            zones: Zones::default(),
             rules,
             forms: Forms::new(None)?,
             provider,
@@ -177,6 +179,7 @@ impl Fleet {
             clock,
             chance: chance.clone(),
             images: Vec::new(),
+            zones: Zones::default(),
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider: Provider::default(),
@@ -339,7 +342,7 @@ impl Fleet {
 }
 
 impl Member {
-    /// Whether the rules that its agent put in force last let this port be reached.
+    /// Whether the rules that its agent put in force last let this port be reached, or reach it.
     #[must_use]
     pub fn opens(&self, port: &str) -> bool {
         let log = self.host.log();
@@ -347,10 +350,8 @@ impl Member {
             Step::ApplyPolicy { text } => Some(text),
             _ => None,
         });
-        let open = format!("tcp . {port}");
-        policies
-            .take(1)
-            .any(|text| text.split([',', '{', '}']).any(|element| element.trim().ends_with(&open)))
+        let open = format!("tcp . {port} . ");
+        policies.take(1).any(|text| text.contains(&open))
     }
 
     /// Gives the agent what this lane has not been given; says whether it owes an answer.
@@ -399,6 +400,7 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::CutAnnounced,
         NoticeKind::CutCalledOff,
         NoticeKind::Inspection,
+        NoticeKind::RulesEnded,
         NoticeKind::Closed,
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,

@@ -31,7 +31,7 @@ use tenure_agent::{
 use tenure_protocol::{
     digest::Digest,
     id::{InstanceId, VolumeId},
-    wire::v1::{Boot, InstanceWanted, Mark, Network, Nic, Power, VolumeWanted},
+    wire::v1::{Boot, Egress, InstanceWanted, Mark, Network, Nic, Power, VolumeWanted},
 };
 use tenure_tests::lab::{
     daemon::{output, run, wait_for},
@@ -140,7 +140,12 @@ impl Host {
                 initrd: self.image.initrd,
                 cmdline: self.image.cmdline.clone(),
             },
-            nic: Nic { mac: [2, 0, 0, 0, 0, 5], ip4: GUEST, ingress: vec![] },
+            nic: Nic {
+                mac: [2, 0, 0, 0, 0, 5],
+                ip4: GUEST,
+                ingress: vec![],
+                egress: Egress::Everything,
+            },
             volumes: volumes
                 .then_some(VolumeWanted { volume: volume(), size_bytes: 32 << 20 })
                 .into_iter()

@@ -19,7 +19,7 @@ use tenure_controller::{
         obligation::{Due, Obligation, ObligationState},
         record::Record,
         rules::{Rules, SHIPPED},
-        tenant::{Isolation, Tenant},
+        tenant::{Generations, Isolation, Tenant},
     },
     engine::{EngineError, NewToken, Page},
 };
@@ -79,6 +79,11 @@ async fn a_live_system_files_its_assessment_within_six_months() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_internet_opens_with_formal_operation_and_the_filing() {
     tell("o9-icp.txt", include_str!("../scripts/o9-icp.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_opens_and_closes_a_port_by_itself() {
+    tell("groups.txt", include_str!("../scripts/groups.txt")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,6 +299,10 @@ impl Story {
         let words: Vec<&str> = what.split_whitespace().collect();
         match words.as_slice() {
             ["phase", phase] => same(tenant.phase.as_str(), phase),
+            ["generation", number] => {
+                let wanted = |host: &Generations| host.wanted.0.to_string();
+                tenant.generations.values().try_for_each(|host| same(&wanted(host), number))
+            }
             ["isolation", isolation] => same(isolation_name(&tenant), isolation),
             ["deadline", id, day] => {
                 let owed = last(&tenant, id)?;

@@ -11,7 +11,10 @@ use tenure_protocol::{
     generation::Generation,
     id::HostId,
     time::Timestamp,
-    wire::v1::{Action, InstanceWanted, Mark, Order, TenantWanted, WipeOrder, WipeSubject},
+    wire::v1::{
+        Action, Egress, InstanceWanted, MAX_RULES, Mark, Nic, Order, PacketRule, TenantWanted,
+        Traffic, WipeOrder, WipeSubject,
+    },
 };
 
 use super::record::{Fate, IsolationRecord, OrderRecord, Records, TenantRecord};
@@ -391,8 +394,35 @@ fn possible_instance(instance: &InstanceWanted) -> Result<(), Refusal> {
     if instance.nic.mac[0] & 0b11 != 0b10 {
         return invalid("a network card's address is locally administered and unicast");
     }
-    if instance.nic.ingress.iter().any(|rule| rule.port == 0) {
-        return invalid("port 0 cannot be opened");
+    possible_rules(&instance.nic)
+}
+
+/// What nft would refuse, and the policy of the whole host with it.
+fn possible_rules(nic: &Nic) -> Result<(), Refusal> {
+    let invalid = |reason| Err(Refusal::WantedInvalid(reason));
+    let egress = match &nic.egress {
+        Egress::Everything => &[][..],
+        Egress::Only(rules) => rules,
+    };
+    if nic.ingress.len().saturating_add(egress.len()) > MAX_RULES {
+        return invalid("more than 512 rules for one network card");
+    }
+    for rule in nic.ingress.iter().chain(egress) {
+        if let Traffic::Ports { first, last, .. } = rule.traffic
+            && (first == 0 || last < first)
+        {
+            return invalid("a rule's ports are from 1 on, the first before the last");
+        }
+        if rule.peers.last < rule.peers.first {
+            return invalid("a rule's last address is before its first");
+        }
+    }
+    let overlap = |rules: &[PacketRule]| {
+        let pairs = rules.iter().enumerate();
+        pairs.into_iter().any(|(at, one)| rules[..at].iter().any(|other| one.overlaps(other)))
+    };
+    if overlap(&nic.ingress) || overlap(egress) {
+        return invalid("two rules of one network card overlap");
     }
     Ok(())
 }

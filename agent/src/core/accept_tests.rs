@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tenure_protocol::wire::v1::{Power, VolumeWanted};
+use tenure_protocol::wire::v1::{Peers, Power, Transport, VolumeWanted};
 
 use super::*;
 use crate::core::{
@@ -189,4 +189,38 @@ proptest! {
             prop_assert!(expires_at(&order) >= NOW);
         }
     }
+}
+
+#[test]
+fn rules_that_nft_would_refuse_never_get_so_far() {
+    let ports = |first, last, from, to| PacketRule {
+        traffic: Traffic::Ports { transport: Transport::Tcp, first, last },
+        peers: Peers { first: [10, 0, 0, from], last: [10, 0, 0, to] },
+    };
+    let verdict_on = |rules: Vec<PacketRule>, egress: bool| {
+        let mut wanted = sample::wanted(1, Power::Running);
+        let nic = &mut wanted.instances[0].nic;
+        if egress {
+            nic.egress = Egress::Only(rules);
+        } else {
+            nic.ingress = rules;
+        }
+        let order = sample::order(1, 1, 1, NOW, Action::Configure(wanted));
+        verdict(&order, &Records::default())
+    };
+    let many = (1..=513).map(|port| ports(port, port, 1, 1)).collect();
+    for bad in [
+        vec![ports(0, 9, 1, 2)],
+        vec![ports(9, 8, 1, 2)],
+        vec![ports(8, 9, 2, 1)],
+        vec![ports(8, 9, 1, 2), ports(9, 9, 2, 2)],
+        many,
+    ] {
+        for egress in [false, true] {
+            let found = verdict_on(bad.clone(), egress);
+            assert!(matches!(found, Admission::Refuse(Refusal::WantedInvalid(_))), "{found:?}");
+        }
+    }
+    let sound = vec![ports(8, 9, 1, 2), ports(9, 9, 3, 3), ports(10, 10, 1, 2)];
+    assert_eq!(verdict_on(sound, true), Admission::Accept);
 }

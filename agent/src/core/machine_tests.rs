@@ -1,6 +1,6 @@
 use tenure_protocol::{
     digest::Digest,
-    wire::v1::{Boot, Nic, Power, VolumeWanted},
+    wire::v1::{Boot, Egress, Nic, Power, VolumeWanted},
 };
 use uuid::Uuid;
 
@@ -18,7 +18,12 @@ fn wanted() -> InstanceWanted {
             initrd: Digest([2; 32]),
             cmdline: "console=ttyS0 quiet".into(),
         },
-        nic: Nic { mac: [2, 0, 0, 0xab, 0xcd, 1], ip4: [10, 64, 3, 5], ingress: vec![] },
+        nic: Nic {
+            mac: [2, 0, 0, 0xab, 0xcd, 1],
+            ip4: [10, 64, 3, 5],
+            ingress: vec![],
+            egress: Egress::Everything,
+        },
         volumes: vec![VolumeWanted {
             volume: VolumeId::from_uuid(Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8058)),
             size_bytes: 64 << 20,

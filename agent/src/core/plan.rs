@@ -58,6 +58,7 @@ pub fn policy(tenants: &BTreeMap<TenantId, TenantRecord>) -> String {
                 mac: instance.nic.mac,
                 ip4: instance.nic.ip4,
                 ingress: instance.nic.ingress.clone(),
+                egress: instance.nic.egress.clone(),
             })
         })
         .collect();

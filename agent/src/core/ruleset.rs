@@ -4,20 +4,31 @@
 //!             frame from a tap                         frame to a tap
 //!   −500  tenure_cut_… at the tap itself, of a cut tenant: drop (core::seal)
 //!   −450  tenure_cut  tap → mark, cut? drop      −450  tenure_cut  tap → mark, cut? drop
-//!   −400  tenure      known tap? its own          −400  tenure      same tenant? ARP, ICMP, TCP
-//!                     MAC, ARP and IPv4?                            answers, open port? else drop
+//!   −400  tenure      known tap? its own          −400  tenure      same tenant? ARP, answer,
+//!                     MAC, ARP and IPv4? may                        open to this peer? else drop
+//!                     it speak to this peer?
 //! ```
 //!
-//! Family bridge has no connection tracking, so answers are told from requests without state:
+//! What goes out is everything that a tap sends as itself, until its customer restricts it. Family
+//! bridge has no connection tracking, so answers are told from requests without state:
 //!
-//! - TCP: everything but a pure SYN is let in. A closed port therefore still sees a stray ACK, and
-//!   answers RST; nobody can open a connection to it.
-//! - UDP: only to open ports. A guest that needs UDP answers opens the port that it sends from.
-//! - Fragments: only the first carries a port, so later ones are dropped.
+//! - TCP: everything but a pure SYN is an answer, whoever may be asked: everybody, from a tap whose
+//!   egress is not restricted; else the peers and ports of its rules. A closed port therefore still
+//!   sees a stray ACK, and answers RST; nobody can open a connection to it.
+//! - UDP: answers to a rule of egress come from its peers and ports, to ports from 1024 on. A tap
+//!   without such a rule, which may send to everybody, opens the port that it sends from.
+//! - ICMP: echo replies, and errors (unreachable, time exceeded), pass in both directions. Echo
+//!   requests need a rule, and no other kind passes without a rule for all traffic.
+//! - A rule for all traffic with a peer brings answers of TCP alone: what UDP and other protocols
+//!   answer needs such a rule of the other direction.
+//! - Fragments: only the first carries a port; later ones pass by a rule for all traffic alone.
 //! - IPv6, VLAN tags and every other kind of frame: dropped in both directions.
 //!
-//! The structure never changes, only elements do: groups of open ports are numbers in a set, shared
-//! by all taps with the same rules, so that no chain is left over when a group goes.
+//! The structure never changes, only elements do: lists of rules are numbers in sets, shared by all
+//! taps and directions with the same list, so that no chain is left over when a list goes. Sets
+//! with intervals are made anew in the transaction that replaces the table, since the kernel takes
+//! out their elements one by one in a time that grows with the cube of their number (10,000
+//! elements: 8 s with `flush`, 0.2 s so), and a cut would wait for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +37,7 @@ use std::{
 
 use tenure_protocol::{
     id::InstanceId,
-    wire::v1::{IngressRule, Mark, Transport},
+    wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport},
 };
 
 /// Name of the cut table, family bridge.
@@ -101,8 +112,10 @@ pub struct PolicyTap {
     pub mac: [u8; 6],
     /// The only IPv4 address that may send from it.
     pub ip4: [u8; 4],
-    /// Ports that are open to it, in any order.
-    pub ingress: Vec<IngressRule>,
+    /// What may come in, in any order; no two overlap.
+    pub ingress: Vec<PacketRule>,
+    /// What may go out; no two overlap.
+    pub egress: Egress,
 }
 
 /// The cut table's contents, as statements that build it up or change nothing. The table itself is
@@ -126,7 +139,7 @@ pub fn probe() -> String {
 pub fn policy(wanted: &[PolicyTap]) -> String {
     let mut taps: Vec<&PolicyTap> = wanted.iter().collect();
     taps.sort_by(|a, b| a.tap.cmp(&b.tap));
-    let groups = groups(&taps);
+    let lists = lists(&taps);
     let mut text = policy_structure(POLICY_TABLE);
     let mut elements = |set: &str, elements: Vec<String>| {
         if !elements.is_empty() {
@@ -140,31 +153,66 @@ pub fn policy(wanted: &[PolicyTap]) -> String {
     elements("tenant_port", each(&|t| format!("{:#x} . {:?}", t.mark.0, t.tap.0)));
     elements("src_mac", each(&|t| format!("{:?} . {}", t.tap.0, mac(t.mac))));
     elements("src_ip4", each(&|t| format!("{:?} . {}", t.tap.0, ip4(t.ip4))));
-    let group = |tap: &PolicyTap| groups.get(&rules(tap)).copied().unwrap_or(0);
-    elements("port_group", each(&|t| format!("{:?} : {:#x}", t.tap.0, group(t))));
-    elements("open", groups.iter().flat_map(|(rules, number)| open(*number, rules)).collect());
+    let number = |rules: Option<&[PacketRule]>| {
+        rules.and_then(|rules| lists.get(&list(rules)).copied()).unwrap_or(EVERYTHING)
+    };
+    elements("in_list", each(&|t| format!("{:?} : {:#x}", t.tap.0, number(Some(&t.ingress)))));
+    elements("out_list", each(&|t| format!("{:?} : {:#x}", t.tap.0, number(only(&t.egress)))));
+    let [mut ports, mut echo, mut all] = [const { Vec::new() }; 3];
+    for (list, rule) in lists.iter().flat_map(|(rules, list)| rules.iter().map(|one| (*list, one)))
+    {
+        let peers = peers(rule.peers);
+        match rule.traffic {
+            Traffic::Ports { transport, first, last } => {
+                let transport = transport_name(transport);
+                let span = range(first, last);
+                ports.push(format!("{list:#x} . {transport} . {span} . {peers}"));
+            }
+            Traffic::Echo => echo.push(format!("{list:#x} . {peers}")),
+            Traffic::All => all.push(format!("{list:#x} . {peers}")),
+        }
+    }
+    elements("open_port", ports);
+    elements("open_echo", echo);
+    elements("open_all", all);
     text
 }
 
-/// Groups are numbered by their sorted rules; 0 is the group without rules.
-fn groups(taps: &[&PolicyTap]) -> BTreeMap<BTreeSet<IngressRule>, u32> {
-    let distinct: BTreeSet<BTreeSet<IngressRule>> = taps.iter().map(|tap| rules(tap)).collect();
-    distinct.into_iter().filter(|rules| !rules.is_empty()).zip(1..).collect()
+/// The number of no list: what goes out is not restricted.
+const EVERYTHING: u32 = 0;
+
+/// Lists of rules, numbered in their order from 1. The empty list has a number too: nothing passes.
+fn lists(taps: &[&PolicyTap]) -> BTreeMap<BTreeSet<PacketRule>, u32> {
+    let both = |tap: &&PolicyTap| [Some(list(&tap.ingress)), only(&tap.egress).map(list)];
+    let distinct: BTreeSet<_> = taps.iter().flat_map(both).flatten().collect();
+    distinct.into_iter().zip(1..).collect()
 }
 
-fn rules(tap: &PolicyTap) -> BTreeSet<IngressRule> {
-    tap.ingress.iter().copied().collect()
+fn list(rules: &[PacketRule]) -> BTreeSet<PacketRule> {
+    rules.iter().copied().collect()
 }
 
-fn open(group: u32, rules: &BTreeSet<IngressRule>) -> Vec<String> {
-    let line = |rule: &IngressRule| {
-        let protocol = match rule.protocol {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-        };
-        format!("{group:#x} . {protocol} . {}", rule.port)
-    };
-    rules.iter().map(line).collect()
+/// The rules of what goes out; none if it is not restricted.
+fn only(egress: &Egress) -> Option<&[PacketRule]> {
+    match egress {
+        Egress::Everything => None,
+        Egress::Only(rules) => Some(rules),
+    }
+}
+
+const fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    }
+}
+
+fn peers(Peers { first, last }: Peers) -> String {
+    if first == last { ip4(first) } else { format!("{}-{}", ip4(first), ip4(last)) }
+}
+
+fn range(first: u16, last: u16) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
 fn mac(bytes: [u8; 6]) -> String {
@@ -181,7 +229,9 @@ fn cut_contents(table: &str) -> String {
 }
 
 fn policy_structure(table: &str) -> String {
-    POLICY.replace("TABLE", table)
+    let port = "type mark . inet_proto . inet_service . ipv4_addr; flags interval; size 262144;";
+    let peer = "type mark . ipv4_addr; flags interval; size 262144;";
+    POLICY.replace("TABLE", table).replace("OPEN_PORT", port).replace("OPEN_PEER", peer)
 }
 
 /// The input chain clears the mark as well, so that the host's routing never sees a tenant's. What
@@ -219,18 +269,28 @@ add map bridge TABLE port_tenant { type ifname : mark; size 65536; }
 add set bridge TABLE tenant_port { type mark . ifname; size 65536; }
 add set bridge TABLE src_mac { type ifname . ether_addr; size 65536; }
 add set bridge TABLE src_ip4 { type ifname . ipv4_addr; size 65536; }
-add map bridge TABLE port_group { type ifname : mark; size 65536; }
-add set bridge TABLE open { type mark . inet_proto . inet_service; size 262144; }
+add map bridge TABLE in_list { type ifname : mark; size 65536; }
+add map bridge TABLE out_list { type ifname : mark; size 65536; }
+add set bridge TABLE open_port { OPEN_PORT }
+add set bridge TABLE open_echo { OPEN_PEER }
+add set bridge TABLE open_all { OPEN_PEER }
 add counter bridge TABLE stray
 add counter bridge TABLE spoofed
 add counter bridge TABLE closed
+add counter bridge TABLE refused
 flush table bridge TABLE
 flush map bridge TABLE port_tenant
 flush set bridge TABLE tenant_port
 flush set bridge TABLE src_mac
 flush set bridge TABLE src_ip4
-flush map bridge TABLE port_group
-flush set bridge TABLE open
+flush map bridge TABLE in_list
+flush map bridge TABLE out_list
+delete set bridge TABLE open_port
+delete set bridge TABLE open_echo
+delete set bridge TABLE open_all
+add set bridge TABLE open_port { OPEN_PORT }
+add set bridge TABLE open_echo { OPEN_PEER }
+add set bridge TABLE open_all { OPEN_PEER }
 table bridge TABLE {
   chain spoof {
     counter name spoofed drop
@@ -249,23 +309,43 @@ table bridge TABLE {
     iifname . arp saddr ip @src_ip4 return
     goto spoof
   }
+  chain to_peer {
+    icmp type { echo-reply, destination-unreachable, time-exceeded } return
+    meta mark set iifname map @out_list
+    meta mark 0 return
+    meta mark . ip daddr @open_all return
+    icmp type echo-request meta mark . ip daddr @open_echo return
+    meta mark . meta l4proto . th dport . ip daddr @open_port return
+    meta mark set iifname map @in_list
+    tcp flags & (syn | ack) != syn meta mark . ip daddr @open_all return
+    tcp flags & (syn | ack) != syn meta mark . meta l4proto . th sport . ip daddr @open_port return
+    meta l4proto udp meta mark . meta l4proto . th sport . ip daddr @open_port return
+    counter name refused drop
+  }
   chain to_tap {
     oifname != @port_tenant counter name stray drop
     iifname "tap-*" meta mark . oifname != @tenant_port counter name stray drop
     ether type != { arp, ip } counter name closed drop
     ether type arp accept
-    icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded } accept
-    tcp flags & (syn | ack) != syn accept
-    meta mark set oifname map @port_group
-    meta mark . meta l4proto . th dport @open accept
+    icmp type { echo-reply, destination-unreachable, time-exceeded } accept
+    meta mark set oifname map @in_list
+    meta mark . ip saddr @open_all accept
+    icmp type echo-request meta mark . ip saddr @open_echo accept
+    meta mark . meta l4proto . th dport . ip saddr @open_port accept
+    meta mark set oifname map @out_list
+    meta mark 0 tcp flags & (syn | ack) != syn accept
+    tcp flags & (syn | ack) != syn meta mark . ip saddr @open_all accept
+    tcp flags & (syn | ack) != syn meta mark . meta l4proto . th sport . ip saddr @open_port accept
+    udp dport >= 1024 meta mark . meta l4proto . th sport . ip saddr @open_port accept
     counter name closed drop
   }
   chain prerouting {
     type filter hook prerouting priority -400; policy accept;
     iifname != "tap-*" accept
     iifname != @port_tenant counter name stray drop
-    meta mark set iifname map @port_tenant
     jump from_tap
+    ether type ip jump to_peer
+    meta mark set iifname map @port_tenant
   }
   chain input {
     type filter hook input priority -400; policy accept;

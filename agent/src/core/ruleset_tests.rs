@@ -2,26 +2,40 @@ use uuid::Uuid;
 
 use super::*;
 
-fn tap(name: &str, mark: u32, last: u8, ingress: &[(Transport, u16)]) -> PolicyTap {
-    let rule = |&(protocol, port): &(Transport, u16)| IngressRule { protocol, port };
+fn tap(name: &str, mark: u32, last: u8, ingress: &[PacketRule], egress: Egress) -> PolicyTap {
     PolicyTap {
         tap: TapName::parse(name).expect("a tap's name"),
         mark: Mark(mark),
         mac: [0x52, 0x54, 0, 0, 0, last],
         ip4: [10, 64, 1, last],
-        ingress: ingress.iter().map(rule).collect(),
+        ingress: ingress.to_vec(),
+        egress,
     }
+}
+
+const OFFICE: Peers = Peers { first: [10, 1, 0, 0], last: [10, 1, 255, 255] };
+
+const fn ports(transport: Transport, first: u16, last: u16, peers: Peers) -> PacketRule {
+    PacketRule { traffic: Traffic::Ports { transport, first, last }, peers }
 }
 
 #[test]
 fn the_policy_of_three_taps_is_the_golden_text() {
-    let web = [(Transport::Tcp, 443), (Transport::Tcp, 80), (Transport::Udp, 53)];
+    let echo = PacketRule { traffic: Traffic::Echo, peers: OFFICE };
+    let all = PacketRule { traffic: Traffic::All, peers: Peers { last: [10, 1, 0, 0], ..OFFICE } };
+    let web = [
+        ports(Transport::Tcp, 443, 443, Peers::EVERYBODY),
+        ports(Transport::Tcp, 8000, 8010, OFFICE),
+        ports(Transport::Udp, 53, 53, OFFICE),
+        echo,
+        all,
+    ];
     let mut shuffled = web;
     shuffled.reverse();
     let wanted = [
-        tap("tap-b1", 0x102, 12, &shuffled),
-        tap("tap-a2", 0x101, 11, &[]),
-        tap("tap-a1", 0x101, 10, &web),
+        tap("tap-b1", 0x102, 12, &shuffled, Egress::Only(vec![])),
+        tap("tap-a2", 0x101, 11, &[], Egress::Only(web.to_vec())),
+        tap("tap-a1", 0x101, 10, &web, Egress::Everything),
     ];
     let text = policy(&wanted);
     let elements = text.split_once("\n}\nadd element").map(|(_, elements)| elements);
@@ -47,8 +61,9 @@ fn the_cut_table_is_the_golden_text() {
 
 #[test]
 fn the_order_of_taps_and_rules_changes_nothing() {
-    let a = tap("tap-a1", 1, 1, &[(Transport::Tcp, 1), (Transport::Udp, 1)]);
-    let b = tap("tap-b1", 2, 2, &[(Transport::Udp, 1), (Transport::Tcp, 1), (Transport::Tcp, 1)]);
+    let (tcp, udp) = (PacketRule::open(Transport::Tcp, 1), PacketRule::open(Transport::Udp, 1));
+    let a = tap("tap-a1", 1, 1, &[tcp, udp], Egress::Everything);
+    let b = tap("tap-b1", 2, 2, &[udp, tcp, tcp], Egress::Everything);
     assert_eq!(policy(&[a.clone(), b.clone()]), policy(&[b, a]));
 }
 

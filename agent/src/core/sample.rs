@@ -8,8 +8,8 @@ use tenure_protocol::{
     id::{CutId, HostId, InstanceId, OrderId, TenantId, VolumeId},
     time::Timestamp,
     wire::v1::{
-        Action, Boot, CutOrder, IngressRule, InstanceWanted, Mark, Network, Nic, Order, Power,
-        TenantWanted, Transport, VolumeWanted, WipeOrder,
+        Action, Boot, CutOrder, Egress, InstanceWanted, Mark, Network, Nic, Order, PacketRule,
+        Power, TenantWanted, Transport, VolumeWanted, WipeOrder,
     },
 };
 use uuid::Uuid;
@@ -55,7 +55,8 @@ pub(crate) fn wanted(n: u128, power: Power) -> TenantWanted {
             nic: Nic {
                 mac: [2, 0, 0, 0, byte, i],
                 ip4: [10, 64, byte, 10 + i],
-                ingress: vec![IngressRule { protocol: Transport::Tcp, port: 80 }],
+                ingress: vec![PacketRule::open(Transport::Tcp, 80)],
+                egress: Egress::Everything,
             },
             volumes: vec![VolumeWanted {
                 volume: VolumeId::from_uuid(Uuid::from_u128(0x2000 + n * 16 + u128::from(i))),

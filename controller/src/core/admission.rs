@@ -13,6 +13,7 @@ use tenure_protocol::channel::{
 
 use super::{
     fleet::Image,
+    group,
     lifecycle::Event,
     refusal::{Code, Fault, Refusal},
     tenant::{Application, Contact, Designated, InstanceRequest, Zone},
@@ -76,6 +77,7 @@ pub fn event(event: &Event) -> Result<(), Refusal> {
         Event::SaveDraft { application } => draft(application),
         Event::FileAssessment { assessment } => form(Code::InvalidInput, assessment),
         Event::FileIcp { filing } => form(Code::InvalidInput, filing),
+        Event::SetGroup { group } => group::check::form(group),
         other => form(Code::InvalidInput, other),
     }
 }
@@ -184,15 +186,19 @@ pub fn text_at(pointer: &str, value: &str) -> Result<(), Refusal> {
 }
 
 fn form<T: Validate<Context = ()>>(code: Code, value: &T) -> Result<(), Refusal> {
-    let Err(report) = value.validate() else { return Ok(()) };
-    let faults: Vec<Fault> = report
-        .iter()
-        .map(|(path, error)| Fault {
-            pointer: pointer(&path.to_string()),
-            message: error.message().to_owned(),
-        })
-        .collect();
-    Err(Refusal::faulty(code, faults))
+    match value.validate() {
+        Ok(()) => Ok(()),
+        Err(report) => Err(Refusal::faulty(code, faults(&report))),
+    }
+}
+
+/// Each fault of a report by its place.
+pub(super) fn faults(report: &garde::Report) -> Vec<Fault> {
+    let faults = report.iter().map(|(path, error)| Fault {
+        pointer: pointer(&path.to_string()),
+        message: error.message().to_owned(),
+    });
+    faults.collect()
 }
 
 /// `instances[0].role` as a JSON pointer; fields have neither `~` nor `/` in their names.

@@ -110,10 +110,11 @@ fn what_a_failed_review_asks_is_rectified_item_by_item() {
 
 #[test]
 fn ports_for_the_internet_open_in_formal_operation_and_with_the_filing() {
+    let opens_443 = |rule: &v1::PacketRule| *rule == v1::PacketRule::open(Transport::Tcp, 443);
     let port_open = |effects: &[Effect]| {
         effects.iter().any(|effect| {
             matches!(effect, Effect::Order(OrderDraft { action: v1::Action::Configure(wanted), .. })
-                if wanted.instances.iter().any(|one| one.nic.ingress.iter().any(|r| r.port == 443)))
+                if wanted.instances.iter().any(|one| one.nic.ingress.iter().any(opens_443)))
         })
     };
     let mut world = World::new();

@@ -1,18 +1,23 @@
 //! What the hosts are told: a tenant's state turned into orders, each with the whole wanted state
-//! of the tenant on that host. Which ports are open follows from the tenant alone: its zone, the
-//! trial, formal operation, the ICP filing ([`Tenant::opens`]).
+//! of the tenant on that host. What passes follows from its security groups and from what is open
+//! to it by the trial, formal operation and the ICP filing ([`super::group`]).
+
+use std::collections::BTreeMap;
 
 use tenure_protocol::{
     generation::Generation,
     id::{HostId, OrderId},
     wire::v1::{
-        Action, CutOrder, IngressRule, InstanceWanted, Nic, Power, TenantWanted, VolumeWanted,
-        WipeOrder,
+        Action, CutOrder, InstanceWanted, Nic, Power, TenantWanted, VolumeWanted, WipeOrder,
     },
 };
 
 use super::{
     draw::Draw,
+    group::{
+        Zones,
+        passing::{Passing, Rulebook},
+    },
     lifecycle::OrderDraft,
     tenant::{Allotment, Instance, OpenOrder, OrderFate, OrderKind, Tenant},
 };
@@ -28,9 +33,10 @@ pub fn order(
     tenant: &mut Tenant,
     host: HostId,
     kind: OrderKind,
+    zones: &Zones,
     draw: &mut Draw,
 ) -> Option<OrderDraft> {
-    let action = action(tenant, host, kind, draw)?;
+    let action = action(tenant, host, kind, zones, draw)?;
     let generations = tenant.generations.entry(host).or_default();
     let generation = match kind {
         OrderKind::Configure | OrderKind::Stop | OrderKind::Wipe => next(&mut generations.wanted),
@@ -47,12 +53,19 @@ fn next(generation: &mut Generation) -> Generation {
     *generation
 }
 
-fn action(tenant: &Tenant, host: HostId, kind: OrderKind, draw: &mut Draw) -> Option<Action> {
+fn action(
+    tenant: &Tenant,
+    host: HostId,
+    kind: OrderKind,
+    zones: &Zones,
+    draw: &mut Draw,
+) -> Option<Action> {
     let allotment = tenant.allotment.as_ref()?;
     let cut = || tenant.last_cut().map(|cut| CutOrder { cut: cut.id, mark: allotment.mark });
+    let wanted = |power| wanted(tenant, allotment, host, power, zones);
     Some(match kind {
-        OrderKind::Configure => Action::Configure(wanted(tenant, allotment, host, Power::Running)),
-        OrderKind::Stop => Action::Configure(wanted(tenant, allotment, host, Power::Stopped)),
+        OrderKind::Configure => Action::Configure(wanted(Power::Running)),
+        OrderKind::Stop => Action::Configure(wanted(Power::Stopped)),
         OrderKind::Cut => Action::Cut(cut()?),
         OrderKind::Restore => Action::Restore(cut()?),
         OrderKind::Wipe => {
@@ -67,22 +80,28 @@ fn action(tenant: &Tenant, host: HostId, kind: OrderKind, draw: &mut Draw) -> Op
     })
 }
 
-fn wanted(tenant: &Tenant, allotment: &Allotment, host: HostId, power: Power) -> TenantWanted {
+fn wanted(
+    tenant: &Tenant,
+    allotment: &Allotment,
+    host: HostId,
+    power: Power,
+    zones: &Zones,
+) -> TenantWanted {
     let here = allotment.instances.iter().filter(|instance| instance.host == host);
-    TenantWanted {
-        mark: allotment.mark,
-        network: allotment.network,
-        instances: here.map(|instance| instance_wanted(tenant, instance, power)).collect(),
-    }
+    let book = Rulebook::of(tenant, zones);
+    let mut by_role: BTreeMap<&str, Passing> = BTreeMap::new();
+    let instances = here.map(|instance| {
+        let role = instance.role();
+        let passing = by_role.entry(role).or_insert_with(|| book.of_role(role));
+        instance_wanted(instance, power, passing.clone())
+    });
+    let instances = instances.collect();
+    TenantWanted { mark: allotment.mark, network: allotment.network, instances }
 }
 
-fn instance_wanted(tenant: &Tenant, instance: &Instance, power: Power) -> InstanceWanted {
+fn instance_wanted(instance: &Instance, power: Power, passing: Passing) -> InstanceWanted {
     let volumes = instance.volumes.iter();
-    let open = instance.ingress.iter().filter(|ingress| tenant.opens(ingress.zone));
-    let mut ingress: Vec<IngressRule> = open.map(|ingress| (*ingress).into()).collect();
-    ingress.sort();
-    // A port that two zones ask for is one rule.
-    ingress.dedup();
+    let Passing { ingress, egress } = passing;
     InstanceWanted {
         instance: instance.id,
         name: instance.name.clone(),
@@ -90,7 +109,7 @@ fn instance_wanted(tenant: &Tenant, instance: &Instance, power: Power) -> Instan
         memory_mib: instance.memory_mib,
         power,
         boot: instance.boot.clone(),
-        nic: Nic { mac: instance.mac, ip4: instance.ip4, ingress },
+        nic: Nic { mac: instance.mac, ip4: instance.ip4, ingress, egress },
         volumes: volumes
             .map(|volume| VolumeWanted { volume: volume.id, size_bytes: volume.size_bytes })
             .collect(),

@@ -1,12 +1,12 @@
-//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, and what of
-//! marks and networks is taken.
+//! The fleet as the lifecycle sees it: hosts with room, images that may be booted, what of marks
+//! and networks is taken, and the site's zones.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::HostId, wire::v1::Mark};
 
-use super::tenant::Tenant;
+use super::{group::Zones, tenant::Tenant};
 
 /// An image of the catalogue: what an instance boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,4 +111,6 @@ pub struct Fleet {
     pub last_mark: Option<Mark>,
     /// Networks (their address) that tenants hold.
     pub networks_taken: BTreeSet<[u8; 4]>,
+    /// Which addresses the site calls what.
+    pub zones: Zones,
 }

@@ -8,7 +8,7 @@ use tenure_protocol::{
     channel::Grade,
     generation::Generation,
     id::{HostId, NoticeId, OrderId},
-    wire::v1::{Action, Lane, TenantWanted, WipeSubject},
+    wire::v1::{Action, Lane, TenantWanted, Traffic, WipeSubject},
 };
 
 use super::{
@@ -348,12 +348,14 @@ impl Oracle {
             let memory = WipeSubject::Memory { instance: one.instance };
             self.allotted.extend(volumes.chain([memory]).map(|subject| (host, subject)));
             for open in &one.nic.ingress {
-                let may = match open.port {
-                    80 => told.after.phase != Phase::TrialExpired,
-                    443 => self.online && self.answered_for,
-                    _ => false,
+                let public = (open.peers.first..=open.peers.last).contains(&[8, 8, 8, 8]);
+                let asked_for_it = match open.traffic {
+                    Traffic::Ports { first, last, .. } => (first..=last).contains(&443),
+                    Traffic::Echo | Traffic::All => false,
                 };
-                rule("no port is open before its time", may)?;
+                let may = told.after.phase != Phase::TrialExpired
+                    && (!public && !asked_for_it || self.online && self.answered_for);
+                rule("nothing is open before its time", may)?;
             }
         }
         Ok(())

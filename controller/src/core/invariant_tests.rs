@@ -8,7 +8,7 @@ fn spoilt(tenant: &Tenant, spoil: impl FnOnce(&mut Transition)) -> Result<(), Re
     let mut transition =
         Transition { tenant: tenant.clone(), effects: Vec::new(), object: None, changed: true };
     spoil(&mut transition);
-    invariant::check(tenant, &Event::Tick, &transition)
+    invariant::check(tenant, &Event::Tick, &transition, &Zones::default())
 }
 
 fn breaks(rule: &str, outcome: Result<(), Refusal>) {
@@ -125,7 +125,7 @@ fn no_timer_wipes_and_nothing_is_wiped_by_one_person_or_under_a_hold() {
             };
             world.by(&mut transition.tenant, Role::Security, "han", &event).expect("held");
         }
-        invariant::check(&tenant, &Event::ApproveWipe, &transition)
+        invariant::check(&tenant, &Event::ApproveWipe, &transition, &Zones::default())
     };
     approved(&["sun", "qian"], false).expect("two persons");
     breaks(rule, approved(&["sun"], false));
@@ -148,10 +148,10 @@ fn nobody_goes_online_without_a_passed_review_of_just_these_reports() {
     world.apply(&mut reviewed, &pass()).expect("passed");
     let mut passed =
         Transition { tenant: reviewed, effects: Vec::new(), object: None, changed: true };
-    invariant::check(&before, &pass(), &passed).expect("it is sound");
+    invariant::check(&before, &pass(), &passed, &Zones::default()).expect("it is sound");
     let other = passed.tenant.reports.as_mut().expect("reports");
     other.security_report.sha256 = Digest::of(b"another report");
-    breaks(rule, invariant::check(&before, &pass(), &passed));
+    breaks(rule, invariant::check(&before, &pass(), &passed, &Zones::default()));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn no_order_opens_a_port_to_the_internet_too_early() {
     let effects = world.apply(&mut filed, &confirm_icp(true)).expect("confirmed");
     assert!(!effects.is_empty(), "the ports open once the filing is confirmed");
     let early = |broken: &mut Transition| broken.effects.clone_from(&effects);
-    breaks("no port is open to the Internet", spoilt(&tenant, early));
-    breaks("no port is open to the Internet", spoilt(&waits, early));
+    breaks("nothing comes in from the Internet", spoilt(&tenant, early));
+    breaks("nothing comes in from the Internet", spoilt(&waits, early));
     spoilt(&filed, early).expect("filed, they may be open");
 }

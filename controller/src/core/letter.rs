@@ -67,6 +67,11 @@ pub enum Letter {
         /// Work days after its delivery, before the instances are stopped.
         grace: u32,
     },
+    /// Rules of security groups let nothing pass any more.
+    RulesEnded {
+        /// Each by its group and purpose.
+        rules: Vec<(String, String)>,
+    },
     /// A monthly security check is done, and its report there.
     Inspection {
         /// The first day of its month.
@@ -123,6 +128,7 @@ pub fn render(
         | NoticeKind::TrialExpired
         | NoticeKind::ConfirmationMissing
         | NoticeKind::SecondNotice
+        | NoticeKind::RulesEnded
         | NoticeKind::Inspection
         | NoticeKind::Closed
         | NoticeKind::Reminder
@@ -263,6 +269,7 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         },
         Letter::ConfirmationMissing => unconfirmed_words(system),
         Letter::SecondNotice { grace } => second_notice_words(system, *grace),
+        Letter::RulesEnded { rules } => ended_words(system, rules),
         Letter::Inspection { month, findings, report } => {
             inspection_words(system, *month, *findings, *report)
         }
@@ -277,6 +284,25 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
                  attestation that can be verified from the exit bundle. Time: {now}."
             ),
         },
+    }
+}
+
+fn ended_words(system: &str, rules: &[(String, String)]) -> Words {
+    let list = |of: &str| {
+        let each = rules.iter().map(|(group, purpose)| format!("{group}{of}{purpose}"));
+        each.collect::<Vec<_>>()
+    };
+    Words {
+        subject: format!("安全组规则到期 Rules of security groups ended: {system}"),
+        chinese: format!(
+            "下列安全组规则的期限已届满，不再放行任何流量：{}。如仍需要，请重新设置安全组。",
+            list("：").join("；")
+        ),
+        english: format!(
+            "the terms of these rules of your security groups are over, and they let nothing pass \
+             any more: {}. If they are still needed, set the groups anew.",
+            list(": ").join("; ")
+        ),
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`filing`] and [`holding`] what is orthogonal to it; [`paperwork`] what records owe and
-//! discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
+//! [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`] what records
+//! owe and discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
 //! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
 //! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
 //! never destroys, nobody judges what they asked for.
@@ -17,6 +17,7 @@ mod cutting;
 mod effect;
 pub mod event;
 mod filing;
+mod grouping;
 mod holding;
 pub mod invariant;
 mod joining;
@@ -126,7 +127,7 @@ pub fn apply(
         step.tenant.deciders.insert(actor.name.clone());
     }
     let transition = step.finish();
-    invariant::check(tenant, event, &transition)?;
+    invariant::check(tenant, event, &transition, &context.fleet.zones)?;
     Ok(transition)
 }
 
@@ -150,6 +151,8 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::FileIcp { filing } => filing::icp(step, filing)?,
         Event::ConfirmIcp { found, opinion } => filing::confirm(step, *found, opinion)?,
         Event::OpenIcp { reason } => filing::open(step, reason)?,
+        Event::SetGroup { group } => grouping::set(step, group)?,
+        Event::RemoveGroup { name } => grouping::remove(step, name)?,
         Event::AnnounceCut { reason } => announcing::announce(step, reason)?,
         Event::CallOffCut { reason } => announcing::call_off(step, reason)?,
         Event::Cut { kind, reason } => cutting::cut(step, *kind, reason)?,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::*;
 use crate::core::{
     fleet::{HostRoom, Image},
+    group::Zones,
     notice::NoticeState,
     obligation::{ObligationId, ObligationState},
     tenant::{
@@ -300,6 +301,11 @@ pub(crate) fn events(now: Timestamp) -> Vec<Event> {
         confirm_icp(true),
         confirm_icp(false),
         Event::OpenIcp { reason: reason() },
+        set_group("web", PUBLIC),
+        set_group("audit", OWN),
+        set_group("web", NOTHING),
+        Event::RemoveGroup { name: said("web") },
+        Event::RemoveGroup { name: said("audit") },
         Event::Cut { kind: CutKind::Emergency, reason: reason() },
         Event::Cut { kind: CutKind::Planned, reason: reason() },
         Event::AnnounceCut { reason: reason() },
@@ -380,6 +386,10 @@ mod leavings;
 
 #[path = "deadline_tests.rs"]
 mod deadlines;
+
+#[path = "group_tests.rs"]
+mod groups;
+use groups::{NOTHING, OWN, PUBLIC, set_group};
 
 #[path = "history_tests.rs"]
 mod histories;

@@ -3,12 +3,12 @@
 //! Read [`tenant`] first (the state), then [`lifecycle`] (what may happen to it), [`rules`],
 //! [`obligation`], [`calendar`] and [`counting`] (the law's deadlines; [`preview`] counts ahead,
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
-//! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
-//! told), [`attestation`] (what they prove), [`notice`], [`letter`] and [`alarm`] (what customer
-//! and provider are told), [`fleet`] and [`placement`] (where instances
-//! go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere), [`quota`]
-//! (how much one customer may take), and [`refusal`] (how something is refused). [`draw`] and
-//! [`canonical`] are what ids and digests are made with.
+//! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
+//! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
+//! [`letter`] and [`alarm`] (what customer and provider are told), [`fleet`] and [`placement`]
+//! (where instances go), [`access`] (who may come in) and [`identity`] (what people are called
+//! elsewhere), [`quota`] (how much one customer may take), and [`refusal`] (how something is
+//! refused). [`draw`] and [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;
@@ -22,6 +22,7 @@ pub mod dispatch;
 pub mod draw;
 pub mod fleet;
 pub mod form;
+pub mod group;
 pub mod identity;
 pub mod letter;
 pub mod lifecycle;

@@ -72,6 +72,8 @@ pub enum NoticeKind {
     ConfirmationMissing,
     /// The same a second time: a grace begins with its delivery.
     SecondNotice,
+    /// Terms of rules of its security groups are over.
+    RulesEnded,
     /// The report of a monthly security check is there.
     Inspection,
     /// The tenant's data is destroyed and the tenant closed.
@@ -100,6 +102,7 @@ impl NoticeKind {
             Self::TrialExpired => "trial-expired",
             Self::ConfirmationMissing => "confirmation-missing",
             Self::SecondNotice => "second-notice",
+            Self::RulesEnded => "rules-ended",
             Self::Inspection => "inspection",
             Self::Closed => "closed",
             Self::Reminder => "reminder",

@@ -84,9 +84,6 @@ fn instance(
     let [_, high, middle, low] = mark.0.to_be_bytes();
     let [a, b, c, _] = network.address;
     let boot = Boot { kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline.clone() };
-    let mut ingress = request.ingress.clone();
-    ingress.sort();
-    ingress.dedup();
     Instance {
         id: InstanceId::from_uuid(draw.uuid()),
         name: format!("{}-{number}", request.role),
@@ -102,7 +99,6 @@ fn instance(
             .into_iter()
             .map(|size_bytes| Volume { id: VolumeId::from_uuid(draw.uuid()), size_bytes })
             .collect(),
-        ingress,
         power: None,
     }
 }

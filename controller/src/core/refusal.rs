@@ -128,6 +128,22 @@ pub enum Code {
     InvalidNotice,
     /// The notice is in force already.
     NoticeInForce,
+    /// More rules of security groups than there may be.
+    TooManyRules,
+    /// A security group is not well formed.
+    InvalidGroup,
+    /// Two rules of a group say the same.
+    OverlappingRules,
+    /// A prefix overlaps the platform's own addresses.
+    ReservedPrefix,
+    /// IPv6 is not carried yet.
+    Ipv6NotCarried,
+    /// No instances have this role.
+    UnknownRole,
+    /// There is no such security group.
+    UnknownGroup,
+    /// Rules of other groups name this one.
+    GroupInUse,
 }
 
 impl Code {
@@ -185,6 +201,14 @@ impl Code {
             Self::NothingToSign => "nothing-to-sign",
             Self::InvalidNotice => "invalid-notice",
             Self::NoticeInForce => "notice-in-force",
+            Self::TooManyRules => "too-many-rules",
+            Self::InvalidGroup => "invalid-group",
+            Self::OverlappingRules => "overlapping-rules",
+            Self::ReservedPrefix => "reserved-prefix",
+            Self::Ipv6NotCarried => "ipv6-not-carried",
+            Self::UnknownRole => "unknown-role",
+            Self::UnknownGroup => "unknown-group",
+            Self::GroupInUse => "group-in-use",
         }
     }
 }

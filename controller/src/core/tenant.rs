@@ -69,6 +69,7 @@ pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, 
 pub use wipe::{Approval, Proven, Wipe};
 
 use super::{
+    group::Group,
     lifecycle::{CutKind, Decision},
     obligation::{Obligation, ObligationId},
 };
@@ -127,6 +128,10 @@ pub struct Tenant {
     pub icp: Option<IcpConfirmed>,
     /// Who opened Internet ingress before the filing.
     pub icp_opening: Option<IcpOpening>,
+    /// Its security groups, by name; nothing as long as its customer has changed none: then they
+    /// are those of its application ([`Tenant::groups`]).
+    #[serde(default)]
+    pub groups: Option<Vec<Group>>,
     /// Every hold, oldest first.
     pub holds: Vec<Hold>,
     /// What of its records matters to the lifecycle.
@@ -293,10 +298,16 @@ pub struct Instance {
     pub boot: Boot,
     /// Its volumes.
     pub volumes: Vec<Volume>,
-    /// What is to come in, and from where; [`Tenant::opens`] says what is open.
-    pub ingress: Vec<IngressRequest>,
     /// What its host last reported; nothing before the first report.
     pub power: Option<Power>,
+}
+
+impl Instance {
+    /// The role that it was applied for with.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        self.name.rsplit_once('-').map_or(self.name.as_str(), |(role, _)| role)
+    }
 }
 
 /// One volume of an instance.

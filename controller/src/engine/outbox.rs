@@ -104,6 +104,7 @@ impl Engine {
             | NoticeKind::TrialExpired
             | NoticeKind::ConfirmationMissing
             | NoticeKind::SecondNotice
+            | NoticeKind::RulesEnded
             | NoticeKind::Inspection
             | NoticeKind::Closed
             | NoticeKind::Reminder

@@ -14,7 +14,7 @@ use crate::{
 
 impl Engine {
     /// What an event has to know of the fleet: who places instances all of it, and all others the
-    /// images alone, which costs nothing.
+    /// images and zones alone, which costs nothing.
     pub(super) async fn fleet_for(
         &self,
         tx: &mut Tx,
@@ -29,9 +29,10 @@ impl Engine {
         }
     }
 
-    /// The image catalogue alone, for what places nothing.
+    /// The image catalogue and the zones alone, for what places nothing.
     pub(super) fn catalogue(&self) -> Fleet {
-        Fleet { images: self.inner.images.clone(), ..Fleet::default() }
+        let (images, zones) = (self.inner.images.clone(), self.inner.zones.clone());
+        Fleet { images, zones, ..Fleet::default() }
     }
 
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
@@ -41,6 +42,7 @@ impl Engine {
             images: self.inner.images.clone(),
             last_mark: store::last_mark(tx).await?,
             networks_taken: BTreeSet::new(),
+            zones: self.inner.zones.clone(),
         };
         let mut rooms = BTreeMap::new();
         for host in store::hosts(tx).await? {

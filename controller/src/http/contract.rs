@@ -90,7 +90,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 14] = [
+    const REQUESTS: [&str; 16] = [
         "Application",
         "System",
         "Draft",
@@ -105,6 +105,8 @@ fn close_requests(document: &mut Value) {
         "Assessment",
         "IcpFiling",
         "NewRecord",
+        "Group",
+        "GroupRule",
     ];
     let schemas = &mut document["components"]["schemas"];
     for name in REQUESTS {

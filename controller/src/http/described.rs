@@ -52,8 +52,11 @@ const IN_PATH: [(&str, &str, &str); 12] = [
 const ATTACHMENT: &str = "The attachment's SHA-256: 64 lower-case hexadecimal digits, as the \
                           upload's answer gives it";
 
+const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of the Internet nothing \
+                    comes in before formal operation and its ICP filing, whatever rules say";
+
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 66] = [
+const PROPERTIES: [(&str, &str, &str); 78] = [
     (
         "AccountRequest",
         "name",
@@ -92,6 +95,28 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
     ("ExtensionDecision", "experts", "Who assessed it; two or more to approve"),
     ("ExtensionDecision", "opinion", "Why"),
     ("ExtensionRequest", "reason", "Why a longer trial is needed"),
+    ("Group", "name", "Its name within the tenant, such as `web`: of letters, digits and hyphens"),
+    ("Group", "roles", "Roles of the instances that it is attached to; none, if left out"),
+    ("Group", "rules", "What it lets pass; nothing, if left out. No two rules say the same"),
+    ("GroupRemoval", "name", "Which group"),
+    ("GroupRule", "direction", "Which way the first packet goes: answers pass the other way"),
+    ("GroupRule", "peer", PEER),
+    (
+        "GroupRule",
+        "protocol",
+        "`icmp` is echo requests alone (ping; its errors and answers always pass), `any` every \
+         IPv4 packet",
+    ),
+    ("GroupRule", "purpose", "What it is for, such as `monitoring of the bureau`"),
+    ("RuleView", "direction", "Which way the first packet goes"),
+    ("RuleView", "peer", "With whom"),
+    ("RuleView", "protocol", "Which protocol"),
+    (
+        "RuleView",
+        "state",
+        "How far it is in force: `in-part` and `not-in-force` until the law opens the rest of its \
+         zone, or if it names nobody; `ended` once its term is over",
+    ),
     ("HoldPlacing", "kind", "Why things are kept"),
     ("HoldPlacing", "reason", "What it is about"),
     ("HoldRelease", "reason", "Why it ends"),

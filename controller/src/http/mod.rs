@@ -1,13 +1,13 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
-//! [`compliance`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in
-//! common, are what the lifecycle decides on; [`access`] is accounts, sessions and tokens,
-//! which a second person confirms ([`confirmation`]); [`oidc`]
-//! is coming in by an OpenID provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a
-//! client certificate; [`deadline`] and [`calendar`] are the law's days; [`records`] and
-//! [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`] and [`row`] are
-//! what is shown; every error is a [`problem`].
+//! [`compliance`], [`groups`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have
+//! [`acts`] in common, are what the lifecycle decides on; [`access`] is accounts, sessions and
+//! tokens, which a second person confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID
+//! provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a client certificate;
+//! [`deadline`] and [`calendar`] are the law's days; [`records`] and [`attachments`] are what
+//! people put on paper; [`platform`] is the rest; [`view`] and [`row`] are what is shown; every
+//! error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -36,6 +36,7 @@ pub mod events;
 pub mod extract;
 pub mod form;
 pub mod gate;
+pub mod groups;
 pub mod holds;
 pub mod leaving;
 pub mod limit;
@@ -139,6 +140,8 @@ fn on_one_tenant() -> Router<App> {
         .route("/reports/rectifications", post(trial::rectify))
         .route("/icp/confirmation", post(compliance::confirm_icp))
         .route("/icp/opening", post(compliance::open_icp))
+        .route("/groups", get(groups::list).post(groups::set))
+        .route("/groups/removal", post(groups::remove))
         .route("/holds", post(holds::place))
         .route("/holds/release", post(holds::release))
         .route("/holds/countersignatures", post(holds::countersign))

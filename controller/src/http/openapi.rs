@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     App, access, alarms, applications, attachments, calendar, checklist, compliance, confirmation,
-    contract, cutting, deadline, events, form, holds, leaving, offboarding, oidc, platform,
+    contract, cutting, deadline, events, form, groups, holds, leaving, offboarding, oidc, platform,
     policy::Policy, problem, records, row, tenants, trial, view,
 };
 
@@ -60,11 +60,12 @@ use super::{
         trial::extension, trial::decide, trial::rectify, compliance::open_icp, holds::place,
         holds::release, holds::countersign, leaving::waive, leaving::record_service,
         leaving::countersign_service, compliance::assessment, compliance::icp,
-        compliance::confirm_icp,
+        compliance::confirm_icp, groups::list, groups::set, groups::remove,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,
-        form::IngressForm, form::DocumentForm, form::ExpertForm, view::TenantView,
+        form::IngressForm, form::DocumentForm, form::ExpertForm, groups::RuleForm,
+        view::TenantView,
         view::Accepted, row::OrderView, row::NoticeView, row::EvidenceView,
         row::HostView,
     ))

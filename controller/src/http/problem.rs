@@ -203,6 +203,13 @@ impl From<refusal::Refusal> for Problem {
             | Code::DocumentMissing
             | Code::SameDocument
             | Code::LevelTooLow
+            | Code::TooManyRules
+            | Code::InvalidGroup
+            | Code::OverlappingRules
+            | Code::ReservedPrefix
+            | Code::Ipv6NotCarried
+            | Code::UnknownRole
+            | Code::UnknownGroup
             | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -232,6 +239,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::Incomplete
             | Code::OnHold
             | Code::NotInternetFacing
+            | Code::GroupInUse
             | Code::IcpGateStrict
             | Code::NotNotified
             | Code::AlreadyAnnounced

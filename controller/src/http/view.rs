@@ -13,16 +13,16 @@ use utoipa::ToSchema;
 
 use super::{
     deadline::DeadlineView,
-    form::{AssessmentForm, DraftForm, IngressForm},
+    form::{AssessmentForm, DraftForm},
+    groups,
 };
 use crate::core::{
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
         Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
-        IcpFiled, IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
-        OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
-        compliance::Compliance,
+        IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
+        Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe, compliance::Compliance,
     },
 };
 
@@ -158,9 +158,8 @@ pub struct InstanceView {
     pub image: String,
     /// Its volumes.
     pub volumes: Vec<VolumeView>,
-    /// What is to come in, and from which zone; `compliance` says whether the Internet's is open.
-    #[schema(value_type = Vec<IngressForm>)]
-    pub ingress: Vec<IngressRequest>,
+    /// Names of the security groups that are attached to it.
+    pub groups: Vec<String>,
 }
 
 /// A volume.
@@ -259,7 +258,7 @@ impl TenantView {
             isolation: tenant.isolation,
             mark: allotment.map(|allotment| allotment.mark.0),
             network: allotment.map(|allotment| NetworkView::of(&allotment.network)),
-            instances: instances.iter().map(|instance| InstanceView::of(instance, hosts)).collect(),
+            instances: instances.iter().map(|one| InstanceView::of(tenant, one, hosts)).collect(),
             deadlines: DeadlineView::all(tenant, rules),
             submitted_at: tenant.submitted_at,
             opened_at: tenant.opened_at,
@@ -314,7 +313,7 @@ impl NetworkView {
 }
 
 impl InstanceView {
-    fn of(instance: &Instance, hosts: &HostNames) -> Self {
+    fn of(tenant: &Tenant, instance: &Instance, hosts: &HostNames) -> Self {
         let volumes = instance.volumes.iter();
         Self {
             id: instance.id,
@@ -329,7 +328,7 @@ impl InstanceView {
             volumes: volumes
                 .map(|volume| VolumeView { id: volume.id, size_bytes: volume.size_bytes })
                 .collect(),
-            ingress: instance.ingress.clone(),
+            groups: groups::attached(tenant, instance.role()),
         }
     }
 }

@@ -246,17 +246,89 @@ pub struct Nic {
     pub mac: [u8; 6],
     /// The one IPv4 address that it may use.
     pub ip4: [u8; 4],
-    /// What may come in besides ARP, ICMP echo and answers.
-    pub ingress: Vec<IngressRule>,
+    /// What may come in besides ARP, answers, and ICMP's errors. No two rules overlap, and with
+    /// those of `egress` there are [`MAX_RULES`] at most.
+    pub ingress: Vec<PacketRule>,
+    /// What may go out besides ARP, answers, and ICMP's errors.
+    pub egress: Egress,
 }
 
-/// One port that is open to the instance's network.
+/// Most rules of one network card, both directions together.
+pub const MAX_RULES: usize = 512;
+
+/// What may go out of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Egress {
+    /// Everything that it sends as itself: its customer has restricted nothing.
+    Everything,
+    /// These alone; no two overlap. None: nothing.
+    Only(Vec<PacketRule>),
+}
+
+/// One kind of traffic with some addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct IngressRule {
-    /// The transport.
-    pub protocol: Transport,
-    /// The port, not 0.
-    pub port: u16,
+pub struct PacketRule {
+    /// What.
+    pub traffic: Traffic,
+    /// With whom: sources of what comes in, destinations of what goes out.
+    pub peers: Peers,
+}
+
+/// Kinds of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Traffic {
+    /// To ports: the instance's own of what comes in, the peer's of what goes out.
+    Ports {
+        /// The transport.
+        transport: Transport,
+        /// The first port, not 0.
+        first: u16,
+        /// The last port, not before the first.
+        last: u16,
+    },
+    /// ICMP echo requests.
+    Echo,
+    /// Every IPv4 packet.
+    All,
+}
+
+/// IPv4 addresses without a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Peers {
+    /// The first.
+    pub first: [u8; 4],
+    /// The last, not before the first.
+    pub last: [u8; 4],
+}
+
+impl Peers {
+    /// Every address.
+    pub const EVERYBODY: Self = Self { first: [0; 4], last: [255; 4] };
+}
+
+impl PacketRule {
+    /// One port, for everybody.
+    #[must_use]
+    pub const fn open(transport: Transport, port: u16) -> Self {
+        let traffic = Traffic::Ports { transport, first: port, last: port };
+        Self { traffic, peers: Peers::EVERYBODY }
+    }
+
+    /// Whether a packet can be of both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let traffic = match (self.traffic, other.traffic) {
+            (Traffic::All, _) | (_, Traffic::All) | (Traffic::Echo, Traffic::Echo) => true,
+            (Traffic::Echo, Traffic::Ports { .. }) | (Traffic::Ports { .. }, Traffic::Echo) => {
+                false
+            }
+            (
+                Traffic::Ports { transport, first, last },
+                Traffic::Ports { transport: of, first: from, last: to },
+            ) => transport == of && first <= to && from <= last,
+        };
+        traffic && self.peers.first <= other.peers.last && other.peers.first <= self.peers.last
+    }
 }
 
 /// A transport protocol.

@@ -16,7 +16,7 @@ use tenure_agent::{
         tap,
     },
 };
-use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
 
 use super::{Goal, Row, cut_api, cut_scale};
 use crate::lab::{
@@ -112,9 +112,10 @@ fn measure() -> anyhow::Result<Measured> {
     let port =
         format!("add element bridge {PEER_TABLE} port_tenant {{ \"{name}\" : {:#x} }}", MARK.0);
     feed(&format!("add table bridge {PEER_TABLE}\n{peer}{port}\n"))?;
-    let ingress = vec![IngressRule { protocol: Transport::Udp, port: PORT }];
+    let egress = Egress::Everything;
+    let ingress = vec![PacketRule::open(Transport::Udp, PORT)];
     let (mac, ip4) = (GUEST.mac, GUEST.ip4.octets());
-    let policy = PolicyTap { tap: name.clone(), mark: MARK, mac, ip4, ingress };
+    let policy = PolicyTap { tap: name.clone(), mark: MARK, mac, ip4, ingress, egress };
     nft::apply_policy(&ruleset::policy(&[policy]))?;
     tap::ensure_bridge("tb-101")?;
     let guest = Wire::tap(tap::ensure_tap(&name, "tb-101", || ())?)?;

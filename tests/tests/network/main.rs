@@ -5,6 +5,7 @@
 mod cutting;
 mod devices;
 mod drift;
+mod groups;
 mod policy;
 mod proving;
 mod sealing;
@@ -15,10 +16,10 @@ use tenure_agent::{
     core::ruleset::{self, PolicyTap, TapName},
     host::{
         nft::{self, CutTable},
-        tap,
+        tap as device,
     },
 };
-use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport};
 use tenure_tests::lab::{
     daemon::{run, wait_for},
     frames::{self, BROADCAST, LLDP_GROUP, Station, Wire, link_group, station},
@@ -51,12 +52,12 @@ impl Rig {
     pub(crate) fn new(customer: &Netns) -> anyhow::Result<Self> {
         let mut cut = CutTable::open()?;
         nft::apply_policy(&ruleset::policy(&taps()?))?;
-        tap::ensure_bridge(BRIDGE)?;
+        device::ensure_bridge(BRIDGE)?;
         for wanted in taps()? {
             cut.enlist(&wanted.tap, wanted.mark)?;
         }
         let wire = |name: &str| -> anyhow::Result<Wire> {
-            Wire::tap(tap::ensure_tap(&TapName::parse(name)?, BRIDGE, || ())?)
+            Wire::tap(device::ensure_tap(&TapName::parse(name)?, BRIDGE, || ())?)
         };
         let (a1, a2, b1) = (wire("tap-a1")?, wire("tap-a2")?, wire("tap-b1")?);
         let mut cable = vec!["ip", "link", "add", "up-lab", "type", "veth", "peer", "name"];
@@ -80,17 +81,25 @@ impl Rig {
 }
 
 pub(crate) fn taps() -> anyhow::Result<Vec<PolicyTap>> {
-    let open = |protocol, port| IngressRule { protocol, port };
-    let of = |name: &str, mark, at: Station, ingress| -> anyhow::Result<PolicyTap> {
-        let (mac, ip4) = (at.mac, at.ip4.octets());
-        Ok(PolicyTap { tap: TapName::parse(name)?, mark, mac, ip4, ingress })
-    };
-    let udp = open(Transport::Udp, 5000);
+    let udp = PacketRule::open(Transport::Udp, 5000);
+    let echo = PacketRule { traffic: Traffic::Echo, peers: Peers::EVERYBODY };
     Ok(vec![
-        of("tap-a1", A, A1, vec![udp, open(Transport::Tcp, 80)])?,
-        of("tap-a2", A, A2, vec![udp])?,
-        of("tap-b1", B, B1, vec![udp])?,
+        tap("tap-a1", A, A1, &[udp, echo, PacketRule::open(Transport::Tcp, 80)])?,
+        tap("tap-a2", A, A2, &[udp, echo])?,
+        tap("tap-b1", B, B1, &[udp])?,
     ])
+}
+
+/// A tap that may speak to everybody.
+pub(crate) fn tap(
+    name: &str,
+    mark: Mark,
+    at: Station,
+    ingress: &[PacketRule],
+) -> anyhow::Result<PolicyTap> {
+    let (tap, ingress) = (TapName::parse(name)?, ingress.to_vec());
+    let egress = Egress::Everything;
+    Ok(PolicyTap { tap, mark, mac: at.mac, ip4: at.ip4.octets(), ingress, egress })
 }
 
 /// Runs a test inside a host's namespace, with a customer's beside it.

@@ -10,7 +10,7 @@ use tenure_agent::{
     core::ruleset::{self, TapName},
     host::{nft, tap},
 };
-use tenure_protocol::wire::v1::Transport;
+use tenure_protocol::wire::v1::{PacketRule, Transport};
 use tenure_tests::lab::{
     daemon::run,
     frames::{self, Station, Wire, station},
@@ -121,7 +121,7 @@ fn a_replaced_policy_forgets_everything_that_it_no_longer_says() -> Tested {
         let moved = station(1, 77);
         // A new MAC and address, a port less, and the second guest is gone.
         (wanted[0].mac, wanted[0].ip4) = (moved.mac, moved.ip4.octets());
-        wanted[0].ingress.retain(|rule| rule.protocol == Transport::Tcp);
+        wanted[0].ingress.retain(|rule| *rule == PacketRule::open(Transport::Tcp, 80));
         wanted.remove(1);
         nft::apply_policy(&ruleset::policy(&wanted))?;
         let (mac, address) = (Station { mac: A1.mac, ..moved }, Station { ip4: A1.ip4, ..moved });

@@ -129,6 +129,18 @@ fn numbered(what: &str) -> anyhow::Result<Event> {
         ["files", "an", "assessment", "of", "level", level] => {
             Event::FileAssessment { assessment: assessment(level.parse()?) }
         }
+        ["sets", "group", name, "to", direction, protocol, port, "of", kind, peer, term @ ..] => {
+            let mut rule = serde_json::json!({
+                "direction": direction, "protocol": protocol, "port": port.parse::<u16>()?,
+                "peer": {*kind: peer}, "purpose": "a story",
+            });
+            if let ["until", day] = term {
+                rule["until"] = serde_json::json!(day);
+            }
+            let group = serde_json::json!({"name": name, "roles": ["web"], "rules": [rule]});
+            Event::SetGroup { group: serde_json::from_value(group)? }
+        }
+        ["removes", "group", name] => Event::RemoveGroup { name: (*name).to_owned() },
         ["countersigns", "hold", hold] => Event::CountersignHold { hold: hold.parse()? },
         _ => bail!("not understood: {what}"),
     })

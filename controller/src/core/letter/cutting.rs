@@ -90,6 +90,7 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         | Letter::TrialExpired
         | Letter::ConfirmationMissing
         | Letter::SecondNotice { .. }
+        | Letter::RulesEnded { .. }
         | Letter::Inspection { .. }
         | Letter::Reminder(_)
         | Letter::Closed => (

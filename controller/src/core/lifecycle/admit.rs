@@ -54,6 +54,18 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
                 | Phase::OffboardingApproved
         ),
         Event::OpenIcp { .. } => matches!(phase, Phase::Online),
+        Event::SetGroup { .. } | Event::RemoveGroup { .. } => matches!(
+            phase,
+            Phase::Configuring
+                | Phase::ConfigurationFailed
+                | Phase::Trial
+                | Phase::UnderReview
+                | Phase::Rectifying
+                | Phase::TrialExpired
+                | Phase::Online
+                | Phase::OffboardingRequested
+                | Phase::OffboardingApproved
+        ),
         Event::RequestOffboarding { .. } => matches!(
             phase,
             Phase::ConfigurationFailed
@@ -102,6 +114,8 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::SubmitReports { .. }
         | Event::FileAssessment { .. }
         | Event::FileIcp { .. }
+        | Event::SetGroup { .. }
+        | Event::RemoveGroup { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
         Event::Review { .. }
@@ -161,6 +175,8 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::Rectify { .. }
         | Event::FileAssessment { .. }
         | Event::FileIcp { .. }
+        | Event::SetGroup { .. }
+        | Event::RemoveGroup { .. }
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::Cut { .. }

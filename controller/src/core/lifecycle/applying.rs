@@ -69,6 +69,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         icp_filed: None,
         icp: None,
         icp_opening: None,
+        groups: None,
         holds: Vec::new(),
         papers: Papers::default(),
         offboarding: None,

@@ -12,7 +12,8 @@ use tenure_protocol::{
 
 use super::{recount::Change, report::Reported};
 use crate::core::{
-    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, TEXT_LIMIT},
+    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, ROLE_LIMIT, TEXT_LIMIT},
+    group::GroupRequest,
     obligation::ObligationId,
     record::Kind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
@@ -144,6 +145,17 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
+    },
+    /// The customer sets a security group, in place of one of the same name.
+    SetGroup {
+        /// The whole group.
+        group: GroupRequest,
+    },
+    /// The customer removes a security group.
+    RemoveGroup {
+        /// Its name.
+        #[garde(length(chars, min = 1, max = ROLE_LIMIT))]
+        name: String,
     },
     /// The customer is told of a cut that is planned.
     AnnounceCut {
@@ -327,6 +339,8 @@ impl Event {
             Self::FileIcp { .. } => "file-icp",
             Self::ConfirmIcp { .. } => "confirm-icp",
             Self::OpenIcp { .. } => "open-icp",
+            Self::SetGroup { .. } => "set-group",
+            Self::RemoveGroup { .. } => "remove-group",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
             Self::Cut { .. } => "cut",
@@ -379,6 +393,8 @@ impl Event {
             | Self::ReviewReports { .. }
             | Self::ConfirmIcp { .. }
             | Self::OpenIcp { .. }
+            | Self::SetGroup { .. }
+            | Self::RemoveGroup { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
             | Self::Cut { .. }

@@ -19,8 +19,7 @@ use crate::core::{
     refusal::{Code, Refusal},
     rules::IcpGate,
     tenant::{
-        Application, Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening, OrderKind, Tenant,
-        Zone,
+        Application, Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening, OrderKind, Zone,
     },
 };
 
@@ -112,7 +111,7 @@ pub(super) fn open(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
 }
 
 fn open_ports(step: &mut Step<'_>, was_open: bool) {
-    if !was_open && step.tenant.opens(Zone::Internet) && step.tenant.asks_for_internet() {
+    if !was_open && step.tenant.opens(Zone::Internet) && step.tenant.waits_for_the_gate() {
         step.order_all(OrderKind::Configure);
     }
 }
@@ -145,14 +144,5 @@ impl Application {
     pub fn mlps_level(&self) -> Option<u8> {
         let level = self.form.pointer("/system/mlps_level")?.as_u64()?;
         u8::try_from(level).ok()
-    }
-}
-
-impl Tenant {
-    /// Whether any port is to be reached from the Internet.
-    #[must_use]
-    pub fn asks_for_internet(&self) -> bool {
-        let ports = self.instances().iter().flat_map(|instance| &instance.ingress);
-        ports.into_iter().any(|port| port.zone == Zone::Internet)
     }
 }

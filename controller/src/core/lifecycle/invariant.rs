@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tenure_protocol::wire::v1::{Action, IngressRule, TenantWanted};
+use tenure_protocol::wire::v1::Action;
 
 use super::{
     effect::{Effect, Transition},
@@ -11,15 +11,21 @@ use super::{
     wiping,
 };
 use crate::core::{
+    group::Zones,
     refusal::{Code, Refusal},
-    tenant::{Chase, Cut, HoldAct, Phase, Reports, Tenant, Zone},
+    tenant::{Chase, Cut, HoldAct, Phase, Reports, Tenant},
 };
 
 /// Checks a transition against everything that always holds.
 ///
 /// # Errors
 /// `invariant`: a fault of the controller, and nothing is to be recorded.
-pub fn check(before: &Tenant, event: &Event, transition: &Transition) -> Result<(), Refusal> {
+pub fn check(
+    before: &Tenant,
+    event: &Event,
+    transition: &Transition,
+    zones: &Zones,
+) -> Result<(), Refusal> {
     let after = &transition.tenant;
     let wipes = transition.effects.iter().any(
         |effect| matches!(effect, Effect::Order(draft) if matches!(draft.action, Action::Wipe(_))),
@@ -45,8 +51,8 @@ pub fn check(before: &Tenant, event: &Event, transition: &Transition) -> Result<
             after.cuts.iter().all(is_announced),
         ),
         (
-            "no port is open to the Internet before formal operation and its filing",
-            ports_are_closed(after, &transition.effects),
+            "nothing comes in from the Internet before formal operation and its filing",
+            ports_are_closed(after, &transition.effects, zones),
         ),
     ];
     match rules.into_iter().find(|(_, holds)| !holds) {
@@ -114,10 +120,12 @@ fn is_passed(tenant: &Tenant) -> bool {
         })
 }
 
-/// No order opens a port that only the Internet is to reach, unless the tenant may be reached.
-fn ports_are_closed(tenant: &Tenant, effects: &[Effect]) -> bool {
+/// No order lets anything in from the Internet unless the tenant may be reached, and into an
+/// expired trial none lets in anything.
+fn ports_are_closed(tenant: &Tenant, effects: &[Effect], zones: &Zones) -> bool {
     let filed = tenant.icp.is_some() || tenant.icp_opening.is_some();
-    if tenant.online_at.is_some() && filed {
+    let expired = tenant.trial.as_ref().is_some_and(|trial| trial.expired);
+    if tenant.online_at.is_some() && filed && !expired {
         return true;
     }
     let wanted = effects.iter().filter_map(|effect| match effect {
@@ -127,16 +135,13 @@ fn ports_are_closed(tenant: &Tenant, effects: &[Effect]) -> bool {
         },
         Effect::Arm(_) | Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => None,
     });
-    wanted.into_iter().all(|wanted| opens_nothing(tenant, wanted))
-}
-
-fn opens_nothing(tenant: &Tenant, wanted: &TenantWanted) -> bool {
-    wanted.instances.iter().all(|ordered| {
-        let known = tenant.instances().iter().find(|known| known.id == ordered.instance);
-        let asked = known.map_or(&[][..], |known| &known.ingress);
-        ordered.nic.ingress.iter().all(|rule| {
-            let reached = asked.iter().filter(|port| IngressRule::from(**port) == *rule);
-            reached.into_iter().any(|port| port.zone == Zone::Extranet)
+    wanted.into_iter().all(|wanted| {
+        let known = if expired { Vec::new() } else { zones.extranet_of(&wanted.network) };
+        let rules = wanted.instances.iter().flat_map(|instance| &instance.nic.ingress);
+        rules.into_iter().all(|rule| {
+            let (first, last) =
+                (u32::from_be_bytes(rule.peers.first), u32::from_be_bytes(rule.peers.last));
+            known.iter().any(|&(from, to)| from <= first && last <= to)
         })
     })
 }

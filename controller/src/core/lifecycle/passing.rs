@@ -1,8 +1,11 @@
-//! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a
+//! What time alone does: it owes monthly checks, declares breaches, ends a trial and the terms of
+//! rules, looks for a
 //! place, orders again what failed, goes on with an off-boarding, reminds of open cuts, and closes
 //! what is proven destroyed. It destroys nothing.
 
-use super::{applying, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
+use super::{
+    applying, effect::Effect, grouping, leaving, paperwork, reminding, step::Step, trying, wiping,
+};
 use crate::core::{
     letter::Letter,
     notice::NoticeKind,
@@ -17,6 +20,7 @@ pub(super) const AGAIN_MS: i64 = 60_000;
 pub(super) fn tick(step: &mut Step<'_>) {
     paperwork::monthly(step);
     declare_breaches(step);
+    grouping::end_terms(step);
     if step.tenant.phase == Phase::Approved {
         applying::place(step);
     }

@@ -149,7 +149,8 @@ impl<'a> Step<'a> {
 
     /// Orders something of one host.
     pub(super) fn order(&mut self, host: HostId, kind: OrderKind) {
-        if let Some(draft) = dispatch::order(&mut self.tenant, host, kind, &mut self.draw) {
+        let zones = &self.context.fleet.zones;
+        if let Some(draft) = dispatch::order(&mut self.tenant, host, kind, zones, &mut self.draw) {
             self.effects.push(Effect::Order(draft));
         }
     }
@@ -298,6 +299,7 @@ impl<'a> Step<'a> {
         let check = super::paperwork::next_month(tenant).map(start_of_day);
         let rung = super::reminding::next_at(self);
         let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
-        dates.chain(reminder).chain(rung).min()
+        let term = super::grouping::next_end(tenant);
+        dates.chain(reminder).chain(rung).chain(term).min()
     }
 }

@@ -307,7 +307,7 @@ fn go_online(step: &mut Step<'_>) {
     if let Some(trial) = &mut step.tenant.trial {
         expired = std::mem::take(&mut trial.expired);
     }
-    if expired || step.tenant.asks_for_internet() {
+    if expired || step.tenant.waits_for_the_gate() {
         step.order_all(OrderKind::Configure);
     }
 }

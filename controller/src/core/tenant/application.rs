@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenure_protocol::{
     channel::{BotKind, Secret},
-    wire::v1::{IngressRule, Transport},
+    wire::v1::Transport,
 };
 
 use crate::core::admission::{
@@ -261,12 +261,6 @@ pub enum Zone {
     Extranet,
     /// The tenant's own network alone: never opened at its edge.
     Isolated,
-}
-
-impl From<IngressRequest> for IngressRule {
-    fn from(request: IngressRequest) -> Self {
-        Self { protocol: request.protocol, port: request.port }
-    }
 }
 
 impl Application {

@@ -165,8 +165,7 @@ impl Tenant {
     }
 
     fn internet_ingress(&self) -> InternetIngress {
-        let wanted = self.application.instances.iter().flat_map(|request| &request.ingress);
-        if !wanted.clone().any(|ingress| ingress.zone == Zone::Internet) {
+        if !self.asks_for_internet() {
             InternetIngress::None
         } else if self.online_at.is_none() {
             InternetIngress::ClosedUntilOnline
@@ -187,16 +186,15 @@ impl Tenant {
         self.icp.is_some() || self.icp_filed.is_some()
     }
 
-    /// Whether ports of a zone are open at the edge of the tenant's network. Those for the Internet
-    /// never are before formal operation, and then only with an ICP filing that was looked up, or a
-    /// person who answers for it. An expired trial has none.
+    /// Whether anything may come in from a zone at all. From the Internet nothing may before formal
+    /// operation, and then only with an ICP filing that was looked up, or a person who answers for
+    /// it. Into an expired trial nothing may, from its own network neither.
     #[must_use]
     pub fn opens(&self, zone: Zone) -> bool {
         let held = self.trial.as_ref().is_some_and(|trial| trial.expired);
         let filed = self.icp.is_some() || self.icp_opening.is_some();
         match zone {
-            Zone::Isolated => false,
-            Zone::Extranet => !held,
+            Zone::Isolated | Zone::Extranet => !held,
             Zone::Internet => !held && self.online_at.is_some() && filed,
         }
     }

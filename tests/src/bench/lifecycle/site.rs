@@ -187,6 +187,7 @@ impl Site {
             clock,
             chance: Chance::default(),
             images: Vec::new(),
+            zones: Zones::default(),
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider,
