@@ -286,7 +286,7 @@ mod tests {
     fn notice(channel: Channel) -> Notice {
         Notice {
             id: NoticeId::from_uuid(uuid::Uuid::nil()),
-            tenant: TenantId::from_uuid(uuid::Uuid::nil()),
+            tenant: Some(TenantId::from_uuid(uuid::Uuid::nil())),
             cut: None,
             kind: NoticeKind::Cut,
             contact: "值班".to_owned(),

@@ -14,7 +14,7 @@ use tenure_agent::{
         tap,
     },
 };
-use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
 
 use super::{Goal, Row, percentile};
 use crate::lab::{
@@ -98,13 +98,12 @@ fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<String> {
             0 => (GUEST.mac, GUEST.ip4.octets()),
             _ => ([2, 0, high, middle, low, 1], [10, 64 + high, middle, low]),
         };
-        let rule = |protocol, port| IngressRule { protocol, port };
         let ingress = vec![
-            rule(Transport::Udp, PORT),
-            rule(Transport::Tcp, 443),
-            rule(Transport::Tcp, u16::try_from(1 + number / OF_TENANT)?),
+            PacketRule::open(Transport::Udp, PORT),
+            PacketRule::open(Transport::Tcp, 443),
+            PacketRule::open(Transport::Tcp, u16::try_from(1000 + number / OF_TENANT)?),
         ];
-        policy.push(PolicyTap { tap, mark, mac, ip4, ingress });
+        policy.push(PolicyTap { tap, mark, mac, ip4, ingress, egress: Egress::Everything });
     }
     feed(&peer)?;
     let text = ruleset::policy(&policy);

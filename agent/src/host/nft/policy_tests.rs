@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
+use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
 
 use super::*;
 use crate::{
@@ -27,7 +27,8 @@ fn policy(count: u8) -> String {
         mark: Mark(0x100 + u32::from(number)),
         mac: [0x52, 0x54, 0, 0, 1, number],
         ip4: [10, 64, 1, number],
-        ingress: vec![IngressRule { protocol: Transport::Tcp, port: 80 }],
+        ingress: vec![PacketRule::open(Transport::Tcp, 80)],
+        egress: Egress::Everything,
     };
     ruleset::policy(&(1..=count).map(tap).collect::<Vec<_>>())
 }
@@ -57,7 +58,10 @@ fn whatever_others_do_to_the_table_is_seen_with_who_did_it_and_mended() {
             ("flush chain bridge tenure input", "0 more than was made, 1 less"),
             ("add table bridge tenure { flags dormant; }", "dormant"),
             ("delete element bridge tenure src_mac { tap-1 . 52:54:00:00:01:01 }", "src_mac"),
-            ("add element bridge tenure open { 0x1 . tcp . 22 }", "element of open"),
+            (
+                "add element bridge tenure open_port { 0x1 . tcp . 22 . 10.0.0.1 }",
+                "element of open_port",
+            ),
             ("add chain bridge tenure mine", "mine"),
             ("add set bridge tenure old { type mark; }", "old"),
             ("delete table bridge tenure", "gone"),
