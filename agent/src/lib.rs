@@ -1,6 +1,6 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
-//! tenure-hostd ([`engine`], [`host`], [`journal`], [`sign`], [`join`], [`socket`]) has the
+//! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`sign`], [`join`], [`socket`]) has the
 //! privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
 
 pub mod certificate;
@@ -13,6 +13,7 @@ pub mod host;
 pub mod join;
 pub mod journal;
 pub mod link;
+pub mod packets;
 pub mod sign;
 pub mod socket;
 pub mod telemetry;

@@ -12,7 +12,10 @@ use std::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
-use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
+use tenure_protocol::{
+    evidence::{anchors::Anchors, key::PublicKey},
+    wire::watch::Routes,
+};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use zeroize::Zeroizing;
 
@@ -27,6 +30,7 @@ use crate::{
         lifecycle::{Actor, Provider, Role},
         quota::Quotas,
         rules::{Rules, RulesError},
+        watch::Watching,
     },
     engine::{Engine, EngineError, NewToken, Parts},
     files::{Files, FilesError},
@@ -168,7 +172,9 @@ async fn first_tokens<const N: usize>(
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let site = (None, Quotas::default());
-    let (engine, _lock) = engine(state, Vec::new(), site, texts, clock).await?;
+    // Nothing is cut by it.
+    let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
+    let (engine, _lock) = engine(state, Vec::new(), site, watching, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -197,6 +203,7 @@ async fn engine(
     state: State,
     images: Vec<Image>,
     (attachments, quotas): (Option<&Attachments>, Quotas),
+    watching: Watching,
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
@@ -231,6 +238,7 @@ async fn engine(
         forms,
         provider,
         quotas,
+        watching,
     })
     .await?;
     Ok((engine, state.lock))
@@ -254,6 +262,7 @@ impl Controller {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
         let (rules, provider) = (config.rules()?, config.provider()?);
+        let watching = config.watching()?;
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
@@ -281,7 +290,8 @@ impl Controller {
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
         let (engine, lock) =
-            engine(state, config.images.clone(), attachments, texts, clock.clone()).await?;
+            engine(state, config.images.clone(), attachments, watching, texts, clock.clone())
+                .await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

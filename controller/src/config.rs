@@ -1,6 +1,8 @@
 //! The configuration file: TOML, named on the command line. Unknown keys are refused, since a
 //! mistyped one would be a setting that silently does not hold.
 
+pub mod fallback;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -83,6 +85,9 @@ pub struct Config {
     /// Webhooks.
     #[serde(default)]
     pub webhook: Webhook,
+    /// When hosts speak for a controller that is silent.
+    #[serde(default)]
+    pub fallback: fallback::Fallback,
     /// Where the bytes of attachments are kept; in the state directory if not given.
     pub attachments: Option<Attachments>,
     /// How much one customer may take.
@@ -306,7 +311,7 @@ impl Config {
         if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
             return Err(self.wrong("image", format!("{twice:?} stands there twice")));
         }
-        self.mail_route().map(drop)
+        self.watching().map(drop)
     }
 
     /// Whom the provider has told.

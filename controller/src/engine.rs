@@ -7,7 +7,7 @@
 //! [`certificate`] people, [`platform`]
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
-//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
+//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`watch`] speaks with hosts that keep notices,
 //! [`read`] is what is looked at. [`call`] says how a change is asked for.
 
 mod accounts;
@@ -30,10 +30,11 @@ mod records;
 mod report;
 mod room;
 mod tokens;
+mod watch;
 mod yearly;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -41,7 +42,7 @@ use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
-    id::HostId,
+    id::{HostId, TenantId},
     time::Timestamp,
     wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
@@ -54,6 +55,7 @@ pub use self::{
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
+    watch::WatchWord,
 };
 use crate::{
     acquainted::Acquainted,
@@ -66,6 +68,8 @@ use crate::{
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
+        tenant::OrderFate,
+        watch::Watching,
     },
     files::Files,
     keys::Keys,
@@ -76,7 +80,8 @@ use crate::{
 pub use crate::{
     files::{FilesError, UPLOAD_LIMIT},
     store::{
-        AccountRecord, Certificate, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
+        AccountRecord, Certificate, ChangeKey, NoticeRow, Owner, Standing, TokenRecord, TotpRecord,
+        WatchRow,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
         row,
     },
@@ -91,6 +96,9 @@ const RULES: &str = "rules_sha256:";
 
 /// Lanes in which uploads get their names; the bytes' digest says which.
 const KEEPING: usize = 16;
+/// How long after a start hosts may take to come back and say whom they told, ms: an agent tries
+/// every 30 s at least.
+const HEAR_MS: i64 = 40_000;
 /// Tenants whose deadlines are handled in one transaction: a cut waits for no more than that.
 const TOGETHER: usize = 32;
 
@@ -132,6 +140,8 @@ pub struct Parts {
     pub provider: Provider,
     /// How much one customer may take.
     pub quotas: Quotas,
+    /// What hosts do for a controller that is silent.
+    pub watching: Watching,
 }
 
 /// The engine. Clones share everything.
@@ -158,6 +168,9 @@ struct Inner {
     rules: Rules,
     provider: Provider,
     quotas: Quotas,
+    watching: Watching,
+    /// Tenants whose customers hosts may have told while nobody was here to hear it.
+    unheard: (BTreeSet<TenantId>, Timestamp),
     /// Who gives a file its name: those of the same bytes one after another.
     keeping: [tokio::sync::Mutex<()>; KEEPING],
     /// Where persons and hosts came in from.
@@ -191,6 +204,7 @@ impl Engine {
             rules,
             provider,
             quotas,
+            watching,
         } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
@@ -213,6 +227,8 @@ impl Engine {
                 store::save_host(&mut tx, &host).await?;
             }
         }
+        let watched = store::watched_tenants(&mut tx).await?.into_iter().collect();
+        let unheard = (watched, clock.now().plus_ms(HEAR_MS));
         let acquainted = presence::acquainted(&mut tx, clock.now()).await?;
         store::commit(tx).await?;
         let inner = Inner {
@@ -231,6 +247,8 @@ impl Engine {
             rules,
             provider,
             quotas,
+            watching,
+            unheard,
             keeping: Default::default(),
             acquainted,
             person_salt,
@@ -360,8 +378,15 @@ impl Engine {
         }
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
-        let tenants = store::tenants_to_wake(&mut conn, now).await?;
+        let mut tenants = store::tenants_to_wake(&mut conn, now).await?;
         drop(conn);
+        let mut waiting = Vec::new();
+        for tenant in &self.inner.unheard.0 {
+            if tenants.contains(tenant) && self.waits_for_hosts(*tenant).await? {
+                waiting.push(*tenant);
+            }
+        }
+        tenants.retain(|tenant| !waiting.contains(tenant));
         for together in tenants.chunks(TOGETHER) {
             if self.tick_together(together).await.is_ok() {
                 continue;
@@ -375,6 +400,21 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether a tenant's deadlines stand over: hosts may have told its customer in time while the
+    /// controller was away, and a breach that was declared is never taken back. Not if it has an
+    /// order to be sent again.
+    async fn waits_for_hosts(&self, id: TenantId) -> Result<bool, EngineError> {
+        if self.inner.clock.now() >= self.inner.unheard.1 {
+            return Ok(false);
+        }
+        let tenant = self.tenant(id).await?;
+        let told = tenant.last_cut().is_none_or(|cut| cut.notified_at.is_some());
+        let again = tenant.orders.iter().any(|order| {
+            matches!(order.state, OrderFate::Failed { again_at: Some(_), .. })
+        });
+        Ok(!told && !again)
     }
 
     /// Looks at what the platform itself owes, once on each legal day.

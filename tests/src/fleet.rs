@@ -41,8 +41,9 @@ use tenure_controller::{
             Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
             Webhook, Zone,
         },
+        watch::Watching,
     },
-    engine::{Engine, Filed, Page, Parts},
+    engine::{Engine, Filed, NoticeRow, Page, Parts},
     files::Files,
     keys::Keys,
     ledger::Ledger,
@@ -53,8 +54,12 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
+    ladder::FALLBACK_AFTER_S,
     time::Timestamp,
-    wire::v1::{Lane, Report, Transport},
+    wire::{
+        v1::{Lane, Report, Transport},
+        watch::Routes,
+    },
 };
 
 /// When a fleet starts, if no story says otherwise.
@@ -136,6 +141,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider: Provider::default(),
             quotas: unlimited(),
+            watching: watching(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -171,6 +177,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider: Provider::default(),
             quotas: unlimited(),
+            watching: watching(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -209,11 +216,19 @@ impl Fleet {
             },
         };
         let host = Arc::new(FakeHost::at(self.time.clone()));
+        let identity = Arc::new(identity);
+        let packets = self.dir.path().join(format!("{name}-packets"));
+        let watcher = Watcher::open(&packets, Arc::clone(&identity), self.time.clone());
+        let (watch, to_watch) = sync_channel(MAX_OUTLET);
+        let (said, watch_said) = sync_channel(MAX_OUTLET);
+        watch.send(watch::Input::Connected(said))?;
+        let watch = watch::Input::Connected;
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
-            identity: Arc::new(identity),
+            watch,
+            identity,
             clock: self.time.clone(),
         })?;
         let (outlet, reports) = sync_channel(MAX_OUTLET);
@@ -263,14 +278,17 @@ impl Fleet {
     /// If the controller does not take a try.
     pub async fn deliver(&self, outcome: Outcome) -> anyhow::Result<Vec<Notice>> {
         let now = self.controller.clock().now();
-        let notices = self.controller.due_notices(now.plus_ms(30_000)).await?;
-        for notice in &notices {
+        let leased = self.controller.due_notices(now.plus_ms(30_000)).await?;
+        let mut notices = Vec::new();
+        for NoticeRow { notice, fence, .. } in leased {
             let evidence = match outcome {
                 Outcome::Accepted { .. } => "250 2.0.0 Ok: queued as 1".to_owned(),
                 Outcome::Failed => "connection refused".to_owned(),
             };
             let at = self.controller.clock().now();
-            self.controller.notice_tried(notice.id, Try { at, outcome, evidence }).await?;
+            let attempt = Try { at, outcome, evidence, by: None };
+            self.controller.notice_tried(notice.id, fence, attempt).await?;
+            notices.push(notice);
         }
         Ok(notices)
     }
@@ -413,6 +431,13 @@ pub fn unlimited() -> Quotas {
         customer_open: u64::MAX,
         free_bytes: 0,
     }
+}
+
+/// What hosts do for a controller that is silent: by no route that leads anywhere.
+#[must_use]
+pub fn watching() -> Watching {
+    let fallback_after_ms = FALLBACK_AFTER_S.unsigned_abs() * 1000;
+    Watching { fallback_after_ms, routes: Routes::default() }
 }
 
 /// A person of the provider.

@@ -86,10 +86,14 @@ fn base(token: &str, allowed: u32) -> Base {
         agent: observe::agent_identity().expect("known"),
     });
     let journal = |name: &str| Journal::open(&config.state_dir.join(name)).expect("a journal");
+    let packets = config.state_dir.join("packets");
+    let watch = watch::start(&packets, Arc::clone(&identity), clock::Clock::default());
+    let watch = watch.expect("a thread");
     let engine = Engine::start(Parts {
         host: Arc::new(FakeHost::default()),
         cut_journal: journal("cut.redb"),
         work_journal: journal("work.redb"),
+        watch: watch.clone(),
         identity: Arc::clone(&identity),
         clock: clock::Clock::default(),
     })
@@ -104,6 +108,7 @@ fn base(token: &str, allowed: u32) -> Base {
     };
     let boot_id = identity.agent.boot_id.clone();
     let desk = Arc::new(socket::Desk {
+        watch,
         cut: engine.inbox(Lane::Cut),
         work: engine.inbox(Lane::Work),
         identity,

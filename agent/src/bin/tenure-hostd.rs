@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use tenure_agent::{
     clock::{self, Clock},
     config::{self, HostdConfig},
-    engine::{Engine, EngineFailure, Identity, Parts},
+    engine::{Engine, EngineFailure, Identity, Parts, watch},
     host::{nft, observe, preflight, real::RealHost},
     join,
     journal::Journal,
@@ -92,11 +92,14 @@ fn run(config: &HostdConfig) -> Result<()> {
     let cut_journal = Journal::open(&config.state_dir.join("cut.redb"))?;
     let work_journal = Journal::open(&config.state_dir.join("work.redb"))?;
     let host = Arc::new(RealHost::open(config)?);
+    let packets = config.state_dir.join("packets");
+    let watch = watch::start(&packets, Arc::clone(&identity), Clock::default())?;
     // The cuts come first: all else that may fail or take its time is asked afterwards.
     let parts = Parts {
         host: Arc::clone(&host),
         cut_journal,
         work_journal,
+        watch: watch.clone(),
         identity: Arc::clone(&identity),
         clock: Clock::default(),
     };
@@ -112,6 +115,7 @@ fn run(config: &HostdConfig) -> Result<()> {
     let desk = Arc::new(socket::Desk {
         cut: engine.inbox(Lane::Cut),
         work: engine.inbox(Lane::Work),
+        watch,
         identity,
         hello,
         view: engine.view(),

@@ -9,22 +9,26 @@
 
 use std::sync::{
     Arc,
-    mpsc::{Receiver, RecvError},
+    mpsc::{Receiver, RecvError, SyncSender},
 };
 
 use tenure_protocol::{
     evidence::predicate::network_cut::{Direction, SealMeasured},
-    id::{OrderId, TenantId},
-    wire::v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
+    id::{CutId, OrderId, TenantId},
+    wire::{
+        frame,
+        v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
+    },
 };
 
 use super::{
     EngineFailure, Identity, Input,
     desk::{Admitted, Desk},
+    watch,
 };
 use crate::core::{
     attest,
-    record::{Change, Isolation, IsolationRecord, OrderRecord},
+    record::{Change, Isolation, IsolationRecord, OrderRecord, OrderStage},
     seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
 };
@@ -33,6 +37,7 @@ pub(super) struct CutLane {
     pub(super) desk: Desk,
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
+    pub(super) watch: SyncSender<watch::Input>,
 }
 
 impl CutLane {
@@ -42,6 +47,7 @@ impl CutLane {
         for id in self.desk.records().unfinished() {
             self.resume(id)?;
         }
+        self.announce();
         Ok(())
     }
 
@@ -67,10 +73,32 @@ impl CutLane {
             }
             Input::Tick => {
                 self.assert_cuts();
+                self.announce();
                 self.desk.tick()
             }
             Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
+    }
+
+    /// Tells the watch of every cut that this host has committed and still remembers: it may have
+    /// missed one, or got its packet later. It takes each once.
+    fn announce(&self) {
+        for record in self.desk.records().orders.values() {
+            let OrderStage::Finished(OrderState::Done { outcome: Outcome::Cut(interval), .. }) =
+                &record.stage
+            else {
+                continue;
+            };
+            let order = frame::decode::<Order>(&record.signed.order);
+            if let Ok(Order { action: Action::Cut(cut), .. }) = order {
+                self.began(cut.cut, *interval);
+            }
+        }
+    }
+
+    /// Never waits: a cut is not held up by what follows from it.
+    fn began(&self, cut: CutId, interval: CommitInterval) {
+        let _ = self.watch.try_send(watch::Input::Began { cut, at: interval.earliest });
     }
 
     fn assert_cuts(&self) {
@@ -142,6 +170,9 @@ impl CutLane {
         };
         let state = match self.host.perform(&step, &mut |_| {}) {
             Ok(Performed::Isolated { interval, read_back }) => {
+                if direction == Direction::Cut {
+                    self.began(cut.cut, interval);
+                }
                 let seal = self.seal(order.tenant, cut.mark);
                 self.measured(&record, order, (direction, cut), interval, read_back, seal)
             }

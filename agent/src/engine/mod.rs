@@ -5,6 +5,7 @@
 //! cut lane   ──► verify ─► accept ─► journal ─► perform ──► journal ──► outlet
 //! work lane  ──► verify ─► accept ─► journal ─┐                          ▲
 //!   performer      ◄── next unfinished ◄──────┘ plan, perform, attest ───┘
+//! watch      ◄── packets, receipts, t0: has customers told if the controller is silent
 //! tick       ──► cuts asserted again, observation refreshed, reports sent again
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod configure;
 mod cut;
 mod desk;
+pub mod watch;
 mod wipe;
 mod work;
 
@@ -113,6 +115,8 @@ pub struct Parts<H> {
     pub cut_journal: Journal,
     /// The work lane's journal.
     pub work_journal: Journal,
+    /// The way to the watch over cuts ([`watch::start`]).
+    pub watch: SyncSender<watch::Input>,
     /// Who and whom.
     pub identity: Arc<Identity>,
     /// The time of orders, reports and statements.
@@ -185,7 +189,7 @@ impl Engine {
         parts: Parts<H>,
         fit: impl FnOnce() -> Result<(), PreflightFailure>,
     ) -> Result<Self, EngineFailure> {
-        let Parts { host, cut_journal, work_journal, identity, clock } = parts;
+        let Parts { host, cut_journal, work_journal, watch, identity, clock } = parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
         let sequence = Arc::new(Sequence::of_start(start));
@@ -193,6 +197,7 @@ impl Engine {
             desk: Desk::new(cut_journal, Lane::Cut, Arc::clone(&sequence), clock.clone()),
             host: Arc::clone(&host),
             identity: Arc::clone(&identity),
+            watch,
         };
         cut_lane.begin()?;
         fit().map_err(Box::new)?;

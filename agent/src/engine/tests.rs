@@ -83,6 +83,7 @@ impl Bench {
             desk: Desk::new(cut, Lane::Cut, Arc::clone(&sequence), Clock::default()),
             host: Arc::clone(&host),
             identity: Arc::clone(&self.identity),
+            watch: mpsc::sync_channel(1).0,
         };
         cut.begin()?;
         let desk = Desk::new(work, Lane::Work, sequence, Clock::default());

@@ -49,7 +49,15 @@ impl Base {
     ///
     /// # Errors
     /// [`LocalFailure`].
-    pub async fn connect(path: &Path) -> Result<Self, LocalFailure> {
+    pub /// The connection for notices that are to be carried.
+///
+/// # Errors
+/// [`LocalFailure`].
+pub async fn courier(path: &Path) -> Result<UnixStream, LocalFailure> {
+    connect(path, Channel::Courier).await
+}
+
+async fn connect(path: &Path) -> Result<Self, LocalFailure> {
         Ok(Self(connect(path, Channel::Base).await?))
     }
 

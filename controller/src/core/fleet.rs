@@ -56,4 +56,6 @@ pub struct Fleet {
     pub last_mark: Option<Mark>,
     /// Networks (their address) that tenants hold.
     pub networks_taken: BTreeSet<[u8; 4]>,
+    /// Hosts that are up, for the choice of a cut's witness; not all of a large fleet.
+    pub up: Vec<HostId>,
 }

@@ -5,7 +5,7 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
 //! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
-//! are told), [`fleet`] and [`placement`] (where instances
+//! are told), [`watch`] (by whom, if the controller cannot), [`fleet`] and [`placement`] (where instances
 //! go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere), [`quota`]
 //! (how much one customer may take), and [`refusal`] (how something is refused). [`draw`] and
 //! [`canonical`] are what ids and digests are made with.
@@ -33,4 +33,5 @@ pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;
+pub mod watch;
 pub mod yearly;

@@ -10,7 +10,8 @@
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     channel::{Channel, Grade},
-    id::{CutId, NoticeId, TenantId},
+    id::{CutId, HostId, NoticeId, TenantId},
+    ladder,
     time::Timestamp,
 };
 
@@ -130,6 +131,20 @@ pub struct Try {
     pub outcome: Outcome,
     /// The peer's words: "250 2.0.0 Ok: queued as …", "HTTP 204", or the error.
     pub evidence: String,
+    /// The host that made it, while the controller was silent; nothing if the controller did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByHost>,
+}
+
+/// The host that tried a notice, and its report of it: what comes again is known by these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHost {
+    /// Which.
+    pub host: HostId,
+    /// Its name.
+    pub name: String,
+    /// The report's number among those of this host about this cut.
+    pub sequence: u64,
 }
 
 /// How a try ended.
@@ -178,25 +193,11 @@ pub enum NoticeState {
 /// How long an armed notice waits for its cut's instant, ms.
 pub const ARMED_MS: i64 = 3_000;
 
-/// The ladder: when a notice is tried, seconds after it became due.
-pub const LADDER_S: [i64; 9] = [0, 5, 15, 30, 60, 90, 120, 180, 240];
-
-/// After the ladder a notice is tried again at this interval, seconds, until it is delivered.
-pub const AFTER_LADDER_S: i64 = 300;
-
-/// A notice that found no way is given up after this time, seconds; the breach stands already.
-pub const GIVE_UP_S: i64 = 7 * 24 * 3600;
-
 /// The first rung of the ladder after `now`, for a notice that became due at `since`; nothing once
 /// it is given up.
 #[must_use]
 pub fn next_rung(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let passed_ms = now.ms_since(since);
-    if passed_ms >= GIVE_UP_S * 1000 {
-        return None;
-    }
-    let rung = LADDER_S.iter().map(|rung| rung * 1000).find(|rung| *rung > passed_ms);
-    Some(rung.map_or_else(|| now.plus_ms(AFTER_LADDER_S * 1000), |rung| since.plus_ms(rung)))
+    ladder::rung_after(now.ms_since(since)).map(|rung_ms| since.plus_ms(rung_ms))
 }
 
 impl Notice {
@@ -229,7 +230,7 @@ impl Notice {
             }
             Outcome::Accepted { .. } | Outcome::Failed => None,
         };
-        self.tries.push(attempt);
+        self.enter(attempt);
         let since = match self.state {
             NoticeState::Armed { .. } => at,
             NoticeState::Due { since, .. } => since,
@@ -244,5 +245,43 @@ impl Notice {
             None => NoticeState::Void { reason: "no channel took it within 7 days".to_owned() },
         };
         None
+    }
+
+    /// Records a try of somebody who did not hold the notice when it ended: of a host, or of a
+    /// sender whose lease had run out. A delivery counts whoever made it; nothing else of it moves
+    /// the ladder that the holder is on.
+    pub fn record_beside(&mut self, attempt: Try) -> Option<Grade> {
+        let state = self.state.clone();
+        let (at, arrived) = (attempt.at, attempt.outcome);
+        if let Some(grade) = self.record(attempt) {
+            return Some(grade);
+        }
+        match (&state, arrived) {
+            // It arrived before what was known to have arrived: the first time counts.
+            (NoticeState::Delivered { at: known, grade }, Outcome::Accepted { grade: taken })
+                if taken.discharges() && grade.discharges() && at < *known =>
+            {
+                let grade = *grade;
+                self.state = NoticeState::Delivered { at, grade };
+                Some(grade)
+            }
+            (_, Outcome::Accepted { .. } | Outcome::Failed) => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// Whether a host's report of a try is entered already.
+    #[must_use]
+    pub fn knows(&self, host: HostId, sequence: u64) -> bool {
+        let same = |by: &ByHost| by.host == host && by.sequence == sequence;
+        self.tries.iter().any(|attempt| attempt.by.as_ref().is_some_and(same))
+    }
+
+    /// Tries stand in the order of their times, whenever they became known.
+    fn enter(&mut self, attempt: Try) {
+        let place = self.tries.partition_point(|known| known.at <= attempt.at);
+        self.tries.insert(place, attempt);
     }
 }

@@ -24,6 +24,7 @@ use crate::core::{
         OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
         compliance::Compliance,
     },
+    watch::Witness,
 };
 
 /// Names of hosts by their ids.
@@ -197,6 +198,10 @@ pub struct CutView {
     /// The first commit that dropped traffic on any host.
     #[schema(value_type = Option<Object>)]
     pub t0: Option<CommitInterval>,
+    /// The host that keeps its notices besides the ordered ones, in case the controller falls
+    /// silent: `unasked`, `none-up`, or `{"host": id}`.
+    #[schema(value_type = Object)]
+    pub witness: Witness,
     /// When the customer was first notified with grade E2.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
@@ -345,6 +350,7 @@ impl CutView {
             ordered_by: cut.ordered_by.clone(),
             ordered_at: cut.ordered_at,
             t0: cut.t0,
+            witness: cut.witness,
             notified_at: cut.notified_at,
             notices: cut.notices.clone(),
             end: cut.end.clone(),

@@ -32,6 +32,7 @@ pub mod sql;
 mod sql_tests;
 mod tenants;
 mod tokens;
+mod watches;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -47,6 +48,7 @@ use self::sql::query;
 pub use self::{
     accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
     keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
+    watches::*,
 };
 
 /// Connections to read with at most.
@@ -55,7 +57,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 13] = [
+pub const MIGRATIONS: [(i64, &str); 14] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -69,6 +71,7 @@ pub const MIGRATIONS: [(i64, &str); 13] = [
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
+    (16, include_str!("../../migrations/0016_watches.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

@@ -49,6 +49,14 @@ pub enum Kind {
     RejoinRequest = 14,
     /// Controller → agent on the work lane: [`super::v1::IntentRefusal`].
     IntentRefusal = 15,
+    /// Controller → agent on the cut lane, before the order: [`super::watch::SignedPacket`].
+    Packet = 17,
+    /// Agent → controller on the cut lane: [`super::watch::WatchReport`].
+    WatchReport = 18,
+    /// Controller → agent on the cut lane: [`super::watch::SignedDisarm`].
+    Disarm = 19,
+    /// Controller → agent on the cut lane: [`super::watch::WatchReceipt`].
+    WatchReceipt = 20,
 }
 
 /// One frame: raw, its body not decoded yet.

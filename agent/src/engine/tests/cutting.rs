@@ -89,6 +89,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
         host: Arc::clone(&bench.host),
         cut_journal: bench.journal("cut.redb"),
         work_journal: bench.journal("work.redb"),
+        watch: mpsc::sync_channel(1).0,
         identity: Arc::clone(&bench.identity),
         clock: Clock::default(),
     })
