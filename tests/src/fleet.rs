@@ -3,6 +3,8 @@
 //! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
 //! sleeps.
 
+pub mod watching;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -38,10 +40,9 @@ use tenure_controller::{
         quota::Quotas,
         rules::Rules,
         tenant::{
-            Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
+            Application, Contact, Designated, IngressRequest, InstanceRequest, System,
             Webhook, Zone,
         },
-        watch::Watching,
     },
     engine::{Engine, Filed, NoticeRow, Page, Parts},
     files::Files,
@@ -51,16 +52,15 @@ use tenure_controller::{
     store::Store,
 };
 use tenure_protocol::{
+    channel::{Grade, Secret},
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
-    ladder::FALLBACK_AFTER_S,
     time::Timestamp,
-    wire::{
-        v1::{Lane, Report, Transport},
-        watch::Routes,
-    },
+    wire::v1::{Lane, Report, Transport},
 };
+
+use self::watching::Watching;
 
 /// When a fleet starts, if no story says otherwise.
 const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
@@ -77,6 +77,8 @@ pub struct Member {
     pub host: Arc<FakeHost>,
     /// Whether anything reaches it.
     pub reachable: bool,
+    /// Its watch over cuts.
+    pub watching: Watching,
     agent: AgentEngine,
     reports: Receiver<Report>,
     sent: BTreeSet<OrderId>,
@@ -141,7 +143,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider: Provider::default(),
             quotas: unlimited(),
-            watching: watching(),
+            watching: watching::nowhere(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -177,7 +179,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider: Provider::default(),
             quotas: unlimited(),
-            watching: watching(),
+            watching: watching::nowhere(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -218,11 +220,7 @@ impl Fleet {
         let host = Arc::new(FakeHost::at(self.time.clone()));
         let identity = Arc::new(identity);
         let packets = self.dir.path().join(format!("{name}-packets"));
-        let watcher = Watcher::open(&packets, Arc::clone(&identity), self.time.clone());
-        let (watch, to_watch) = sync_channel(MAX_OUTLET);
-        let (said, watch_said) = sync_channel(MAX_OUTLET);
-        watch.send(watch::Input::Connected(said))?;
-        let watch = watch::Input::Connected;
+        let (watching, watch) = Watching::start(packets, &identity, &self.time);
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
@@ -236,7 +234,7 @@ impl Fleet {
         agent.deliver(Lane::Work, Input::Connected(outlet))?;
         self.controller.host_up(id, crate::lab::in_process::hello()).await?;
         let sent = BTreeSet::new();
-        let member = Member { id, host, reachable: true, agent, reports, sent };
+        let member = Member { id, host, reachable: true, watching, agent, reports, sent };
         self.members.insert(name.to_owned(), member);
         Ok(())
     }
@@ -254,6 +252,9 @@ impl Fleet {
                     continue;
                 }
                 for lane in [Lane::Cut, Lane::Work] {
+                    if lane == Lane::Cut {
+                        member.watching.meet(member.id, &self.controller).await?;
+                    }
                     while member.hand_over(&self.controller, lane).await? {
                         owed = true;
                         let report = member.reports.recv_timeout(PATIENCE);
@@ -264,6 +265,7 @@ impl Fleet {
                 while let Ok(report) = member.reports.try_recv() {
                     member.take_back(&self.controller, report).await?;
                 }
+                member.watching.meet(member.id, &self.controller).await?;
             }
             if !owed {
                 return Ok(());
@@ -431,13 +433,6 @@ pub fn unlimited() -> Quotas {
         customer_open: u64::MAX,
         free_bytes: 0,
     }
-}
-
-/// What hosts do for a controller that is silent: by no route that leads anywhere.
-#[must_use]
-pub fn watching() -> Watching {
-    let fallback_after_ms = FALLBACK_AFTER_S.unsigned_abs() * 1000;
-    Watching { fallback_after_ms, routes: Routes::default() }
 }
 
 /// A person of the provider.

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tenure_agent::{
     clock,
     config::HostdConfig,
-    engine::{Engine, Identity, Parts},
+    engine::{Engine, Identity, Parts, watch},
     host::{fake::FakeHost, observe, preflight},
     join::{self, Invitation, JoinFailure, Pins},
     journal::Journal,

@@ -57,8 +57,7 @@ use tenure_protocol::{
 use super::watch::Witness;
 
 pub use application::{
-    Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook,
-    Zone,
+    Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook, Zone,
 };
 pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
 pub use format::Format;

@@ -191,7 +191,7 @@ impl Site {
             forms: Forms::new(None)?,
             provider,
             quotas: crate::fleet::unlimited(),
-            watching: crate::fleet::watching(),
+            watching: crate::fleet::watching::nowhere(),
         })
         .await?;
         // What growing has left in memory would be written beside what is measured.
