@@ -49,15 +49,7 @@ impl Base {
     ///
     /// # Errors
     /// [`LocalFailure`].
-    pub /// The connection for notices that are to be carried.
-///
-/// # Errors
-/// [`LocalFailure`].
-pub async fn courier(path: &Path) -> Result<UnixStream, LocalFailure> {
-    connect(path, Channel::Courier).await
-}
-
-async fn connect(path: &Path) -> Result<Self, LocalFailure> {
+    pub async fn connect(path: &Path) -> Result<Self, LocalFailure> {
         Ok(Self(connect(path, Channel::Base).await?))
     }
 
@@ -121,6 +113,14 @@ async fn connect(path: &Path) -> Result<Self, LocalFailure> {
 /// [`LocalFailure`].
 pub async fn lane(path: &Path, lane: Lane) -> Result<UnixStream, LocalFailure> {
     connect(path, Channel::Lane(lane)).await
+}
+
+/// The connection for notices that are to be carried.
+///
+/// # Errors
+/// [`LocalFailure`].
+pub async fn courier(path: &Path) -> Result<UnixStream, LocalFailure> {
+    connect(path, Channel::Courier).await
 }
 
 async fn connect(path: &Path, channel: Channel) -> Result<UnixStream, LocalFailure> {
