@@ -328,6 +328,11 @@ impl Controller {
             following.await;
             "the ledger's growth"
         });
+        let writing = engine.clone().write_back(stopping.clone());
+        tasks.spawn(async move {
+            writing.await;
+            "what is written back into the database"
+        });
         let ticks = tick(engine.clone(), certificate, stopping);
         tasks.spawn(async move {
             ticks.await;

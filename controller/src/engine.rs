@@ -7,7 +7,7 @@
 //! [`certificate`] people, [`platform`]
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
-//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`watch`] speaks with hosts that keep notices,
+//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`watches`] speaks with hosts that keep notices,
 //! [`read`] is what is looked at. [`call`] says how a change is asked for.
 
 mod accounts;
@@ -30,7 +30,7 @@ mod records;
 mod report;
 mod room;
 mod tokens;
-mod watch;
+mod watches;
 mod yearly;
 
 use std::{
@@ -55,7 +55,7 @@ pub use self::{
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
-    watch::WatchWord,
+    watches::WatchWord,
 };
 use crate::{
     acquainted::Acquainted,
@@ -78,7 +78,7 @@ use crate::{
     store::{self, Store},
 };
 pub use crate::{
-    files::{FilesError, UPLOAD_LIMIT},
+    files::{FilesError, UPLOAD_LIMIT, UPLOADS},
     store::{
         AccountRecord, Certificate, ChangeKey, NoticeRow, Owner, Standing, TokenRecord, TotpRecord,
         WatchRow,

@@ -40,8 +40,8 @@ use tenure_controller::{
         quota::Quotas,
         rules::Rules,
         tenant::{
-            Application, Contact, Designated, IngressRequest, InstanceRequest, System,
-            Webhook, Zone,
+            Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook,
+            Zone,
         },
     },
     engine::{Engine, Filed, NoticeRow, Page, Parts},

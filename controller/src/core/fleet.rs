@@ -48,7 +48,7 @@ pub struct HostRoom {
 
 /// What a tenant holds of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct Occupied {
     /// Address of its network.
     pub network: [u8; 4],
     /// What it takes of each host that it is on.
@@ -70,7 +70,7 @@ pub struct Taken {
     pub instances: u32,
 }
 
-impl Held {
+impl Occupied {
     /// What a tenant holds; nothing before it is placed, and once all of it is destroyed.
     #[must_use]
     pub fn of(tenant: &Tenant) -> Option<Self> {
@@ -91,7 +91,8 @@ impl Held {
             let one = &mut taken[at];
             one.vcpus += u32::from(instance.vcpus);
             one.memory_bytes += u64::from(instance.memory_mib) << 20;
-            one.volume_bytes += instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
+            one.volume_bytes +=
+                instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
             one.instances += 1;
         }
         Some(Self { network: given.network.address, taken })

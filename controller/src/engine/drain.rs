@@ -17,7 +17,21 @@ use crate::{ledger::MAX_BATCH, store};
 /// the next transition is waiting for, too.
 const PACE: Duration = Duration::from_millis(100);
 
+/// Between two looks at what was committed and is not written back into the database's file.
+const WRITE_BACK: Duration = Duration::from_millis(250);
+
 impl Engine {
+    /// Writes what was committed back into the database's file, so that no commit has to do it,
+    /// until it is told to stop.
+    pub async fn write_back(self, mut stopping: watch::Receiver<bool>) {
+        while timeout(WRITE_BACK, stopping.wait_for(|stop| *stop)).await.is_err() {
+            if let Err(error) = self.inner.store.write_back().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "commits have to write back by themselves");
+            }
+        }
+    }
+
     /// Brings the journal into the ledger as it grows, until it is told to stop.
     pub async fn follow_journal(self, mut stopping: watch::Receiver<bool>) {
         let mut wake = self.inner.ledger_wake.subscribe();

@@ -45,9 +45,9 @@ impl Engine {
         &self.inner.acquainted
     }
 
-    /// A person, by name and one of the provider by [`crate::acquainted::PROVIDER`] and its name as
-    /// well, or a host, by [`crate::acquainted::HOST`] and its id, came in from this address. That it
-    /// is not written down, if the database fails, stops nobody.
+    /// Somebody came in from this address: a person by name, one of the provider by
+    /// [`crate::acquainted::PROVIDER`] and its name as well, a host by [`crate::acquainted::HOST`]
+    /// and its id. That it is not written down, if the database fails, stops nobody.
     pub async fn meet(&self, name: &str, address: IpAddr) {
         let now = self.inner.clock.now();
         if !self.inner.acquainted.meet(name, address, now) {

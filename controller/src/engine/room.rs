@@ -66,9 +66,9 @@ impl Engine {
             };
             rooms.insert(room.id, room);
         }
-        for held in store::held(tx).await? {
-            fleet.networks_taken.insert(held.network);
-            for one in held.taken {
+        for occupied in store::occupied(tx).await? {
+            fleet.networks_taken.insert(occupied.network);
+            for one in occupied.taken {
                 let Some(room) = rooms.get_mut(&one.host) else { continue };
                 room.vcpus_taken = room.vcpus_taken.saturating_add(one.vcpus);
                 room.memory_taken = room.memory_taken.saturating_add(one.memory_bytes);

@@ -33,8 +33,7 @@ use crate::{
         attachment::{Attachment, Label, NAME_PATTERN},
         lifecycle::Actor,
     },
-    engine::Filed,
-    files,
+    engine::{Filed, UPLOADS},
 };
 
 /// Uploads at once of one customer, and of one of the provider's persons; further ones wait. All
@@ -44,7 +43,7 @@ const UPLOADS_OF_EACH: usize = 2;
 /// Uploads at once of all customers together: the rest of what is received at once is the
 /// provider's.
 const UPLOADS_OF_CUSTOMERS: usize = 5;
-const _: () = assert!(UPLOADS_OF_CUSTOMERS < files::UPLOADS, "some are left");
+const _: () = assert!(UPLOADS_OF_CUSTOMERS < UPLOADS, "some are left");
 
 /// Who uploads now.
 #[derive(Debug, Clone)]

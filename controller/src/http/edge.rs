@@ -6,8 +6,9 @@
 //!            └ closed        └ closed              └ closed; too large: 431
 //! ```
 //! A connection keeps its place until it ends. One address may have a part of the places alone, one
-//! /48 of IPv6 a wider one, and all from where nobody of the provider came in before not all of them:
-//! so no few peers take them all, and customers together leave some for whoever has to order a cut.
+//! /48 of IPv6 a wider one, and all from where nobody of the provider came in before not all of
+//! them: so no few peers take them all, and customers together leave some for whoever has to order
+//! a cut.
 //! [`visit`] ends the connections of strangers and those that rest.
 
 use std::{
@@ -125,8 +126,8 @@ struct Within {
 }
 
 impl Doors {
-    /// The places of one more connection from there, and the one outside, unless the provider comes from
-    /// there.
+    /// The places of one more connection from there, and the one outside, unless the provider comes
+    /// from there.
     fn enter(&self, address: IpAddr) -> io::Result<(Within, Option<Place<()>>)> {
         let (site, network) = (site_of(address), network_of(address));
         let full = |what: String| move |own| io::Error::other(format!("no place: {own} of {what}"));

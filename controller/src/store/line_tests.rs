@@ -1,4 +1,4 @@
-//! Who writes before whom.
+//! Who writes before whom, and what a commit does not have to do.
 
 use std::sync::Mutex;
 
@@ -35,4 +35,25 @@ async fn who_must_not_wait_writes_before_all_who_stand_in_line() {
     assert_eq!(before, Some(1), "one was next already: {order:?}");
     let others: Vec<_> = order.iter().copied().filter(|number| *number != IN_LINE).collect();
     assert_eq!(others, (0..IN_LINE).collect::<Vec<_>>(), "the others keep their order");
+}
+
+#[tokio::test]
+async fn what_was_committed_is_written_back_beside_the_commits_and_never_within_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("controller.db");
+    let store = Store::open(&path).await.expect("a database");
+    store.write_back().await.expect("written back");
+    let before = std::fs::metadata(&path).expect("the file").len();
+    // More than SQLite's own limit of 1,000 pages.
+    for number in 0..40 {
+        let mut tx = store.write().await.expect("a transaction");
+        let value = "x".repeat(200 * 1024);
+        super::set_meta(&mut tx, &format!("test-{number}"), &value).await.expect("kept");
+        super::commit(tx).await.expect("committed");
+    }
+    let unwritten = std::fs::metadata(&path).expect("the file").len();
+    assert_eq!(unwritten, before, "a commit only appends to the log");
+    assert_eq!(store.write_back().await.expect("written back"), 0);
+    let written = std::fs::metadata(&path).expect("the file").len();
+    assert!(written > before + 40 * 200 * 1024, "{written}");
 }

@@ -10,6 +10,10 @@
 //! write at a time anyway, but by connections that try again after a nap of up to 100 ms. The queue
 //! has a line in front of it, which lets one writer in at a time: a cut does not stand in that
 //! line ([`Store::write_at_once`]), however many do.
+//!
+//! A commit is an append to SQLite's log of writes and one fsync. The pages are written back into
+//! the database's file, to places all over it, by a connection of its own ([`Store::write_back`]),
+//! lest every fiftieth commit wait for that.
 
 mod accounts;
 mod acquainted;
@@ -53,6 +57,9 @@ pub use self::{
 
 /// Connections to read with at most.
 const READERS: u32 = 8;
+/// Pages that the log of writes may have before a writer itself writes them back, in the middle of
+/// its commit: 64 MiB. [`Store::write_back`] does that beside the commits, long before.
+const WAL_PAGES: u32 = 16_384;
 /// How long a transaction waits for its turn, and a statement for another process's lock.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -72,7 +79,7 @@ pub const MIGRATIONS: [(i64, &str); 15] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (16, include_str!("../../migrations/0016_watches.sql")),
-    (19, include_str!("../../migrations/0019_held.sql")),
+    (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.
@@ -86,6 +93,8 @@ const STREAMED_SINCE: i64 = 9;
 pub struct Store {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// Writes back what was committed.
+    keeper: SqlitePool,
     /// Whoever holds it is the next to write.
     line: Arc<Mutex<()>>,
 }
@@ -152,9 +161,11 @@ impl Store {
             SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY)
         };
         // The writer first: it makes the file.
-        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        let writing = options.clone().pragma("wal_autocheckpoint", WAL_PAGES.to_string());
+        let writer = pool(1).connect_with(writing).await.map_err(failed)?;
+        let keeper = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
-        let store = Self { readers, writer, line: Arc::default() };
+        let store = Self { readers, writer, keeper, line: Arc::default() };
         store.migrate().await?;
         Ok(store)
     }
@@ -187,8 +198,26 @@ impl Store {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
     }
 
+    /// Writes what was committed from the log of writes back into the database's file, as far as
+    /// no reader needs it where it is. Commits go on meanwhile. Says how many pages the log has
+    /// that are not written back yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`]; the log keeps what was committed.
+    #[allow(clippy::disallowed_methods, reason = "a pragma, which only SQLite has")]
+    pub async fn write_back(&self) -> Result<u64> {
+        let operation = "write back what was committed";
+        let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .fetch_one(&self.keeper)
+            .await
+            .map_err(failed(operation))?;
+        let pages = |column| row.try_get::<i64, _>(column).map_err(failed(operation));
+        Ok(to_u64(pages("log")?.saturating_sub(pages("checkpointed")?)))
+    }
+
     /// Closes the database.
     pub async fn close(&self) {
+        self.keeper.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }

@@ -13,7 +13,7 @@ use super::{
     to_i64, to_json, to_u64,
 };
 use crate::core::{
-    fleet::Held,
+    fleet::Occupied,
     tenant::{Phase, Tenant},
 };
 
@@ -70,16 +70,16 @@ pub async fn owner_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<
         .map_err(failed("read whose an order is"))
 }
 
-/// What each tenant holds that holds anything: at most as many as there are networks.
+/// What each tenant occupies that occupies anything: at most as many as there are networks.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn held(conn: &mut SqliteConnection) -> Result<Vec<Held>> {
-    let operation = "read what is held of the fleet";
-    let rows = query(sql::HELD).fetch_all(conn).await.map_err(failed(operation))?;
+pub async fn occupied(conn: &mut SqliteConnection) -> Result<Vec<Occupied>> {
+    let operation = "read what is occupied of the fleet";
+    let rows = query(sql::OCCUPIED).fetch_all(conn).await.map_err(failed(operation))?;
     let read = |row: &SqliteRow| {
-        let held: String = row.try_get("held").map_err(failed(operation))?;
-        from_json(TABLE, &held)
+        let occupied: String = row.try_get("occupied").map_err(failed(operation))?;
+        from_json(TABLE, &occupied)
     };
     rows.iter().map(read).collect()
 }
@@ -182,7 +182,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
-        .bind(held_column(tenant)?)
+        .bind(occupied_column(tenant)?)
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -209,7 +209,7 @@ pub async fn save_tenant(
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
-        .bind(held_column(tenant)?)
+        .bind(occupied_column(tenant)?)
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -307,8 +307,8 @@ fn network(tenant: &Tenant) -> Option<String> {
         .map(|given| std::net::Ipv4Addr::from(given.network.address).to_string())
 }
 
-fn held_column(tenant: &Tenant) -> Result<Option<String>> {
-    Held::of(tenant).map(|held| to_json(TABLE, &held)).transpose()
+fn occupied_column(tenant: &Tenant) -> Result<Option<String>> {
+    Occupied::of(tenant).map(|occupied| to_json(TABLE, &occupied)).transpose()
 }
 
 #[cfg(test)]

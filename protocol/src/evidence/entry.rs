@@ -34,8 +34,8 @@ pub const HOST_JOINED: &str = "host-joined";
 /// Type of the withheld form of an entry.
 pub const WITHHELD: &str = "withheld";
 
-/// Types of entries that can be withheld, before an application is handed in: what its customer does
-/// with a draft, and what is counted meanwhile. No statement and no approval is among them.
+/// Types of entries that can be withheld, before an application is handed in: what its customer
+/// does with a draft, and what is counted meanwhile. No statement and no approval is among them.
 pub const WITHHOLDABLE: [&str; 7] = [
     "save-draft",
     "withdraw",

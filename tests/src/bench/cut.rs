@@ -18,7 +18,7 @@ use tenure_agent::{
 };
 use tenure_protocol::wire::v1::{IngressRule, Mark, Transport};
 
-use super::{Goal, Row, cut_api};
+use super::{Goal, Row, cut_api, cut_scale};
 use crate::lab::{
     daemon::{self, output},
     frames::{self, Station, Wire, station},
@@ -74,7 +74,7 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
     let row = |figure, unit, value: fn(&Cut) -> f64| {
         Row::new("cut", figure, unit, column(&ours, value)).beside(name, column(&peer, value))
     };
-    Ok(vec![
+    let mut rows = vec![
         row("request to acknowledgement", "ms", |cut| cut.acknowledged_ms)
             .aiming(Goal::RatioAtMost(0.1)),
         row("packets through between request and acknowledgement", "packets", |cut| cut.before),
@@ -92,8 +92,10 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
             "ms",
             sealed_ms,
         ),
-        cut_api::run()?,
-    ])
+    ];
+    rows.extend(cut_scale::run()?);
+    rows.extend(cut_api::run()?);
+    Ok(rows)
 }
 
 /// Packets through after the acknowledgement in the worst run, if there was any.

@@ -26,7 +26,7 @@ use self::{
     serve::{Load, Serving, Tokens},
     site::{Open, Site},
 };
-use super::{Goal, Row, median};
+use super::{Goal, Row, median, percentile};
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -271,12 +271,9 @@ impl Figures {
 
 impl Speed {
     fn add(&mut self, load: &Load) {
-        let mut sorted = load.each_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        let count = sorted.len();
-        self.per_second.push(count as f64 / load.seconds);
-        self.p50_ms.extend(sorted.get(count / 2));
-        self.p99_ms.extend(sorted.get((count * 99).div_ceil(100).saturating_sub(1)));
+        self.per_second.push(load.each_ms.len() as f64 / load.seconds);
+        self.p50_ms.extend(percentile(&load.each_ms, 50));
+        self.p99_ms.extend(percentile(&load.each_ms, 99));
     }
 }
 

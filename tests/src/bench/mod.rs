@@ -5,6 +5,7 @@
 
 pub mod cut;
 pub mod cut_api;
+pub mod cut_scale;
 pub mod lifecycle;
 pub mod wipe;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 pub const ALL: &[Bench] = &[
     Bench {
         name: "cut",
-        about: "a tenant's cut beside nft as a process, under 10,000 packets a second",
+        about: "a tenant's cut beside nft and Ansible, at up to 5,000 taps and 10,000 packets a second",
         run: cut::run,
     },
     Bench {
@@ -165,6 +166,14 @@ pub fn median(values: &[f64]) -> Option<f64> {
     } else {
         Some(f64::midpoint(sorted[middle - 1], sorted[middle]))
     }
+}
+
+/// The value that so many percent of all are at or below, or `None` of nothing; 100 is the largest.
+#[must_use]
+pub fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied()
 }
 
 fn spread(values: &[f64]) -> String {

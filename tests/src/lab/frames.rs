@@ -96,6 +96,32 @@ pub fn icmp(from: Station, to: Station, kind: u8) -> Vec<u8> {
     ip4(from, to, 1, 0, &[kind, 0, 0, 0, 0, 1, 0, 1])
 }
 
+/// An ICMP echo reply with a number in its data.
+#[must_use]
+pub fn numbered_echo(from: Station, to: Station, number: u64) -> Vec<u8> {
+    let mut message = vec![0, 0, 0, 0, 0, 1, 0, 1];
+    message.extend(number.to_be_bytes());
+    let check = checksum(&message);
+    message[2..4].copy_from_slice(&check);
+    ip4(from, to, 1, 0, &message)
+}
+
+/// The number of an echo reply of [`numbered_echo`].
+#[must_use]
+pub fn echo_number(frame: &[u8]) -> Option<u64> {
+    let echo = frame.get(12..14)? == [8, 0] && *frame.get(23)? == 1 && *frame.get(34)? == 0;
+    let data = frame.get(42..50)?.try_into().ok()?;
+    echo.then(|| u64::from_be_bytes(data))
+}
+
+/// The Internet checksum (RFC 1071) of an even number of bytes.
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum: u32 = words.sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    (!u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or(0)).to_be_bytes()
+}
+
 /// An IPv4 packet with a header of 20 bytes; `fragment` in units of 8 bytes.
 #[must_use]
 pub fn ip4(from: Station, to: Station, protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
@@ -104,11 +130,8 @@ pub fn ip4(from: Station, to: Station, protocol: u8, fragment: u16, payload: &[u
     let mut header = vec![0x45, 0, length[0], length[1], 0, 1, f0, f1, 64, protocol, 0, 0];
     header.extend(from.ip4.octets());
     header.extend(to.ip4.octets());
-    let pairs = header.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let sum: u32 = pairs.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let check = !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or(0);
-    header[10..12].copy_from_slice(&check.to_be_bytes());
+    let check = checksum(&header);
+    header[10..12].copy_from_slice(&check);
     ethernet(to.mac, from.mac, 0x0800, &[header.as_slice(), payload].concat())
 }
 
@@ -139,7 +162,15 @@ impl Wire {
     /// # Errors
     /// If there is no such device.
     pub fn device(name: &str) -> anyhow::Result<Self> {
-        Self::packets(name, u16::try_from(libc::ETH_P_ALL)?)
+        Self::packets(name, u16::try_from(libc::ETH_P_ALL)?, true)
+    }
+
+    /// The same for what passes the device in either direction: for listening alone.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub fn passing(name: &str) -> anyhow::Result<Self> {
+        Self::packets(name, u16::try_from(libc::ETH_P_ALL)?, false)
     }
 
     /// A packet socket on a device for frames of one kind, as a daemon of the host has it: it gets
@@ -148,10 +179,10 @@ impl Wire {
     /// # Errors
     /// If there is no such device.
     pub fn daemon(name: &str, ether_type: u16) -> anyhow::Result<Self> {
-        Self::packets(name, ether_type)
+        Self::packets(name, ether_type, true)
     }
 
-    fn packets(name: &str, ether_type: u16) -> anyhow::Result<Self> {
+    fn packets(name: &str, ether_type: u16, incoming: bool) -> anyhow::Result<Self> {
         let protocol = ether_type.to_be();
         // SAFETY: plain numbers go in; the result is checked.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(protocol)) };
@@ -168,16 +199,16 @@ impl Wire {
         // SAFETY: the address is whole and of the length that is given.
         let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length) };
         ensure!(bound == 0, "cannot bind to {name}: {}", io::Error::last_os_error());
-        let one: libc::c_int = 1;
+        let ignored = libc::c_int::from(incoming);
         // SAFETY: the option's value is an int that lives through the call.
         let set = unsafe {
-            let size = libc::socklen_t::try_from(size_of_val(&one))?;
+            let size = libc::socklen_t::try_from(size_of_val(&ignored))?;
             let option = libc::PACKET_IGNORE_OUTGOING;
             libc::setsockopt(
                 fd.as_raw_fd(),
                 libc::SOL_PACKET,
                 option,
-                (&raw const one).cast(),
+                (&raw const ignored).cast(),
                 size,
             )
         };

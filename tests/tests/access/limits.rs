@@ -166,6 +166,6 @@ fn who_came_in_from_where_is_known_again_after_a_restart() {
     for name in ["li.na", "night-watch"] {
         assert!(known.knows(name, here) && !known.knows(name, far), "{name}");
     }
-    assert!(known.knows(host, far) && known.knows_site(far));
-    assert!(!known.knows("nobody", here) && !known.knows_site(IpAddr::from([192, 0, 2, 8])));
+    assert!(known.knows(host, far) && known.is_providers(far));
+    assert!(!known.knows("nobody", here) && !known.is_providers(IpAddr::from([192, 0, 2, 8])));
 }
