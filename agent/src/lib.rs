@@ -1,7 +1,7 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
-//! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`sign`], [`join`], [`socket`]) has the
-//! privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
+//! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`sign`], [`join`], [`socket`])
+//! has the privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
 
 pub mod certificate;
 pub mod clock;

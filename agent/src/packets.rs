@@ -192,9 +192,6 @@ fn destroy(path: &Path) -> Result<(), PacketFailure> {
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub fn reopen(
-    signed: &SignedPacket,
-    key: &ed25519_dalek::VerifyingKey,
-) -> Result<Packet, String> {
+pub fn reopen(signed: &SignedPacket, key: &ed25519_dalek::VerifyingKey) -> Result<Packet, String> {
     signed.verify(key).map_err(|error| error.to_string())
 }

@@ -7,8 +7,8 @@
 //! [`certificate`] people, [`platform`]
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
-//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments, [`watches`] speaks with hosts that keep notices,
-//! [`read`] is what is looked at. [`call`] says how a change is asked for.
+//! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
+//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -411,9 +411,10 @@ impl Engine {
         }
         let tenant = self.tenant(id).await?;
         let told = tenant.last_cut().is_none_or(|cut| cut.notified_at.is_some());
-        let again = tenant.orders.iter().any(|order| {
-            matches!(order.state, OrderFate::Failed { again_at: Some(_), .. })
-        });
+        let again = tenant
+            .orders
+            .iter()
+            .any(|order| matches!(order.state, OrderFate::Failed { again_at: Some(_), .. }));
         Ok(!told && !again)
     }
 

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
@@ -36,7 +36,7 @@ use tenure_controller::{
         fleet::Image,
         form::Forms,
         lifecycle::{Actor, Document, Provider, Role},
-        notice::{Notice, NoticeKind, Outcome, Try},
+        notice::{Notice, Outcome, Try},
         quota::Quotas,
         rules::Rules,
         tenant::{
@@ -388,33 +388,6 @@ impl Member {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;
         }
         Ok(())
-    }
-}
-
-/// The kind of a notice, by its name.
-///
-/// # Errors
-/// If there is none.
-pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
-    let kinds = [
-        NoticeKind::Handover,
-        NoticeKind::Cut,
-        NoticeKind::CutCorrection,
-        NoticeKind::CutReminder,
-        NoticeKind::Restored,
-        NoticeKind::TrialExpired,
-        NoticeKind::ConfirmationMissing,
-        NoticeKind::SecondNotice,
-        NoticeKind::CutAnnounced,
-        NoticeKind::CutCalledOff,
-        NoticeKind::Inspection,
-        NoticeKind::Closed,
-        NoticeKind::Reminder,
-        NoticeKind::ProviderReminder,
-    ];
-    match kinds.into_iter().find(|kind| kind.as_str() == name) {
-        Some(kind) => Ok(kind),
-        None => bail!("no notice is called {name:?}"),
     }
 }
 

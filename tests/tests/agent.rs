@@ -5,6 +5,8 @@
 
 #[path = "agent/certificates.rs"]
 mod certificates;
+#[path = "agent/silent.rs"]
+mod silent;
 
 use std::{
     fs,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! waiting ─t0 (of a witness: the order)→ counting ─fallback_after→ sending, by the ladder
-//!    └──────────────┴── the signed receipt, its time is over ──────────┴─ one notice arrived ─→ ended
+//!    └──────────────┴─ the signed receipt, its time is over ──┴─ one notice arrived ─→ ended
 //! ```
 //! The packet is destroyed with the end; the record stays as long as a packet may come again, so
 //! that an old one arms nothing, and while a report of it is without a receipt.

@@ -1,9 +1,9 @@
 //! The watch: keeps the packets of cuts, and has their notices sent when the controller is silent.
 //!
 //! ```text
-//! cut lane's stream ─ Packet, Disarm ─►┐                     ┌─► report ─► the link, until receipted
+//! cut lane's stream ─ Packet, Disarm ─►┐                     ┌─► report ─► link, until receipted
 //! cut lane ─ t0 ──────────────────────►│ verify, keep, count ┤
-//! tenure-agent ─ what came of a try ──►┘                     └─► errand ─► tenure-agent, which sends
+//! tenure-agent ─ what came of a try ──►┘                     └─► errand ─► tenure-agent: sends
 //! ```
 //!
 //! tenure-hostd holds the packets, and tenure-agent sends what it is given when it is due. So the

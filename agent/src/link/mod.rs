@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`tls`] has the configurations, [`identity`] the key and certificate, [`local`] the way to
-//! tenure-hostd, [`enrol`] and [`session`] the two ports, [`stream`] the frames; [`courier`] needs no
-//! link: it carries notices when the controller is silent.
+//! tenure-hostd, [`enrol`] and [`session`] the two ports, [`stream`] the frames; [`courier`] needs
+//! no link: it carries notices when the controller is silent.
 
 pub mod courier;
 pub mod enrol;

@@ -70,8 +70,7 @@ impl Engine {
         }
         drop(conn);
         let (watching, now) = (&self.inner.watching, self.inner.clock.now());
-        let packet =
-            watch::packet(&tenant, cut, row.host, row.ordered_at, &notices, watching, now);
+        let packet = watch::packet(&tenant, cut, row.host, row.ordered_at, &notices, watching, now);
         Ok(WatchWord::Packet(SignedPacket::sign(&packet, key).map_err(invalid)?))
     }
 
@@ -150,8 +149,7 @@ impl Engine {
             evidence.push_str(&format!(" (the host's clock said {at})"));
             at = now;
         }
-        let outcome =
-            tried.grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
+        let outcome = tried.grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
         tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
             ?outcome, evidence, "a host tried a notice while the controller was silent");
         let by = ByHost { host: host.id, name: host.name.clone(), sequence };

@@ -199,9 +199,8 @@ pub struct CutView {
     #[schema(value_type = Option<Object>)]
     pub t0: Option<CommitInterval>,
     /// The host that keeps its notices besides the ordered ones, in case the controller falls
-    /// silent: `unasked`, `none-up`, or `{"host": id}`.
-    #[schema(value_type = Object)]
-    pub witness: Witness,
+    /// silent: its id, `none-up` if there was none, `unasked` if none was looked for.
+    pub witness: String,
     /// When the customer was first notified with grade E2.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
@@ -350,7 +349,11 @@ impl CutView {
             ordered_by: cut.ordered_by.clone(),
             ordered_at: cut.ordered_at,
             t0: cut.t0,
-            witness: cut.witness,
+            witness: match cut.witness {
+                Witness::Unasked => "unasked".to_owned(),
+                Witness::NoneUp => "none-up".to_owned(),
+                Witness::Host(host) => host.to_string(),
+            },
             notified_at: cut.notified_at,
             notices: cut.notices.clone(),
             end: cut.end.clone(),

@@ -88,11 +88,11 @@ statements! {
          id = $4 AND fence = $5";
     NOTICE: "SELECT state, leased_until, fence FROM notices WHERE id = $1";
     NOTICES_OF:
-        "SELECT seq, state, leased_until, fence FROM notices WHERE tenant = $1 AND seq > $2 ORDER BY \
-         seq LIMIT $3";
+        "SELECT seq, state, leased_until, fence FROM notices WHERE tenant = $1 AND seq > $2 ORDER \
+         BY seq LIMIT $3";
     NOTICES_TO_LEASE:
-        "SELECT state, leased_until, fence FROM notices WHERE next_at <= $1 AND (leased_until IS NULL \
-         OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
+        "SELECT state, leased_until, fence FROM notices WHERE next_at <= $1 AND (leased_until IS \
+         NULL OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
     LEASE_NOTICE: "UPDATE notices SET leased_until = $1, fence = fence + 1 WHERE id = $2";
     NEXT_NOTICE_AT:
         "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
@@ -260,14 +260,14 @@ statements! {
         "SELECT record FROM calendar_notices ORDER BY CASE WHEN enacted_seq IS NULL THEN 1 ELSE \
          0 END, enacted_seq, seq";
     ADD_WATCH:
-        "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason) VALUES ($1, $2, $3, $4, \
-         'open', '')";
+        "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason) VALUES ($1, $2, $3, \
+         $4, 'open', '')";
     WATCH:
-        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE cut = $1 AND host = \
-         $2";
+        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE cut = $1 AND host \
+         = $2";
     WATCHES_TO_TELL:
-        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE host = $1 AND state \
-         IN ('open', 'lost', 'disarmed') ORDER BY cut";
+        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE host = $1 AND \
+         state IN ('open', 'lost', 'disarmed') ORDER BY cut";
     SAVE_WATCH: "UPDATE watches SET state = $1, message = $2 WHERE cut = $3 AND host = $4";
     WATCHERS_OF:
         "SELECT host FROM watches WHERE cut = $1 AND state IN ('open', 'kept', 'lost')";

@@ -17,15 +17,18 @@ use tenure_agent::{
     },
 };
 use tenure_controller::{
-    core::watch,
-    engine::{Engine, WatchWord},
+    core::watch::{self, WatchState},
+    engine::{Engine, EngineError, WatchRow, WatchWord},
 };
 use tenure_protocol::{
     channel::Grade,
-    id::HostId,
+    id::{CutId, HostId, TenantId},
     ladder::FALLBACK_AFTER_S,
-    wire::watch::{Routes, WatchReport},
+    time::Timestamp,
+    wire::watch::{DisarmReason, Routes, WatchReport},
 };
+
+use super::Fleet;
 
 /// Messages of each kind that may wait in a story.
 const ROOM: usize = 1024;
@@ -94,8 +97,12 @@ impl Watching {
         }
         self.inbox.try_iter().for_each(|input| self.watcher.take(input));
         while let Ok(report) = self.said.try_recv() {
-            let receipt = controller.watch_reported(host, report).await?;
-            self.watcher.take(Input::Receipt(receipt));
+            match controller.watch_reported(host, report).await {
+                Ok(receipt) => self.watcher.take(Input::Receipt(receipt)),
+                // As a session does: the host is told so, and keeps its report.
+                Err(EngineError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -110,6 +117,35 @@ fn begin((dir, identity, clock): &(PathBuf, Arc<Identity>, Clock)) -> Begun {
     watcher.take(Input::Connected(outlet));
     watcher.take(Input::Courier(courier));
     (watcher, said, errands)
+}
+
+impl Fleet {
+    /// Makes it so late for the hosts alone: nothing falls due at the controller.
+    pub fn set_time_of_hosts(&self, at: Timestamp) {
+        self.time.set(at);
+    }
+
+    /// Where a host keeps packets.
+    #[must_use]
+    pub fn packets_of(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}-packets"))
+    }
+
+    /// The packet of a cut as a host would get it now, however its watch stands.
+    ///
+    /// # Errors
+    /// If the controller has no such cut.
+    pub async fn word_of(
+        &self,
+        cut: CutId,
+        host: HostId,
+        tenant: TenantId,
+    ) -> anyhow::Result<WatchWord> {
+        let ordered_at = self.controller.clock().now();
+        let (state, reason) = (WatchState::Open, DisarmReason::Told);
+        let row = WatchRow { cut, host, tenant, ordered_at, state, reason };
+        Ok(self.controller.watch_word(&row).await?)
+    }
 }
 
 /// What hosts do for a controller that is silent, after the usual time and by no real route.
