@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use ed25519_dalek::SigningKey;
-use tenure_agent::engine::watch::Input;
+use tenure_agent::engine::watch::{Errand, Input};
 use tenure_controller::{
     core::{
         lifecycle::{CutKind, Decision, Event, Role},
@@ -25,8 +25,7 @@ use tenure_protocol::{
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
 use uuid::Uuid;
 
-const QUIET: fn(&tenure_agent::engine::watch::Errand) -> (Option<Grade>, &'static str) =
-    |_| (None, "connection refused");
+const QUIET: fn(&Errand) -> (Option<Grade>, &'static str) = |_| (None, "connection refused");
 
 /// A tenant on trial, its emergency cut in force, and all that it takes to look at it.
 struct Cut {
@@ -87,7 +86,7 @@ impl Cut {
         &mut self,
         seconds: i64,
         name: &str,
-        answer: impl Fn(&tenure_agent::engine::watch::Errand) -> (Option<Grade>, &str),
+        answer: impl Fn(&Errand) -> (Option<Grade>, &'static str),
     ) -> usize {
         self.fleet.set_time_of_hosts(self.at(seconds));
         self.fleet.members.get_mut(name).expect("known").watching.look(answer).len()
@@ -115,7 +114,7 @@ async fn hosts_tell_the_customer_when_the_controller_is_gone_and_report_it_when_
     assert_eq!(cut.hosts_at(119, &teller, QUIET), 0, "not before its time");
     assert_eq!(cut.hosts_at(120, &teller, QUIET), 2, "both channels at once");
     assert_eq!(cut.hosts_at(124, &teller, QUIET), 0, "by the ladder");
-    let arrives = |errand: &tenure_agent::engine::watch::Errand| match errand.notice.to {
+    let arrives = |errand: &Errand| match errand.notice.to {
         Destination::Mail { .. } => (None, "451 4.3.0 later"),
         Destination::Webhook { .. } => (Some(Grade::E2), "204 No Content"),
     };

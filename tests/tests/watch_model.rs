@@ -215,7 +215,9 @@ impl Model for Protocol {
         if state.now_s >= self.limit_s {
             return;
         }
-        let open = self.may_fail.iter().filter(|fault| !state.failed.contains(fault));
+        // What fails once the customer is told makes nobody untold.
+        let open =
+            self.may_fail.iter().filter(|fault| !state.told && !state.failed.contains(fault));
         steps.extend(open.map(|fault| Step::Fail(*fault)));
         let linked = self.controller_acts(state) && !state.failed.contains(&Link);
         let before = steps.len();
@@ -229,7 +231,7 @@ impl Model for Protocol {
             }
         }
         // What can arrive does before time passes.
-        if steps.len() == before {
+        if steps.len() == before && !state.told {
             steps.push(Step::Pass);
         }
     }
@@ -256,6 +258,8 @@ impl Model for Protocol {
                 if state.now_s < self.limit_s {
                     self.attempt(&mut state);
                 }
+                // Whether it ever crashed matters no more once it is back.
+                state.crashed_at = state.crashed_at.filter(|at| state.now_s < at + RESTART_S);
             }
         }
         Some(state)

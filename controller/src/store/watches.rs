@@ -125,7 +125,7 @@ pub async fn disarm_watches(
         .execute(&mut *conn)
         .await
         .map_err(failed(operation))?;
-    rows.iter().map(|row| host_of(row)).collect()
+    rows.iter().map(host_of).collect()
 }
 
 /// The tenants whose cuts hosts watch over, and may have told of.
@@ -153,7 +153,7 @@ pub async fn hosts_up(conn: &mut SqliteConnection, most: u32) -> Result<Vec<Host
         .fetch_all(conn)
         .await
         .map_err(failed("list hosts that are up"))?;
-    rows.iter().map(|row| host_of(row)).collect()
+    rows.iter().map(host_of).collect()
 }
 
 fn host_of(row: &SqliteRow) -> Result<HostId> {

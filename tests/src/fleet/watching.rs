@@ -65,7 +65,10 @@ impl Watching {
 
     /// What its cut lane said is taken; what is due is done, and what the host is asked to carry is
     /// answered so: a grade, if it was taken, and the other side's words.
-    pub fn look(&mut self, answer: impl Fn(&Errand) -> (Option<Grade>, &str)) -> Vec<Errand> {
+    pub fn look(
+        &mut self,
+        answer: impl Fn(&Errand) -> (Option<Grade>, &'static str),
+    ) -> Vec<Errand> {
         self.inbox.try_iter().for_each(|input| self.watcher.take(input));
         self.watcher.look();
         let errands: Vec<Errand> = self.errands.try_iter().collect();
