@@ -49,6 +49,15 @@ impl Clock {
         }
     }
 
+    /// Since the host was started, suspends included, ms: never jumps.
+    #[must_use]
+    pub fn boot_ms(&self) -> i64 {
+        match &self.0 {
+            Source::Simulated(ms) => ms.load(Ordering::SeqCst),
+            Source::System => i64::try_from(monotonic().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+
     /// How far it may be trusted.
     #[must_use]
     pub fn quality(&self) -> predicate::Clock {

@@ -5,16 +5,19 @@
 //! connection   tenure-agent → tenure-hostd                tenure-hostd → tenure-agent
 //! cut, work    Order, ReportReceipt, IntentReceipt,       Report
 //!              IntentRefusal
+//! cut          Packet, Disarm, WatchReceipt               WatchReport
 //!              (the link's own frames, passed on as they are)
 //! base         Ask: facts, signature, observation, id,    Tell: one answer to each
 //!              alarms
+//! courier      Carried: what came of a notice             Errand: a notice to be carried now
 //! ```
 //!
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
 //! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand in
-//! this host's log as well.
+//! this host's log as well. It is believed in what came of a notice that it carried, since nobody
+//! else was there.
 
 use std::{
     io::{self, Read, Write},
@@ -36,13 +39,16 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tenure_protocol::wire::{
     frame::{self, Frame, FrameError, Kind, LENGTH_BYTES},
-    v1::{Alarm, Hello, Lane, Observation, Report, enrol_message},
+    v1::{Alarm, Hello, Lane, Observation, enrol_message},
 };
 
 use crate::{
     alarm::Alarms,
     certificate, clock,
-    engine::{EngineFailure, Identity, Input, MAX_OUTLET, lock},
+    engine::{
+        EngineFailure, Identity, Input, MAX_OUTLET, lock,
+        watch::{self, Carried, Errand},
+    },
     join,
 };
 
@@ -60,6 +66,8 @@ const ALARMS_AT_ONCE: usize = 2;
 const CHANNEL: u16 = 0x100;
 const ASK: u16 = 0x101;
 const TELL: u16 = 0x102;
+const ERRAND: u16 = 0x103;
+const CARRIED: u16 = 0x104;
 
 /// What a connection is for: its first frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +76,8 @@ pub enum Channel {
     Lane(Lane),
     /// Questions and answers.
     Base,
+    /// Notices to be carried.
+    Courier,
 }
 
 /// What the network side asks.
@@ -156,6 +166,8 @@ pub struct Desk {
     pub cut: mpsc::SyncSender<Input>,
     /// Inbox of the work lane.
     pub work: mpsc::SyncSender<Input>,
+    /// Inbox of the watch over cuts.
+    pub watch: mpsc::SyncSender<watch::Input>,
     /// Who this host is.
     pub identity: Arc<Identity>,
     /// What it says of itself.
@@ -239,6 +251,7 @@ impl Desk {
         match decode(&read(stream)?, CHANNEL)? {
             Channel::Lane(lane) => self.serve_lane(stream, lane),
             Channel::Base => self.serve_base(stream),
+            Channel::Courier => self.serve_courier(stream),
         }
     }
 
@@ -248,15 +261,25 @@ impl Desk {
             Lane::Work => &self.work,
         };
         let give = |input| inbox.send(input).map_err(|_| EngineFailure::Stopped);
+        let out = Arc::new(Mutex::new(stream.try_clone()?));
         let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
-        let out = stream.try_clone()?;
-        thread::Builder::new().name("reports".to_owned()).spawn(move || {
-            let _ = write_reports(&out, &reports);
-            let _ = out.shutdown(Shutdown::Both);
-        })?;
+        write_all("reports", Kind::Report, Arc::clone(&out), reports)?;
         give(Input::Connected(outlet))?;
+        let mut cuts = None;
+        if lane == Lane::Cut {
+            let (outlet, reports) = mpsc::sync_channel(watch::MAX_OUTLET);
+            write_all("watch reports", Kind::WatchReport, out, reports)?;
+            // A watch that does not listen is no reason not to cut.
+            let _ = self.watch.try_send(watch::Input::Connected(outlet));
+            cuts = Some(Cuts { watch: &self.watch, unanswered: None });
+        }
         loop {
             let frame = read(stream)?;
+            if let Some(cuts) = &mut cuts
+                && cuts.take(&frame)?
+            {
+                continue;
+            }
             let input = match frame.kind {
                 kind if kind == Kind::Order as u16 => Input::Order(frame.decode(Kind::Order)?),
                 kind if kind == Kind::ReportReceipt as u16 => {
@@ -271,6 +294,24 @@ impl Desk {
                 _ => return Err(SocketFailure::Unexpected),
             };
             give(input)?;
+        }
+    }
+
+    fn serve_courier(&self, stream: &UnixStream) -> Result<(), SocketFailure> {
+        let (outlet, errands) = mpsc::sync_channel::<Errand>(watch::MAX_ERRANDS);
+        let out = stream.try_clone()?;
+        thread::Builder::new().name("errands".to_owned()).spawn(move || {
+            for errand in errands {
+                if local(ERRAND, &errand).map_or(Ok(()), |frame| write(&out, &frame)).is_err() {
+                    break;
+                }
+            }
+            let _ = out.shutdown(Shutdown::Both);
+        })?;
+        let give = |input| self.watch.send(input).map_err(|_| EngineFailure::Stopped);
+        give(watch::Input::Courier(outlet))?;
+        loop {
+            give(watch::Input::Carried(decode(&read(stream)?, CARRIED)?))?;
         }
     }
 
@@ -326,16 +367,86 @@ impl Desk {
     }
 }
 
-fn write_reports(out: &UnixStream, reports: &mpsc::Receiver<Report>) -> Result<(), SocketFailure> {
-    for report in reports {
-        match Frame::new(Kind::Report, &report) {
-            Ok(frame) => write(out, &frame)?,
-            Err(error) => {
-                tracing::error!(order = %report.order, %error, "a report does not fit a frame");
+/// What the cut lane's stream carries for the watch. It never holds the stream up for long, since
+/// the orders to cut come behind it.
+struct Cuts<'a> {
+    watch: &'a mpsc::SyncSender<watch::Input>,
+    /// A packet that took too long: no other is waited for meanwhile.
+    unanswered: Option<mpsc::Receiver<()>>,
+}
+
+impl Cuts<'_> {
+    /// Takes a frame if it is for the watch.
+    fn take(&mut self, frame: &Frame) -> Result<bool, SocketFailure> {
+        let input = match frame.kind {
+            kind if kind == Kind::Packet as u16 => {
+                let (done, kept) = mpsc::sync_channel(1);
+                let packet = frame.decode(Kind::Packet)?;
+                self.give(watch::Input::Packet(packet, done));
+                self.wait(kept);
+                return Ok(true);
             }
+            kind if kind == Kind::Disarm as u16 => {
+                watch::Input::Disarm(frame.decode(Kind::Disarm)?)
+            }
+            kind if kind == Kind::WatchReceipt as u16 => {
+                watch::Input::Receipt(frame.decode(Kind::WatchReceipt)?)
+            }
+            _ => return Ok(false),
+        };
+        self.give(input);
+        Ok(true)
+    }
+
+    fn give(&self, input: watch::Input) {
+        if self.watch.try_send(input).is_err() {
+            // It comes again with the next session, until it is answered.
+            tracing::error!("the watch over cuts does not keep up: a message to it is lost");
         }
     }
-    Ok(())
+
+    fn wait(&mut self, kept: mpsc::Receiver<()>) {
+        if let Some(before) = &self.unanswered
+            && before.try_recv() == Err(mpsc::TryRecvError::Empty)
+        {
+            return;
+        }
+        self.unanswered = match kept.recv_timeout(watch::KEEP_LIMIT) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                tracing::error!("a packet is not durable in time: the cut goes on");
+                Some(kept)
+            }
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => None,
+        };
+    }
+}
+
+/// Writes what comes, each whole, until the stream or the sender ends; on a thread of its own.
+fn write_all<T: Serialize + Send + 'static>(
+    name: &str,
+    kind: Kind,
+    out: Arc<Mutex<UnixStream>>,
+    messages: mpsc::Receiver<T>,
+) -> io::Result<()> {
+    let body = move || {
+        for message in messages {
+            let frame = match Frame::new(kind, &message) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    tracing::error!(?kind, %error, "a message does not fit a frame");
+                    continue;
+                }
+            };
+            if write(&lock(&out), &frame).is_err() {
+                break;
+            }
+        }
+        // The lane itself needs its reports alone.
+        if kind == Kind::Report {
+            let _ = lock(&out).shutdown(Shutdown::Both);
+        }
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
 fn read(mut stream: &UnixStream) -> Result<Frame, SocketFailure> {
@@ -375,6 +486,22 @@ fn decode<T: DeserializeOwned>(frame: &Frame, kind: u16) -> Result<T, FrameError
 /// [`FrameError`]; no value gives one.
 pub fn channel_frame(channel: Channel) -> Result<Frame, FrameError> {
     local(CHANNEL, &channel)
+}
+
+/// The errand in a frame.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn errand_of(frame: &Frame) -> Result<Errand, FrameError> {
+    decode(frame, ERRAND)
+}
+
+/// What came of an errand.
+///
+/// # Errors
+/// [`FrameError::TooLong`].
+pub fn carried_frame(carried: &Carried) -> Result<Frame, FrameError> {
+    local(CARRIED, carried)
 }
 
 /// A question.

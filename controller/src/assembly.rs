@@ -18,7 +18,10 @@ use tenure_delivery::{
     mail::{MailChannel, MailError},
     webhook::WebhookChannel,
 };
-use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
+use tenure_protocol::{
+    evidence::{anchors::Anchors, key::PublicKey},
+    wire::watch::Routes,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -38,6 +41,7 @@ use crate::{
         lifecycle::{Actor, Provider, Role},
         quota::Quotas,
         rules::{Rules, RulesError},
+        watch::Watching,
     },
     engine::{Engine, EngineError, NewToken, Parts},
     files::{Files, FilesError},
@@ -181,7 +185,10 @@ async fn first_tokens<const N: usize>(
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
     let site = (None, Quotas::default());
-    let (engine, _lock) = engine(state, (Vec::new(), Zones::default()), site, texts, clock).await?;
+    let known = (Vec::new(), Zones::default());
+    // Nothing is cut by it.
+    let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
+    let (engine, _lock) = engine(state, known, site, watching, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -210,6 +217,7 @@ async fn engine(
     state: State,
     (images, zones): (Vec<Image>, Zones),
     (attachments, quotas): (Option<&Attachments>, Quotas),
+    watching: Watching,
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
@@ -245,6 +253,7 @@ async fn engine(
         forms,
         provider,
         quotas,
+        watching,
     })
     .await?;
     Ok((engine, state.lock))
@@ -268,6 +277,7 @@ impl Controller {
         let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
         let mail = mail.transpose()?;
         let (rules, provider) = (config.rules()?, config.provider()?);
+        let watching = config.watching()?;
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
         let roots = config.webhook.roots()?;
@@ -300,7 +310,8 @@ impl Controller {
         let texts = (rules, config.application.forms()?, provider);
         let attachments = (config.attachments.as_ref(), config.quotas.clone());
         let known = (config.images.clone(), config.zones.clone());
-        let (engine, lock) = engine(state, known, attachments, texts, clock.clone()).await?;
+        let (engine, lock) =
+            engine(state, known, attachments, watching, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

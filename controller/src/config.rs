@@ -2,6 +2,7 @@
 //! mistyped one would be a setting that silently does not hold.
 
 mod channels;
+pub mod fallback;
 
 use std::{
     collections::BTreeMap,
@@ -100,6 +101,9 @@ pub struct Config {
     /// Groups' bots.
     #[serde(default)]
     pub bot: Bots,
+    /// When hosts speak for a controller that is silent.
+    #[serde(default)]
+    pub fallback: fallback::Fallback,
     /// Where the bytes of attachments are kept; in the state directory if not given.
     pub attachments: Option<Attachments>,
     /// How much one customer may take.
@@ -328,7 +332,7 @@ impl Config {
         }
         self.bot.check().map_err(|reason| self.wrong("bot.hosts", reason))?;
         self.zones.check().map_err(|reason| self.wrong("zones.extranet", reason))?;
-        self.mail_route().map(drop)
+        self.watching().map(drop)
     }
 
     /// Whom the provider has told.

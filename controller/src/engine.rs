@@ -8,8 +8,9 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`read`] is what is looked at. [`sealing`] keeps the secrets of contacts' channels, [`receipt`]
-//! takes in what comes back on short messages. [`call`] says how a change is asked for.
+//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at. [`sealing`] keeps
+//! the secrets of contacts' channels, [`receipt`] takes in what comes back on short messages.
+//! [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -34,10 +35,11 @@ mod report;
 mod room;
 mod sealing;
 mod tokens;
+mod watches;
 mod yearly;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -45,7 +47,7 @@ use jiff::civil::Date;
 use tenure_protocol::{
     digest::Digest,
     evidence::{key::PublicKey, note::LedgerKey},
-    id::HostId,
+    id::{HostId, TenantId},
     time::Timestamp,
     wire::v1::{IntentReceipt, IntentRefusal, ReportReceipt},
 };
@@ -58,6 +60,7 @@ pub use self::{
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
+    watches::WatchWord,
 };
 use crate::{
     acquainted::Acquainted,
@@ -71,6 +74,8 @@ use crate::{
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
+        tenant::OrderFate,
+        watch::Watching,
     },
     files::Files,
     keys::Keys,
@@ -81,7 +86,8 @@ use crate::{
 pub use crate::{
     files::{FilesError, UPLOAD_LIMIT, UPLOADS},
     store::{
-        AccountRecord, Certificate, ChangeKey, Owner, Standing, TokenRecord, TotpRecord,
+        AccountRecord, Certificate, ChangeKey, NoticeRow, Owner, Standing, TokenRecord, TotpRecord,
+        WatchRow,
         page::{MAX_PAGE, Page, Slice, TenantFilter},
         row,
     },
@@ -96,6 +102,9 @@ const RULES: &str = "rules_sha256:";
 
 /// Lanes in which uploads get their names; the bytes' digest says which.
 const KEEPING: usize = 16;
+/// How long after a start hosts may take to come back and say whom they told, ms: an agent tries
+/// every 30 s at least.
+const HEAR_MS: i64 = 40_000;
 /// Tenants whose deadlines are handled in one transaction: a cut waits for no more than that.
 const TOGETHER: usize = 32;
 
@@ -139,6 +148,8 @@ pub struct Parts {
     pub provider: Provider,
     /// How much one customer may take.
     pub quotas: Quotas,
+    /// What hosts do for a controller that is silent.
+    pub watching: Watching,
 }
 
 /// The engine. Clones share everything.
@@ -166,6 +177,9 @@ struct Inner {
     rules: Rules,
     provider: Provider,
     quotas: Quotas,
+    watching: Watching,
+    /// Tenants whose customers hosts may have told while nobody was here to hear it.
+    unheard: (BTreeSet<TenantId>, Timestamp),
     /// Who gives a file its name: those of the same bytes one after another.
     keeping: [tokio::sync::Mutex<()>; KEEPING],
     /// Where persons and hosts came in from.
@@ -200,6 +214,7 @@ impl Engine {
             rules,
             provider,
             quotas,
+            watching,
         } = parts;
         let mut tx = store.write().await?;
         let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
@@ -224,6 +239,8 @@ impl Engine {
             }
         }
         let provider = sealing::sealed_provider(provider, &secrets)?;
+        let watched = store::watched_tenants(&mut tx).await?.into_iter().collect();
+        let unheard = (watched, clock.now().plus_ms(HEAR_MS));
         let acquainted = presence::acquainted(&mut tx, clock.now()).await?;
         store::commit(tx).await?;
         let inner = Inner {
@@ -243,6 +260,8 @@ impl Engine {
             rules,
             provider,
             quotas,
+            watching,
+            unheard,
             keeping: Default::default(),
             acquainted,
             person_salt,
@@ -378,8 +397,15 @@ impl Engine {
         }
         let now = self.inner.clock.legal(self.inner.clock.now());
         let mut conn = self.inner.store.read().await?;
-        let tenants = store::tenants_to_wake(&mut conn, now).await?;
+        let mut tenants = store::tenants_to_wake(&mut conn, now).await?;
         drop(conn);
+        let mut waiting = Vec::new();
+        for tenant in &self.inner.unheard.0 {
+            if tenants.contains(tenant) && self.waits_for_hosts(*tenant).await? {
+                waiting.push(*tenant);
+            }
+        }
+        tenants.retain(|tenant| !waiting.contains(tenant));
         for together in tenants.chunks(TOGETHER) {
             if self.tick_together(together).await.is_ok() {
                 continue;
@@ -393,6 +419,22 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether a tenant's deadlines stand over: hosts may have told its customer in time while the
+    /// controller was away, and a breach that was declared is never taken back. Not if it has an
+    /// order to be sent again.
+    async fn waits_for_hosts(&self, id: TenantId) -> Result<bool, EngineError> {
+        if self.inner.clock.now() >= self.inner.unheard.1 {
+            return Ok(false);
+        }
+        let tenant = self.tenant(id).await?;
+        let told = tenant.last_cut().is_none_or(|cut| cut.notified_at.is_some());
+        let again = tenant
+            .orders
+            .iter()
+            .any(|order| matches!(order.state, OrderFate::Failed { again_at: Some(_), .. }));
+        Ok(!told && !again)
     }
 
     /// Looks at what the platform itself owes, once on each legal day.

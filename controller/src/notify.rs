@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     core::notice::{Notice, Outcome, Try},
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, NoticeRow},
 };
 
 /// Between two looks at the outbox, at least: a leased notice counts as due until it is tried.
@@ -66,14 +66,14 @@ impl Drain {
 
     /// Starts a try of all that is due, and says when something is due next.
     async fn look(self: &Arc<Self>, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
-        for notice in self.engine.due_notices(now).await? {
+        for NoticeRow { notice, fence, .. } in self.engine.due_notices(now).await? {
             let drain = self.clone();
-            tokio::spawn(async move { drain.attempt(notice).await });
+            tokio::spawn(async move { drain.attempt(notice, fence).await });
         }
         self.engine.next_notice_at().await
     }
 
-    async fn attempt(&self, notice: Notice) {
+    async fn attempt(&self, notice: Notice, fence: u64) {
         let (id, kind) = (notice.id, notice.kind.as_str());
         let tenant = notice.tenant.map(tracing::field::display);
         let answer = match self.engine.opened_channel(notice.channel) {
@@ -102,9 +102,9 @@ impl Drain {
             Answer::Failed { evidence } => (Outcome::Failed, evidence),
         };
         tracing::info!(notice = %id, tenant, kind, ?outcome, evidence, "tried a notice");
-        let attempt = Try { at: self.engine.clock().now(), outcome, evidence };
+        let attempt = Try { at: self.engine.clock().now(), outcome, evidence, by: None };
         // Not recorded: its lease runs out and it is tried again, with the same message id.
-        if let Err(error) = self.engine.notice_tried(id, attempt).await {
+        if let Err(error) = self.engine.notice_tried(id, fence, attempt).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(notice = %id, tenant, error, "cannot record a try");
         }

@@ -12,6 +12,8 @@
 )]
 
 mod fixture;
+#[path = "golden/watch.rs"]
+mod watch;
 
 use std::{fs, path::PathBuf};
 
@@ -369,6 +371,7 @@ fn statements_keep_their_bytes() {
         due_at: Some(at(10)),
         tries: vec![NoticeTry {
             at: at(5),
+            host: None,
             outcome: NoticeOutcome::Accepted,
             answer: "250 queued".to_owned(),
         }],

@@ -3,6 +3,8 @@
 //! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
 //! sleeps.
 
+pub mod watching;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -13,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
@@ -36,7 +38,7 @@ use tenure_controller::{
         form::Forms,
         group::Zones,
         lifecycle::{Actor, Document, Provider, Role},
-        notice::{Notice, NoticeKind, Outcome, Try},
+        notice::{Notice, Outcome, Try},
         quota::Quotas,
         rules::Rules,
         tenant::{
@@ -44,7 +46,7 @@ use tenure_controller::{
             Zone,
         },
     },
-    engine::{Engine, Filed, Page, Parts},
+    engine::{Engine, Filed, NoticeRow, Page, Parts},
     files::Files,
     keys::Keys,
     ledger::Ledger,
@@ -59,6 +61,8 @@ use tenure_protocol::{
     time::Timestamp,
     wire::v1::{Lane, Report, Transport},
 };
+
+use self::watching::Watching;
 
 /// When a fleet starts, if no story says otherwise.
 const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
@@ -75,6 +79,8 @@ pub struct Member {
     pub host: Arc<FakeHost>,
     /// Whether anything reaches it.
     pub reachable: bool,
+    /// Its watch over cuts.
+    pub watching: Watching,
     agent: AgentEngine,
     reports: Receiver<Report>,
     sent: BTreeSet<OrderId>,
@@ -148,6 +154,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider,
             quotas: unlimited(),
+            watching: watching::nowhere(),
         };
         let controller = Engine::open(parts).await?;
         let time = AgentClock::simulated(START);
@@ -184,6 +191,7 @@ impl Fleet {
             forms: Forms::new(None)?,
             provider: Provider::default(),
             quotas: unlimited(),
+            watching: watching::nowhere(),
         };
         let controller = Engine::open(parts).await?;
         Ok(Self { controller, members, time, chance, dir })
@@ -222,11 +230,15 @@ impl Fleet {
             },
         };
         let host = Arc::new(FakeHost::at(self.time.clone()));
+        let identity = Arc::new(identity);
+        let packets = self.dir.path().join(format!("{name}-packets"));
+        let (watching, watch) = Watching::start(packets, &identity, &self.time);
         let agent = AgentEngine::start(AgentParts {
             host: Arc::clone(&host),
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
-            identity: Arc::new(identity),
+            watch,
+            identity,
             clock: self.time.clone(),
             alarms: Arc::new(Alarms::open(&self.dir.path().join(format!("{name}-alarms")))),
         })?;
@@ -235,7 +247,7 @@ impl Fleet {
         agent.deliver(Lane::Work, Input::Connected(outlet))?;
         self.controller.host_up(id, crate::lab::in_process::hello()).await?;
         let sent = BTreeSet::new();
-        let member = Member { id, host, reachable: true, agent, reports, sent };
+        let member = Member { id, host, reachable: true, watching, agent, reports, sent };
         self.members.insert(name.to_owned(), member);
         Ok(())
     }
@@ -253,6 +265,9 @@ impl Fleet {
                     continue;
                 }
                 for lane in [Lane::Cut, Lane::Work] {
+                    if lane == Lane::Cut {
+                        member.watching.meet(member.id, &self.controller).await?;
+                    }
                     while member.hand_over(&self.controller, lane).await? {
                         owed = true;
                         let report = member.reports.recv_timeout(PATIENCE);
@@ -263,6 +278,7 @@ impl Fleet {
                 while let Ok(report) = member.reports.try_recv() {
                     member.take_back(&self.controller, report).await?;
                 }
+                member.watching.meet(member.id, &self.controller).await?;
             }
             if !owed {
                 return Ok(());
@@ -277,14 +293,17 @@ impl Fleet {
     /// If the controller does not take a try.
     pub async fn deliver(&self, outcome: Outcome) -> anyhow::Result<Vec<Notice>> {
         let now = self.controller.clock().now();
-        let notices = self.controller.due_notices(now.plus_ms(30_000)).await?;
-        for notice in &notices {
+        let leased = self.controller.due_notices(now.plus_ms(30_000)).await?;
+        let mut notices = Vec::new();
+        for NoticeRow { notice, fence, .. } in leased {
             let evidence = match outcome {
                 Outcome::Accepted { .. } => "250 2.0.0 Ok: queued as 1".to_owned(),
                 Outcome::Failed => "connection refused".to_owned(),
             };
             let at = self.controller.clock().now();
-            self.controller.notice_tried(notice.id, Try { at, outcome, evidence }).await?;
+            let attempt = Try { at, outcome, evidence, by: None };
+            self.controller.notice_tried(notice.id, fence, attempt).await?;
+            notices.push(notice);
         }
         Ok(notices)
     }
@@ -380,34 +399,6 @@ impl Member {
             self.agent.deliver(lane, Input::ReportReceipt(receipt))?;
         }
         Ok(())
-    }
-}
-
-/// The kind of a notice, by its name.
-///
-/// # Errors
-/// If there is none.
-pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
-    let kinds = [
-        NoticeKind::Handover,
-        NoticeKind::Cut,
-        NoticeKind::CutCorrection,
-        NoticeKind::CutReminder,
-        NoticeKind::Restored,
-        NoticeKind::TrialExpired,
-        NoticeKind::ConfirmationMissing,
-        NoticeKind::SecondNotice,
-        NoticeKind::CutAnnounced,
-        NoticeKind::CutCalledOff,
-        NoticeKind::Inspection,
-        NoticeKind::RulesEnded,
-        NoticeKind::Closed,
-        NoticeKind::Reminder,
-        NoticeKind::ProviderReminder,
-    ];
-    match kinds.into_iter().find(|kind| kind.as_str() == name) {
-        Some(kind) => Ok(kind),
-        None => bail!("no notice is called {name:?}"),
     }
 }
 

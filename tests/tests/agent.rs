@@ -5,6 +5,8 @@
 
 #[path = "agent/certificates.rs"]
 mod certificates;
+#[path = "agent/silent.rs"]
+mod silent;
 
 use std::{
     fs,
@@ -23,7 +25,7 @@ use tenure_agent::{
     clock,
     config::HostdConfig,
     core::drift::Drift,
-    engine::{Engine, Identity, Parts},
+    engine::{Engine, Identity, Parts, watch},
     host::{fake::FakeHost, observe, preflight},
     join::{self, Invitation, JoinFailure, Pins},
     journal::Journal,
@@ -90,10 +92,14 @@ fn base(token: &str, allowed: u32) -> Base {
     });
     let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     let journal = |name: &str| Journal::open(&config.state_dir.join(name)).expect("a journal");
+    let packets = config.state_dir.join("packets");
+    let watch = watch::start(&packets, Arc::clone(&identity), clock::Clock::default());
+    let watch = watch.expect("a thread");
     let engine = Engine::start(Parts {
         host: Arc::new(FakeHost::default()),
         cut_journal: journal("cut.redb"),
         work_journal: journal("work.redb"),
+        watch: watch.clone(),
         identity: Arc::clone(&identity),
         clock: clock::Clock::default(),
         alarms: Arc::clone(&alarms),
@@ -109,6 +115,7 @@ fn base(token: &str, allowed: u32) -> Base {
     };
     let boot_id = identity.agent.boot_id.clone();
     let desk = Arc::new(socket::Desk {
+        watch,
         cut: engine.inbox(Lane::Cut),
         work: engine.inbox(Lane::Work),
         identity,

@@ -310,7 +310,7 @@ impl Story {
                 same(&last_day.to_string(), day)
             }
             ["notices", kind, count] => {
-                let kind = fleet::notice_kind(kind)?;
+                let kind = words::notice_kind(kind)?;
                 let notices = self.fleet.controller.notices(id, &Page::default()).await?.items;
                 let found = notices.iter().filter(|notice| notice.kind == kind).count();
                 same(&found.to_string(), count)

@@ -7,7 +7,7 @@ use clap::Parser;
 use tenure_agent::{
     config::{self, AgentConfig},
     join::{self, Invitation},
-    link::Link,
+    link::{Link, courier},
     telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,10 +44,12 @@ async fn start() -> Result<()> {
         return Err(join::JoinFailure::NotJoined.into());
     }
     let invitation: Invitation = config::load(&path)?;
+    let courier = courier::run(config.socket.clone());
     let link = Link { state_dir: config.state_dir, socket: config.socket, invitation };
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         () = link.run() => {}
+        () = courier => {}
         _ = terminate.recv() => tracing::info!("asked to end"),
         _ = tokio::signal::ctrl_c() => tracing::info!("asked to end"),
     }

@@ -13,7 +13,7 @@ use tenure_agent::{
     alarm::Alarms,
     clock::{self, Clock},
     config::{self, HostdConfig},
-    engine::{Engine, EngineFailure, Identity, Parts},
+    engine::{Engine, EngineFailure, Identity, Parts, watch},
     host::{nft, observe, preflight, real::RealHost, tap},
     join,
     journal::Journal,
@@ -96,11 +96,14 @@ fn run(config: &HostdConfig) -> Result<()> {
     let filter = nft::Monitor::open(host.changes())?;
     let devices = tap::Monitor::open()?;
     let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
+    let packets = config.state_dir.join("packets");
+    let watch = watch::start(&packets, Arc::clone(&identity), Clock::default())?;
     // The cuts come first: all else that may fail or take its time is asked afterwards.
     let parts = Parts {
         host: Arc::clone(&host),
         cut_journal,
         work_journal,
+        watch: watch.clone(),
         identity: Arc::clone(&identity),
         clock: Clock::default(),
         alarms: Arc::clone(&alarms),
@@ -119,6 +122,7 @@ fn run(config: &HostdConfig) -> Result<()> {
     let desk = Arc::new(socket::Desk {
         cut: engine.inbox(Lane::Cut),
         work: engine.inbox(Lane::Work),
+        watch,
         identity,
         hello,
         view: engine.view(),

@@ -1,7 +1,8 @@
 //! What decides, and does nothing: no clock, no I/O. Read in this order: [`accept`] takes or
 //! refuses an order, [`plan`] turns wanted and [`observed`] state into a list of [`step`]s,
 //! [`attest`] turns what they measured into statements; [`record`] is what the journal keeps of all
-//! this. [`drift`] is what others did to the host meanwhile.
+//! this. [`drift`] is what others did to the host meanwhile; [`watch`] says when this host speaks
+//! for a controller that is silent.
 
 pub mod accept;
 pub mod attest;
@@ -15,4 +16,5 @@ pub mod ruleset;
 pub(crate) mod sample;
 pub mod seal;
 pub mod step;
+pub mod watch;
 pub mod wipe;

@@ -10,7 +10,7 @@
 
 use std::sync::{
     Arc,
-    mpsc::{Receiver, RecvError},
+    mpsc::{Receiver, RecvError, SyncSender},
 };
 
 use tenure_protocol::{
@@ -18,19 +18,23 @@ use tenure_protocol::{
         cut_proof::CutProof,
         network_cut::{Direction, SealMeasured},
     },
-    id::{OrderId, TenantId},
-    wire::v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
+    id::{CutId, OrderId, TenantId},
+    wire::{
+        frame,
+        v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
+    },
 };
 
 use super::{
     EngineFailure, Identity, Input,
     desk::{Admitted, Desk},
-    watch::Herald,
+    drift::Herald,
+    watch,
 };
 use crate::core::{
     attest::{self, Beside},
     drift::Drift,
-    record::{Change, Isolation, IsolationRecord, OrderRecord},
+    record::{Change, Isolation, IsolationRecord, OrderRecord, OrderStage},
     seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
 };
@@ -40,6 +44,7 @@ pub(super) struct CutLane {
     pub(super) host: Arc<dyn Host>,
     pub(super) identity: Arc<Identity>,
     pub(super) herald: Arc<Herald>,
+    pub(super) watch: SyncSender<watch::Input>,
 }
 
 impl CutLane {
@@ -49,6 +54,7 @@ impl CutLane {
         for id in self.desk.records().unfinished() {
             self.resume(id)?;
         }
+        self.announce();
         Ok(())
     }
 
@@ -74,6 +80,7 @@ impl CutLane {
             }
             Input::Tick => {
                 self.assert_cuts();
+                self.announce();
                 self.desk.tick()
             }
             Input::Drift => {
@@ -82,6 +89,27 @@ impl CutLane {
             }
             Input::IntentReceipt(_) | Input::IntentRefusal(_) | Input::Stop => Ok(()),
         }
+    }
+
+    /// Tells the watch of every cut that this host has committed and still remembers: it may have
+    /// missed one, or got its packet later. It takes each once.
+    fn announce(&self) {
+        for record in self.desk.records().orders.values() {
+            let OrderStage::Finished(OrderState::Done { outcome: Outcome::Cut(interval), .. }) =
+                &record.stage
+            else {
+                continue;
+            };
+            let order = frame::decode::<Order>(&record.signed.order);
+            if let Ok(Order { action: Action::Cut(cut), .. }) = order {
+                self.began(cut.cut, *interval);
+            }
+        }
+    }
+
+    /// Never waits: a cut is not held up by what follows from it.
+    fn began(&self, cut: CutId, interval: CommitInterval) {
+        let _ = self.watch.try_send(watch::Input::Began { cut, at: interval.earliest });
     }
 
     fn assert_cuts(&self) {
@@ -153,6 +181,9 @@ impl CutLane {
         };
         let state = match self.host.perform(&step, &mut |_| {}) {
             Ok(Performed::Isolated { interval, read_back: cut_read_back }) => {
+                if direction == Direction::Cut {
+                    self.began(cut.cut, interval);
+                }
                 let seal = self.seal(order.tenant, cut.mark);
                 let proof = (direction == Direction::Cut).then(|| self.prove(cut.mark));
                 let beside = Beside { cut_read_back, seal, proof };
@@ -204,7 +235,7 @@ impl CutLane {
             let drift = Drift { what: what.to_owned(), ..Drift::not_cut(cut.mark, false) };
             self.herald.proclaim(Ok(Performed::Found(vec![drift])), |_| Some(order.tenant));
         }
-        if still || gone || passes {
+        if still || gone {
             return OrderState::Failed {
                 code: "not-in-force".to_owned(),
                 message:

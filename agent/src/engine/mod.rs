@@ -5,8 +5,9 @@
 //! cut lane   ──► verify ─► accept ─► journal ─► perform ──► journal ──► outlet
 //! work lane  ──► verify ─► accept ─► journal ─┐                          ▲
 //!   performer      ◄── next unfinished ◄──────┘ plan, perform, attest ───┘
+//! watch      ◄── packets, receipts, t0: has customers told if the controller is silent
 //! tick       ──► cuts asserted again, observation refreshed, reports sent again
-//! watch      ──► what others changed is mended and told, at once and on every tick
+//! patrol     ──► what others changed is mended and told, at once and on every tick
 //! ```
 //!
 //! Each lane has its own thread and its own journal, so nothing on the cut lane waits for the work
@@ -16,7 +17,8 @@
 mod configure;
 mod cut;
 mod desk;
-mod watch;
+mod drift;
+pub mod watch;
 mod wipe;
 mod work;
 
@@ -50,7 +52,7 @@ use tenure_protocol::{
 use self::{
     cut::CutLane,
     desk::Desk,
-    watch::{Herald, Watch},
+    drift::{Herald, Patrol},
     work::WorkLane,
 };
 use crate::{
@@ -121,6 +123,8 @@ pub struct Parts<H> {
     pub cut_journal: Journal,
     /// The work lane's journal.
     pub work_journal: Journal,
+    /// The way to the watch over cuts ([`watch::start`]).
+    pub watch: SyncSender<watch::Input>,
     /// Who and whom.
     pub identity: Arc<Identity>,
     /// The time of orders, reports and statements.
@@ -199,7 +203,7 @@ impl Engine {
         parts: Parts<H>,
         fit: impl FnOnce() -> Result<(), PreflightFailure>,
     ) -> Result<Self, EngineFailure> {
-        let Parts { host, cut_journal, work_journal, identity, clock, alarms } = parts;
+        let Parts { host, cut_journal, work_journal, watch, identity, clock, alarms } = parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
         let sequence = Arc::new(Sequence::of_start(start));
@@ -209,6 +213,7 @@ impl Engine {
             host: Arc::clone(&host),
             identity: Arc::clone(&identity),
             herald: Arc::clone(&herald),
+            watch,
         };
         cut_lane.begin()?;
         fit().map_err(Box::new)?;
@@ -240,14 +245,14 @@ impl Engine {
         engine.spawn("work lane", end.clone(), move || admission.run(&work_inbox))?;
         let performer = Arc::clone(&work_lane);
         engine.spawn("performer", end.clone(), move || performer.perform_all())?;
-        let watch = Watch {
+        let patrol = Patrol {
             host: Arc::clone(&host),
             work_lane: Arc::clone(&work_lane),
             cut: cut.clone(),
             herald,
             stopped,
         };
-        engine.spawn("watch", end.clone(), move || watch.run(&nudges))?;
+        engine.spawn("patrol", end.clone(), move || patrol.run(&nudges))?;
         let observer = Observer { host, work_lane, view, lanes: [cut, work], nudge, clock };
         engine.spawn("tick", end, move || observer.run(&ticks))?;
         Ok(engine)

@@ -88,6 +88,7 @@ impl Bench {
             host: Arc::clone(&host),
             identity: Arc::clone(&self.identity),
             herald: Arc::new(Herald::new(self.alarms(), Arc::clone(&sequence), Clock::default())),
+            watch: mpsc::sync_channel(1).0,
         };
         cut.begin()?;
         let desk = Desk::new(work, Lane::Work, sequence, Clock::default());

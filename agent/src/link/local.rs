@@ -137,6 +137,14 @@ pub async fn lane(path: &Path, lane: Lane) -> Result<UnixStream, LocalFailure> {
     connect(path, Channel::Lane(lane)).await
 }
 
+/// The connection for notices that are to be carried.
+///
+/// # Errors
+/// [`LocalFailure`].
+pub async fn courier(path: &Path) -> Result<UnixStream, LocalFailure> {
+    connect(path, Channel::Courier).await
+}
+
 async fn connect(path: &Path, channel: Channel) -> Result<UnixStream, LocalFailure> {
     let mut stream = UnixStream::connect(path)
         .await

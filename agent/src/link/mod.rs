@@ -9,8 +9,10 @@
 //! ```
 //!
 //! [`tls`] has the configurations, [`identity`] the key and certificate, [`local`] the way to
-//! tenure-hostd, [`enrol`] and [`session`] the two ports, [`stream`] the frames.
+//! tenure-hostd, [`enrol`] and [`session`] the two ports, [`stream`] the frames; [`courier`] needs
+//! no link: it carries notices when the controller is silent.
 
+pub mod courier;
 pub mod enrol;
 pub mod identity;
 pub mod local;

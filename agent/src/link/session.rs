@@ -261,7 +261,15 @@ async fn relay(
 
 /// From the controller to tenure-hostd: the bytes as they are.
 async fn inward(mut recv: RecvStream, mut local: OwnedWriteHalf) -> Result<(), LinkFailure> {
-    let passed = [Kind::Order, Kind::ReportReceipt, Kind::IntentReceipt, Kind::IntentRefusal];
+    let passed = [
+        Kind::Order,
+        Kind::ReportReceipt,
+        Kind::IntentReceipt,
+        Kind::IntentRefusal,
+        Kind::Packet,
+        Kind::Disarm,
+        Kind::WatchReceipt,
+    ];
     let passed = passed.map(|kind| kind as u16);
     loop {
         let frame = stream::read(&mut recv).await?;

@@ -286,7 +286,8 @@ fn a_notice_counts_in_the_system_alone_that_its_contact_designated() {
         notices.extend(armed(world.apply(&mut tenant, &event).expect("a sound report")));
     }
     let at = world.now;
-    let taken = || Try { at, outcome: Outcome::Accepted { grade: Grade::E2 }, evidence: said("2") };
+    let outcome = Outcome::Accepted { grade: Grade::E2 };
+    let taken = || Try { at, outcome, evidence: said("2"), by: None };
     let grades: Vec<_> = notices.iter_mut().map(|notice| notice.record(taken())).collect();
     assert_eq!(grades, [Some(Grade::E2), Some(Grade::E1)], "mail is designated, the webhook not");
     assert_eq!(notices[1].state, NoticeState::Delivered { at, grade: Grade::E1 }, "not sent again");

@@ -113,4 +113,6 @@ pub struct Fleet {
     pub networks_taken: BTreeSet<[u8; 4]>,
     /// Which addresses the site calls what.
     pub zones: Zones,
+    /// Hosts that are up, for the choice of a cut's witness; not all of a large fleet.
+    pub up: Vec<HostId>,
 }

@@ -122,7 +122,11 @@ impl Oracle {
             match effect {
                 Effect::Order(draft) => self.ordered(told, draft)?,
                 Effect::Arm(notice) => self.armed(told, notice.kind, notice.id),
-                Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => {}
+                Effect::Release { .. }
+                | Effect::Void { .. }
+                | Effect::Watch { .. }
+                | Effect::Disarm { .. }
+                | Effect::Exit => {}
             }
         }
         self.phase(told)?;

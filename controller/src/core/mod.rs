@@ -5,10 +5,11 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
 //! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
-//! [`letter`] and [`alarm`] (what customer and provider are told), [`fleet`] and [`placement`]
-//! (where instances go), [`access`] (who may come in) and [`identity`] (what people are called
-//! elsewhere), [`quota`] (how much one customer may take), and [`refusal`] (how something is
-//! refused). [`draw`] and [`canonical`] are what ids and digests are made with.
+//! [`letter`] and [`alarm`] (what customer and provider are told), [`watch`] (by whom, if the
+//! controller cannot), [`fleet`] and [`placement`] (where instances go), [`access`] (who may come
+//! in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one customer may
+//! take), and [`refusal`] (how something is refused). [`draw`] and [`canonical`] are what ids and
+//! digests are made with.
 
 pub mod access;
 pub mod admission;
@@ -35,4 +36,5 @@ pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;
+pub mod watch;
 pub mod yearly;

@@ -10,7 +10,8 @@
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     channel::{Channel, Grade},
-    id::{CutId, NoticeId, TenantId},
+    id::{CutId, HostId, NoticeId, TenantId},
+    ladder,
     time::Timestamp,
 };
 
@@ -139,6 +140,20 @@ pub struct Try {
     /// The peer's words: "250 2.0.0 Ok: queued as …", "HTTP 204", a receipt that came later, or the
     /// error.
     pub evidence: String,
+    /// The host that made it, while the controller was silent; nothing if the controller did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByHost>,
+}
+
+/// The host that tried a notice, and its report of it: what comes again is known by these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHost {
+    /// Which.
+    pub host: HostId,
+    /// Its name.
+    pub name: String,
+    /// The report's number among those of this host about this cut.
+    pub sequence: u64,
 }
 
 /// How a try ended.
@@ -187,15 +202,6 @@ pub enum NoticeState {
 /// How long an armed notice waits for its cut's instant, ms.
 pub const ARMED_MS: i64 = 3_000;
 
-/// The ladder: when a notice is tried, seconds after it became due.
-pub const LADDER_S: [i64; 9] = [0, 5, 15, 30, 60, 90, 120, 180, 240];
-
-/// After the ladder a notice is tried again at this interval, seconds, until it is delivered.
-pub const AFTER_LADDER_S: i64 = 300;
-
-/// A notice that found no way is given up after this time, seconds; the breach stands already.
-pub const GIVE_UP_S: i64 = 7 * 24 * 3600;
-
 /// A short message that was handed over waits so long, seconds, for its receipt before it is sent
 /// again.
 pub const RECEIPT_S: i64 = 120;
@@ -207,12 +213,7 @@ pub const SHORT_MESSAGES: usize = 5;
 /// it is given up.
 #[must_use]
 pub fn next_rung(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let passed_ms = now.ms_since(since);
-    if passed_ms >= GIVE_UP_S * 1000 {
-        return None;
-    }
-    let rung = LADDER_S.iter().map(|rung| rung * 1000).find(|rung| *rung > passed_ms);
-    Some(rung.map_or_else(|| now.plus_ms(AFTER_LADDER_S * 1000), |rung| since.plus_ms(rung)))
+    ladder::rung_after(now.ms_since(since)).map(|rung_ms| since.plus_ms(rung_ms))
 }
 
 impl Notice {
@@ -245,7 +246,7 @@ impl Notice {
             }
             Outcome::Accepted { .. } | Outcome::Failed => None,
         };
-        self.tries.push(attempt);
+        self.enter(attempt);
         let since = match self.state {
             NoticeState::Armed { .. } => at,
             NoticeState::Due { since, .. } => since,
@@ -262,6 +263,44 @@ impl Notice {
         None
     }
 
+    /// Records a try of somebody who did not hold the notice when it ended: of a host, or of a
+    /// sender whose lease had run out. A delivery counts whoever made it; nothing else of it moves
+    /// the ladder that the holder is on.
+    pub fn record_beside(&mut self, attempt: Try) -> Option<Grade> {
+        let state = self.state.clone();
+        let (at, arrived) = (attempt.at, attempt.outcome);
+        if let Some(grade) = self.record(attempt) {
+            return Some(grade);
+        }
+        match (&state, arrived) {
+            // It arrived before what was known to have arrived: the first time counts.
+            (NoticeState::Delivered { at: known, grade }, Outcome::Accepted { grade: taken })
+                if taken.discharges() && grade.discharges() && at < *known =>
+            {
+                let grade = *grade;
+                self.state = NoticeState::Delivered { at, grade };
+                Some(grade)
+            }
+            (_, Outcome::Accepted { .. } | Outcome::Failed) => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// Whether a host's report of a try is entered already.
+    #[must_use]
+    pub fn knows(&self, host: HostId, sequence: u64) -> bool {
+        let same = |by: &ByHost| by.host == host && by.sequence == sequence;
+        self.tries.iter().any(|attempt| attempt.by.as_ref().is_some_and(same))
+    }
+
+    /// Tries stand in the order of their times, whenever they became known.
+    fn enter(&mut self, attempt: Try) {
+        let place = self.tries.partition_point(|known| known.at <= attempt.at);
+        self.tries.insert(place, attempt);
+    }
+
     /// When it is tried next. Each short message is one more on somebody's telephone, so that one
     /// which was handed over is not sent again at every rung.
     fn after_receipt(&self, since: Timestamp, at: Timestamp, rung: Timestamp) -> Timestamp {
@@ -270,7 +309,7 @@ impl Notice {
         if !matches!(self.channel, Channel::Sms { .. }) {
             rung
         } else if times >= SHORT_MESSAGES {
-            since.plus_ms(GIVE_UP_S * 1000)
+            since.plus_ms(ladder::GIVE_UP_S * 1000)
         } else if self.tries.last().is_some_and(|last| handed_over(&last)) {
             rung.max(at.plus_ms(RECEIPT_S * 1000))
         } else {
@@ -305,7 +344,7 @@ mod tests {
     }
 
     fn attempt(s: i64, outcome: Outcome) -> Try {
-        Try { at: at(s), outcome, evidence: String::new() }
+        Try { at: at(s), outcome, evidence: String::new(), by: None }
     }
 
     const SENT: Outcome = Outcome::Accepted { grade: Grade::E1 };
@@ -320,7 +359,7 @@ mod tests {
         for time in [5, 125, 245, 545] {
             assert_eq!(notice.record(attempt(time, SENT)), None);
         }
-        assert_eq!(notice.next_at(), Some(at(GIVE_UP_S)), "five times are enough");
+        assert_eq!(notice.next_at(), Some(at(ladder::GIVE_UP_S)), "five times are enough");
         let receipt = Outcome::Accepted { grade: Grade::E2 };
         assert_eq!(notice.record(attempt(3_600, receipt)), Some(Grade::E2), "however late");
         assert_eq!(notice.record(attempt(3_601, receipt)), None, "once");

@@ -54,6 +54,8 @@ use tenure_protocol::{
     wire::v1::{Boot, CommitInterval, Mark, Network, Power, WipeSubject},
 };
 
+use super::watch::Witness;
+
 pub use application::{
     Application, Bot, Contact, Designated, IngressRequest, InstanceRequest, SecretOf, System,
     Webhook, Zone,
@@ -441,6 +443,10 @@ pub struct Cut {
     /// The notices armed with it, one for each contact and channel in the application's order, and
     /// after them the corrections.
     pub notices: Vec<NoticeId>,
+    /// The host besides the ordered ones that keeps its notices. Nobody was asked before this was
+    /// kept.
+    #[serde(default)]
+    pub witness: Witness,
     /// First delivery of grade E2, real time.
     pub notified_at: Option<Timestamp>,
     /// How it ended.

@@ -12,15 +12,15 @@ use crate::{
         calendar::Calendar,
         fleet::Fleet,
         lifecycle::{self, Actor, Context, Decision, Effect, Event, Role, Transition},
-        notice::{Notice, NoticeState},
+        notice::NoticeState,
         refusal::Refusal,
         tenant::{Application, Tenant},
     },
-    store::{self, ChangeKey, NewEntry, NewEvidence, Tx, row::OrderRecord},
+    store::{self, ChangeKey, NewEntry, NewEvidence, NoticeRow, Tx, row::OrderRecord},
 };
 
 /// How often a transaction is tried again when somebody else was faster.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// What is recorded beside the event itself, and on what condition.
 #[derive(Debug, Default, Clone)]
@@ -34,7 +34,7 @@ pub(super) struct Beside {
     /// Envelopes that came with it.
     pub(super) evidence: Vec<NewEvidence>,
     /// A notice that was tried.
-    pub(super) notice: Option<Notice>,
+    pub(super) notice: Option<NoticeRow>,
 }
 
 /// Whom to wake after a commit.
@@ -318,23 +318,30 @@ impl Engine {
                     wakes.notices = true;
                 }
                 Effect::Release { notice, correction } => {
-                    if is_untouched(tx, notice.id, context).await? {
-                        store::save_notice(tx, notice).await?;
+                    if let Some(row) = untouched(tx, notice.id, context).await? {
+                        let notice = notice.as_ref().clone();
+                        store::save_notice(tx, &NoticeRow { notice, ..row }).await?;
                     } else {
                         store::add_notice(tx, correction).await?;
                     }
                     wakes.notices = true;
                 }
                 Effect::Void { notice: id, reason, correction } => {
-                    if is_untouched(tx, *id, context).await? {
-                        if let Some(mut row) = store::notice(tx, *id).await? {
-                            row.notice.state = NoticeState::Void { reason: reason.clone() };
-                            store::save_notice(tx, &row.notice).await?;
-                        }
+                    if let Some(mut row) = untouched(tx, *id, context).await? {
+                        row.notice.state = NoticeState::Void { reason: reason.clone() };
+                        store::save_notice(tx, &row).await?;
                     } else {
                         store::add_notice(tx, correction).await?;
                         wakes.notices = true;
                     }
+                }
+                Effect::Watch { host, cut } => {
+                    let tenant = transition.tenant.id;
+                    store::add_watch(tx, (*cut, *host, tenant), context.real_now).await?;
+                    wakes.hosts.push(*host);
+                }
+                Effect::Disarm { cut, reason } => {
+                    wakes.hosts.extend(store::disarm_watches(tx, *cut, *reason).await?);
                 }
                 Effect::Exit => wakes.exit = true,
             }
@@ -352,8 +359,10 @@ impl Engine {
         if let Some(order) = &beside.order {
             store::save_order(tx, order).await?;
         }
-        if let Some(notice) = &beside.notice {
-            store::save_notice(tx, notice).await?;
+        if let Some(row) = &beside.notice
+            && !store::save_notice(tx, row).await?
+        {
+            return Err(EngineError::Conflict);
         }
         for new in &beside.evidence {
             let digest = Digest::of(&new.envelope);
@@ -417,16 +426,18 @@ impl Engine {
     }
 }
 
-async fn is_untouched(
+/// A notice that nobody has tried or is trying, without the lease that may have run out.
+async fn untouched(
     tx: &mut Tx,
     id: tenure_protocol::id::NoticeId,
     context: &Context<'_>,
-) -> Result<bool, EngineError> {
+) -> Result<Option<NoticeRow>, EngineError> {
     let row = store::notice(tx, id).await?;
-    Ok(row.is_some_and(|row| {
+    let free = row.filter(|row| {
         let leased = row.leased_until.is_some_and(|until| until > context.real_now);
         row.notice.is_untouched() && !leased
-    }))
+    });
+    Ok(free.map(|row| NoticeRow { leased_until: None, ..row }))
 }
 
 /// The event as the journal has it: without the contacts' secrets, and without what a draft said

@@ -14,13 +14,16 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::{Engine, EngineError, act::Beside};
+use super::{
+    Engine, EngineError,
+    act::{Beside, TRIES},
+};
 use crate::{
     core::{
         lifecycle::{Actor, Event},
         notice::{Notice, NoticeKind, Outcome, Try},
     },
-    store::{self, NewEvidence},
+    store::{self, NewEvidence, NoticeRow},
 };
 
 /// A sender has a notice for itself for this long, ms.
@@ -34,7 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`].
-    pub async fn due_notices(&self, now: Timestamp) -> Result<Vec<Notice>, EngineError> {
+    pub async fn due_notices(&self, now: Timestamp) -> Result<Vec<NoticeRow>, EngineError> {
         let mut tx = self.inner.store.write().await?;
         let notices = store::lease_notices(&mut tx, now, now.plus_ms(LEASE_MS)).await?;
         store::commit(tx).await?;
@@ -49,39 +52,73 @@ impl Engine {
         Ok(store::next_notice_at(&mut *self.inner.store.read().await?).await?)
     }
 
-    /// Records a try, and what it means for the tenant.
+    /// Records a try, and what it means for the tenant. `fence` is that of the lease under which it
+    /// was made: if the notice was leased or recorded since, the try stands beside what is newer,
+    /// and moves nothing of it but by a delivery.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
-    pub async fn notice_tried(&self, id: NoticeId, attempt: Try) -> Result<(), EngineError> {
-        let at = attempt.at;
-        let mut tx = self.inner.store.write().await?;
-        let row = store::notice(&mut tx, id).await?.ok_or(EngineError::NotFound("notice"))?;
-        let mut notice = row.notice;
-        let Some(grade) = notice.record(attempt) else {
-            store::save_notice(&mut tx, &notice).await?;
-            store::commit(tx).await?;
-            self.inner.notices_wake.send_modify(|count| *count = count.wrapping_add(1));
-            return Ok(());
-        };
-        tracing::info!(notice = %id, kind = notice.kind.as_str(), ?grade, "notice delivered");
-        let Some(tenant) = notice.tenant else {
-            // About the platform: nobody's duty is discharged by it.
-            store::save_notice(&mut tx, &notice).await?;
-            store::commit(tx).await?;
-            return Ok(());
-        };
-        drop(tx);
-        let envelope = self.notification(tenant, &notice).await?;
-        let beside = Beside {
-            order: None,
-            evidence: vec![envelope],
-            notice: Some(notice.clone()),
-            ..Beside::default()
-        };
-        let event = Event::NoticeDelivered { notice: id, grade, at };
-        self.act_beside(&Actor::controller(), tenant, &event, &beside).await?;
-        Ok(())
+    /// [`EngineError::NotFound`], [`EngineError::Conflict`], [`EngineError::Store`].
+    pub async fn notice_tried(
+        &self,
+        id: NoticeId,
+        fence: u64,
+        attempt: Try,
+    ) -> Result<(), EngineError> {
+        self.tried(id, Some(fence), attempt).await
+    }
+
+    /// As [`Engine::notice_tried`]; without a fence for a host, which never has a lease.
+    pub(super) async fn tried(
+        &self,
+        id: NoticeId,
+        fence: Option<u64>,
+        attempt: Try,
+    ) -> Result<(), EngineError> {
+        for _ in 0..TRIES {
+            let mut tx = self.inner.store.write().await?;
+            let row = store::notice(&mut tx, id).await?;
+            let mut row = row.ok_or(EngineError::NotFound("notice"))?;
+            if let Some(by) = &attempt.by
+                && row.notice.knows(by.host, by.sequence)
+            {
+                return Ok(());
+            }
+            let holds = fence == Some(row.fence);
+            let delivered = if holds {
+                row.leased_until = None;
+                row.notice.record(attempt.clone())
+            } else {
+                row.notice.record_beside(attempt.clone())
+            };
+            let Some(grade) = delivered else {
+                if !store::save_notice(&mut tx, &row).await? {
+                    continue;
+                }
+                store::commit(tx).await?;
+                self.inner.notices_wake.send_modify(|count| *count = count.wrapping_add(1));
+                return Ok(());
+            };
+            let kind = row.notice.kind.as_str();
+            tracing::info!(notice = %id, kind, ?grade, "notice delivered");
+            let Some(tenant) = row.notice.tenant else {
+                // About the platform: nobody's duty is discharged by it.
+                if !store::save_notice(&mut tx, &row).await? {
+                    continue;
+                }
+                return Ok(store::commit(tx).await?);
+            };
+            drop(tx);
+            let envelope = self.notification(tenant, &row.notice).await?;
+            let beside =
+                Beside { evidence: vec![envelope], notice: Some(row), ..Beside::default() };
+            let event = Event::NoticeDelivered { notice: id, grade, at: attempt.at };
+            match self.act_beside(&Actor::controller(), tenant, &event, &beside).await {
+                // Recorded by somebody else meanwhile: with what it is now.
+                Err(EngineError::Conflict) => {}
+                end => return end.map(drop),
+            }
+        }
+        Err(EngineError::Conflict)
     }
 
     /// The signed account of a notice and its tries.
@@ -137,6 +174,7 @@ impl Engine {
 fn told(attempt: &Try) -> NoticeTry {
     NoticeTry {
         at: attempt.at,
+        host: attempt.by.as_ref().map(|by| by.host),
         outcome: match attempt.outcome {
             Outcome::Accepted { grade } if grade.discharges() => NoticeOutcome::Delivered,
             Outcome::Accepted { .. } => NoticeOutcome::Accepted,

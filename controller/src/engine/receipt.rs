@@ -1,11 +1,11 @@
 //! What message centres say of short messages, at any time after they were handed over: a receipt
 //! finds its notice by the message's id, and is recorded as a try is.
 
-use tenure_protocol::{channel::Grade, id::NoticeId, time::Timestamp};
+use tenure_protocol::{channel::Grade, id::NoticeId, ladder::GIVE_UP_S, time::Timestamp};
 
 use super::{Engine, EngineError};
 use crate::{
-    core::notice::{GIVE_UP_S, Outcome, Try},
+    core::notice::{Outcome, Try},
     store::{self, Received},
 };
 
@@ -50,8 +50,10 @@ impl Engine {
             Received::Lost(notice) => (notice, Outcome::Failed),
         };
         tracing::info!(%notice, ?outcome, evidence, "a receipt for a short message");
-        let attempt = Try { at: self.inner.clock.now(), outcome, evidence };
-        self.notice_tried(notice, attempt).await?;
+        let attempt = Try { at: self.inner.clock.now(), outcome, evidence, by: None };
+        // It speaks of a try of whoever held the notice then, and moves the ladder as that did.
+        let row = store::notice(&mut *self.inner.store.read().await?, notice).await?;
+        self.tried(notice, row.map(|row| row.fence), attempt).await?;
         Ok(true)
     }
 }

@@ -8,13 +8,14 @@ use crate::{
         fleet::{Fleet, HostRoom},
         lifecycle::{Decision, Event},
         tenant::{Phase, Tenant},
+        watch::MAX_CANDIDATES,
     },
     store::{self, Tx, row::Admission},
 };
 
 impl Engine {
-    /// What an event has to know of the fleet: who places instances all of it, and all others the
-    /// images and zones alone, which costs nothing.
+    /// What an event has to know of the fleet: who places instances all of it, a cut the hosts
+    /// that may be its witness, and all others the images and zones alone, which costs nothing.
     pub(super) async fn fleet_for(
         &self,
         tx: &mut Tx,
@@ -22,7 +23,10 @@ impl Engine {
         event: &Event,
     ) -> Result<Fleet, EngineError> {
         let approves = matches!(event, Event::Review { decision: Decision::Approve, .. });
-        if approves || before.phase == Phase::Approved {
+        if matches!(event, Event::Cut { .. }) {
+            let up = store::hosts_up(tx, MAX_CANDIDATES).await?;
+            Ok(Fleet { up, ..self.catalogue() })
+        } else if approves || before.phase == Phase::Approved {
             self.fleet(tx).await
         } else {
             Ok(self.catalogue())
@@ -43,6 +47,7 @@ impl Engine {
             last_mark: store::last_mark(tx).await?,
             networks_taken: BTreeSet::new(),
             zones: self.inner.zones.clone(),
+            up: Vec::new(),
         };
         let mut rooms = BTreeMap::new();
         for host in store::hosts(tx).await? {

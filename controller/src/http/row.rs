@@ -123,6 +123,8 @@ pub struct TryView {
     pub grade: Option<Grade>,
     /// The other side's words, or what went wrong.
     pub evidence: String,
+    /// Name of the host that tried, while the controller was silent; nothing if the controller did.
+    pub by: Option<String>,
 }
 
 impl From<Notice> for NoticeView {
@@ -150,7 +152,8 @@ impl From<Notice> for NoticeView {
                     Outcome::Accepted { grade } => Some(grade),
                     Outcome::Failed => None,
                 };
-                TryView { at: attempt.at, grade, evidence: attempt.evidence }
+                let by = attempt.by.map(|by| by.name);
+                TryView { at: attempt.at, grade, evidence: attempt.evidence, by }
             })
             .collect();
         Self {

@@ -24,6 +24,7 @@ use crate::core::{
         IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
         Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe, compliance::Compliance,
     },
+    watch::Witness,
 };
 
 /// Names of hosts by their ids.
@@ -196,6 +197,9 @@ pub struct CutView {
     /// The first commit that dropped traffic on any host.
     #[schema(value_type = Option<Object>)]
     pub t0: Option<CommitInterval>,
+    /// The host that keeps its notices besides the ordered ones, in case the controller falls
+    /// silent: its id, `none-up` if there was none, `unasked` if none was looked for.
+    pub witness: String,
     /// When the customer was first notified with grade E2.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
@@ -344,6 +348,11 @@ impl CutView {
             ordered_by: cut.ordered_by.clone(),
             ordered_at: cut.ordered_at,
             t0: cut.t0,
+            witness: match cut.witness {
+                Witness::Unasked => "unasked".to_owned(),
+                Witness::NoneUp => "none-up".to_owned(),
+                Witness::Host(host) => host.to_string(),
+            },
             notified_at: cut.notified_at,
             notices: cut.notices.clone(),
             end: cut.end.clone(),

@@ -4,7 +4,8 @@
 //! [`authority`] is the private certificate authority and [`tls`] every port's configuration;
 //! [`listener`] opens the two ports, [`enrolment`] takes hosts in, [`session`] serves a host that
 //! is known, [`sessions`] knows who is up, [`pace`] and [`limits`] hold back who sends too much,
-//! and [`stream`] has the frames.
+//! [`watches`] speaks of cuts
+//! that hosts watch over, and [`stream`] has the frames.
 
 pub mod authority;
 mod enrolment;
@@ -15,6 +16,7 @@ mod session;
 pub mod sessions;
 pub mod stream;
 pub mod tls;
+mod watches;
 
 use std::sync::Arc;
 

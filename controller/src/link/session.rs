@@ -39,6 +39,7 @@ use super::{
     limits::{self, OverLimit},
     sessions::Closing,
     stream::{self, StreamError},
+    watches::{self, Watches},
 };
 use crate::{acquainted::HOST, clock::Clock, engine::EngineError};
 
@@ -364,11 +365,18 @@ async fn write_lane(
 ) -> Result<(), SessionError> {
     let mut wake = link.engine.wake_of(host);
     let mut sent = HashSet::new();
+    let mut watches = Watches::default();
     stream::write(&mut send, Kind::LaneOpen, &LaneOpen { lane }).await?;
     loop {
         // Seen before the orders are read: one that is added meanwhile wakes again.
         wake.borrow_and_update();
         let open = link.engine.open_orders(host, lane).await?;
+        if lane == Lane::Cut {
+            // Read after the orders, and sent before them: no cut is ordered without its packet.
+            for frame in watches.frames(link, host).await {
+                send.write_all(&frame.to_bytes()).await.map_err(StreamError::from)?;
+            }
+        }
         let digests: HashSet<_> = open.iter().map(|order| order.digest()).collect();
         sent.retain(|digest| digests.contains(digest));
         for order in open {
@@ -401,20 +409,27 @@ async fn read_lane(
     loop {
         let frame = stream::read(&mut recv).await?;
         link.limits.report(host, link.clock.now())?;
-        let replies = match frame.decode::<Report>(Kind::Report) {
-            Ok(report) => {
-                limits::report(&report)?;
-                taken(link, host, report).await?
-            }
-            Err(error) => {
+        let replies = match replies(link, host, &frame).await {
+            Err(SessionError::Frame(error)) => {
                 nack(&mut nacks)?;
                 vec![Frame::new(Kind::Nack, &nack_of(&frame, &error))?]
             }
+            replies => replies?,
         };
         for reply in replies {
             answers.send(reply).await.map_err(|_| SessionError::Stopping)?;
         }
     }
+}
+
+/// What to answer to a frame of a lane.
+async fn replies(link: &Link, host: HostId, frame: &Frame) -> Result<Vec<Frame>, SessionError> {
+    if frame.kind == Kind::WatchReport as u16 {
+        return watches::taken(&link.engine, host, frame.decode(Kind::WatchReport)?).await;
+    }
+    let report: Report = frame.decode(Kind::Report)?;
+    limits::report(&report)?;
+    taken(link, host, report).await
 }
 
 /// What to answer to a report, once it is durable.

@@ -38,6 +38,7 @@ pub mod sql;
 mod sql_tests;
 mod tenants;
 mod tokens;
+mod watches;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -53,7 +54,7 @@ use self::sql::query;
 pub use self::{
     accounts::*, acquainted::*, alarms::*, attachments::*, calendar::*, hosts::*, identities::*,
     journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*,
-    short_messages::*, tenants::*, tokens::*,
+    short_messages::*, tenants::*, tokens::*, watches::*,
 };
 
 /// Connections to read with at most.
@@ -65,7 +66,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 16] = [
+pub const MIGRATIONS: [(i64, &str); 17] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -80,6 +81,7 @@ pub const MIGRATIONS: [(i64, &str); 16] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (14, include_str!("../../migrations/0014_alarms.sql")),
+    (16, include_str!("../../migrations/0016_watches.sql")),
     (17, include_str!("../../migrations/0017_short_messages.sql")),
     (19, include_str!("../../migrations/0019_occupied.sql")),
 ];

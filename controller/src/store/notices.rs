@@ -10,7 +10,7 @@ use super::{
     Page, Result, Slice, failed, from_json,
     page::numbered,
     sql::{self, query},
-    to_json,
+    to_i64, to_json,
 };
 use crate::core::notice::Notice;
 
@@ -26,6 +26,8 @@ pub struct NoticeRow {
     pub notice: Notice,
     /// Real clock.
     pub leased_until: Option<Timestamp>,
+    /// Grows with each lease and each record: it is saved by who saw the last one alone.
+    pub fence: u64,
 }
 
 /// Keeps a new notice.
@@ -44,19 +46,22 @@ pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<
     Ok(())
 }
 
-/// Keeps what became of a notice, and ends its lease.
+/// Keeps what became of a notice, and its lease or the end of it; says whether it did. It does not
+/// if the notice was leased or recorded since the row was read.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn save_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
-    query(sql::SAVE_NOTICE)
-        .bind(notice.next_at().map(Timestamp::unix_ms))
-        .bind(to_json(TABLE, notice)?)
-        .bind(notice.id.to_string())
+pub async fn save_notice(conn: &mut SqliteConnection, row: &NoticeRow) -> Result<bool> {
+    let saved = query(sql::SAVE_NOTICE)
+        .bind(row.notice.next_at().map(Timestamp::unix_ms))
+        .bind(row.leased_until.map(Timestamp::unix_ms))
+        .bind(to_json(TABLE, &row.notice)?)
+        .bind(row.notice.id.to_string())
+        .bind(to_i64(row.fence))
         .execute(conn)
         .await
         .map_err(failed("save a notice"))?;
-    Ok(())
+    Ok(saved.rows_affected() == 1)
 }
 
 /// One notice.
@@ -87,7 +92,7 @@ pub async fn notices_of(
     .await
 }
 
-/// Leases the notices that are due to the caller.
+/// Leases the notices that are due to the caller, each with the fence of this lease.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -95,7 +100,7 @@ pub async fn lease_notices(
     conn: &mut SqliteConnection,
     now: Timestamp,
     until: Timestamp,
-) -> Result<Vec<Notice>> {
+) -> Result<Vec<NoticeRow>> {
     let operation = "lease notices";
     let rows = query(sql::NOTICES_TO_LEASE)
         .bind(now.unix_ms())
@@ -103,18 +108,18 @@ pub async fn lease_notices(
         .fetch_all(&mut *conn)
         .await
         .map_err(failed(operation))?;
-    let mut notices = Vec::new();
+    let mut leased = Vec::new();
     for row in &rows {
-        let notice = read(row)?.notice;
+        let NoticeRow { notice, leased_until: _, fence } = read(row)?;
         query(sql::LEASE_NOTICE)
             .bind(until.unix_ms())
             .bind(notice.id.to_string())
             .execute(&mut *conn)
             .await
             .map_err(failed(operation))?;
-        notices.push(notice);
+        leased.push(NoticeRow { notice, leased_until: Some(until), fence: fence + 1 });
     }
-    Ok(notices)
+    Ok(leased)
 }
 
 /// When the next notice is due; real clock.
@@ -131,8 +136,10 @@ pub async fn next_notice_at(conn: &mut SqliteConnection) -> Result<Option<Timest
 fn read(row: &SqliteRow) -> Result<NoticeRow> {
     let text: String = row.try_get("state").map_err(failed("read a notice"))?;
     let until: Option<i64> = row.try_get("leased_until").map_err(failed("read a notice"))?;
+    let fence: i64 = row.try_get("fence").map_err(failed("read a notice"))?;
     Ok(NoticeRow {
         notice: from_json(TABLE, &text)?,
         leased_until: until.map(Timestamp::from_unix_ms),
+        fence: fence.unsigned_abs(),
     })
 }

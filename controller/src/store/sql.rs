@@ -89,15 +89,17 @@ statements! {
     ADD_NOTICE:
         "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) SELECT $1, \
          COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices";
-    SAVE_NOTICE: "UPDATE notices SET next_at = $1, leased_until = NULL, state = $2 WHERE id = $3";
-    NOTICE: "SELECT state, leased_until FROM notices WHERE id = $1";
+    SAVE_NOTICE:
+        "UPDATE notices SET next_at = $1, leased_until = $2, state = $3, fence = fence + 1 WHERE \
+         id = $4 AND fence = $5";
+    NOTICE: "SELECT state, leased_until, fence FROM notices WHERE id = $1";
     NOTICES_OF:
-        "SELECT seq, state, leased_until FROM notices WHERE tenant = $1 AND seq > $2 ORDER BY \
-         seq LIMIT $3";
+        "SELECT seq, state, leased_until, fence FROM notices WHERE tenant = $1 AND seq > $2 ORDER \
+         BY seq LIMIT $3";
     NOTICES_TO_LEASE:
-        "SELECT state, leased_until FROM notices WHERE next_at <= $1 AND (leased_until IS NULL \
-         OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
-    LEASE_NOTICE: "UPDATE notices SET leased_until = $1 WHERE id = $2";
+        "SELECT state, leased_until, fence FROM notices WHERE next_at <= $1 AND (leased_until IS \
+         NULL OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
+    LEASE_NOTICE: "UPDATE notices SET leased_until = $1, fence = fence + 1 WHERE id = $2";
     NEXT_NOTICE_AT:
         "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
          FROM notices WHERE next_at >= 0";
@@ -275,5 +277,23 @@ statements! {
         "SELECT COUNT(*) AS open FROM short_messages WHERE notice = $1 AND sent_at = $2 AND state \
          = 0";
     FORGET_SHORT_MESSAGES: "DELETE FROM short_messages WHERE sent_at <= $1";
+    ADD_WATCH:
+        "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason) VALUES ($1, $2, $3, \
+         $4, 'open', '')";
+    WATCH:
+        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE cut = $1 AND host \
+         = $2";
+    WATCHES_TO_TELL:
+        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE host = $1 AND \
+         state IN ('open', 'lost', 'disarmed') ORDER BY cut";
+    SAVE_WATCH: "UPDATE watches SET state = $1, message = $2 WHERE cut = $3 AND host = $4";
+    WATCHERS_OF:
+        "SELECT host FROM watches WHERE cut = $1 AND state IN ('open', 'kept', 'lost')";
+    DISARM_WATCHES:
+        "UPDATE watches SET state = 'disarmed', reason = $1 WHERE cut = $2 AND state IN ('open', \
+         'kept', 'lost')";
+    WATCHED_TENANTS:
+        "SELECT DISTINCT tenant FROM watches WHERE state IN ('open', 'kept', 'lost')";
+    HOSTS_UP: "SELECT id AS host FROM hosts WHERE up = 1 ORDER BY id LIMIT $1";
     CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

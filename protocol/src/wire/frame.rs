@@ -51,6 +51,14 @@ pub enum Kind {
     IntentRefusal = 15,
     /// Both ways on the control stream: [`super::v1::AlarmMessage`].
     Alarm = 16,
+    /// Controller → agent on the cut lane, before the order: [`super::watch::SignedPacket`].
+    Packet = 17,
+    /// Agent → controller on the cut lane: [`super::watch::WatchReport`].
+    WatchReport = 18,
+    /// Controller → agent on the cut lane: [`super::watch::SignedDisarm`].
+    Disarm = 19,
+    /// Controller → agent on the cut lane: [`super::watch::WatchReceipt`].
+    WatchReceipt = 20,
 }
 
 /// One frame: raw, its body not decoded yet.

@@ -1,10 +1,12 @@
 //! What controller and agent say to one another. [`frame`] is the frozen envelope of every message,
-//! [`v1`] the messages themselves, [`order`] what makes an order an order: its signature.
+//! [`v1`] the messages themselves, [`order`] what makes an order an order: its signature, [`watch`]
+//! what hosts are given so that the customer of a cut is told although the controller is gone.
 
 pub mod frame;
 pub mod join;
 pub mod order;
 pub mod v1;
+pub mod watch;
 
 /// ALPN of the command port (mutual TLS): the major version of the link.
 pub const ALPN: &[u8] = b"tenure/1";

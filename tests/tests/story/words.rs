@@ -3,6 +3,7 @@
 use anyhow::bail;
 use tenure_controller::core::{
     lifecycle::{CutKind, Decision, Document, Event, ReportsDecision},
+    notice::NoticeKind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
 };
 use tenure_protocol::digest::Digest;
@@ -185,4 +186,28 @@ fn filed(what: &str) -> anyhow::Result<Event> {
         "places a dispute" => hold(HoldKind::Dispute),
         _ => bail!("not understood: {what}"),
     })
+}
+
+/// The kind of a notice, by its name.
+pub(crate) fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
+    let kinds = [
+        NoticeKind::Handover,
+        NoticeKind::Cut,
+        NoticeKind::CutCorrection,
+        NoticeKind::CutReminder,
+        NoticeKind::Restored,
+        NoticeKind::TrialExpired,
+        NoticeKind::ConfirmationMissing,
+        NoticeKind::SecondNotice,
+        NoticeKind::CutAnnounced,
+        NoticeKind::CutCalledOff,
+        NoticeKind::Inspection,
+        NoticeKind::Closed,
+        NoticeKind::Reminder,
+        NoticeKind::ProviderReminder,
+    ];
+    match kinds.into_iter().find(|kind| kind.as_str() == name) {
+        Some(kind) => Ok(kind),
+        None => bail!("no notice is called {name:?}"),
+    }
 }

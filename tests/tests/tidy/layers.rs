@@ -7,7 +7,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("protocol/delivery", &["tenure-protocol"]),
     ("controller", &["tenure-protocol", "tenure-delivery"]),
-    ("agent", &["tenure-protocol"]),
+    ("agent", &["tenure-protocol", "tenure-delivery"]),
     ("cli", &["tenure-protocol"]),
     ("tests", &["tenure-protocol", "tenure-delivery", "tenure-controller", "tenure-agent"]),
 ];

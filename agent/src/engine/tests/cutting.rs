@@ -95,6 +95,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
         host: Arc::clone(&bench.host),
         cut_journal: bench.journal("cut.redb"),
         work_journal: bench.journal("work.redb"),
+        watch: mpsc::sync_channel(1).0,
         identity: Arc::clone(&bench.identity),
         clock: Clock::default(),
         alarms: bench.alarms(),
@@ -141,6 +142,7 @@ fn what_others_changed_is_mended_and_told_once_for_each_time() {
         host: Arc::clone(&bench.host),
         cut_journal: bench.journal("cut.redb"),
         work_journal: bench.journal("work.redb"),
+        watch: mpsc::sync_channel(1).0,
         identity: Arc::clone(&bench.identity),
         // Time stands still: no tick looks for anybody.
         clock: Clock::simulated(now),

@@ -12,7 +12,7 @@
 use tenure_protocol::{
     id::{CutId, HostId, NoticeId, OrderId},
     time::Timestamp,
-    wire::v1::CommitInterval,
+    wire::{v1::CommitInterval, watch::DisarmReason},
 };
 
 use super::{Context, announcing, effect::Effect, event::CutKind, step::Step};
@@ -24,6 +24,7 @@ use crate::core::{
     refusal::{Code, Refusal},
     rules::Start,
     tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
+    watch::{self, Witness},
 };
 
 /// A cut or restore that failed on one host is ordered again after this, ms.
@@ -58,6 +59,7 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         t0: None,
         commits: std::collections::BTreeMap::new(),
         notices: Vec::new(),
+        witness: Witness::Unasked,
         notified_at: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
@@ -67,8 +69,24 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
     if let Some(cut) = step.tenant.cuts.last_mut() {
         cut.notices = notices;
     }
+    if kind == CutKind::Emergency {
+        watch(step, id);
+    }
     step.order_all(OrderKind::Cut);
     Ok(())
+}
+
+/// Every ordered host and a witness keep the notices too, in case the controller falls silent.
+fn watch(step: &mut Step<'_>, cut: CutId) {
+    let mut hosts = step.tenant.hosts();
+    let witness = watch::witness(cut, &hosts, &step.context.fleet.up);
+    if let Witness::Host(host) = witness {
+        hosts.insert(host);
+    }
+    if let Some(cut) = step.tenant.cuts.last_mut() {
+        cut.witness = witness;
+    }
+    step.effects.extend(hosts.into_iter().map(|host| Effect::Watch { host, cut }));
 }
 
 pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
@@ -162,11 +180,15 @@ fn meet_notification(step: &mut Step<'_>, number: u32, at: Timestamp) {
 pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     let cuts = step.tenant.cuts.iter_mut();
     let Some(cut) = cuts.rev().find(|cut| cut.notices.contains(&notice)) else { return };
+    let first = cut.notified_at.is_none() && cut.kind == CutKind::Emergency;
     if cut.notified_at.is_none_or(|known| at < known) {
         cut.notified_at = Some(at);
     }
-    let number = cut.number;
+    let (number, id) = (cut.number, cut.id);
     meet_notification(step, number, at);
+    if first {
+        step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Told });
+    }
 }
 
 pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
@@ -239,6 +261,10 @@ fn void(step: &mut Step<'_>, reason: &str) {
     for (notice, correction) in armed.into_iter().zip(corrections) {
         let (reason, correction) = (reason.to_owned(), Box::new(correction));
         step.effects.push(Effect::Void { notice, reason, correction });
+    }
+    let cut = step.tenant.last_cut().filter(|cut| cut.kind == CutKind::Emergency);
+    if let Some(cut) = cut.map(|cut| cut.id) {
+        step.effects.push(Effect::Disarm { cut, reason: DisarmReason::Void });
     }
 }
 

@@ -3,8 +3,8 @@
 use tenure_protocol::{
     digest::Digest,
     generation::Generation,
-    id::{HostId, NoticeId, OrderId},
-    wire::v1::Action,
+    id::{CutId, HostId, NoticeId, OrderId},
+    wire::{v1::Action, watch::DisarmReason},
 };
 
 use crate::core::{notice::Notice, tenant::Tenant};
@@ -45,6 +45,20 @@ pub enum Effect {
         reason: String,
         /// What goes out if the armed text went out already.
         correction: Box<Notice>,
+    },
+    /// A host keeps the notices of a cut, to send them itself if the controller falls silent.
+    Watch {
+        /// Who.
+        host: HostId,
+        /// Over which cut.
+        cut: CutId,
+    },
+    /// No host need keep them any more.
+    Disarm {
+        /// Of which cut.
+        cut: CutId,
+        /// Why.
+        reason: DisarmReason,
     },
     /// The tenant has left: sign the manifest of its evidence.
     Exit,

@@ -133,7 +133,12 @@ fn ports_are_closed(tenant: &Tenant, effects: &[Effect], zones: &Zones) -> bool 
             Action::Configure(wanted) => Some(wanted),
             Action::Cut(_) | Action::Restore(_) | Action::Wipe(_) => None,
         },
-        Effect::Arm(_) | Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => None,
+        Effect::Arm(_)
+        | Effect::Release { .. }
+        | Effect::Void { .. }
+        | Effect::Watch { .. }
+        | Effect::Disarm { .. }
+        | Effect::Exit => None,
     });
     wanted.into_iter().all(|wanted| {
         let known = if expired { Vec::new() } else { zones.extranet_of(&wanted.network) };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
-    id::{NoticeId, TenantId},
+    id::{HostId, NoticeId, TenantId},
     time::Timestamp,
 };
 
@@ -32,8 +32,11 @@ pub struct Notification {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoticeTry {
-    /// When, by the controller's clock.
+    /// When, by the clock of whoever tried.
     pub at: Timestamp,
+    /// The host that tried, while the controller was silent; left out if the controller did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
     /// What came of it.
     pub outcome: NoticeOutcome,
     /// What the other side answered, shortened, without names of persons.

@@ -19,6 +19,7 @@ use tenure_controller::{
     core::{
         draw::Draw,
         form::Forms,
+        group::Zones,
         lifecycle::Provider,
         placement::{FIRST_MARK, NETWORKS},
         rules::Rules,
@@ -192,6 +193,7 @@ impl Site {
             forms: Forms::new(None)?,
             provider,
             quotas: crate::fleet::unlimited(),
+            watching: crate::fleet::watching::nowhere(),
         })
         .await?;
         // What growing has left in memory would be written beside what is measured.

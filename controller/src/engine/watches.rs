@@ -1,0 +1,168 @@
+//! What hosts are told, and tell, of the cuts that they watch over. A packet is put together when
+//! it is sent, from the notices as they stand, and is kept nowhere here.
+//!
+//! A host's word that a notice arrived counts if the host watches over that very cut: it comes in a
+//! session that its certificate authenticates, and the statement that is signed of it names the
+//! host. It moves nothing else of the notice, so that a host that lies gains no more than what its
+//! name stands for; the controller's own tries stay what they were.
+
+use tenure_protocol::{
+    id::{CutId, HostId},
+    wire::watch::{
+        Disarm, SignedDisarm, SignedPacket, WatchReceipt, WatchReport, WatchSaid, WatchTry,
+    },
+};
+
+use super::{Engine, EngineError, platform};
+use crate::{
+    core::{
+        notice::{ByHost, NoticeKind, Outcome, Try},
+        watch::{self, WatchState},
+    },
+    store::{self, WatchRow, row::HostRecord},
+};
+
+/// Longest word of a host that is kept, characters.
+const WORD_LIMIT: usize = 500;
+
+/// How far a host's clock may be ahead before its word on a time is not taken, ms.
+const AHEAD_MS: i64 = 5_000;
+
+/// What a host is told of a cut that it watches over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchWord {
+    /// Keep this.
+    Packet(SignedPacket),
+    /// Destroy it.
+    Disarm(SignedDisarm),
+}
+
+impl Engine {
+    /// The watches of a host of which it has something to be told.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn watches_to_tell(&self, host: HostId) -> Result<Vec<WatchRow>, EngineError> {
+        Ok(store::watches_to_tell(&mut *self.inner.store.read().await?, host).await?)
+    }
+
+    /// What the host is to be told of this watch.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if the cut is not the tenant's, [`EngineError::Store`].
+    pub async fn watch_word(&self, row: &WatchRow) -> Result<WatchWord, EngineError> {
+        let key = &self.inner.keys.order;
+        let invalid = |error: tenure_protocol::wire::watch::SaidError| {
+            EngineError::Invalid(error.to_string())
+        };
+        if row.state == WatchState::Disarmed {
+            let disarm = Disarm { cut: row.cut, host: row.host, reason: row.reason };
+            return Ok(WatchWord::Disarm(SignedDisarm::sign(&disarm, key).map_err(invalid)?));
+        }
+        let mut conn = self.inner.store.read().await?;
+        let tenant = store::tenant(&mut conn, row.tenant).await?;
+        let tenant = tenant.ok_or(EngineError::NotFound("tenant"))?;
+        let cut = tenant.cuts.iter().find(|cut| cut.id == row.cut);
+        let cut = cut.ok_or(EngineError::NotFound("cut"))?;
+        let mut notices = Vec::new();
+        for id in &cut.notices {
+            let Some(mut notice) = store::notice(&mut conn, *id).await?.map(|row| row.notice)
+            else {
+                continue;
+            };
+            notice.channel = self.opened_channel(notice.channel)?;
+            notices.push(notice);
+        }
+        drop(conn);
+        let (watching, now) = (&self.inner.watching, self.inner.clock.now());
+        let packet = watch::packet(&tenant, cut, row.host, row.ordered_at, &notices, watching, now);
+        Ok(WatchWord::Packet(SignedPacket::sign(&packet, key).map_err(invalid)?))
+    }
+
+    /// Takes in what a host says of its watch; durable when it returns. `host` is from the
+    /// certificate. What comes again changes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if the host does not watch over this cut;
+    /// [`EngineError::Blocked`]; [`EngineError::Invalid`] if the notice is not the cut's.
+    pub async fn watch_reported(
+        &self,
+        host: HostId,
+        report: WatchReport,
+    ) -> Result<WatchReceipt, EngineError> {
+        let WatchReport { cut, sequence, said } = report;
+        let mut conn = self.inner.store.read().await?;
+        let record = platform::admitted(&mut conn, host).await?;
+        let row = store::watch(&mut conn, cut, host).await?;
+        let row = row.ok_or(EngineError::NotFound("watch of this host"))?;
+        drop(conn);
+        match said {
+            WatchSaid::Kept => self.note_watch(cut, host, WatchState::Kept, None).await?,
+            WatchSaid::NotKept { code, message } => {
+                let words = clip(&format!("{code}: {message}"));
+                tracing::error!(%host, %cut, words, "a host cannot keep a cut's notices");
+                self.note_watch(cut, host, WatchState::Lost, Some(words)).await?;
+            }
+            WatchSaid::Ended => self.note_watch(cut, host, WatchState::Over, None).await?,
+            WatchSaid::Tried(tried) => self.host_tried(&record, &row, sequence, tried).await?,
+        }
+        Ok(WatchReceipt { cut, sequence })
+    }
+
+    async fn note_watch(
+        &self,
+        cut: CutId,
+        host: HostId,
+        next: WatchState,
+        message: Option<String>,
+    ) -> Result<(), EngineError> {
+        let mut tx = self.inner.store.write().await?;
+        let row = store::watch(&mut tx, cut, host).await?;
+        let now = row.ok_or(EngineError::NotFound("watch of this host"))?.state;
+        let follows = match next {
+            WatchState::Kept => matches!(now, WatchState::Open | WatchState::Lost),
+            WatchState::Lost => now == WatchState::Open,
+            WatchState::Over => now != WatchState::Over,
+            WatchState::Open | WatchState::Disarmed => false,
+        };
+        if follows {
+            store::save_watch(&mut tx, (cut, host), next, message.as_deref()).await?;
+            store::commit(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// A host has tried a notice itself: recorded as a try of the notice, and what follows from it.
+    async fn host_tried(
+        &self,
+        host: &HostRecord,
+        row: &WatchRow,
+        sequence: u64,
+        tried: WatchTry,
+    ) -> Result<(), EngineError> {
+        let known = store::notice(&mut *self.inner.store.read().await?, tried.notice).await?;
+        let notice = known.ok_or(EngineError::NotFound("notice"))?.notice;
+        if notice.cut != Some(row.cut) || notice.kind != NoticeKind::Cut {
+            let sentence = "this notice is not of the cut that the host watches over";
+            return Err(EngineError::Invalid(sentence.to_owned()));
+        }
+        let now = self.inner.clock.now();
+        let mut evidence = clip(&tried.evidence);
+        let mut at = tried.at;
+        if at < row.ordered_at || at > now.plus_ms(AHEAD_MS) {
+            // A clock that cannot be right proves nothing: what is certain is that it is told now.
+            evidence.push_str(&format!(" (the host's clock said {at})"));
+            at = now;
+        }
+        let outcome = tried.grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
+        tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
+            ?outcome, evidence, "a host tried a notice while the controller was silent");
+        let by = ByHost { host: host.id, name: host.name.clone(), sequence };
+        let attempt = Try { at, outcome, evidence, by: Some(by) };
+        self.tried(tried.notice, None, attempt).await
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(WORD_LIMIT).collect()
+}
