@@ -8,7 +8,7 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`read`] is what is looked at. [`call`] says how a change is asked for.
+//! [`read`] is what is looked at, and [`duty`] what needs a person now. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -17,6 +17,7 @@ mod calendar;
 mod call;
 mod certificate;
 mod drain;
+mod duty;
 mod error;
 mod exit;
 mod hosts;
@@ -51,6 +52,7 @@ pub use self::{
     accounts::{Entered, Session, SignIn},
     attachments::Filed,
     call::{Call, Expected, KEY_KEPT_MS},
+    duty::Desk,
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
@@ -202,6 +204,7 @@ impl Engine {
             }
         };
         pin_rules(&mut tx, &rules).await?;
+        duty::write_down(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }

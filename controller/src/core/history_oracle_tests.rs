@@ -121,7 +121,11 @@ impl Oracle {
             match effect {
                 Effect::Order(draft) => self.ordered(told, draft)?,
                 Effect::Arm(notice) => self.armed(told, notice.kind, notice.id),
-                Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => {}
+                Effect::Release { .. }
+                | Effect::Void { .. }
+                | Effect::Stop { .. }
+                | Effect::Acknowledge(_)
+                | Effect::Exit => {}
             }
         }
         self.phase(told)?;
@@ -270,6 +274,8 @@ impl Oracle {
             Event::NoticeDelivered { notice, grade: Grade::E2, .. } => {
                 self.reached |= self.announced.contains(notice);
             }
+            Event::AcknowledgeCut { cut: None }
+            | Event::RecordAcknowledgement { cut: None, .. } => self.reached = true,
             Event::Cut { kind, .. } => {
                 let told_before = *kind == CutKind::Emergency || self.reached;
                 rule("a planned cut follows a notice that reached the customer", told_before)?;

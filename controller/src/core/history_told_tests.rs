@@ -134,7 +134,7 @@ impl History {
             Effect::Release { correction, .. } | Effect::Void { correction, .. } => {
                 self.armed.push(correction.id);
             }
-            Effect::Exit => {}
+            Effect::Stop { .. } | Effect::Acknowledge(_) | Effect::Exit => {}
         }
     }
 

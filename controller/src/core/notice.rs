@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! armed ──t0, or 3 s──→ due ──tried──→ due (next rung of the ladder) ──E2──→ delivered
-//!   └──no host cut──→ void
+//!   └──no host cut──→ void     └── a person acknowledged ──→ void
 //! ```
 //! A notice is rendered before the order that it is about, so that no fault after the cut can keep
 //! it from going out.
@@ -81,6 +81,9 @@ pub enum NoticeKind {
     /// The provider is reminded of what it owes, or told what the customer did not do. Not the
     /// customer's to read.
     ProviderReminder,
+    /// The provider's people are called: no notice of an emergency cut has reached the customer.
+    /// Not the customer's to read.
+    DutyAlarm,
 }
 
 impl NoticeKind {
@@ -102,13 +105,14 @@ impl NoticeKind {
             Self::Closed => "closed",
             Self::Reminder => "reminder",
             Self::ProviderReminder => "provider-reminder",
+            Self::DutyAlarm => "duty-alarm",
         }
     }
 
     /// Whether it is the provider's alone to read.
     #[must_use]
     pub const fn is_providers(self) -> bool {
-        matches!(self, Self::ProviderReminder)
+        matches!(self, Self::ProviderReminder | Self::DutyAlarm)
     }
 }
 

@@ -128,6 +128,10 @@ pub enum Code {
     InvalidNotice,
     /// The notice is in force already.
     NoticeInForce,
+    /// The tenant has no such cut, or it came to nothing.
+    UnknownCut,
+    /// A person of the customer has acknowledged it already.
+    AlreadyAcknowledged,
 }
 
 impl Code {
@@ -185,6 +189,8 @@ impl Code {
             Self::NothingToSign => "nothing-to-sign",
             Self::InvalidNotice => "invalid-notice",
             Self::NoticeInForce => "notice-in-force",
+            Self::UnknownCut => "unknown-cut",
+            Self::AlreadyAcknowledged => "already-acknowledged",
         }
     }
 }

@@ -327,6 +327,15 @@ impl Engine {
                         wakes.notices = true;
                     }
                 }
+                Effect::Stop { notices, reason } => {
+                    for id in notices {
+                        stop(tx, *id, reason).await?;
+                    }
+                }
+                Effect::Acknowledge(acknowledged) => {
+                    let new = self.acknowledgement(transition.tenant.id, acknowledged)?;
+                    self.add_evidence(tx, &transition.tenant, &new, context).await?;
+                }
                 Effect::Exit => wakes.exit = true,
             }
         }
@@ -347,27 +356,38 @@ impl Engine {
             store::save_notice(tx, notice).await?;
         }
         for new in &beside.evidence {
-            let digest = Digest::of(&new.envelope);
-            if store::evidence(tx, digest).await?.is_some() {
-                continue;
-            }
-            let actor = Actor::controller();
-            let entry = NewEntry {
-                tenant: tenant.id,
-                kind: new.kind,
-                at: context.now,
-                actor: &actor,
-                actor_keyid: new.keyid,
-                body: serde_json::json!({"host": new.host, "order": new.order}),
-                phase: tenant.phase,
-                shown: tenant.submitted_at.is_some(),
-                object: Some(digest),
-                salt: self.inner.chance.draw()?,
-            };
-            let seq = store::append_journal(tx, entry).await?;
-            store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;
+            self.add_evidence(tx, tenant, new, context).await?;
         }
         Ok(())
+    }
+
+    /// Keeps an envelope, once.
+    async fn add_evidence(
+        &self,
+        tx: &mut Tx,
+        tenant: &Tenant,
+        new: &NewEvidence,
+        context: &Context<'_>,
+    ) -> Result<(), EngineError> {
+        let digest = Digest::of(&new.envelope);
+        if store::evidence(tx, digest).await?.is_some() {
+            return Ok(());
+        }
+        let actor = Actor::controller();
+        let entry = NewEntry {
+            tenant: tenant.id,
+            kind: new.kind,
+            at: context.now,
+            actor: &actor,
+            actor_keyid: new.keyid,
+            body: serde_json::json!({"host": new.host, "order": new.order}),
+            phase: tenant.phase,
+            shown: tenant.submitted_at.is_some(),
+            object: Some(digest),
+            salt: self.inner.chance.draw()?,
+        };
+        let seq = store::append_journal(tx, entry).await?;
+        Ok(store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?)
     }
 
     /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
@@ -406,6 +426,21 @@ impl Engine {
             tracing::error!(tenant = %tenant.id, %error, "the exit bundle could not be made yet");
         }
     }
+}
+
+/// Ends the tries of a notice that is not delivered.
+async fn stop(
+    tx: &mut Tx,
+    id: tenure_protocol::id::NoticeId,
+    reason: &str,
+) -> Result<(), EngineError> {
+    if let Some(mut row) = store::notice(tx, id).await?
+        && row.notice.next_at().is_some()
+    {
+        row.notice.state = NoticeState::Void { reason: reason.to_owned() };
+        store::save_notice(tx, &row.notice).await?;
+    }
+    Ok(())
 }
 
 async fn is_untouched(

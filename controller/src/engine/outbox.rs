@@ -10,14 +10,14 @@ use tenure_protocol::{
         },
         statement::Statement,
     },
-    id::NoticeId,
+    id::{NoticeId, TenantId},
     time::Timestamp,
 };
 
 use super::{Engine, EngineError, act::Beside};
 use crate::{
     core::{
-        lifecycle::{Actor, Event},
+        lifecycle::{Acknowledged, Actor, Event},
         notice::{Notice, NoticeKind, Outcome, Try},
     },
     store::{self, NewEvidence},
@@ -97,7 +97,8 @@ impl Engine {
             | NoticeKind::Inspection
             | NoticeKind::Closed
             | NoticeKind::Reminder
-            | NoticeKind::ProviderReminder => None,
+            | NoticeKind::ProviderReminder
+            | NoticeKind::DutyAlarm => None,
         };
         let predicate = Notification {
             tenant: notice.tenant,
@@ -108,6 +109,36 @@ impl Engine {
             due_at,
             tries: notice.tries.iter().map(told).collect(),
         };
+        self.signed(predicate)
+    }
+
+    /// The signed account of a person's acknowledgement.
+    pub(super) fn acknowledgement(
+        &self,
+        tenant: TenantId,
+        acknowledged: &Acknowledged,
+    ) -> Result<NewEvidence, EngineError> {
+        let Acknowledged { notice, kind, due_at, given } = acknowledged;
+        let (channel, answer) = match &given.words {
+            Some(words) => ("spoken", words.as_str()),
+            None => ("account", "the customer came in and acknowledged it"),
+        };
+        self.signed(Notification {
+            tenant,
+            notice: *notice,
+            subject: kind.as_str().to_owned(),
+            channel: channel.to_owned(),
+            contact: self.salted(&given.person),
+            due_at: *due_at,
+            tries: vec![NoticeTry {
+                at: given.at,
+                outcome: NoticeOutcome::Acknowledged,
+                answer: answer.chars().take(ANSWER_LIMIT).collect(),
+            }],
+        })
+    }
+
+    fn signed(&self, predicate: Notification) -> Result<NewEvidence, EngineError> {
         let statement = Statement::new(Predicate::Notification(predicate));
         let key = &self.inner.keys.attestation;
         let envelope = dsse::sign_statement(&statement, key)
@@ -126,6 +157,7 @@ fn told(attempt: &Try) -> NoticeTry {
     NoticeTry {
         at: attempt.at,
         outcome: match attempt.outcome {
+            Outcome::Accepted { grade: Grade::E3 } => NoticeOutcome::Acknowledged,
             Outcome::Accepted { grade } if grade.discharges() => NoticeOutcome::Delivered,
             Outcome::Accepted { .. } => NoticeOutcome::Accepted,
             Outcome::Failed => NoticeOutcome::Deferred,

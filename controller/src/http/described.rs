@@ -53,7 +53,7 @@ const ATTACHMENT: &str = "The attachment's SHA-256: 64 lower-case hexadecimal di
                           upload's answer gives it";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 66] = [
+const PROPERTIES: [(&str, &str, &str); 69] = [
     (
         "AccountRequest",
         "name",
@@ -90,6 +90,9 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
     ("HoldPlacing", "kind", "Why things are kept"),
     ("HoldPlacing", "reason", "What it is about"),
     ("HoldRelease", "reason", "Why it ends"),
+    ("HeardAcknowledgement", "over", "By what number, or otherwise, such as `13800000000`"),
+    ("HeardAcknowledgement", "person", "Who acknowledged it"),
+    ("HeardAcknowledgement", "words", "The words that were heard"),
     ("IcpFiling", "domain", "The domain that was filed, such as `example.gov.cn`"),
     ("IcpFiling", "holder", "Who holds the filing"),
     ("IcpFiling", "number", "The filing's number, such as 赣ICP备2026000001号"),

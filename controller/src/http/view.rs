@@ -19,7 +19,7 @@ use crate::core::{
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
-        Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
+        Acknowledgement, Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
         IcpFiled, IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
         OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
         compliance::Compliance,
@@ -197,9 +197,12 @@ pub struct CutView {
     /// The first commit that dropped traffic on any host.
     #[schema(value_type = Option<Object>)]
     pub t0: Option<CommitInterval>,
-    /// When the customer was first notified with grade E2.
+    /// When the customer was first notified with grade E2 or E3.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
+    /// How a person of the customer acknowledged it (grade E3).
+    #[schema(value_type = Option<Object>)]
+    pub acknowledged: Option<Acknowledgement>,
     /// Its notices.
     #[schema(value_type = Vec<String>)]
     pub notices: Vec<NoticeId>,
@@ -346,6 +349,7 @@ impl CutView {
             ordered_at: cut.ordered_at,
             t0: cut.t0,
             notified_at: cut.notified_at,
+            acknowledged: cut.acknowledged.clone(),
             notices: cut.notices.clone(),
             end: cut.end.clone(),
         }

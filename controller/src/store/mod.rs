@@ -15,6 +15,7 @@ mod accounts;
 mod acquainted;
 mod attachments;
 mod calendar;
+mod duty;
 mod hosts;
 mod identities;
 mod journal;
@@ -45,7 +46,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, attachments::*, calendar::*, hosts::*, identities::*, journal::*,
+    accounts::*, acquainted::*, attachments::*, calendar::*, duty::*, hosts::*, identities::*, journal::*,
     keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
 };
 
@@ -55,7 +56,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 13] = [
+pub const MIGRATIONS: [(i64, &str); 14] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -69,6 +70,7 @@ pub const MIGRATIONS: [(i64, &str); 13] = [
     (11, include_str!("../../migrations/0011_confirmed.sql")),
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
+    (18, include_str!("../../migrations/0018_duty.sql")),
 ];
 
 /// The migration that gave tenants the columns that they are searched by.

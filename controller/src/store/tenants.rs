@@ -180,6 +180,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
+        .bind(tenant.duty_at.map(Timestamp::unix_ms))
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -206,6 +207,7 @@ pub async fn save_tenant(
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
+        .bind(tenant.duty_at.map(Timestamp::unix_ms))
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -287,7 +289,7 @@ fn id(row: &SqliteRow) -> Result<TenantId> {
     parse(TABLE, &id)
 }
 
-fn read(row: &SqliteRow) -> Result<Tenant> {
+pub(super) fn read(row: &SqliteRow) -> Result<Tenant> {
     let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
     from_json(TABLE, &state)
 }

@@ -74,6 +74,9 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::CallOffCut { .. }
         | Event::Cut { .. }
         | Event::Restore { .. } => phase.has_traffic(),
+        Event::AcknowledgeCut { .. } | Event::RecordAcknowledgement { .. } => {
+            phase.holds_resources()
+        }
         // What is proven destroyed cannot be kept any more.
         Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
             phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
@@ -102,6 +105,7 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::SubmitReports { .. }
         | Event::FileAssessment { .. }
         | Event::FileIcp { .. }
+        | Event::AcknowledgeCut { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
         Event::Review { .. }
@@ -118,6 +122,7 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         Event::RetryConfiguration
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
+        | Event::RecordAcknowledgement { .. }
         | Event::Cut { .. }
         | Event::Restore { .. }
         | Event::RecordService { .. } => &[Role::Operator],
@@ -163,6 +168,8 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::FileIcp { .. }
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
+        | Event::AcknowledgeCut { .. }
+        | Event::RecordAcknowledgement { .. }
         | Event::Cut { .. }
         | Event::Restore { .. }
         | Event::RequestOffboarding { .. }

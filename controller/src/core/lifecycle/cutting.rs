@@ -15,7 +15,7 @@ use tenure_protocol::{
     wire::v1::CommitInterval,
 };
 
-use super::{Context, announcing, effect::Effect, event::CutKind, step::Step};
+use super::{Context, announcing, calling, effect::Effect, event::CutKind, step::Step};
 use crate::core::{
     calendar::legal_day,
     letter::Letter,
@@ -59,6 +59,10 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         commits: std::collections::BTreeMap::new(),
         notices: Vec::new(),
         notified_at: None,
+        began_at: Some(step.context.real_now),
+        alarm: None,
+        alarms: Vec::new(),
+        acknowledged: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
     });
@@ -167,6 +171,7 @@ pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     }
     let number = cut.number;
     meet_notification(step, number, at);
+    calling::silence(step, number, "a notice of the cut has reached the customer");
 }
 
 pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {
@@ -190,6 +195,8 @@ pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, messag
     let reason = format!("{code}: {message}");
     void(step, &reason);
     set_end(step, CutEnd::Void { reason });
+    let number = step.tenant.last_cut().map_or(0, |cut| cut.number);
+    calling::silence(step, number, "the cut came to nothing");
     // A host that failed may have journalled the cut, and would put it in force some day.
     step.order_all(OrderKind::Restore);
 }

@@ -125,7 +125,12 @@ fn ports_are_closed(tenant: &Tenant, effects: &[Effect]) -> bool {
             Action::Configure(wanted) => Some(wanted),
             Action::Cut(_) | Action::Restore(_) | Action::Wipe(_) => None,
         },
-        Effect::Arm(_) | Effect::Release { .. } | Effect::Void { .. } | Effect::Exit => None,
+        Effect::Arm(_)
+        | Effect::Release { .. }
+        | Effect::Void { .. }
+        | Effect::Stop { .. }
+        | Effect::Acknowledge(_)
+        | Effect::Exit => None,
     });
     wanted.into_iter().all(|wanted| opens_nothing(tenant, wanted))
 }

@@ -1,8 +1,8 @@
 //! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a
-//! place, orders again what failed, goes on with an off-boarding, reminds of open cuts, and closes
-//! what is proven destroyed. It destroys nothing.
+//! place, orders again what failed, goes on with an off-boarding, calls the provider's people to
+//! cuts that no customer knows of, reminds of open cuts, and closes what is proven destroyed. It destroys nothing.
 
-use super::{applying, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
+use super::{applying, calling, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
 use crate::core::{
     letter::Letter,
     notice::NoticeKind,
@@ -23,6 +23,7 @@ pub(super) fn tick(step: &mut Step<'_>) {
     reminding::remind(step);
     order_again(step);
     leaving::go_on(step);
+    calling::call(step);
     remind(step);
     close(step);
 }
