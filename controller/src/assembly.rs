@@ -12,6 +12,11 @@ use std::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use nix::fcntl::Flock;
 use quinn::{Endpoint, VarInt};
+use tenure_delivery::{
+    Courier, TRY_LIMIT,
+    mail::{MailChannel, MailError},
+    webhook::WebhookChannel,
+};
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use zeroize::Zeroizing;

@@ -38,8 +38,8 @@ use tenure_controller::{
         quota::Quotas,
         rules::Rules,
         tenant::{
-            Application, Contact, Designated, IngressRequest, InstanceRequest, Secret, System,
-            Webhook, Zone,
+            Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook,
+            Zone,
         },
     },
     engine::{Engine, Filed, Page, Parts},
@@ -50,6 +50,7 @@ use tenure_controller::{
     store::Store,
 };
 use tenure_protocol::{
+    channel::{Grade, Secret},
     digest::Digest,
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::HostId, wire::v1::Mark};
 
+use super::tenant::Tenant;
+
 /// An image of the catalogue: what an instance boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,59 @@ pub struct HostRoom {
     pub volume_taken: u64,
     /// Instances on it.
     pub instances: u32,
+}
+
+/// What a tenant holds of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occupied {
+    /// Address of its network.
+    pub network: [u8; 4],
+    /// What it takes of each host that it is on.
+    pub taken: Vec<Taken>,
+}
+
+/// What a tenant takes of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Of which.
+    pub host: HostId,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Bytes of volumes.
+    pub volume_bytes: u64,
+    /// Instances.
+    pub instances: u32,
+}
+
+impl Occupied {
+    /// What a tenant holds; nothing before it is placed, and once all of it is destroyed.
+    #[must_use]
+    pub fn of(tenant: &Tenant) -> Option<Self> {
+        let given = tenant.allotment.as_ref().filter(|_| tenant.phase.holds_resources())?;
+        let mut taken: Vec<Taken> = Vec::new();
+        for instance in &given.instances {
+            let host = instance.host;
+            let at = taken.iter().position(|one| one.host == host).unwrap_or_else(|| {
+                taken.push(Taken {
+                    host,
+                    vcpus: 0,
+                    memory_bytes: 0,
+                    volume_bytes: 0,
+                    instances: 0,
+                });
+                taken.len() - 1
+            });
+            let one = &mut taken[at];
+            one.vcpus += u32::from(instance.vcpus);
+            one.memory_bytes += u64::from(instance.memory_mib) << 20;
+            one.volume_bytes +=
+                instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
+            one.instances += 1;
+        }
+        Some(Self { network: given.network.address, taken })
+    }
 }
 
 /// What the lifecycle has to know of the world outside one tenant.

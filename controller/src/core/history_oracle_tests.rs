@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, Weekday};
 use tenure_protocol::{
+    channel::Grade,
     generation::Generation,
     id::{HostId, NoticeId, OrderId},
     wire::v1::{Action, Lane, TenantWanted, WipeSubject},

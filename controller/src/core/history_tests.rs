@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use tenure_protocol::channel::Grade;
 
 use super::{
     drawn::{Next, Story, spoil, story},

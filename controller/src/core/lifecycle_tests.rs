@@ -4,6 +4,7 @@ use std::{
 };
 
 use tenure_protocol::{
+    channel::Grade,
     digest::Digest,
     id::{HostId, NoticeId},
     time::Timestamp,

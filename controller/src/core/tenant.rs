@@ -56,8 +56,7 @@ use tenure_protocol::{
 };
 
 pub use application::{
-    Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook,
-    Zone,
+    Application, Contact, Designated, IngressRequest, InstanceRequest, System, Webhook, Zone,
 };
 pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
 pub use format::Format;

@@ -2,6 +2,7 @@
 //! that discharges a duty is signed as a statement in the same transaction.
 
 use tenure_protocol::{
+    channel::Grade,
     evidence::{
         dsse,
         predicate::{

@@ -1,6 +1,6 @@
 //! What room the hosts have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, EngineError};
 use crate::{
@@ -36,22 +36,19 @@ impl Engine {
 
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
     async fn fleet(&self, tx: &mut Tx) -> Result<Fleet, EngineError> {
-        let tenants = store::holding(tx).await?;
         let mut fleet = Fleet {
             hosts: Vec::new(),
             images: self.inner.images.clone(),
             last_mark: store::last_mark(tx).await?,
             networks_taken: BTreeSet::new(),
         };
-        for given in tenants.iter().filter_map(|tenant| tenant.allotment.as_ref()) {
-            fleet.networks_taken.insert(given.network.address);
-        }
+        let mut rooms = BTreeMap::new();
         for host in store::hosts(tx).await? {
             let Some(facts) = host.facts.filter(|_| host.up) else { continue };
             if host.admission != Admission::Admitted {
                 continue;
             }
-            let mut room = HostRoom {
+            let room = HostRoom {
                 id: host.id,
                 name: host.name,
                 cpus: facts.cpus,
@@ -62,16 +59,19 @@ impl Engine {
                 volume_taken: 0,
                 instances: 0,
             };
-            let instances = tenants.iter().flat_map(Tenant::instances);
-            for instance in instances.filter(|instance| instance.host == room.id) {
-                room.vcpus_taken += u32::from(instance.vcpus);
-                room.memory_taken += u64::from(instance.memory_mib) << 20;
-                room.volume_taken +=
-                    instance.volumes.iter().map(|volume| volume.size_bytes).sum::<u64>();
-                room.instances += 1;
-            }
-            fleet.hosts.push(room);
+            rooms.insert(room.id, room);
         }
+        for occupied in store::occupied(tx).await? {
+            fleet.networks_taken.insert(occupied.network);
+            for one in occupied.taken {
+                let Some(room) = rooms.get_mut(&one.host) else { continue };
+                room.vcpus_taken = room.vcpus_taken.saturating_add(one.vcpus);
+                room.memory_taken = room.memory_taken.saturating_add(one.memory_bytes);
+                room.volume_taken = room.volume_taken.saturating_add(one.volume_bytes);
+                room.instances = room.instances.saturating_add(one.instances);
+            }
+        }
+        fleet.hosts = rooms.into_values().collect();
         Ok(fleet)
     }
 }

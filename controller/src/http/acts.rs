@@ -4,7 +4,7 @@
 
 use axum::{Json, http::StatusCode};
 use serde::Deserialize;
-use tenure_protocol::id::TenantId;
+use tenure_protocol::{channel::destination, id::TenantId};
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},

@@ -68,15 +68,14 @@ use axum::{
     routing::{delete, get, post},
 };
 
+use tenure_protocol::channel::destination::DestinationPolicy;
 use tokio::sync::watch;
 
 use self::{
     attachments::Uploads, attempts::Providers, change::UnderWay, events::Streams,
     limit::CallLimits, policy::Policy, problem::Problem, seats::Seats,
 };
-use crate::{
-    engine::{Engine, EngineError, UPLOAD_LIMIT},
-};
+use crate::engine::{Engine, EngineError, UPLOAD_LIMIT};
 
 /// How long a request may take, from its head to the answer's.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);

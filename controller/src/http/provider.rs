@@ -25,13 +25,12 @@ use openidconnect::{
 };
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
+use tenure_delivery::outgoing;
 use tenure_protocol::time::Timestamp;
 use ureq::Agent;
 use zeroize::Zeroizing;
 
-use crate::{
-    core::identity::{self, Identity, Origin},
-};
+use crate::core::identity::{self, Identity, Origin};
 
 /// How long a request to a provider may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);

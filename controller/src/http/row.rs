@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use tenure_protocol::{
+    channel::{Channel, Grade},
     digest::Digest,
     id::{CutId, HostId, NoticeId, OrderId, TenantId},
     time::Timestamp,

@@ -56,7 +56,7 @@ const READERS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 14] = [
+pub const MIGRATIONS: [(i64, &str); 15] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -71,10 +71,11 @@ pub const MIGRATIONS: [(i64, &str); 14] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (18, include_str!("../../migrations/0018_duty.sql")),
+    (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 
-/// The migration that gave tenants the columns that they are searched by.
-const SEARCHED_SINCE: i64 = 4;
+/// The last migration that gave tenants a column of what their state says.
+const SEARCHED_SINCE: i64 = 19;
 
 /// The migration that gave rows of the journal the customer that they are streamed to.
 const STREAMED_SINCE: i64 = 9;

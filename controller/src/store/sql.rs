@@ -41,16 +41,17 @@ statements! {
          excluded.value";
 
     TENANT: "SELECT state FROM tenants WHERE id = $1";
-    TENANTS_IN: "SELECT id, state FROM tenants WHERE phase = $1 ORDER BY id";
+    OCCUPIED: "SELECT occupied FROM tenants WHERE occupied IS NOT NULL ORDER BY id";
+    TENANTS_IN: "SELECT id FROM tenants WHERE phase = $1 ORDER BY id";
     TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
-         isolation, due_at, handed_in, duty_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12)";
+         isolation, due_at, handed_in, duty_at, occupied) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+         $10, $11, $12, $13)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10, duty_at = $11 \
-         WHERE id = $12 AND version = $13";
+         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10, duty_at = $11, \
+         occupied = $12 WHERE id = $13 AND version = $14";
     OPEN_APPLICATIONS:
         "SELECT COUNT(*) AS open FROM tenants WHERE customer = $1 AND phase IN ('draft', \
           'submitted', 'correction-requested')";

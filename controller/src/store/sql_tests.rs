@@ -5,14 +5,16 @@ use sqlx::Row as _;
 use super::{Store, sql::ALL};
 
 /// What is read whole on purpose: hosts and notices of the calendar are few, the journal's end is
-/// one step on its index, and an upgrade fills every row once.
-const WHOLE: [(&str, &str); 7] = [
+/// one step on its index, whoever places a tenant reads what all others occupy, by an index of those
+/// alone, and an upgrade fills every row once.
+const WHOLE: [(&str, &str); 8] = [
     ("HOSTS", "hosts"),
     ("LAST_ROW", "journal"),
     ("LAST_ROW", "platform_acts"),
     ("ACTS", "platform_acts"),
     ("CALENDAR_NOTICES", "calendar_notices"),
     ("CALENDAR_ENACTED", "calendar_notices"),
+    ("OCCUPIED", "tenants"),
     ("FILL_CUSTOMERS", "journal"),
 ];
 

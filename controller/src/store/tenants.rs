@@ -12,7 +12,10 @@ use super::{
     sql::{self, query},
     to_i64, to_json, to_u64,
 };
-use crate::core::tenant::{Phase, Tenant};
+use crate::core::{
+    fleet::Occupied,
+    tenant::{Phase, Tenant},
+};
 
 const TABLE: &str = "tenants";
 /// Ids that are listed at once.
@@ -67,19 +70,18 @@ pub async fn owner_of_order(conn: &mut SqliteConnection, id: OrderId) -> Result<
         .map_err(failed("read whose an order is"))
 }
 
-/// The tenants that hold resources, by phase and age: at most as many as there are networks.
+/// What each tenant occupies that occupies anything: at most as many as there are networks.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn holding(conn: &mut SqliteConnection) -> Result<Vec<Tenant>> {
-    let mut tenants = Vec::new();
-    for phase in Phase::ALL.into_iter().filter(|phase| phase.holds_resources()) {
-        let rows = query(sql::TENANTS_IN).bind(phase.as_str()).fetch_all(&mut *conn).await;
-        for row in rows.map_err(failed("list tenants with resources"))? {
-            tenants.push(read(&row)?);
-        }
-    }
-    Ok(tenants)
+pub async fn occupied(conn: &mut SqliteConnection) -> Result<Vec<Occupied>> {
+    let operation = "read what is occupied of the fleet";
+    let rows = query(sql::OCCUPIED).fetch_all(conn).await.map_err(failed(operation))?;
+    let read = |row: &SqliteRow| {
+        let occupied: String = row.try_get("occupied").map_err(failed(operation))?;
+        from_json(TABLE, &occupied)
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Some ids of all tenants, by age, after this one.
@@ -181,6 +183,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
         .bind(tenant.duty_at.map(Timestamp::unix_ms))
+        .bind(occupied_column(tenant)?)
         .execute(conn)
         .await
         .map_err(failed("add a tenant"))?;
@@ -208,6 +211,7 @@ pub async fn save_tenant(
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
         .bind(tenant.duty_at.map(Timestamp::unix_ms))
+        .bind(occupied_column(tenant)?)
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
         .execute(conn)
@@ -303,6 +307,10 @@ fn network(tenant: &Tenant) -> Option<String> {
         .allotment
         .as_ref()
         .map(|given| std::net::Ipv4Addr::from(given.network.address).to_string())
+}
+
+fn occupied_column(tenant: &Tenant) -> Result<Option<String>> {
+    Occupied::of(tenant).map(|occupied| to_json(TABLE, &occupied)).transpose()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
+    channel::Grade,
     digest::Digest,
     id::{HostId, NoticeId, OrderId, RecordId},
     time::Timestamp,
