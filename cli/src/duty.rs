@@ -1,5 +1,5 @@
-//! `tenurectl duty`: what needs a person now, most urgent first, with the time that is left; and, for
-//! a screen on the wall, the seconds running down.
+//! `tenurectl duty`: what needs a person now, most urgent first, with the time that is left; and,
+//! for a screen on the wall, the seconds running down.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct DutyArgs {
 }
 
 const DESK: &[Column] = &[
-    column("TASK", &["/kind"]),
+    column("NEED", &["/kind"]),
     column("LEFT", &["/left"]),
     column("STATE", &["/standing"]),
     column("ABOUT", &["/about"]),
@@ -80,7 +80,7 @@ fn show(desk: &Value, old: Duration, screen: &Screen) -> Result<(), Failure> {
         return screen.json(desk);
     }
     let passed = i64::try_from(old.as_secs()).unwrap_or(i64::MAX);
-    let laid = rows(desk).iter().map(|task| laid_out(task, passed)).collect();
+    let laid = rows(desk).iter().map(|need| laid_out(need, passed)).collect();
     screen.many(&Value::Array(laid), DESK)?;
     if desk["more"] == true {
         screen.text(&screen.fill("and more, less urgent than these", &[]))?;
@@ -88,11 +88,11 @@ fn show(desk: &Value, old: Duration, screen: &Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A task as a row: its time as a clock, its phones in one cell.
-fn laid_out(task: &Value, passed: i64) -> Value {
-    let mut row = task.clone();
-    let left = task["seconds_left"].as_i64().map(|left| clock(left.saturating_sub(passed)));
-    let phones = task["phones"].as_array().into_iter().flatten().map(|phone| {
+/// One need as a row: its time as a clock, its phones in one cell.
+fn laid_out(need: &Value, passed: i64) -> Value {
+    let mut row = need.clone();
+    let left = need["seconds_left"].as_i64().map(|left| clock(left.saturating_sub(passed)));
+    let phones = need["phones"].as_array().into_iter().flatten().map(|phone| {
         let available = phone["available"].as_str().map(|when| format!(" ({when})"));
         let name = phone["name"].as_str().unwrap_or_default();
         let number = phone["number"].as_str().unwrap_or_default();
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn a_row_runs_down_and_names_whom_to_phone() {
-        let task = json!({"kind": "cut-untold", "seconds_left": 61, "phones": [
+        let need = json!({"kind": "cut-untold", "seconds_left": 61, "phones": [
             {"name": "Li", "number": "13800000000", "available": "24x7"},
             {"name": "Wu", "number": "13900000000", "available": null}]});
-        let row = laid_out(&task, 2);
+        let row = laid_out(&need, 2);
         assert_eq!(cell(&row, &["/left"]), "0:59");
         assert_eq!(cell(&row, &["/phone"]), "Li 13800000000 (24x7), Wu 13900000000");
         let row = laid_out(&json!({"kind": "cut-open", "phones": []}), 2);

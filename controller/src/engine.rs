@@ -8,7 +8,8 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`read`] is what is looked at, and [`duty`] what needs a person now. [`call`] says how a change is asked for.
+//! [`read`] is what is looked at, and [`duty`] what needs a person now. [`call`] says how a change
+//! is asked for.
 
 mod accounts;
 mod act;

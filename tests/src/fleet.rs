@@ -392,6 +392,7 @@ pub fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::Closed,
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,
+        NoticeKind::DutyAlarm,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

@@ -61,9 +61,8 @@ fn the_desk_is_called_after_a_minute_and_told_to_phone_after_three() {
     assert!(alarms(&called)[0].subject.contains("Phone now"));
     let over = tick(&mut world, &mut tenant, t0.plus_ms(300_000));
     assert!(alarms(&over).is_empty(), "from here on the breach speaks");
-    let breach = |effect: &Effect| {
-        matches!(effect, Effect::Arm(one) if one.kind == NoticeKind::ProviderReminder)
-    };
+    let reminder = NoticeKind::ProviderReminder;
+    let breach = |effect: &Effect| matches!(effect, Effect::Arm(one) if one.kind == reminder);
     assert!(over.iter().any(breach));
     assert!(matches!(owed(&tenant, ObligationId::O12b), ObligationState::Breached { .. }));
 }

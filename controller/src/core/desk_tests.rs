@@ -1,17 +1,17 @@
 //! The duty desk: what is on it, in what order, and from when.
 
 use super::*;
-use crate::core::duty::{HostStanding, Now, OnDesk, Task, since, tasks};
+use crate::core::duty::{HostStanding, Need, Now, OnDesk, needs, since};
 
 fn desk(world: &World, tenant: &Tenant, up: bool) -> Vec<OnDesk> {
     let standing = |host: HostId| (host, HostStanding { name: format!("of {host}"), up });
     let hosts = tenant.hosts().into_iter().map(standing).collect();
     let now = Now { legal: world.now, real: world.now };
-    tasks(tenant, &hosts, &world.rules, now)
+    needs(tenant, &hosts, &world.rules, now)
 }
 
-fn seen(tasks: &[OnDesk]) -> Vec<(Task, &'static str)> {
-    tasks.iter().map(|one| (one.task, one.standing)).collect()
+fn seen(needs: &[OnDesk]) -> Vec<(Need, &'static str)> {
+    needs.iter().map(|one| (one.need, one.standing)).collect()
 }
 
 /// Whether the tenant is read at all when somebody looks now.
@@ -31,10 +31,10 @@ fn a_cut_that_nobody_knows_of_stands_first_with_its_seconds_and_its_telephone() 
     assert_eq!(
         seen(&desk(&world, &tenant, false)),
         [
-            (Task::CutUntold, "trying"),
-            (Task::CutPending, "unreachable"),
-            (Task::CutPending, "unreachable"),
-            (Task::CutOpen, "cutting"),
+            (Need::CutUntold, "trying"),
+            (Need::CutPending, "unreachable"),
+            (Need::CutPending, "unreachable"),
+            (Need::CutOpen, "cutting"),
         ]
     );
     world.now = ordered.plus_ms(1_000);
@@ -48,13 +48,13 @@ fn a_cut_that_nobody_knows_of_stands_first_with_its_seconds_and_its_telephone() 
         world.now = ordered.plus_ms(after_ms);
         let found = desk(&world, &tenant, true);
         assert!(is_read(&world, &tenant));
-        assert_eq!(seen(&found), [(Task::CutUntold, standing), (Task::CutOpen, "cut")]);
+        assert_eq!(seen(&found), [(Need::CutUntold, standing), (Need::CutOpen, "cut")]);
         assert_eq!(found[0].due.map(|due| due.left_ms), Some(left_ms));
         assert_eq!(found[0].phones[0].number, "13800000000");
     }
     let heard = heard(Some(1), world.now);
     world.apply(&mut tenant, &heard).expect("heard");
-    assert_eq!(seen(&desk(&world, &tenant, true)), [(Task::CutOpen, "cut")]);
+    assert_eq!(seen(&desk(&world, &tenant, true)), [(Need::CutOpen, "cut")]);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_cut_that_was_restored_untold_stays_until_it_is_told() {
     world.obey(&mut tenant);
     assert!(matches!(tenant.isolation, Isolation::Connected));
     assert!(is_read(&world, &tenant));
-    assert_eq!(seen(&desk(&world, &tenant, true)), [(Task::CutUntold, "trying")]);
+    assert_eq!(seen(&desk(&world, &tenant, true)), [(Need::CutUntold, "trying")]);
     let heard = heard(Some(1), world.now);
     world.apply(&mut tenant, &heard).expect("heard");
     assert!(desk(&world, &tenant, true).is_empty());
@@ -81,11 +81,11 @@ fn a_planned_cut_waits_on_the_desk_for_its_notice() {
     let mut tenant = world.on_trial();
     world.apply(&mut tenant, &Event::AnnounceCut { reason: said("a switch") }).expect("announced");
     assert!(is_read(&world, &tenant));
-    assert_eq!(seen(&desk(&world, &tenant, true)), [(Task::PlannedCut, "not-notified")]);
+    assert_eq!(seen(&desk(&world, &tenant, true)), [(Need::PlannedCut, "not-notified")]);
     let notice = tenant.announcement.as_ref().expect("announced").notices[0];
     let delivered = Event::NoticeDelivered { notice, grade: Grade::E2, at: world.now };
     world.apply(&mut tenant, &delivered).expect("delivered");
-    assert_eq!(seen(&desk(&world, &tenant, true)), [(Task::PlannedCut, "notified")]);
+    assert_eq!(seen(&desk(&world, &tenant, true)), [(Need::PlannedCut, "notified")]);
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn what_the_provider_owes_is_there_from_a_day_before_its_end_on_and_what_custome
     let due = opinion.and_then(|owed| owed.due.due_at()).expect("five working days");
     for (before_ms, expected) in [
         (86_400_001, &[][..]),
-        (86_400_000, &[(Task::Deadline, "due")]),
-        (1, &[(Task::Deadline, "due")]),
-        (0, &[(Task::Deadline, "overdue")]),
+        (86_400_000, &[(Need::Deadline, "due")]),
+        (1, &[(Need::Deadline, "due")]),
+        (0, &[(Need::Deadline, "overdue")]),
     ] {
         world.now = due.plus_ms(-before_ms);
         assert_eq!(seen(&desk(&world, &tenant, true)), expected, "{before_ms} ms before");
@@ -125,8 +125,8 @@ fn a_stopped_tenant_waits_for_two_approvals_unless_something_holds_it() {
         world.obey(&mut tenant);
         world.now = tenant.wake_at.unwrap_or(world.now).max(world.now.plus_ms(1));
     }
-    let wipe = |tasks: &[OnDesk]| {
-        let mut of = tasks.iter().filter(|one| one.task == Task::WipeApproval);
+    let wipe = |needs: &[OnDesk]| {
+        let mut of = needs.iter().filter(|one| one.need == Need::WipeApproval);
         of.next().map(|one| one.about.clone())
     };
     assert_eq!(wipe(&desk(&world, &tenant, true)).as_deref(), Some("0/2"));

@@ -2,7 +2,7 @@
 //! tenant alone.
 //!
 //! [`since`] says from when on a tenant has something for the desk: it is stored beside the tenant,
-//! so that nobody looks for those few among all. [`tasks`] says what that is.
+//! so that nobody looks for those few among all. [`needs`] says what that is.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ const ALWAYS: Timestamp = Timestamp::from_unix_ms(1);
 /// What has to be done. The order is that of urgency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Task {
+pub enum Need {
     /// An emergency cut of which the customer does not know yet.
     CutUntold,
     /// A host has not carried out a cut or restore: it failed, or cannot be reached.
@@ -45,7 +45,7 @@ pub enum Task {
     Deadline,
 }
 
-impl Task {
+impl Need {
     /// The stable kebab-case text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -65,7 +65,7 @@ impl Task {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnDesk {
     /// What has to be done.
-    pub task: Task,
+    pub need: Need,
     /// For which tenant.
     pub tenant: TenantId,
     /// Whose it is.
@@ -142,7 +142,7 @@ pub fn since(tenant: &Tenant, rules: &Rules) -> Option<Timestamp> {
 
 /// What a tenant has for the desk now, most urgent first.
 #[must_use]
-pub fn tasks(
+pub fn needs(
     tenant: &Tenant,
     hosts: &BTreeMap<HostId, HostStanding>,
     rules: &Rules,
@@ -150,7 +150,7 @@ pub fn tasks(
 ) -> Vec<OnDesk> {
     let untold = untold(tenant).map(|cut| untold_cut(tenant, cut, rules, now));
     let deadlines = owed(tenant, rules).filter_map(|owed| deadline(tenant, owed, now));
-    let mut tasks: Vec<OnDesk> = untold
+    let mut needs: Vec<OnDesk> = untold
         .chain(pending_hosts(tenant, hosts))
         .chain(failed_wipe(tenant))
         .chain(planned_cut(tenant))
@@ -158,15 +158,15 @@ pub fn tasks(
         .chain(waiting_wipe(tenant))
         .chain(deadlines)
         .collect();
-    tasks.sort_by_key(OnDesk::urgency);
-    tasks
+    needs.sort_by_key(OnDesk::urgency);
+    needs
 }
 
 impl OnDesk {
-    fn new(tenant: &Tenant, task: Task, standing: &'static str, about: String) -> Self {
+    fn new(tenant: &Tenant, need: Need, standing: &'static str, about: String) -> Self {
         let application = &tenant.application;
         Self {
-            task,
+            need,
             tenant: tenant.id,
             customer: application.customer.clone(),
             system: application.system.name.clone(),
@@ -178,10 +178,10 @@ impl OnDesk {
         }
     }
 
-    /// What it is sorted by: the kind of task, then what is left of the time.
+    /// What it is sorted by: the kind of need, then what is left of the time.
     #[must_use]
-    pub fn urgency(&self) -> (Task, i64) {
-        (self.task, self.due.map_or(i64::MAX, |due| due.left_ms))
+    pub fn urgency(&self) -> (Need, i64) {
+        (self.need, self.due.map_or(i64::MAX, |due| due.left_ms))
     }
 }
 
@@ -210,7 +210,7 @@ fn pending(tenant: &Tenant) -> impl Iterator<Item = (HostId, &OrderFate)> {
     open.filter(|order| order.state != OrderFate::Done).map(|order| (order.host, &order.state))
 }
 
-/// What the provider owes by a deadline that is on the desk; what has a task of its own is not.
+/// What the provider owes by a deadline that is on the desk; what has a need of its own is not.
 fn owed<'a>(tenant: &'a Tenant, rules: &'a Rules) -> impl Iterator<Item = &'a Obligation> {
     let ended =
         matches!(tenant.phase, Phase::Closed | Phase::Rejected | Phase::Withdrawn | Phase::Draft);
@@ -264,7 +264,7 @@ fn untold_cut(tenant: &Tenant, cut: &Cut, rules: &Rules, now: Now) -> OnDesk {
         words: Some(cut.reason.clone()),
         due: Some(Until { at: due, left_ms }),
         phones: phones(tenant),
-        ..OnDesk::new(tenant, Task::CutUntold, standing, format!("#{}", cut.number))
+        ..OnDesk::new(tenant, Need::CutUntold, standing, format!("#{}", cut.number))
     }
 }
 
@@ -299,7 +299,7 @@ fn pending_hosts<'a>(
             OrderFate::Open | OrderFate::Done => return None,
         };
         let about = known.map_or_else(|| host.to_string(), |known| known.name.clone());
-        Some(OnDesk { words, ..OnDesk::new(tenant, Task::CutPending, standing, about) })
+        Some(OnDesk { words, ..OnDesk::new(tenant, Need::CutPending, standing, about) })
     })
 }
 
@@ -311,7 +311,7 @@ fn failed_wipe(tenant: &Tenant) -> Option<OnDesk> {
     });
     (tenant.phase == Phase::WipeFailed).then(|| OnDesk {
         words: Some(failed.collect::<Vec<_>>().join("; ")).filter(|words| !words.is_empty()),
-        ..OnDesk::new(tenant, Task::WipeFailed, "failed", approvals(tenant))
+        ..OnDesk::new(tenant, Need::WipeFailed, "failed", approvals(tenant))
     })
 }
 
@@ -322,7 +322,7 @@ fn planned_cut(tenant: &Tenant) -> Option<OnDesk> {
     Some(OnDesk {
         words: Some(announced.reason.clone()),
         phones: if announced.delivered_at.is_some() { Vec::new() } else { phones(tenant) },
-        ..OnDesk::new(tenant, Task::PlannedCut, standing, about)
+        ..OnDesk::new(tenant, Need::PlannedCut, standing, about)
     })
 }
 
@@ -333,12 +333,12 @@ fn open_cut(tenant: &Tenant) -> Option<OnDesk> {
     let cut = tenant.last_cut()?;
     let (standing, about) = (tenant.isolation.as_str(), format!("#{}", cut.number));
     let words = Some(cut.reason.clone());
-    Some(OnDesk { words, ..OnDesk::new(tenant, Task::CutOpen, standing, about) })
+    Some(OnDesk { words, ..OnDesk::new(tenant, Need::CutOpen, standing, about) })
 }
 
 fn waiting_wipe(tenant: &Tenant) -> Option<OnDesk> {
     let waits = tenant.phase == Phase::Stopped && wipe_waits(tenant);
-    waits.then(|| OnDesk::new(tenant, Task::WipeApproval, "waiting", approvals(tenant)))
+    waits.then(|| OnDesk::new(tenant, Need::WipeApproval, "waiting", approvals(tenant)))
 }
 
 fn approvals(tenant: &Tenant) -> String {
@@ -351,6 +351,6 @@ fn deadline(tenant: &Tenant, owed: &Obligation, now: Now) -> Option<OnDesk> {
     let standing = if left_ms <= 0 { "overdue" } else { "due" };
     (left_ms <= AHEAD_MS).then(|| OnDesk {
         due: Some(Until { at, left_ms }),
-        ..OnDesk::new(tenant, Task::Deadline, standing, owed.id.as_str().to_owned())
+        ..OnDesk::new(tenant, Need::Deadline, standing, owed.id.as_str().to_owned())
     })
 }

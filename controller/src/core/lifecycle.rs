@@ -3,8 +3,8 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`calling`], [`filing`] and [`holding`] what is orthogonal to it; [`paperwork`] what records owe and
-//! discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
+//! [`calling`], [`filing`] and [`holding`] what is orthogonal to it; [`paperwork`] what records owe
+//! and discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
 //! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
 //! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
 //! never destroys, nobody judges what they asked for.

@@ -5,10 +5,10 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`dispatch`] (what the hosts are
 //! told), [`attestation`] (what they prove), [`notice`] and [`letter`] (what customer and provider
-//! are told), [`duty`] (what needs a person of the provider now), [`fleet`] and [`placement`] (where
-//! instances go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere), [`quota`]
-//! (how much one customer may take), and [`refusal`] (how something is refused). [`draw`] and
-//! [`canonical`] are what ids and digests are made with.
+//! are told), [`duty`] (what needs a person of the provider now), [`fleet`] and [`placement`]
+//! (where instances go), [`access`] (who may come in) and [`identity`] (what people are called
+//! elsewhere), [`quota`] (how much one customer may take), and [`refusal`] (how something is
+//! refused). [`draw`] and [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tenure_protocol::{digest::Digest, id::TenantId};
 
-use super::{Call, Engine, EngineError, Expected};
+use super::{
+    Call, Engine, EngineError, Expected,
+    outbox::{is_untouched, stop},
+};
 use crate::{
     core::{
         admission,
@@ -426,33 +429,6 @@ impl Engine {
             tracing::error!(tenant = %tenant.id, %error, "the exit bundle could not be made yet");
         }
     }
-}
-
-/// Ends the tries of a notice that is not delivered.
-async fn stop(
-    tx: &mut Tx,
-    id: tenure_protocol::id::NoticeId,
-    reason: &str,
-) -> Result<(), EngineError> {
-    if let Some(mut row) = store::notice(tx, id).await?
-        && row.notice.next_at().is_some()
-    {
-        row.notice.state = NoticeState::Void { reason: reason.to_owned() };
-        store::save_notice(tx, &row.notice).await?;
-    }
-    Ok(())
-}
-
-async fn is_untouched(
-    tx: &mut Tx,
-    id: tenure_protocol::id::NoticeId,
-    context: &Context<'_>,
-) -> Result<bool, EngineError> {
-    let row = store::notice(tx, id).await?;
-    Ok(row.is_some_and(|row| {
-        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
-        row.notice.is_untouched() && !leased
-    }))
 }
 
 /// The event as the journal has it: without the contacts' secrets, and without what a draft said

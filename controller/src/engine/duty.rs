@@ -25,8 +25,8 @@ const WRITTEN: &str = "duty_written";
 pub struct Desk {
     /// When it was read, real clock.
     pub at: Timestamp,
-    /// The tenants' tasks, most urgent first.
-    pub tasks: Vec<OnDesk>,
+    /// The tenants' needs, most urgent first.
+    pub needs: Vec<OnDesk>,
     /// Accounts that wait for a second person.
     pub accounts: Vec<AccountRecord>,
     /// Tokens that do, those that end first before others.
@@ -61,10 +61,10 @@ impl Engine {
                 (host.id, HostStanding { name: host.name, up })
             })
             .collect();
-        let of = |tenant| duty::tasks(tenant, &hosts, &self.inner.rules, now);
-        let mut tasks: Vec<OnDesk> = tenants.iter().flat_map(of).collect();
-        tasks.sort_by_key(OnDesk::urgency);
-        Ok(Desk { at: real, tasks, accounts, tokens, more })
+        let of = |tenant| duty::needs(tenant, &hosts, &self.inner.rules, now);
+        let mut needs: Vec<OnDesk> = tenants.iter().flat_map(of).collect();
+        needs.sort_by_key(OnDesk::urgency);
+        Ok(Desk { at: real, needs, accounts, tokens, more })
     }
 }
 

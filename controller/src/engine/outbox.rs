@@ -18,10 +18,10 @@ use tenure_protocol::{
 use super::{Engine, EngineError, act::Beside};
 use crate::{
     core::{
-        lifecycle::{Acknowledged, Actor, Event},
-        notice::{Notice, NoticeKind, Outcome, Try},
+        lifecycle::{Acknowledged, Actor, Context, Event},
+        notice::{Notice, NoticeKind, NoticeState, Outcome, Try},
     },
-    store::{self, NewEvidence},
+    store::{self, NewEvidence, Tx},
 };
 
 /// A sender has a notice for itself for this long, ms.
@@ -165,4 +165,28 @@ fn told(attempt: &Try) -> NoticeTry {
         },
         answer: attempt.evidence.chars().take(ANSWER_LIMIT).collect(),
     }
+}
+
+/// Ends the tries of a notice that is not delivered.
+pub(super) async fn stop(tx: &mut Tx, id: NoticeId, reason: &str) -> Result<(), EngineError> {
+    if let Some(mut row) = store::notice(tx, id).await?
+        && row.notice.next_at().is_some()
+    {
+        row.notice.state = NoticeState::Void { reason: reason.to_owned() };
+        store::save_notice(tx, &row.notice).await?;
+    }
+    Ok(())
+}
+
+/// Whether a notice is armed, and nobody tries it.
+pub(super) async fn is_untouched(
+    tx: &mut Tx,
+    id: NoticeId,
+    context: &Context<'_>,
+) -> Result<bool, EngineError> {
+    let row = store::notice(tx, id).await?;
+    Ok(row.is_some_and(|row| {
+        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
+        row.notice.is_untouched() && !leased
+    }))
 }

@@ -23,12 +23,12 @@ pub struct DutyView {
     /// Whether there is more than one answer holds: the least urgent of it.
     more: bool,
     /// What has to be done, most urgent first.
-    tasks: Vec<TaskView>,
+    needs: Vec<NeedView>,
 }
 
 /// One thing that needs a person.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TaskView {
+pub struct NeedView {
     /// `cut-untold`: the customer does not know of an emergency cut yet; `cut-pending`: a host has
     /// not carried a cut or restore out; `wipe-failed`; `planned-cut`; `cut-open`: a cut is
     /// temporary; `wipe-approval`; `deadline`: of the provider; `account` and `token`: to be
@@ -78,21 +78,21 @@ pub async fn duty(
     State(app): State<App>,
     Caller(actor): Caller,
 ) -> Result<Json<DutyView>, Problem> {
-    let Desk { at, tasks, accounts, tokens, more } = app.engine.duty().await?;
-    let mut tasks: Vec<TaskView> = tasks.into_iter().map(TaskView::from).collect();
+    let Desk { at, needs, accounts, tokens, more } = app.engine.duty().await?;
+    let mut needs: Vec<NeedView> = needs.into_iter().map(NeedView::from).collect();
     // Who may come in is shown to those who may read it.
     if matches!(actor.role, Role::Security | Role::Administrator | Role::Auditor) {
-        tasks.extend(accounts.iter().map(TaskView::account));
-        tasks.extend(tokens.iter().map(|token| TaskView::token(token, at)));
+        needs.extend(accounts.iter().map(NeedView::account));
+        needs.extend(tokens.iter().map(|token| NeedView::token(token, at)));
     }
-    Ok(Json(DutyView { at, more, tasks }))
+    Ok(Json(DutyView { at, more, needs }))
 }
 
-impl From<OnDesk> for TaskView {
-    fn from(task: OnDesk) -> Self {
-        let OnDesk { task, tenant, customer, system, standing, about, words, due, phones } = task;
+impl From<OnDesk> for NeedView {
+    fn from(need: OnDesk) -> Self {
+        let OnDesk { need, tenant, customer, system, standing, about, words, due, phones } = need;
         Self {
-            kind: task.as_str(),
+            kind: need.as_str(),
             standing,
             seconds_left: due.map(|due| due.left_ms.div_euclid(1000)),
             due_at: due.map(|due| due.at),
@@ -106,7 +106,7 @@ impl From<OnDesk> for TaskView {
     }
 }
 
-impl TaskView {
+impl NeedView {
     fn account(account: &AccountRecord) -> Self {
         Self::confirmation("account", account.name.clone(), account.customer.clone())
     }

@@ -19,9 +19,9 @@ use crate::core::{
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
-        Acknowledgement, Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
-        IcpFiled, IcpOpening, IngressRequest, Instance, Isolation, Offboarding, Opinion, OrderFate,
-        OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
+        Acknowledgement, Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion,
+        IcpConfirmed, IcpFiled, IcpOpening, IngressRequest, Instance, Isolation, Offboarding,
+        Opinion, OrderFate, OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
         compliance::Compliance,
     },
 };

@@ -46,8 +46,9 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, attachments::*, calendar::*, duty::*, hosts::*, identities::*, journal::*,
-    keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*, tokens::*,
+    accounts::*, acquainted::*, attachments::*, calendar::*, duty::*, hosts::*, identities::*,
+    journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*, tenants::*,
+    tokens::*,
 };
 
 /// Connections to read with at most.

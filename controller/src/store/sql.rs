@@ -46,8 +46,8 @@ statements! {
     TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
-         isolation, due_at, handed_in, duty_at, occupied) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-         $10, $11, $12, $13)";
+         isolation, due_at, handed_in, duty_at, occupied) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+         $9, $10, $11, $12, $13)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
          state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10, duty_at = $11, \

@@ -74,14 +74,13 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::CallOffCut { .. }
         | Event::Cut { .. }
         | Event::Restore { .. } => phase.has_traffic(),
-        Event::AcknowledgeCut { .. } | Event::RecordAcknowledgement { .. } => {
-            phase.holds_resources()
-        }
         // What is proven destroyed cannot be kept any more.
         Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
             phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
         }
-        Event::OrderReported { .. } => phase.holds_resources(),
+        Event::AcknowledgeCut { .. }
+        | Event::RecordAcknowledgement { .. }
+        | Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }

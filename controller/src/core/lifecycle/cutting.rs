@@ -166,12 +166,15 @@ fn meet_notification(step: &mut Step<'_>, number: u32, at: Timestamp) {
 pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     let cuts = step.tenant.cuts.iter_mut();
     let Some(cut) = cuts.rev().find(|cut| cut.notices.contains(&notice)) else { return };
+    let first = cut.notified_at.is_none();
     if cut.notified_at.is_none_or(|known| at < known) {
         cut.notified_at = Some(at);
     }
     let number = cut.number;
     meet_notification(step, number, at);
-    calling::silence(step, number, "a notice of the cut has reached the customer");
+    if first {
+        calling::silence(step, number, "a notice of the cut has reached the customer");
+    }
 }
 
 pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, message: &str) {

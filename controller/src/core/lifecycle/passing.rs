@@ -1,8 +1,11 @@
 //! What time alone does: it owes monthly checks, declares breaches, ends a trial, looks for a
 //! place, orders again what failed, goes on with an off-boarding, calls the provider's people to
-//! cuts that no customer knows of, reminds of open cuts, and closes what is proven destroyed. It destroys nothing.
+//! cuts that no customer knows of, reminds of open cuts, and closes what is proven destroyed. It
+//! destroys nothing.
 
-use super::{applying, calling, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping};
+use super::{
+    applying, calling, effect::Effect, leaving, paperwork, reminding, step::Step, trying, wiping,
+};
 use crate::core::{
     letter::Letter,
     notice::NoticeKind,
