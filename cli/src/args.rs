@@ -14,6 +14,7 @@ use crate::{
     config::ProfileVerb,
     deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
+    duty::DutyArgs,
     events::EventsArgs,
     filing::{AssessmentVerb, IcpVerb},
     group::GroupVerb,
@@ -177,7 +178,9 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: AttachmentVerb,
     },
-    /// Tell the customer of a planned cut (operator)
+    /// What needs a person of the provider now, most urgent first
+    Duty(DutyArgs),
+    /// Tell the customer of a planned cut (operator), and take down that it knows of a cut
     CutNotice {
         #[command(subcommand)]
         verb: CutNoticeVerb,

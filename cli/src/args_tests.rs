@@ -89,6 +89,8 @@ fn every_verb_of_the_way_parses() {
         "cut T --planned --reason switch",
         "cut-notice announce T --reason switch",
         "cut-notice call-off T --reason later",
+        "cut-notice acknowledge T",
+        "cut-notice heard T --cut 1 --person Li --over 1 --words yes --at 2026-10-20T09:00:00Z",
         "restore T --reason mended",
         "offboarding request T --stop-day 2026-10-20 --reason merged",
         "offboarding approve T --opinion ok",
@@ -103,6 +105,8 @@ fn every_verb_beside_the_way_parses() {
     all_parse(&[
         "bundle fetch T -o exit.tar",
         "verify exit.tar --anchors anchors.json",
+        "duty",
+        "duty --watch",
         "host list",
         "host token host-a -o join",
         "host block host-a --reason stolen",

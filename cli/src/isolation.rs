@@ -1,8 +1,9 @@
-//! `tenurectl cut` and `tenurectl restore`: an operator's two acts on a tenant's traffic.
+//! `tenurectl cut` and `tenurectl restore`: an operator's two acts on a tenant's traffic; and
+//! `tenurectl cut-notice`, what the customer is told of them, and says.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tenure_protocol::id::TenantId;
+use tenure_protocol::{id::TenantId, time::Timestamp};
 
 use crate::{
     api::Api,
@@ -45,15 +46,60 @@ pub(crate) enum CutNoticeVerb {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Acknowledge that you know of a cut (customer): the duty to notify you ends with it
+    Acknowledge {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The cut's number, as its notices have it; the planned cut if not given
+        #[arg(long, value_name = "NUMBER")]
+        cut: Option<u32>,
+    },
+    /// Record that you heard a person of the customer acknowledge a cut (operator)
+    Heard(HeardArgs),
 }
 
-/// Announces and calls off.
+/// What was heard from a person of the customer.
+#[derive(Debug, Args)]
+pub(crate) struct HeardArgs {
+    /// The tenant's id
+    tenant: TenantId,
+    /// The cut's number, as its notices have it; the planned cut if not given
+    #[arg(long, value_name = "NUMBER")]
+    cut: Option<u32>,
+    /// Who acknowledged it
+    #[arg(long, value_name = "NAME")]
+    person: String,
+    /// By what number, or otherwise
+    #[arg(long, value_name = "NUMBER")]
+    over: String,
+    /// The words that you heard
+    #[arg(long, value_name = "TEXT")]
+    words: String,
+    /// When, such as 2026-10-20T09:00:00Z; now if not given
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<Timestamp>,
+}
+
+/// Announces and calls off, and takes down who knows of it.
 pub(crate) fn notice(verb: &CutNoticeVerb, api: &Api, screen: &Screen) -> Result<(), Failure> {
-    let (tenant, part, reason) = match verb {
-        CutNoticeVerb::Announce { tenant, reason } => (tenant, "cut/announcement", reason),
-        CutNoticeVerb::CallOff { tenant, reason } => (tenant, "cut/announcement/end", reason),
+    let (tenant, part, body) = match verb {
+        CutNoticeVerb::Announce { tenant, reason } => {
+            (tenant, "announcement", json!({ "reason": reason }))
+        }
+        CutNoticeVerb::CallOff { tenant, reason } => {
+            (tenant, "announcement/end", json!({ "reason": reason }))
+        }
+        CutNoticeVerb::Acknowledge { tenant, cut } => {
+            (tenant, "acknowledgement", json!({ "cut": cut }))
+        }
+        CutNoticeVerb::Heard(HeardArgs { tenant, cut, person, over, words, at }) => {
+            let body = json!({
+                "cut": cut, "person": person, "over": over, "words": words, "at": at,
+            });
+            (tenant, "acknowledgement/heard", body)
+        }
     };
-    screen.one(&api.post(&format!("/v1/tenants/{tenant}/{part}"), &json!({ "reason": reason }))?)
+    screen.one(&api.post(&format!("/v1/tenants/{tenant}/cut/{part}"), &body)?)
 }
 
 /// The end of a cut.

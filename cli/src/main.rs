@@ -15,6 +15,7 @@ mod clock;
 mod config;
 mod deadline;
 mod deployment;
+mod duty;
 mod environment;
 mod events;
 mod failure;
@@ -116,6 +117,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),
         Noun::Access { verb } => record::access(verb, &api()?, screen),
         Noun::Attachment { verb } => attachment::run(verb, &api()?, screen),
+        Noun::Duty(args) => duty::run(&args, &api()?, screen),
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),

@@ -91,6 +91,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     post("/v1/drafts", "application draft thing.json"),
     list("/v1/deadlines/preview", "deadline preview --on 2026-10-20"),
     post("/v1/demo/clock", "clock advance 30"),
+    get("/v1/duty", "duty"),
     Operation {
         method: "GET",
         path: "/v1/events",
@@ -141,6 +142,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     get("/v1/tenants/{id}/bundle", "bundle fetch T -o out"),
     post("/v1/tenants/{id}/configuration/retry", "configuration retry T"),
     post("/v1/tenants/{id}/cut", "cut T --reason attack"),
+    post("/v1/tenants/{id}/cut/acknowledgement", "cut-notice acknowledge T --cut 1"),
+    post(
+        "/v1/tenants/{id}/cut/acknowledgement/heard",
+        "cut-notice heard T --cut 1 --person Li --over 13800000000 --words yes",
+    ),
     post("/v1/tenants/{id}/cut/announcement", "cut-notice announce T --reason switch"),
     post("/v1/tenants/{id}/cut/announcement/end", "cut-notice call-off T --reason later"),
     list("/v1/tenants/{id}/deadlines", "deadline list T"),

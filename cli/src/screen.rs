@@ -150,6 +150,21 @@ impl Screen {
         self.text(&harmless_json(&format!("{value:#}")))
     }
 
+    /// One thing on one line, for streams that a script reads.
+    pub(crate) fn line_of_json(&self, value: &Value) -> Result<(), Failure> {
+        self.text(&harmless_json(&value.to_string()))
+    }
+
+    /// Begins a page anew, and says whether there is one: on a terminal what stood there goes, in a
+    /// file it stays.
+    pub(crate) fn begin_anew(&self) -> Result<bool, Failure> {
+        let page = io::stdout().is_terminal();
+        if page {
+            self.bytes(b"\x1b[H\x1b[2J")?;
+        }
+        Ok(page)
+    }
+
     /// Writes text and a line's end, and makes sure that it arrived. The text is harmless.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         self.bytes(format!("{text}\n").as_bytes())

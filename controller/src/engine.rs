@@ -8,9 +8,9 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at. [`sealing`] keeps
-//! the secrets of contacts' channels, [`receipt`] takes in what comes back on short messages.
-//! [`call`] says how a change is asked for.
+//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, and [`duty`] what
+//! needs a person now. [`sealing`] keeps the secrets of contacts' channels, [`receipt`] takes in what
+//! comes back on short messages. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -20,6 +20,7 @@ mod calendar;
 mod call;
 mod certificate;
 mod drain;
+mod duty;
 mod error;
 mod exit;
 mod hosts;
@@ -57,6 +58,7 @@ pub use self::{
     accounts::{Entered, Session, SignIn},
     attachments::Filed,
     call::{Call, Expected, KEY_KEPT_MS},
+    duty::Desk,
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
     tokens::NewToken,
@@ -227,6 +229,7 @@ impl Engine {
         };
         sealing::know_key(&mut tx, &secrets).await?;
         pin_rules(&mut tx, &rules).await?;
+        duty::write_down(&mut tx, &rules).await?;
         if let Some(offset) = store::meta(&mut tx, DEMO_OFFSET).await? {
             clock.resume_offset(offset.parse().unwrap_or(0));
         }

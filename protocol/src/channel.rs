@@ -106,6 +106,8 @@ pub enum Grade {
     E1,
     /// In the system that the customer designated.
     E2,
+    /// A person of the customer acknowledged it.
+    E3,
 }
 
 impl Grade {
@@ -114,7 +116,7 @@ impl Grade {
     pub const fn discharges(self) -> bool {
         match self {
             Self::E1 => false,
-            Self::E2 => true,
+            Self::E2 | Self::E3 => true,
         }
     }
 }

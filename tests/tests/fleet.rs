@@ -5,8 +5,10 @@ use ed25519_dalek::SigningKey;
 use tenure_controller::{
     core::{
         alarm::PAUSE_MS,
+        duty::Need,
         lifecycle::{Actor, CutKind, Decision, Event, Provider, Role},
         notice::{Notice, NoticeState, Outcome},
+        obligation::{ObligationId, ObligationState},
         rules::Rules,
         tenant::{Contact, Isolation, Phase},
     },
@@ -15,6 +17,10 @@ use tenure_controller::{
 use tenure_protocol::{
     channel::Grade,
     digest::Digest,
+    evidence::{
+        dsse,
+        predicate::{Predicate, notification::NoticeOutcome},
+    },
     time::Timestamp,
     wire::v1::{Alarm, AlarmKind, Culprit, Lane, Observation, OrderState, Report},
 };
@@ -103,6 +109,53 @@ async fn a_cut_counts_from_the_first_host_and_is_complete_with_the_last() {
     let tenant = fleet.controller.tenant(id).await.expect("kept");
     assert!(matches!(tenant.isolation, Isolation::Cut { .. }));
     assert_eq!(tenant.phase, Phase::Trial, "isolation is orthogonal to the phase");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_heard_ends_the_tries_is_signed_and_leaves_the_desk() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let desk = async |fleet: &Fleet| {
+        let desk = fleet.controller.duty().await.expect("read");
+        desk.needs.iter().map(|one| (one.need, one.standing)).collect::<Vec<_>>()
+    };
+    assert_eq!(desk(&fleet).await, [], "nothing is due within a day");
+    fleet.controller.act(provider("sun", Role::Operator), id, cut()).await.expect("cut");
+    fleet.settle().await.expect("hosts cut");
+    let t0 = fleet.controller.clock().now();
+    fleet.set_time(t0.plus_ms(181_000)).await.expect("three minutes later");
+    let fleet = fleet.restart_controller().await.expect("restarted");
+    let untold = [(Need::CutUntold, "phone"), (Need::CutOpen, "cut")];
+    assert_eq!(desk(&fleet).await, untold, "it is in the files");
+
+    let heard = Event::RecordAcknowledgement {
+        cut: Some(1),
+        person: "wei".to_owned(),
+        over: "13800000000".to_owned(),
+        words: "we know".to_owned(),
+        at: t0.plus_ms(180_000),
+    };
+    let sun = || provider("sun", Role::Operator);
+    fleet.controller.act(sun(), id, heard.clone()).await.expect("heard");
+    fleet.controller.act(sun(), id, heard).await.expect_err("once");
+    assert_eq!(desk(&fleet).await, [(Need::CutOpen, "cut")]);
+    let tenant = fleet.controller.tenant(id).await.expect("kept");
+    let owed = tenant.obligations.iter().find(|owed| owed.id == ObligationId::O12b);
+    let met = ObligationState::Discharged { at: t0.plus_ms(180_000) };
+    assert_eq!(owed.map(|owed| owed.state), Some(met));
+    let notices = fleet.controller.notices(id, &Page::default()).await.expect("kept").items;
+    let void = |one: &&_| matches!(one, NoticeState::Void { .. });
+    let of_the_cut = notices.iter().filter(|one| one.cut.is_some()).map(|one| &one.state);
+    assert_eq!(of_the_cut.filter(void).count(), 2, "neither channel is tried again");
+    let evidence = fleet.controller.evidence(id, &Page::default()).await.expect("kept").items;
+    let signed = evidence.iter().filter(|one| one.kind == "notification").filter(|one| {
+        let key = fleet.controller.attestation_key();
+        let statement = dsse::open_statement(&one.envelope, &key).expect("the controller's");
+        let Predicate::Notification(said) = statement.predicate() else { return false };
+        said.tries.iter().any(|one| one.outcome == NoticeOutcome::Acknowledged)
+            && said.channel == "spoken"
+    });
+    assert_eq!(signed.count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,8 @@ impl Oracle {
                 | Effect::Void { .. }
                 | Effect::Watch { .. }
                 | Effect::Disarm { .. }
+                | Effect::Stop { .. }
+                | Effect::Acknowledge(_)
                 | Effect::Exit => {}
             }
         }
@@ -275,6 +277,8 @@ impl Oracle {
             Event::NoticeDelivered { notice, grade: Grade::E2, .. } => {
                 self.reached |= self.announced.contains(notice);
             }
+            Event::AcknowledgeCut { cut: None }
+            | Event::RecordAcknowledgement { cut: None, .. } => self.reached = true,
             Event::Cut { kind, .. } => {
                 let told_before = *kind == CutKind::Emergency || self.reached;
                 rule("a planned cut follows a notice that reached the customer", told_before)?;

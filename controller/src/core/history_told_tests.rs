@@ -134,7 +134,11 @@ impl History {
             Effect::Release { correction, .. } | Effect::Void { correction, .. } => {
                 self.armed.push(correction.id);
             }
-            Effect::Watch { .. } | Effect::Disarm { .. } | Effect::Exit => {}
+            Effect::Watch { .. }
+            | Effect::Disarm { .. }
+            | Effect::Stop { .. }
+            | Effect::Acknowledge(_)
+            | Effect::Exit => {}
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
     notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
-    tenant::{Contact, Designated, Tenant},
+    tenant::{Alarm, Contact, Cut, Designated, Tenant},
 };
 
 /// What a letter is about; the facts are in the tenant.
@@ -51,6 +51,13 @@ pub enum Letter {
     CutVoid {
         /// The hosts' words.
         reason: String,
+    },
+    /// Nothing of grade E2 is known of an emergency cut: somebody has to phone.
+    Untold {
+        /// The cut's number.
+        cut: u32,
+        /// Which alarm it is.
+        alarm: Alarm,
     },
     /// The cut is still open.
     CutReminder,
@@ -116,12 +123,14 @@ pub fn render(
     draw: &mut Draw,
 ) -> Vec<Notice> {
     let words = words(tenant, letter, real_now);
-    let mut facts = facts(tenant, kind, &words, real_now);
+    let about = about(tenant, letter);
+    let mut facts = facts(tenant, about, kind, &words, real_now);
     let cut = match kind {
         NoticeKind::Cut
         | NoticeKind::CutCorrection
         | NoticeKind::CutReminder
-        | NoticeKind::Restored => tenant.last_cut().map(|cut| cut.id),
+        | NoticeKind::DutyAlarm
+        | NoticeKind::Restored => about.map(|cut| cut.id),
         NoticeKind::Handover
         | NoticeKind::CutAnnounced
         | NoticeKind::CutCalledOff
@@ -192,6 +201,14 @@ impl Notice {
     }
 }
 
+/// The cut that a letter is about, if it is about one.
+fn about<'a>(tenant: &'a Tenant, letter: &Letter) -> Option<&'a Cut> {
+    if let Letter::Untold { cut, .. } = letter {
+        return tenant.cuts.iter().rfind(|known| known.number == *cut);
+    }
+    tenant.last_cut()
+}
+
 struct Words {
     subject: String,
     chinese: String,
@@ -250,6 +267,9 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         },
         Letter::CutAnnounced { reason } => cutting::announced(system, reason, &now),
         Letter::CutCalledOff { reason } => cutting::called_off(system, reason),
+        Letter::Untold { cut: _, alarm } => {
+            cutting::untold(tenant, about(tenant, letter), *alarm, &now)
+        }
         Letter::CutOrdered
         | Letter::CutDone
         | Letter::CutVoid { .. }
@@ -383,9 +403,15 @@ fn reminder_words(tenant: &Tenant, reminder: &Reminder) -> Words {
     }
 }
 
-fn facts(tenant: &Tenant, kind: NoticeKind, words: &Words, real_now: Timestamp) -> Value {
+fn facts(
+    tenant: &Tenant,
+    about: Option<&Cut>,
+    kind: NoticeKind,
+    words: &Words,
+    real_now: Timestamp,
+) -> Value {
     let application = &tenant.application;
-    let cut = tenant.last_cut().map(|cut| {
+    let cut = about.map(|cut| {
         json!({
             "id": cut.id,
             "number": cut.number,

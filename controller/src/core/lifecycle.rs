@@ -3,8 +3,8 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`] what records
-//! owe and discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
+//! [`calling`], [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`]
+//! what records owe and discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
 //! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
 //! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
 //! never destroys, nobody judges what they asked for.
@@ -13,6 +13,7 @@ mod actor;
 pub mod admit;
 mod announcing;
 mod applying;
+mod calling;
 mod cutting;
 mod effect;
 pub mod event;
@@ -37,7 +38,7 @@ use std::collections::BTreeSet;
 use tenure_protocol::{digest::Digest, time::Timestamp};
 
 pub use actor::{Actor, Role};
-pub use effect::{Effect, OrderDraft, Transition};
+pub use effect::{Acknowledged, Effect, OrderDraft, Transition};
 pub use event::{CutKind, Decision, Document, Event, RecordFact, ReportsDecision};
 pub use report::{Finding, FindingResult, Reported};
 
@@ -155,6 +156,10 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::RemoveGroup { name } => grouping::remove(step, name)?,
         Event::AnnounceCut { reason } => announcing::announce(step, reason)?,
         Event::CallOffCut { reason } => announcing::call_off(step, reason)?,
+        Event::AcknowledgeCut { cut } => calling::acknowledge(step, *cut)?,
+        Event::RecordAcknowledgement { cut, person, over, words, at } => {
+            calling::heard(step, *cut, [person, over, words], *at)?;
+        }
         Event::Cut { kind, reason } => cutting::cut(step, *kind, reason)?,
         Event::Restore { reason } => cutting::restore(step, reason)?,
         Event::PlaceHold { kind, document, reason } => {

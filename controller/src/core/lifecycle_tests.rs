@@ -267,6 +267,12 @@ fn leave(now: Timestamp, days: i32, ask_waiver: bool) -> Event {
     Event::RequestOffboarding { stop_day, reason: said("moving"), ask_waiver }
 }
 
+/// An operator heard it on the telephone.
+fn heard(cut: Option<u32>, at: Timestamp) -> Event {
+    let (person, over, words) = (said("wei"), said("13800000000"), said("we know"));
+    Event::RecordAcknowledgement { cut, person, over, words, at }
+}
+
 /// One of each event, and of some more than one.
 pub(crate) fn events(now: Timestamp) -> Vec<Event> {
     let reason = || said("a reason");
@@ -310,6 +316,10 @@ pub(crate) fn events(now: Timestamp) -> Vec<Event> {
         Event::Cut { kind: CutKind::Planned, reason: reason() },
         Event::AnnounceCut { reason: reason() },
         Event::CallOffCut { reason: reason() },
+        Event::AcknowledgeCut { cut: Some(1) },
+        Event::AcknowledgeCut { cut: None },
+        heard(Some(1), now),
+        heard(None, now),
         Event::Restore { reason: reason() },
         Event::PlaceHold { kind: HoldKind::Dispute, document: document(), reason: reason() },
         Event::PlaceHold { kind: HoldKind::LegalHold, document: document(), reason: reason() },
@@ -377,6 +387,12 @@ mod applications;
 
 #[path = "cutting_tests.rs"]
 mod cuts;
+
+#[path = "calling_tests.rs"]
+mod calls;
+
+#[path = "desk_tests.rs"]
+mod desk;
 
 #[path = "clause_tests.rs"]
 mod clauses;

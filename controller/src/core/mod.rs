@@ -6,7 +6,8 @@
 //! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
 //! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
 //! [`letter`] and [`alarm`] (what customer and provider are told), [`watch`] (by whom, if the
-//! controller cannot), [`fleet`] and [`placement`] (where instances go), [`access`] (who may come
+//! controller cannot), [`duty`] (what needs a person of the provider now), [`fleet`] and
+//! [`placement`] (where instances go), [`access`] (who may come
 //! in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one customer may
 //! take), and [`refusal`] (how something is refused). [`draw`] and [`canonical`] are what ids and
 //! digests are made with.
@@ -21,6 +22,7 @@ pub mod canonical;
 pub mod counting;
 pub mod dispatch;
 pub mod draw;
+pub mod duty;
 pub mod fleet;
 pub mod form;
 pub mod group;

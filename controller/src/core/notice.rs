@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! armed ──t0, or 3 s──→ due ──tried──→ due (next rung of the ladder) ──E2──→ delivered
-//!   └──no host cut──→ void
+//!   └──no host cut──→ void     └── a person acknowledged ──→ void
 //! ```
 //! A notice is rendered before the order that it is about, so that no fault after the cut can keep
 //! it from going out.
@@ -86,6 +86,9 @@ pub enum NoticeKind {
     ProviderReminder,
     /// A host found something that is not as it should be. The provider's alone.
     HostAlarm,
+    /// The provider's people are called: no notice of an emergency cut has reached the customer.
+    /// Not the customer's to read.
+    DutyAlarm,
 }
 
 impl NoticeKind {
@@ -109,13 +112,14 @@ impl NoticeKind {
             Self::Reminder => "reminder",
             Self::ProviderReminder => "provider-reminder",
             Self::HostAlarm => "host-alarm",
+            Self::DutyAlarm => "duty-alarm",
         }
     }
 
     /// Whether it is the provider's alone to read.
     #[must_use]
     pub const fn is_providers(self) -> bool {
-        matches!(self, Self::ProviderReminder | Self::HostAlarm)
+        matches!(self, Self::ProviderReminder | Self::HostAlarm | Self::DutyAlarm)
     }
 }
 

@@ -144,6 +144,10 @@ pub enum Code {
     UnknownGroup,
     /// Rules of other groups name this one.
     GroupInUse,
+    /// The tenant has no such cut, or it came to nothing.
+    UnknownCut,
+    /// A person of the customer has acknowledged it already.
+    AlreadyAcknowledged,
 }
 
 impl Code {
@@ -209,6 +213,8 @@ impl Code {
             Self::UnknownRole => "unknown-role",
             Self::UnknownGroup => "unknown-group",
             Self::GroupInUse => "group-in-use",
+            Self::UnknownCut => "unknown-cut",
+            Self::AlreadyAcknowledged => "already-acknowledged",
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod hold;
 pub mod offboarding;
 pub mod papers;
 pub mod phase;
+pub mod telling;
 pub mod trial;
 pub mod wipe;
 
@@ -67,6 +68,7 @@ pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
 pub use papers::{Inspected, Papers};
 pub use phase::Phase;
+pub use telling::{Acknowledgement, Alarm};
 pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, Reports, Trial};
 pub use wipe::{Approval, Proven, Wipe};
 
@@ -148,6 +150,10 @@ pub struct Tenant {
     pub wipe: Option<Wipe>,
     /// Legal instant at which [`super::lifecycle::Event::Tick`] has something to do.
     pub wake_at: Option<Timestamp>,
+    /// Legal instant from which a person of the provider has something to do
+    /// ([`super::duty::since`]).
+    #[serde(default)]
+    pub duty_at: Option<Timestamp>,
 }
 
 impl Tenant {
@@ -415,8 +421,11 @@ pub struct Announcement {
     pub at: Timestamp,
     /// Its notices.
     pub notices: Vec<NoticeId>,
-    /// First delivery of grade E2, real time: the cut may be ordered from then on.
+    /// First delivery of grade E2 or E3, real time: the cut may be ordered from then on.
     pub delivered_at: Option<Timestamp>,
+    /// How a person of the customer acknowledged it (grade E3).
+    #[serde(default)]
+    pub acknowledged: Option<Acknowledgement>,
 }
 
 /// One cut of the tenant's network, from order to restore.
@@ -447,8 +456,20 @@ pub struct Cut {
     /// kept.
     #[serde(default)]
     pub witness: Witness,
-    /// First delivery of grade E2, real time.
+    /// First delivery of grade E2 or E3, real time.
     pub notified_at: Option<Timestamp>,
+    /// When it was ordered, real clock. Nobody knows it of a cut from before this was kept.
+    #[serde(default)]
+    pub began_at: Option<Timestamp>,
+    /// The last alarm that the provider's people were called with.
+    #[serde(default)]
+    pub alarm: Option<Alarm>,
+    /// The notices of those alarms.
+    #[serde(default)]
+    pub alarms: Vec<NoticeId>,
+    /// How a person of the customer acknowledged it (grade E3).
+    #[serde(default)]
+    pub acknowledged: Option<Acknowledgement>,
     /// How it ended.
     pub end: CutEnd,
     /// Legal instant of the last reminder that it is open.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tenure_protocol::{digest::Digest, id::TenantId};
 
-use super::{Call, Engine, EngineError, Expected};
+use super::{
+    Call, Engine, EngineError, Expected,
+    outbox::{stop, untouched},
+};
 use crate::{
     core::{
         admission,
@@ -343,6 +346,15 @@ impl Engine {
                 Effect::Disarm { cut, reason } => {
                     wakes.hosts.extend(store::disarm_watches(tx, *cut, *reason).await?);
                 }
+                Effect::Stop { notices, reason } => {
+                    for id in notices {
+                        stop(tx, *id, reason).await?;
+                    }
+                }
+                Effect::Acknowledge(acknowledged) => {
+                    let new = self.acknowledgement(transition.tenant.id, acknowledged)?;
+                    self.add_evidence(tx, &transition.tenant, &new, context).await?;
+                }
                 Effect::Exit => wakes.exit = true,
             }
         }
@@ -365,27 +377,38 @@ impl Engine {
             return Err(EngineError::Conflict);
         }
         for new in &beside.evidence {
-            let digest = Digest::of(&new.envelope);
-            if store::evidence(tx, digest).await?.is_some() {
-                continue;
-            }
-            let actor = Actor::controller();
-            let entry = NewEntry {
-                tenant: tenant.id,
-                kind: new.kind,
-                at: context.now,
-                actor: &actor,
-                actor_keyid: new.keyid,
-                body: serde_json::json!({"host": new.host, "order": new.order}),
-                phase: tenant.phase,
-                shown: tenant.submitted_at.is_some(),
-                object: Some(digest),
-                salt: self.inner.chance.draw()?,
-            };
-            let seq = store::append_journal(tx, entry).await?;
-            store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?;
+            self.add_evidence(tx, tenant, new, context).await?;
         }
         Ok(())
+    }
+
+    /// Keeps an envelope, once.
+    async fn add_evidence(
+        &self,
+        tx: &mut Tx,
+        tenant: &Tenant,
+        new: &NewEvidence,
+        context: &Context<'_>,
+    ) -> Result<(), EngineError> {
+        let digest = Digest::of(&new.envelope);
+        if store::evidence(tx, digest).await?.is_some() {
+            return Ok(());
+        }
+        let actor = Actor::controller();
+        let entry = NewEntry {
+            tenant: tenant.id,
+            kind: new.kind,
+            at: context.now,
+            actor: &actor,
+            actor_keyid: new.keyid,
+            body: serde_json::json!({"host": new.host, "order": new.order}),
+            phase: tenant.phase,
+            shown: tenant.submitted_at.is_some(),
+            object: Some(digest),
+            salt: self.inner.chance.draw()?,
+        };
+        let seq = store::append_journal(tx, entry).await?;
+        Ok(store::add_evidence(tx, tenant.id, seq, context.real_now, new).await?)
     }
 
     /// A key's name for the controller, a salted digest for a person: the ledger cannot forget.
@@ -424,20 +447,6 @@ impl Engine {
             tracing::error!(tenant = %tenant.id, %error, "the exit bundle could not be made yet");
         }
     }
-}
-
-/// A notice that nobody has tried or is trying, without the lease that may have run out.
-async fn untouched(
-    tx: &mut Tx,
-    id: tenure_protocol::id::NoticeId,
-    context: &Context<'_>,
-) -> Result<Option<NoticeRow>, EngineError> {
-    let row = store::notice(tx, id).await?;
-    let free = row.filter(|row| {
-        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
-        row.notice.is_untouched() && !leased
-    });
-    Ok(free.map(|row| NoticeRow { leased_until: None, ..row }))
 }
 
 /// The event as the journal has it: without the contacts' secrets, and without what a draft said

@@ -2,6 +2,7 @@
 //! that discharges a duty is signed as a statement in the same transaction.
 
 use tenure_protocol::{
+    channel::Grade,
     evidence::{
         dsse,
         predicate::{
@@ -20,10 +21,10 @@ use super::{
 };
 use crate::{
     core::{
-        lifecycle::{Actor, Event},
-        notice::{Notice, NoticeKind, Outcome, Try},
+        lifecycle::{Acknowledged, Actor, Context, Event},
+        notice::{Notice, NoticeKind, NoticeState, Outcome, Try},
     },
-    store::{self, NewEvidence, NoticeRow},
+    store::{self, NewEvidence, NoticeRow, Tx},
 };
 
 /// A sender has a notice for itself for this long, ms.
@@ -146,7 +147,8 @@ impl Engine {
             | NoticeKind::Closed
             | NoticeKind::Reminder
             | NoticeKind::ProviderReminder
-            | NoticeKind::HostAlarm => None,
+            | NoticeKind::HostAlarm
+            | NoticeKind::DutyAlarm => None,
         };
         let predicate = Notification {
             tenant,
@@ -157,6 +159,37 @@ impl Engine {
             due_at,
             tries: notice.tries.iter().map(told).collect(),
         };
+        self.signed(predicate)
+    }
+
+    /// The signed account of a person's acknowledgement.
+    pub(super) fn acknowledgement(
+        &self,
+        tenant: TenantId,
+        acknowledged: &Acknowledged,
+    ) -> Result<NewEvidence, EngineError> {
+        let Acknowledged { notice, kind, due_at, given } = acknowledged;
+        let (channel, answer) = match &given.words {
+            Some(words) => ("spoken", words.as_str()),
+            None => ("account", "the customer came in and acknowledged it"),
+        };
+        self.signed(Notification {
+            tenant,
+            notice: *notice,
+            subject: kind.as_str().to_owned(),
+            channel: channel.to_owned(),
+            contact: self.salted(&given.person),
+            due_at: *due_at,
+            tries: vec![NoticeTry {
+                at: given.at,
+                outcome: NoticeOutcome::Acknowledged,
+                answer: answer.chars().take(ANSWER_LIMIT).collect(),
+                host: None,
+            }],
+        })
+    }
+
+    fn signed(&self, predicate: Notification) -> Result<NewEvidence, EngineError> {
         let statement = Statement::new(Predicate::Notification(predicate));
         let key = &self.inner.keys.attestation;
         let envelope = dsse::sign_statement(&statement, key)
@@ -176,10 +209,36 @@ fn told(attempt: &Try) -> NoticeTry {
         at: attempt.at,
         host: attempt.by.as_ref().map(|by| by.host),
         outcome: match attempt.outcome {
+            Outcome::Accepted { grade: Grade::E3 } => NoticeOutcome::Acknowledged,
             Outcome::Accepted { grade } if grade.discharges() => NoticeOutcome::Delivered,
             Outcome::Accepted { .. } => NoticeOutcome::Accepted,
             Outcome::Failed => NoticeOutcome::Deferred,
         },
         answer: attempt.evidence.chars().take(ANSWER_LIMIT).collect(),
     }
+}
+
+/// Ends the tries of a notice that is not delivered.
+pub(super) async fn stop(tx: &mut Tx, id: NoticeId, reason: &str) -> Result<(), EngineError> {
+    if let Some(mut row) = store::notice(tx, id).await?
+        && row.notice.next_at().is_some()
+    {
+        row.notice.state = NoticeState::Void { reason: reason.to_owned() };
+        store::save_notice(tx, &row).await?;
+    }
+    Ok(())
+}
+
+/// A notice that is armed and that nobody is trying, without the lease that may have run out.
+pub(super) async fn untouched(
+    tx: &mut Tx,
+    id: NoticeId,
+    context: &Context<'_>,
+) -> Result<Option<NoticeRow>, EngineError> {
+    let row = store::notice(tx, id).await?;
+    let free = row.filter(|row| {
+        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
+        row.notice.is_untouched() && !leased
+    });
+    Ok(free.map(|row| NoticeRow { leased_until: None, ..row }))
 }

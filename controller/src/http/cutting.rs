@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use tenure_protocol::id::TenantId;
+use tenure_protocol::{id::TenantId, time::Timestamp};
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},
@@ -33,6 +33,39 @@ pub struct CutRequest {
     /// Why: the customer reads this in the notice.
     #[schema(schema_with = form::text)]
     reason: String,
+}
+
+/// A cut that the customer knows of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CutAcknowledgement {
+    /// The cut's number, as its notices have it; the planned cut that is announced, if left out.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    cut: Option<u32>,
+}
+
+/// What an operator heard from a person of the customer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeardAcknowledgement {
+    /// The cut's number, as its notices have it; the planned cut that is announced, if left out.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    cut: Option<u32>,
+    /// Who acknowledged it.
+    #[schema(schema_with = form::name)]
+    person: String,
+    /// By what number, or otherwise.
+    #[schema(schema_with = form::name)]
+    over: String,
+    /// The words that were heard.
+    #[schema(schema_with = form::text)]
+    words: String,
+    /// When; now if left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
 }
 
 fn cut_kinds() -> RefOr<Schema> {
@@ -77,6 +110,35 @@ pub async fn call_off_cut(
     change: Change<Reason>,
 ) -> Result<Shown, Problem> {
     done(app, id, change, |Reason { reason }| Event::CallOffCut { reason }).await
+}
+
+/// Acknowledge that you know of a cut (grade E3): the duty to notify you ends with it
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/acknowledgement", tag = "customer",
+    params(("id" = String, Path, format = "uuid")), request_body = CutAcknowledgement,
+    responses((status = 200, body = TenantView)))]
+pub async fn acknowledge_cut(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<CutAcknowledgement>,
+) -> Result<Shown, Problem> {
+    let event = |CutAcknowledgement { cut }| Event::AcknowledgeCut { cut };
+    done(app, id, change, event).await
+}
+
+/// Record that a person of the customer has acknowledged a cut (grade E3)
+#[utoipa::path(post, path = "/v1/tenants/{id}/cut/acknowledgement/heard", tag = "provider",
+    params(("id" = String, Path, format = "uuid")), request_body = HeardAcknowledgement,
+    responses((status = 200, body = TenantView)))]
+pub async fn record_acknowledgement(
+    State(app): State<App>,
+    Id(id): Id<TenantId>,
+    change: Change<HeardAcknowledgement>,
+) -> Result<Shown, Problem> {
+    let now = app.engine.clock().now();
+    let event = |HeardAcknowledgement { cut, person, over, words, at }| {
+        Event::RecordAcknowledgement { cut, person, over, words, at: at.unwrap_or(now) }
+    };
+    done(app, id, change, event).await
 }
 
 /// End the cut (clause 6.3)

@@ -56,7 +56,7 @@ const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of th
                     comes in before formal operation and its ICP filing, whatever rules say";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 78] = [
+const PROPERTIES: [(&str, &str, &str); 81] = [
     (
         "AccountRequest",
         "name",
@@ -120,6 +120,9 @@ const PROPERTIES: [(&str, &str, &str); 78] = [
     ("HoldPlacing", "kind", "Why things are kept"),
     ("HoldPlacing", "reason", "What it is about"),
     ("HoldRelease", "reason", "Why it ends"),
+    ("HeardAcknowledgement", "over", "By what number, or otherwise, such as `13800000000`"),
+    ("HeardAcknowledgement", "person", "Who acknowledged it"),
+    ("HeardAcknowledgement", "words", "The words that were heard"),
     ("IcpFiling", "domain", "The domain that was filed, such as `example.gov.cn`"),
     ("IcpFiling", "holder", "Who holds the filing"),
     ("IcpFiling", "number", "The filing's number, such as 赣ICP备2026000001号"),

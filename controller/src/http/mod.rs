@@ -5,9 +5,9 @@
 //! [`acts`] in common, are what the lifecycle decides on; [`access`] is accounts, sessions and
 //! tokens, which a second person confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID
 //! provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a client certificate;
-//! [`deadline`] and [`calendar`] are the law's days; [`records`] and [`attachments`] are what
-//! people put on paper; [`platform`] is the rest; [`view`] and [`row`] are what is shown; every
-//! error is a [`problem`].
+//! [`deadline`] and [`calendar`] are the law's days, [`duty`] is what needs a person now;
+//! [`records`] and [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`]
+//! and [`row`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
@@ -31,6 +31,7 @@ mod contract;
 pub mod cutting;
 pub mod deadline;
 mod described;
+pub mod duty;
 pub mod edge;
 pub mod events;
 pub mod extract;
@@ -170,6 +171,8 @@ fn on_one_tenant() -> Router<App> {
         .route("/assessment", post(compliance::assessment))
         .route("/icp", post(compliance::icp))
         .route("/cut", post(cutting::cut))
+        .route("/cut/acknowledgement", post(cutting::acknowledge_cut))
+        .route("/cut/acknowledgement/heard", post(cutting::record_acknowledgement))
         .route("/cut/announcement", post(cutting::announce_cut))
         .route("/cut/announcement/end", post(cutting::call_off_cut))
         .route("/restore", post(cutting::restore))
@@ -192,6 +195,7 @@ pub fn router(app: App) -> Router {
         .merge(papers())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
+        .route("/v1/duty", get(duty::duty))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
         .route("/v1/hosts/{id}/alarms", get(alarms::list))

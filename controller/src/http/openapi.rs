@@ -13,8 +13,8 @@ use utoipa::{
 
 use super::{
     App, access, alarms, applications, attachments, calendar, checklist, compliance, confirmation,
-    contract, cutting, deadline, events, form, groups, holds, leaving, offboarding, oidc, platform,
-    policy::Policy, problem, records, row, tenants, trial, view,
+    contract, cutting, deadline, duty, events, form, groups, holds, leaving, offboarding, oidc,
+    platform, policy::Policy, problem, records, row, tenants, trial, view,
 };
 
 /// The document.
@@ -53,6 +53,7 @@ use super::{
         tenants::orders, tenants::notices, tenants::evidence, tenants::bundle, tenants::order,
         applications::submit, applications::resubmit, applications::review, applications::retry,
         trial::deployment, trial::reports, trial::review_reports, cutting::cut,
+        cutting::acknowledge_cut, cutting::record_acknowledgement, duty::duty,
         cutting::announce_cut, cutting::call_off_cut, cutting::restore, offboarding::offboarding,
         offboarding::review_offboarding, offboarding::confirm, offboarding::approve_wipe,
         applications::draft, applications::save_draft, applications::submit_draft,

@@ -199,6 +199,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::ItemsMissing
             | Code::UnknownItem
             | Code::UnknownHold
+            | Code::UnknownCut
             | Code::UnknownAttachment
             | Code::DocumentMissing
             | Code::SameDocument
@@ -220,6 +221,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::NoNetwork
             | Code::NotMigrated
             | Code::AlreadyDecided
+            | Code::AlreadyAcknowledged
             | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch

@@ -20,9 +20,10 @@ use crate::core::{
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
-        Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion, IcpConfirmed,
-        IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate, OrderKind,
-        Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe, compliance::Compliance,
+        Acknowledgement, Announcement, Application, Assessment, Cut, CutEnd, Hold, HoldRegion,
+        IcpConfirmed, IcpFiled, IcpOpening, Instance, Isolation, Offboarding, Opinion, OrderFate,
+        OrderKind, Phase, Rectification, Reports, Tenant, Trial, Waiting, Wipe,
+        compliance::Compliance,
     },
     watch::Witness,
 };
@@ -200,9 +201,12 @@ pub struct CutView {
     /// The host that keeps its notices besides the ordered ones, in case the controller falls
     /// silent: its id, `none-up` if there was none, `unasked` if none was looked for.
     pub witness: String,
-    /// When the customer was first notified with grade E2.
+    /// When the customer was first notified with grade E2 or E3.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub notified_at: Option<Timestamp>,
+    /// How a person of the customer acknowledged it (grade E3).
+    #[schema(value_type = Option<Object>)]
+    pub acknowledged: Option<Acknowledgement>,
     /// Its notices.
     #[schema(value_type = Vec<String>)]
     pub notices: Vec<NoticeId>,
@@ -354,6 +358,7 @@ impl CutView {
                 Witness::Host(host) => host.to_string(),
             },
             notified_at: cut.notified_at,
+            acknowledged: cut.acknowledged.clone(),
             notices: cut.notices.clone(),
             end: cut.end.clone(),
         }

@@ -156,6 +156,7 @@ pub async fn save_account(conn: &mut SqliteConnection, account: &AccountRecord) 
     query(sql::SAVE_ACCOUNT)
         .bind(&account.name)
         .bind(to_json(TABLE, account)?)
+        .bind(i64::from(account.standing == Standing::Pending))
         .execute(conn)
         .await
         .map_err(failed("save an account"))?;

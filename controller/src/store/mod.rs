@@ -20,6 +20,7 @@ mod acquainted;
 mod alarms;
 mod attachments;
 mod calendar;
+mod duty;
 mod hosts;
 mod identities;
 mod journal;
@@ -52,8 +53,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::sql::query;
 pub use self::{
-    accounts::*, acquainted::*, alarms::*, attachments::*, calendar::*, hosts::*, identities::*,
-    journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*,
+    accounts::*, acquainted::*, alarms::*, attachments::*, calendar::*, duty::*, hosts::*,
+    identities::*, journal::*, keys::*, notices::*, orders::*, page::*, platform::*, records::*,
     short_messages::*, tenants::*, tokens::*, watches::*,
 };
 
@@ -66,7 +67,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 17] = [
+pub const MIGRATIONS: [(i64, &str); 18] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -83,6 +84,7 @@ pub const MIGRATIONS: [(i64, &str); 17] = [
     (14, include_str!("../../migrations/0014_alarms.sql")),
     (16, include_str!("../../migrations/0016_watches.sql")),
     (17, include_str!("../../migrations/0017_short_messages.sql")),
+    (18, include_str!("../../migrations/0018_duty.sql")),
     (19, include_str!("../../migrations/0019_occupied.sql")),
 ];
 

@@ -46,12 +46,12 @@ statements! {
     TENANT_IDS: "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
     ADD_TENANT:
         "INSERT INTO tenants (id, version, phase, mark, network, wake_at, state, customer, \
-         isolation, due_at, handed_in, occupied) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12)";
+         isolation, due_at, handed_in, duty_at, occupied) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+         $9, $10, $11, $12, $13)";
     SAVE_TENANT:
         "UPDATE tenants SET version = $1, phase = $2, mark = $3, network = $4, wake_at = $5, \
-         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10, occupied = $11 \
-         WHERE id = $12 AND version = $13";
+         state = $6, customer = $7, isolation = $8, due_at = $9, handed_in = $10, duty_at = $11, \
+         occupied = $12 WHERE id = $13 AND version = $14";
     OPEN_APPLICATIONS:
         "SELECT COUNT(*) AS open FROM tenants WHERE customer = $1 AND phase IN ('draft', \
           'submitted', 'correction-requested')";
@@ -223,8 +223,8 @@ statements! {
     ACCOUNT: "SELECT state FROM accounts WHERE name = $1";
     ACCOUNTS: "SELECT state FROM accounts WHERE name > $1 ORDER BY name LIMIT $2";
     SAVE_ACCOUNT:
-        "INSERT INTO accounts (name, state) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
-         state = excluded.state";
+        "INSERT INTO accounts (name, state, pending) VALUES ($1, $2, $3) ON CONFLICT (name) DO \
+         UPDATE SET state = excluded.state, pending = excluded.pending";
     ADD_SESSION:
         "INSERT INTO sessions (digest, account, expires_at, used_at) VALUES ($1, $2, $3, $4)";
     SESSION:
@@ -295,5 +295,13 @@ statements! {
     WATCHED_TENANTS:
         "SELECT DISTINCT tenant FROM watches WHERE state IN ('open', 'kept', 'lost')";
     HOSTS_UP: "SELECT id AS host FROM hosts WHERE up = 1 ORDER BY id LIMIT $1";
+    ON_DUTY:
+        "SELECT state FROM tenants WHERE duty_at <= $1 ORDER BY duty_at, id LIMIT $2";
+    SET_DUTY: "UPDATE tenants SET duty_at = $1 WHERE id = $2";
+    PENDING_TOKENS:
+        "SELECT id, owner, expires_at, revoked_at, used_at, confirmed_by, record FROM tokens WHERE \
+         confirmed_by IS NULL AND expires_at > $1 AND revoked_at IS NULL ORDER BY expires_at LIMIT \
+         $2";
+    PENDING_ACCOUNTS: "SELECT state FROM accounts WHERE pending = 1 ORDER BY name LIMIT $1";
     CALENDAR_ENACTED: "SELECT COUNT(enacted_seq) AS enacted FROM calendar_notices";
 }

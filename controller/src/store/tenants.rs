@@ -182,6 +182,7 @@ pub async fn add_tenant(conn: &mut SqliteConnection, tenant: &Tenant) -> Result<
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
+        .bind(tenant.duty_at.map(Timestamp::unix_ms))
         .bind(occupied_column(tenant)?)
         .execute(conn)
         .await
@@ -209,6 +210,7 @@ pub async fn save_tenant(
         .bind(tenant.isolation.as_str())
         .bind(tenant.next_due_at().map(Timestamp::unix_ms))
         .bind(i64::from(tenant.submitted_at.is_some()))
+        .bind(tenant.duty_at.map(Timestamp::unix_ms))
         .bind(occupied_column(tenant)?)
         .bind(tenant.id.to_string())
         .bind(to_i64(decided_on))
@@ -291,7 +293,7 @@ fn id(row: &SqliteRow) -> Result<TenantId> {
     parse(TABLE, &id)
 }
 
-fn read(row: &SqliteRow) -> Result<Tenant> {
+pub(super) fn read(row: &SqliteRow) -> Result<Tenant> {
     let state: String = row.try_get("state").map_err(failed("read a tenant"))?;
     from_json(TABLE, &state)
 }

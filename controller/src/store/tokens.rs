@@ -207,7 +207,7 @@ pub async fn use_token(conn: &mut SqliteConnection, id: &str, now: Timestamp) ->
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<TokenRecord> {
+pub(super) fn read(row: &SqliteRow) -> Result<TokenRecord> {
     let operation = "read a token";
     let at = |column: &str| -> Result<Option<Timestamp>> {
         let ms: Option<i64> = row.try_get(column).map_err(failed(operation))?;

@@ -205,6 +205,9 @@ pub(crate) fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::Closed,
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,
+        NoticeKind::RulesEnded,
+        NoticeKind::HostAlarm,
+        NoticeKind::DutyAlarm,
     ];
     match kinds.into_iter().find(|kind| kind.as_str() == name) {
         Some(kind) => Ok(kind),

@@ -5,7 +5,7 @@ use tenure_protocol::time::Timestamp;
 use super::{Letter, Words, local};
 use crate::core::{
     lifecycle::CutKind,
-    tenant::{Cut, CutEnd, Tenant},
+    tenant::{Alarm, Contact, Cut, CutEnd, Tenant},
 };
 
 pub(super) fn announced(system: &str, reason: &str, now: &str) -> Words {
@@ -89,6 +89,7 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         | Letter::CutCalledOff { .. }
         | Letter::TrialExpired
         | Letter::ConfirmationMissing
+        | Letter::Untold { .. }
         | Letter::SecondNotice { .. }
         | Letter::RulesEnded { .. }
         | Letter::Inspection { .. }
@@ -109,6 +110,60 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         chinese: format!("{chinese}\n断网编号：{number}（{id}）"),
         english: format!("{english}\nCut number: {number} ({id})"),
     }
+}
+
+/// To the provider's own people: the customer does not know yet, and whom to phone.
+pub(super) fn untold(tenant: &Tenant, cut: Option<&Cut>, alarm: Alarm, now: &str) -> Words {
+    let system = &tenant.application.system.name;
+    let Some(cut) = cut else {
+        return Words { subject: system.clone(), chinese: String::new(), english: String::new() };
+    };
+    let (number, customer) = (cut.number, &tenant.application.customer);
+    let since = local(cut.counts_from());
+    let (since_zh, since_en) = if cut.t0.is_some() {
+        ("断网时刻", "the cut's instant is")
+    } else {
+        ("断网时刻未知，下令时刻", "its instant is not known; it was ordered at")
+    };
+    let (subject, zh, en) = match alarm {
+        Alarm::SecondContacts => (
+            "断网通知未送达 Cut not notified",
+            "尚无任何通知送达。",
+            "no notice has reached the customer yet.",
+        ),
+        Alarm::Phone => (
+            "请立即电话通知 Phone now: cut not notified",
+            "仍无任何通知送达，请立即电话通知客户并登记确认。",
+            "still no notice has reached the customer: phone it now, and record its \
+             acknowledgement.",
+        ),
+    };
+    let until = tenant.notify_by(cut).map_or_else(|| "?".to_owned(), local);
+    let phones: Vec<String> = tenant.application.contacts.iter().filter_map(phone).collect();
+    let (phones_zh, phones_en) = if phones.is_empty() {
+        ("申请中未填电话".to_owned(), "the application names none".to_owned())
+    } else {
+        (phones.join("；"), phones.join("; "))
+    };
+    let record = format!("tenurectl cut-notice heard {} --cut {number} …", tenant.id);
+    Words {
+        subject: format!("{subject} #{number}: {system}"),
+        chinese: format!(
+            "紧急断网 #{number}（客户：{customer}）{zh}\n{since_zh}：{since}。法定通知期限：{until}。\
+             当前时间：{now}。\n电话：{phones_zh}\n登记确认：{record}"
+        ),
+        english: format!(
+            "of the emergency cut #{number} of {customer}, {en} {since_en} {since}; the customer \
+             has to know before {until}; now it is {now}.\nPhones: {phones_en}\nRecord what you \
+             hear: {record}"
+        ),
+    }
+}
+
+fn phone(contact: &Contact) -> Option<String> {
+    let mobile = contact.mobile.as_ref()?;
+    let available = contact.available.as_ref().map(|when| format!(" ({when})"));
+    Some(format!("{} {mobile}{}", contact.name, available.unwrap_or_default()))
 }
 
 pub(super) const fn restored_at(cut: &Cut) -> Option<Timestamp> {

@@ -90,7 +90,9 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
             phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
         }
-        Event::OrderReported { .. } => phase.holds_resources(),
+        Event::AcknowledgeCut { .. }
+        | Event::RecordAcknowledgement { .. }
+        | Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }
@@ -116,6 +118,7 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::FileIcp { .. }
         | Event::SetGroup { .. }
         | Event::RemoveGroup { .. }
+        | Event::AcknowledgeCut { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
         Event::Review { .. }
@@ -132,6 +135,7 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         Event::RetryConfiguration
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
+        | Event::RecordAcknowledgement { .. }
         | Event::Cut { .. }
         | Event::Restore { .. }
         | Event::RecordService { .. } => &[Role::Operator],
@@ -179,6 +183,8 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::RemoveGroup { .. }
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
+        | Event::AcknowledgeCut { .. }
+        | Event::RecordAcknowledgement { .. }
         | Event::Cut { .. }
         | Event::Restore { .. }
         | Event::RequestOffboarding { .. }

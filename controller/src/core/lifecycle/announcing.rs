@@ -30,7 +30,8 @@ pub(super) fn announce(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal>
     let notices = step.arm(NoticeKind::CutAnnounced, &letter, &due);
     let (by, at) = (step.actor.name.clone(), step.now());
     let reason = reason.to_owned();
-    step.tenant.announcement = Some(Announcement { reason, by, at, notices, delivered_at: None });
+    step.tenant.announcement =
+        Some(Announcement { reason, by, at, notices, delivered_at: None, acknowledged: None });
     step.owe(ObligationId::O12a);
     Ok(())
 }

@@ -77,6 +77,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         cuts: Vec::new(),
         wipe: None,
         wake_at: None,
+        duty_at: None,
     }
 }
 

@@ -15,7 +15,7 @@ use tenure_protocol::{
     wire::{v1::CommitInterval, watch::DisarmReason},
 };
 
-use super::{Context, announcing, effect::Effect, event::CutKind, step::Step};
+use super::{Context, announcing, calling, effect::Effect, event::CutKind, step::Step};
 use crate::core::{
     calendar::legal_day,
     letter::Letter,
@@ -61,6 +61,10 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         notices: Vec::new(),
         witness: Witness::Unasked,
         notified_at: None,
+        began_at: Some(step.context.real_now),
+        alarm: None,
+        alarms: Vec::new(),
+        acknowledged: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
     });
@@ -180,13 +184,17 @@ fn meet_notification(step: &mut Step<'_>, number: u32, at: Timestamp) {
 pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     let cuts = step.tenant.cuts.iter_mut();
     let Some(cut) = cuts.rev().find(|cut| cut.notices.contains(&notice)) else { return };
-    let first = cut.notified_at.is_none() && cut.kind == CutKind::Emergency;
+    let first = cut.notified_at.is_none();
+    let emergency = cut.kind == CutKind::Emergency;
     if cut.notified_at.is_none_or(|known| at < known) {
         cut.notified_at = Some(at);
     }
     let (number, id) = (cut.number, cut.id);
     meet_notification(step, number, at);
     if first {
+        calling::silence(step, number, "a notice of the cut has reached the customer");
+    }
+    if first && emergency {
         step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Told });
     }
 }
@@ -212,6 +220,8 @@ pub(super) fn cut_failed(step: &mut Step<'_>, order: OrderId, code: &str, messag
     let reason = format!("{code}: {message}");
     void(step, &reason);
     set_end(step, CutEnd::Void { reason });
+    let number = step.tenant.last_cut().map_or(0, |cut| cut.number);
+    calling::silence(step, number, "the cut came to nothing");
     // A host that failed may have journalled the cut, and would put it in force some day.
     step.order_all(OrderKind::Restore);
 }

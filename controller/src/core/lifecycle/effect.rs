@@ -4,10 +4,14 @@ use tenure_protocol::{
     digest::Digest,
     generation::Generation,
     id::{CutId, HostId, NoticeId, OrderId},
+    time::Timestamp,
     wire::{v1::Action, watch::DisarmReason},
 };
 
-use crate::core::{notice::Notice, tenant::Tenant};
+use crate::core::{
+    notice::{Notice, NoticeKind},
+    tenant::{Acknowledgement, Tenant},
+};
 
 /// What follows from an event: the next state and what is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +64,30 @@ pub enum Effect {
         /// Why.
         reason: DisarmReason,
     },
+    /// Notices that nobody needs any more: those not delivered yet are not tried again.
+    Stop {
+        /// Which.
+        notices: Vec<NoticeId>,
+        /// Why.
+        reason: String,
+    },
+    /// A person of the customer knows of a cut: sign the account of it.
+    Acknowledge(Box<Acknowledged>),
     /// The tenant has left: sign the manifest of its evidence.
     Exit,
+}
+
+/// What is signed of an acknowledgement (grade E3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The notice that it stands for: the first of the cut's.
+    pub notice: NoticeId,
+    /// What that says.
+    pub kind: NoticeKind,
+    /// When the customer had to know, if a rule says so.
+    pub due_at: Option<Timestamp>,
+    /// Who knows, and when, and by what words.
+    pub given: Acknowledgement,
 }
 
 /// An order that is not signed yet.

@@ -12,7 +12,7 @@ use tenure_protocol::{
 
 use super::{recount::Change, report::Reported};
 use crate::core::{
-    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, ROLE_LIMIT, TEXT_LIMIT},
+    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, NAME_LIMIT, ROLE_LIMIT, TEXT_LIMIT},
     group::GroupRequest,
     obligation::ObligationId,
     record::Kind,
@@ -168,6 +168,27 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
+    },
+    /// The customer itself acknowledges that it knows of a cut (grade E3).
+    AcknowledgeCut {
+        /// The cut's number; nothing for the planned one that is announced.
+        cut: Option<u32>,
+    },
+    /// An operator has heard a person of the customer acknowledge a cut (grade E3).
+    RecordAcknowledgement {
+        /// The cut's number; nothing for the planned one that is announced.
+        cut: Option<u32>,
+        /// Who acknowledged it.
+        #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
+        person: String,
+        /// By what number, or otherwise.
+        #[garde(length(chars, min = 1, max = NAME_LIMIT), custom(admission::name))]
+        over: String,
+        /// The words that were heard.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        words: String,
+        /// When; real clock.
+        at: Timestamp,
     },
     /// The tenant's network is cut.
     Cut {
@@ -343,6 +364,8 @@ impl Event {
             Self::RemoveGroup { .. } => "remove-group",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
+            Self::AcknowledgeCut { .. } => "acknowledge-cut",
+            Self::RecordAcknowledgement { .. } => "record-acknowledgement",
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
             Self::PlaceHold { .. } => "place-hold",
@@ -397,6 +420,8 @@ impl Event {
             | Self::RemoveGroup { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
+            | Self::AcknowledgeCut { .. }
+            | Self::RecordAcknowledgement { .. }
             | Self::Cut { .. }
             | Self::Restore { .. }
             | Self::CountersignHold { .. }

@@ -138,6 +138,8 @@ fn ports_are_closed(tenant: &Tenant, effects: &[Effect], zones: &Zones) -> bool 
         | Effect::Void { .. }
         | Effect::Watch { .. }
         | Effect::Disarm { .. }
+        | Effect::Stop { .. }
+        | Effect::Acknowledge(_)
         | Effect::Exit => None,
     });
     wanted.into_iter().all(|wanted| {

@@ -17,6 +17,7 @@ use crate::core::{
     calendar::{Span, legal_day, plus_days, start_of_day},
     dispatch,
     draw::Draw,
+    duty,
     letter::{self, Letter},
     notice::{Notice, NoticeKind, NoticeState},
     obligation::{Counted, Due, Obligation, ObligationId},
@@ -69,6 +70,7 @@ impl<'a> Step<'a> {
             self.tenant.version = self.tenant.version.saturating_add(1);
         }
         self.tenant.wake_at = self.wake_at();
+        self.tenant.duty_at = duty::since(&self.tenant, self.context.rules);
         Transition { tenant: self.tenant, effects: self.effects, object: self.object, changed }
     }
 
@@ -298,8 +300,9 @@ impl<'a> Step<'a> {
         };
         let check = super::paperwork::next_month(tenant).map(start_of_day);
         let rung = super::reminding::next_at(self);
+        let call = super::calling::next_at(self).map(|at| at.plus_ms(legal_ahead));
         let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
         let term = super::grouping::next_end(tenant);
-        dates.chain(reminder).chain(rung).chain(term).min()
+        dates.chain(reminder).chain(rung).chain(call).chain(term).min()
     }
 }

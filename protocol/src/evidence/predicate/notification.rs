@@ -18,7 +18,8 @@ pub struct Notification {
     pub notice: NoticeId,
     /// What it is about: a stable name, kebab-case.
     pub subject: String,
-    /// The channel, such as `mail` or `webhook`.
+    /// The channel, such as `mail` or `webhook`; of an acknowledgement `spoken`, if somebody of the
+    /// provider heard it, or `account`, if the customer came in and gave it.
     pub channel: String,
     /// Salted digest of the contact: evidence names no persons.
     pub contact: Digest,
@@ -55,6 +56,8 @@ pub enum NoticeOutcome {
     Deferred,
     /// Refused for good.
     Refused,
+    /// A person of the customer has acknowledged it.
+    Acknowledged,
 }
 
 impl Notification {
