@@ -377,7 +377,7 @@ fn groups(from: Station) -> Vec<Class> {
 }
 
 fn tags(from: Station, to: Station) -> Vec<Class> {
-    let inner = |number| udp(from, to, (9, 5000), 100 + number);
+    let inner = |number: u64| udp(from, to, (9, 5000), 100 + number);
     let outer = |mut frame: Vec<u8>, kind: u16| {
         frame[12..14].copy_from_slice(&kind.to_be_bytes());
         frame

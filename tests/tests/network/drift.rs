@@ -16,6 +16,7 @@ use tenure_agent::{
         step::{Host as _, Performed, Step},
     },
     engine::{Engine, Identity, Parts},
+    file,
     host::{nft, observe, tap},
     journal::Journal,
     sign::HostKey,
@@ -92,6 +93,7 @@ fn listen(site: &Site, nudge: impl Fn() + Clone + Send + 'static) -> Tested {
 fn a_host_says_what_is_in_force_and_mends_what_others_changed() -> Tested {
     on_a_host("drift", |_| {
         let dir = tempfile::tempdir()?;
+        file::directory(&dir.path().join("instances"), 0o700, None)?;
         let site = Site::open(dir.path())?;
         listen(&site, || ())?;
         assert_eq!(site.found(&Step::Watch)?, [], "nothing was made yet");
