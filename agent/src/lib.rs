@@ -1,7 +1,7 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
-//! tenure-hostd ([`engine`], [`host`], [`journal`], [`alarm`], [`sign`], [`join`], [`socket`]) has the
-//! privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
+//! tenure-hostd ([`engine`], [`host`], [`journal`], [`alarm`], [`sign`], [`join`], [`socket`]) has
+//! the privileges and no network; tenure-agent ([`link`]) has the network and no privileges.
 
 pub mod alarm;
 pub mod certificate;

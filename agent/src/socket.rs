@@ -13,8 +13,8 @@
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
-//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand in
-//! this host's log as well.
+//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand
+//! in this host's log as well.
 
 use std::{
     io::{self, Read, Write},
