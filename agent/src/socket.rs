@@ -15,9 +15,9 @@
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
-//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand in
-//! this host's log as well. It is believed in what came of a notice that it carried, since nobody
-//! else was there.
+//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand
+//! in this host's log as well. It is believed in what came of a notice that it carried, since
+//! nobody else was there.
 
 use std::{
     io::{self, Read, Write},

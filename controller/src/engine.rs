@@ -2,8 +2,8 @@
 //! one transaction, then wake the senders. It keeps no state of its own but the wake-up channels
 //! and hints ([`presence`]), so that several engines can share one database.
 //!
-//! [`act`] is that transaction; [`report`] and [`alarms`] take in what hosts say, [`outbox`] hands out what
-//! customers are told, [`hosts`] admits hosts, [`accounts`], [`identity`], [`tokens`] and
+//! [`act`] is that transaction; [`report`] and [`alarms`] take in what hosts say, [`outbox`] hands
+//! out what customers are told, [`hosts`] admits hosts, [`accounts`], [`identity`], [`tokens`] and
 //! [`certificate`] people, [`platform`]
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal

@@ -21,8 +21,8 @@ pub struct Observed {
     pub enlisted: BTreeMap<TapName, Mark>,
     /// Marks that are cut.
     pub cut: BTreeSet<Mark>,
-    /// Digest of the policy text that the kernel has in force, read back; `None` if this process has
-    /// not applied one yet, or the kernel has another.
+    /// Digest of the policy text that the kernel has in force, read back; `None` if this process
+    /// has not applied one yet, or the kernel has another.
     pub policy: Option<Digest>,
     /// Instances that have a run directory, a memory file or a process.
     pub instances: BTreeMap<InstanceId, Power>,

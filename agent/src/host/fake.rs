@@ -162,12 +162,7 @@ impl Inner {
                 return isolated(false, now);
             }
             Step::Seal { mark } => return sealed(there, *mark, now),
-            Step::Guard { cut } => {
-                let missing: Vec<Mark> = cut.difference(&there.cut).copied().collect();
-                there.cut.extend(&missing);
-                let drifts = missing.into_iter().map(|mark| Drift::not_cut(mark, true));
-                return Performed::Found(drifts.collect());
-            }
+            Step::Guard { cut } => return Performed::Found(self.guard(cut)),
             Step::Prove { mark } => return proved(there, *mark, now),
             Step::Watch => return Performed::Found(self.watch()),
             Step::Enlist { tap, mark } => {
@@ -229,6 +224,13 @@ impl Inner {
 }
 
 impl Inner {
+    fn guard(&mut self, cut: &BTreeSet<Mark>) -> Vec<Drift> {
+        let there = &mut self.observed;
+        let missing: Vec<Mark> = cut.difference(&there.cut).copied().collect();
+        there.cut.extend(&missing);
+        missing.into_iter().map(|mark| Drift::not_cut(mark, true)).collect()
+    }
+
     fn watch(&mut self) -> Vec<Drift> {
         if self.observed.policy == self.applied {
             return Vec::new();

@@ -157,8 +157,8 @@ pub struct CutTable {
     kernel: Channel<NetfilterMessage>,
     protection: Protection,
     structure: Listing,
-    /// Digest of the structure that this build makes.
-    wanted: Digest,
+    /// Digest of the structure that this build makes; else why that is not known.
+    wanted: Result<Digest, String>,
     /// Whether it was not there when it was opened: as after a restart of the host.
     fresh: bool,
     /// Generation in which it was last seen to be as it must be.
@@ -186,7 +186,8 @@ impl CutTable {
         changes.ours(kernel.port());
         let fresh = table(&mut kernel, BRIDGE, CUT_TABLE)?.is_none();
         let (protection, structure) = prepare(&mut kernel, &changes)?;
-        let wanted = proof::wanted_structure()?;
+        // Proofs alone need it: a cut does not fail by it.
+        let wanted = proof::wanted_structure().map_err(|error| error.to_string());
         Ok(Self {
             kernel,
             protection,

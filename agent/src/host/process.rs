@@ -33,8 +33,8 @@ use super::{deadline::Deadline, pidfd::Pidfd, shed::Shed};
 /// How long a tool may run unless the caller says otherwise.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How many bytes of each of stdout and stderr a tool may print: nft lists a policy of 5,000 taps in
-/// a few million.
+/// How many bytes of each of stdout and stderr a tool may print: nft lists a policy of 5,000 taps
+/// in a few million.
 pub const OUTPUT_LIMIT: usize = 32 << 20;
 
 /// Where tools are looked for.

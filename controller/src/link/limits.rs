@@ -20,8 +20,8 @@ const CONTROL: Limit = Limit { burst: 30, pause_ms: 1_000 };
 /// Reports, of both lanes together. An agent may have 4,096 without a receipt, and says up to 1,024
 /// of them again every 3 s.
 const REPORTS: Limit = Limit { burst: 16_384, pause_ms: 3 };
-/// Alarms: an agent says two every 5 s, again and again until they are received. Each is a row of the
-/// journal and of the ledger.
+/// Alarms: an agent says two every 5 s, again and again until they are received. Each is a row of
+/// the journal and of the ledger.
 const ALARMS: Limit = Limit { burst: 64, pause_ms: 2_000 };
 /// Hosts that are held in mind: more than one controller is made for.
 const MAX_LIMITED_HOSTS: usize = 65_536;

@@ -82,10 +82,11 @@ pub struct AlarmRecord {
 pub struct PlatformRecord {
     /// Number of the row in the whole journal, from 1; tenants' rows count too.
     pub seq: u64,
-    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`, `host-alarm`; and
-    /// about the `subject` in the body: `account-created`, `account-confirmed`, `account-disabled`,
-    /// `account-reset`, `password-set`, `came-in`, `went-out`, `token-issued`, `token-confirmed`,
-    /// `token-revoked`, `identity-linked`, `identity-unlinked`.
+    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`, `host-alarm`;
+    /// and about the `subject` in the body: `account-created`, `account-confirmed`,
+    /// `account-disabled`, `account-reset`, `password-set`, `came-in`, `went-out`,
+    /// `token-issued`, `token-confirmed`, `token-revoked`, `identity-linked`,
+    /// `identity-unlinked`.
     pub kind: String,
     /// The host that it is about.
     pub host: Option<HostId>,

@@ -1,5 +1,5 @@
-//! Classes of frames: one of each that a packet filter may forget. No two are alike, so that a frame
-//! that arrives says which it is.
+//! Classes of frames: one of each that a packet filter may forget. No two are alike, so that a
+//! frame that arrives says which it is.
 
 use std::net::Ipv4Addr;
 
@@ -16,6 +16,7 @@ pub type Class = (String, Vec<u8>);
 pub fn all(from: Station, to: Station) -> Vec<Class> {
     let mut classes = arp(from, to);
     classes.extend(ipv4(from, to));
+    classes.extend(ipv4_numbered(from, to));
     classes.extend(ipv4_odd(from, to));
     classes.extend(ipv6(from, to));
     classes.extend(ether_types(from, to));
@@ -67,7 +68,7 @@ fn ipv4(from: Station, to: Station) -> Vec<Class> {
     let any = at([255; 4], BROADCAST);
     let group = |last: u8| at([224, 0, 0, last], [1, 0, 0x5e, 0, 0, last]);
     let nobody = Station { ip4: Ipv4Addr::UNSPECIFIED, ..from };
-    let mut classes = vec![
+    vec![
         class("UDP to an open port", udp(from, to, (9, 5000), 1)),
         class("UDP to a closed port", udp(from, to, (9, 5001), 2)),
         class("UDP broadcast", udp(from, Station { mac: BROADCAST, ..to }, (9, 5000), 3)),
@@ -88,7 +89,13 @@ fn ipv4(from: Station, to: Station) -> Vec<Class> {
         class("from nobody", udp(nobody, to, (9, 5000), 10)),
         class("from a group", udp(at([224, 0, 0, 9], from.mac), to, (9, 5000), 11)),
         class("from loopback", udp(at([127, 0, 0, 1], from.mac), to, (9, 5000), 12)),
-    ];
+    ]
+}
+
+/// By ports, flags, types, protocols and groups.
+fn ipv4_numbered(from: Station, to: Station) -> Vec<Class> {
+    let group = |last: u8| at([224, 0, 0, last], [1, 0, 0x5e, 0, 0, last]);
+    let mut classes = Vec::new();
     for (name, port) in [
         ("DNS", 53),
         ("TFTP", 69),

@@ -16,6 +16,7 @@ use tenure_agent::{
         step::{Host as _, Performed, Step},
     },
     engine::{Engine, Identity, Parts},
+    file,
     host::{nft, observe, tap},
     journal::Journal,
     sign::HostKey,
@@ -24,7 +25,7 @@ use tenure_protocol::{
     digest::Digest,
     evidence::note::LedgerKey,
     id::{HostId, InstanceId},
-    wire::v1::{AlarmKind, Mark},
+    wire::v1::{AlarmKind, Egress, Mark},
 };
 use tenure_tests::lab::daemon::{run, wait_for};
 
@@ -43,6 +44,7 @@ fn policy(taps: &[&TapName]) -> String {
         mac: [0x52, 0x54, 0, 0, 1, 1],
         ip4: [10, 64, 1, 1],
         ingress: Vec::new(),
+        egress: Egress::Everything,
     };
     ruleset::policy(&taps.iter().map(of).collect::<Vec<_>>())
 }
@@ -92,6 +94,7 @@ fn listen(site: &Site, nudge: impl Fn() + Clone + Send + 'static) -> Tested {
 fn a_host_says_what_is_in_force_and_mends_what_others_changed() -> Tested {
     on_a_host("drift", |_| {
         let dir = tempfile::tempdir()?;
+        file::directory(&dir.path().join("instances"), 0o700, None)?;
         let site = Site::open(dir.path())?;
         listen(&site, || ())?;
         assert_eq!(site.found(&Step::Watch)?, [], "nothing was made yet");
@@ -187,6 +190,7 @@ fn the_kernels_word_alone_brings_a_flushed_policy_back_within_a_moment() -> Test
             host: Arc::clone(&host),
             cut_journal: journal("cut.redb")?,
             work_journal: journal("work.redb")?,
+            watch: std::sync::mpsc::sync_channel(1).0,
             identity: Arc::new(Identity {
                 host: OnceLock::from(HostId::from_uuid(uuid::Uuid::from_u128(1))),
                 key: HostKey::from_secret(&[3; 32]),

@@ -65,11 +65,14 @@ impl CutTable {
     /// [`NftFailure::Kernel`]: the packet filter cannot be read.
     pub fn prove(&mut self, mark: Mark, ways: &Ways) -> Result<CutProof, NftFailure> {
         let mut reader = Reader::open()?;
-        let structure = Fact::Measured(StructureMeasured {
-            digest: reader.structure(BRIDGE, CUT_TABLE)?,
-            wanted: self.wanted,
-            in_force: self.look().is_ok(),
-        });
+        let structure = match self.wanted.clone() {
+            Ok(wanted) => Fact::Measured(StructureMeasured {
+                digest: reader.structure(BRIDGE, CUT_TABLE)?,
+                wanted,
+                in_force: self.look().is_ok(),
+            }),
+            Err(reason) => Fact::NotMeasured { reason },
+        };
         let (conservation, probes) = if let Some(reason) = unprovable(ways) {
             (Fact::NotProvable { reason: reason.clone() }, Fact::NotProvable { reason })
         } else if ways.taps.is_empty() {

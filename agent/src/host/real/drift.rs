@@ -90,15 +90,29 @@ fn changed(table: &str, what: String, culprit: Option<Culprit>) -> Drift {
 }
 
 impl RealHost {
-    /// The cut table: made anew if it was changed, with its taps and these cuts in it. A table that
-    /// is new with the host's start has lost nothing.
+    /// The cut table: made anew if it was changed, with these cuts and its taps in it. A table that
+    /// is new with the host's start has lost nothing. Where the table cannot be looked at, the cuts
+    /// are asserted all the same.
     pub(super) fn guard(&self, wanted: &BTreeSet<Mark>) -> Result<Vec<Drift>, HostFailure> {
         let mut cuts = self.cuts();
         let mut drifts = Vec::new();
-        if let Mended::Anew { what, culprit } = cuts.table.mend().map_err(nft)? {
-            drifts.push(Drift { repaired: true, ..changed(CUT_TABLE, what, culprit) });
+        let mended = match cuts.table.mend() {
+            Ok(Mended::Anew { what, culprit }) => {
+                drifts.push(Drift { repaired: true, ..changed(CUT_TABLE, what, culprit) });
+                Ok(())
+            }
+            Ok(Mended::Intact) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        let seen = cuts.table.read_back();
+        let has = |mark: &Mark| seen.as_ref().is_ok_and(|state| state.cut.contains(mark));
+        let lost: BTreeSet<Mark> = wanted.iter().filter(|mark| !has(mark)).copied().collect();
+        let asserted = if lost.is_empty() { Ok(()) } else { cuts.table.cut_all(&lost).map(drop) };
+        if seen.is_ok() && (!cuts.fresh || asserted.is_err()) {
+            drifts.extend(lost.iter().map(|mark| Drift::not_cut(*mark, asserted.is_ok())));
         }
-        let state = cuts.table.read_back().map_err(nft)?;
+        cuts.fresh = false;
+        let state = seen.map_err(nft)?;
         let missing = |tap: &TapName, mark: &Mark| state.ports.get(tap.as_str()) != Some(mark);
         let taps: Vec<(TapName, Mark)> = cuts
             .taps
@@ -113,18 +127,10 @@ impl RealHost {
             let what = format!("{} taps were not in it, or not as their tenant's", taps.len());
             drifts.push(Drift { repaired: true, ..changed(CUT_TABLE, what, None) });
         }
-        let lost: BTreeSet<Mark> = wanted.difference(&state.cut).copied().collect();
-        if !lost.is_empty() {
-            let result = cuts.table.cut_all(&lost);
-            let repaired = result.is_ok();
-            if !cuts.fresh || !repaired {
-                drifts.extend(lost.into_iter().map(|mark| Drift::not_cut(mark, repaired)));
-            }
-            if let Err(error) = result {
-                tracing::error!(%error, "cuts cannot be asserted");
-            }
+        for failure in mended.err().into_iter().chain(asserted.err()) {
+            let error = &failure as &dyn std::error::Error;
+            tracing::error!(error, "the cut table is not as it should be");
         }
-        cuts.fresh = false;
         Ok(drifts)
     }
 

@@ -78,7 +78,7 @@ pub struct ConservationMeasured {
     pub dropped: u64,
     /// Frames that came in at the taps, counted around the time of `dropped`.
     pub received_around: u64,
-    /// Frames that went out to the guests.
+    /// Frames that the guests took from their taps: the kernel counts a frame when it is taken.
     pub sent: u64,
 }
 
@@ -93,7 +93,7 @@ pub struct ProbesMeasured {
     /// By how much the drop counter of the cut table grew meanwhile; other cut tenants' frames are
     /// in it as well.
     pub dropped: u64,
-    /// Frames that went out to the guests meanwhile.
+    /// Frames that the guests took from their taps meanwhile.
     pub sent: u64,
 }
 
