@@ -19,6 +19,7 @@ use tenure_controller::{
     core::{
         draw::Draw,
         form::Forms,
+        group::Zones,
         lifecycle::Provider,
         placement::{FIRST_MARK, NETWORKS},
         rules::Rules,
