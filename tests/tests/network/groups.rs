@@ -213,9 +213,38 @@ fn dropped() -> anyhow::Result<u64> {
     Ok(counters.iter().filter_map(|one| one["counter"]["packets"].as_u64()).sum())
 }
 
+/// Bytes of the stream: the numbers to 250 again and again.
+const BYTES: usize = 64 << 20;
+
+fn write_pattern(mut stream: TcpStream) -> anyhow::Result<()> {
+    let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
+    let mut left = BYTES;
+    while left > 0 {
+        let part = left.min(block.len());
+        stream.write_all(&block[..part])?;
+        left -= part;
+    }
+    Ok(())
+}
+
+/// Reads to the end; says how many bytes came, each the right one.
+fn read_pattern(mut stream: TcpStream) -> anyhow::Result<usize> {
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let (mut buffer, mut read) = (vec![0; 1 << 16], 0_usize);
+    loop {
+        let got = stream.read(&mut buffer)?;
+        if got == 0 {
+            return Ok(read);
+        }
+        let mut whole = buffer[..got].iter().enumerate();
+        let right = |(at, byte): (usize, &u8)| usize::from(*byte) == (read + at) % 251;
+        ensure!(whole.all(right), "other bytes came than were sent");
+        read += got;
+    }
+}
+
 #[test]
 fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
-    const BYTES: usize = 64 << 20;
     if !tenure_tests::lab::net::can_run("a stream through changes") {
         return Ok(());
     }
@@ -247,31 +276,13 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;
     let (rounds, read) = std::thread::scope(|scope| {
-        let sender = scope.spawn(move || -> anyhow::Result<()> {
-            let (mut stream, _) = listener.accept()?;
-            let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
-            let mut left = BYTES;
-            while left > 0 {
-                let part = left.min(block.len());
-                stream.write_all(&block[..part])?;
-                left -= part;
-            }
-            Ok(())
+        let sender = scope.spawn(move || {
+            let (stream, _) = listener.accept()?;
+            write_pattern(stream)
         });
-        let reader = scope.spawn(|| -> anyhow::Result<usize> {
-            let mut stream = customer.within(|| TcpStream::connect((A2.ip4, 7000)))??;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            let (mut buffer, mut read) = (vec![0; 1 << 16], 0_usize);
-            loop {
-                let got = stream.read(&mut buffer)?;
-                if got == 0 {
-                    return Ok(read);
-                }
-                let whole = buffer[..got].iter().enumerate();
-                let right = |(at, byte): (usize, &u8)| usize::from(*byte) == (read + at) % 251;
-                ensure!(whole.clone().all(right), "other bytes came than were sent");
-                read += got;
-            }
+        let reader = scope.spawn(|| {
+            let stream = customer.within(|| TcpStream::connect((A2.ip4, 7000)))??;
+            read_pattern(stream)
         });
         let mut rounds = 0;
         while !reader.is_finished() {
