@@ -176,10 +176,10 @@ async fn first_tokens<const N: usize>(
     clock: Clock,
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
-    let site = (None, Quotas::default());
     // Nothing is cut by it.
     let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
-    let (engine, _lock) = engine(state, Vec::new(), site, watching, texts, clock).await?;
+    let site = (None, Quotas::default(), watching);
+    let (engine, _lock) = engine(state, Vec::new(), site, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -207,8 +207,7 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     images: Vec<Image>,
-    (attachments, quotas): (Option<&Attachments>, Quotas),
-    watching: Watching,
+    (attachments, quotas, watching): (Option<&Attachments>, Quotas, Watching),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
@@ -249,6 +248,14 @@ async fn engine(
     Ok((engine, state.lock))
 }
 
+/// Carries notices by the site's own routes.
+fn courier(config: &Config) -> Result<Courier, StartError> {
+    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
+    let roots = config.webhook.roots()?;
+    let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
+    Ok(Courier::new(mail.transpose()?, webhook))
+}
+
 fn warn_of_silence(config: &Config) {
     if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
         tracing::warn!(
@@ -264,15 +271,10 @@ impl Controller {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
-        let mail = mail.transpose()?;
-        let (rules, provider) = (config.rules()?, config.provider()?);
-        let watching = config.watching()?;
+        let courier = courier(config)?;
+        let (rules, provider, watching) = (config.rules()?, config.provider()?, config.watching()?);
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
-        let roots = config.webhook.roots()?;
-        let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
-        let courier = Courier::new(mail, webhook);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
@@ -293,10 +295,9 @@ impl Controller {
         };
         let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
-        let attachments = (config.attachments.as_ref(), config.quotas.clone());
+        let kept = (config.attachments.as_ref(), config.quotas.clone(), watching);
         let (engine, lock) =
-            engine(state, config.images.clone(), attachments, watching, texts, clock.clone())
-                .await?;
+            engine(state, config.images.clone(), kept, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);
