@@ -184,11 +184,11 @@ async fn first_tokens<const N: usize>(
     clock: Clock,
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
-    let site = (None, Quotas::default());
     let known = (Vec::new(), Zones::default());
     // Nothing is cut by it.
     let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
-    let (engine, _lock) = engine(state, known, site, watching, texts, clock).await?;
+    let site = (None, Quotas::default(), watching);
+    let (engine, _lock) = engine(state, known, site, texts, clock).await?;
     let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
     let mut tokens = persons.map(|_| Zeroizing::default());
     for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
@@ -216,8 +216,7 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
 async fn engine(
     state: State,
     (images, zones): (Vec<Image>, Zones),
-    (attachments, quotas): (Option<&Attachments>, Quotas),
-    watching: Watching,
+    (attachments, quotas, watching): (Option<&Attachments>, Quotas, Watching),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
 ) -> Result<(Engine, Flock<File>), StartError> {
@@ -259,6 +258,16 @@ async fn engine(
     Ok((engine, state.lock))
 }
 
+/// Carries notices by the site's own routes; `keeper` is told what message centres say later.
+fn courier(config: &Config, keeper: mpsc::Sender<Told>) -> Result<Courier, StartError> {
+    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
+    let roots = config.webhook.roots()?;
+    let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
+    let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
+    let bots = BotChannel::new(config.webhook.policy(), config.bot.hosts.clone(), &roots);
+    Ok(Courier::new(mail.transpose()?, webhook).with_sms(sms).with_bots(bots))
+}
+
 fn warn_of_silence(config: &Config) {
     if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
         tracing::warn!(
@@ -274,18 +283,11 @@ impl Controller {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
-        let mail = mail.transpose()?;
-        let (rules, provider) = (config.rules()?, config.provider()?);
-        let watching = config.watching()?;
+        let (keeper, told) = mpsc::channel(TOLD);
+        let courier = courier(config, keeper)?;
+        let (rules, provider, watching) = (config.rules()?, config.provider()?, config.watching()?);
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
-        let roots = config.webhook.roots()?;
-        let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
-        let (keeper, told) = mpsc::channel(TOLD);
-        let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
-        let bots = BotChannel::new(config.webhook.policy(), config.bot.hosts.clone(), &roots);
-        let courier = Courier::new(mail, webhook).with_sms(sms).with_bots(bots);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
@@ -308,10 +310,9 @@ impl Controller {
         };
         let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
-        let attachments = (config.attachments.as_ref(), config.quotas.clone());
+        let kept = (config.attachments.as_ref(), config.quotas.clone(), watching);
         let known = (config.images.clone(), config.zones.clone());
-        let (engine, lock) =
-            engine(state, known, attachments, watching, texts, clock.clone()).await?;
+        let (engine, lock) = engine(state, known, kept, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
         limits.recognise(engine.live_secrets().await?);

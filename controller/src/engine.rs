@@ -219,14 +219,7 @@ impl Engine {
             watching,
         } = parts;
         let mut tx = store.write().await?;
-        let person_salt = match store::meta(&mut tx, PERSON_SALT).await? {
-            Some(salt) => salt,
-            None => {
-                let salt = Digest(chance.draw()?).to_string();
-                store::set_meta(&mut tx, PERSON_SALT, &salt).await?;
-                salt
-            }
-        };
+        let person_salt = person_salt(&mut tx, &chance).await?;
         sealing::know_key(&mut tx, &secrets).await?;
         pin_rules(&mut tx, &rules).await?;
         duty::write_down(&mut tx, &rules).await?;
@@ -483,6 +476,16 @@ impl Engine {
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
     }
+}
+
+/// The salt of persons' digests, drawn at the first start.
+async fn person_salt(tx: &mut store::Tx, chance: &Chance) -> Result<String, EngineError> {
+    if let Some(salt) = store::meta(tx, PERSON_SALT).await? {
+        return Ok(salt);
+    }
+    let salt = Digest(chance.draw()?).to_string();
+    store::set_meta(tx, PERSON_SALT, &salt).await?;
+    Ok(salt)
 }
 
 /// One edition of the rules is one text: deadlines name the edition that they were counted by.
