@@ -16,6 +16,7 @@ use tenure_delivery::{
     Courier, TRY_LIMIT,
     bot::BotChannel,
     mail::{MailChannel, MailError},
+    sms::Told,
     webhook::WebhookChannel,
 };
 use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
@@ -263,17 +264,10 @@ impl Controller {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
-        let mail = mail.transpose()?;
+        let (courier, told) = courier(config)?;
         let (rules, provider) = (config.rules()?, config.provider()?);
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
-        let roots = config.webhook.roots()?;
-        let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
-        let (keeper, told) = mpsc::channel(TOLD);
-        let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
-        let bots = BotChannel::new(config.webhook.policy(), config.bot.hosts.clone(), &roots);
-        let courier = Courier::new(mail, webhook).with_sms(sms).with_bots(bots);
         let state = state::open(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
@@ -391,6 +385,17 @@ impl Controller {
             tracing::warn!("some parts did not end in time");
         }
     }
+}
+
+/// All channels, and what message centres say later.
+fn courier(config: &Config) -> Result<(Courier, mpsc::Receiver<Told>), StartError> {
+    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT)).transpose()?;
+    let (policy, roots) = (config.webhook.policy(), config.webhook.roots()?);
+    let webhook = WebhookChannel::new(policy, &roots, TRY_LIMIT);
+    let (keeper, told) = mpsc::channel(TOLD);
+    let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
+    let bots = BotChannel::new(policy, config.bot.hosts.clone(), &roots);
+    Ok((Courier::new(mail, webhook).with_sms(sms).with_bots(bots), told))
 }
 
 fn bind_api(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
