@@ -53,7 +53,7 @@ const ATTACHMENT: &str = "The attachment's SHA-256: 64 lower-case hexadecimal di
                           upload's answer gives it";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 66] = [
+const PROPERTIES: [(&str, &str, &str); 67] = [
     (
         "AccountRequest",
         "name",
@@ -69,6 +69,7 @@ const PROPERTIES: [(&str, &str, &str); 66] = [
     ("Assessment", "level", "The MLPS level that was assessed"),
     ("Assessment", "report_number", "Number of the report"),
     ("BlockRequest", "reason", "Why the host is not to be trusted, for the platform's journal"),
+    ("Bot", "kind", "Whose product the chat is"),
     ("Contact", "available", "When it can be reached, such as `24x7`"),
     ("Contact", "designated", "Which of its channels are the systems that it designates"),
     (
