@@ -16,6 +16,7 @@ use tenure_delivery::{
     Courier, TRY_LIMIT,
     bot::BotChannel,
     mail::{MailChannel, MailError},
+    sms::Told,
     webhook::WebhookChannel,
 };
 use tenure_protocol::{
@@ -258,16 +259,6 @@ async fn engine(
     Ok((engine, state.lock))
 }
 
-/// Carries notices by the site's own routes; `keeper` is told what message centres say later.
-fn courier(config: &Config, keeper: mpsc::Sender<Told>) -> Result<Courier, StartError> {
-    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT));
-    let roots = config.webhook.roots()?;
-    let webhook = WebhookChannel::new(config.webhook.policy(), &roots, TRY_LIMIT);
-    let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
-    let bots = BotChannel::new(config.webhook.policy(), config.bot.hosts.clone(), &roots);
-    Ok(Courier::new(mail.transpose()?, webhook).with_sms(sms).with_bots(bots))
-}
-
 fn warn_of_silence(config: &Config) {
     if config.provider.contact.is_empty() || config.provider.second_contact.is_empty() {
         tracing::warn!(
@@ -283,8 +274,7 @@ impl Controller {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let (keeper, told) = mpsc::channel(TOLD);
-        let courier = courier(config, keeper)?;
+        let (courier, told) = courier(config)?;
         let (rules, provider, watching) = (config.rules()?, config.provider()?, config.watching()?);
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
@@ -410,6 +400,17 @@ impl Controller {
             tracing::warn!("some parts did not end in time");
         }
     }
+}
+
+/// All channels, and what message centres say later.
+fn courier(config: &Config) -> Result<(Courier, mpsc::Receiver<Told>), StartError> {
+    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT)).transpose()?;
+    let (policy, roots) = (config.webhook.policy(), config.webhook.roots()?);
+    let webhook = WebhookChannel::new(policy, &roots, TRY_LIMIT);
+    let (keeper, told) = mpsc::channel(TOLD);
+    let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
+    let bots = BotChannel::new(policy, config.bot.hosts.clone(), &roots);
+    Ok((Courier::new(mail, webhook).with_sms(sms).with_bots(bots), told))
 }
 
 fn bind_api(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -11,6 +11,19 @@ import threading
 
 from smpplib import smpp
 
+
+
+class Numbers:
+    """What smpplib takes its sequence numbers from."""
+
+    sequence = 0
+
+    def next_sequence(self):
+        self.sequence += 1
+        return self.sequence
+
+
+NUMBERS = Numbers()
 PASSWORD = sys.argv[1].encode()
 connection = None
 status = 0
@@ -24,7 +37,7 @@ def say(**what):
 
 
 def send(name, sequence, **fields):
-    pdu = smpp.make_pdu(name, sequence=sequence, **fields)
+    pdu = smpp.make_pdu(name, client=NUMBERS, sequence=sequence, **fields)
     pdu.sequence = sequence
     with lock:
         connection.sendall(pdu.generate())
@@ -70,7 +83,7 @@ def serve(listener):
             while True:
                 head = exactly(connection, 4)
                 length = struct.unpack(">L", head)[0]
-                take(smpp.parse_pdu(head + exactly(connection, length - 4)))
+                take(smpp.parse_pdu(head + exactly(connection, length - 4), client=NUMBERS))
         except (EOFError, OSError):
             say(ended=True)
 

@@ -112,7 +112,7 @@ impl Sms {
                 let roots: Vec<Vec<u8>> = roots.into_iter().map(|der| der.to_vec()).collect();
                 let channel = GatewayChannel::new(gateway.clone(), secrets, &roots, TRY_LIMIT);
                 let channel = channel.map_err(|error| wrong("sms.gateway", error.to_string()))?;
-                Ok(SmsChannel::Gateway(channel))
+                Ok(SmsChannel::Gateway(Box::new(channel)))
             }
             (None, None) | (Some(_), Some(_)) => {
                 let reason = "give either [sms.smpp] or [sms.gateway]".to_owned();

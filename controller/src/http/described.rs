@@ -72,6 +72,7 @@ const PROPERTIES: [(&str, &str, &str); 81] = [
     ("Assessment", "level", "The MLPS level that was assessed"),
     ("Assessment", "report_number", "Number of the report"),
     ("BlockRequest", "reason", "Why the host is not to be trusted, for the platform's journal"),
+    ("Bot", "kind", "Whose product the chat is"),
     ("Contact", "available", "When it can be reached, such as `24x7`"),
     ("Contact", "designated", "Which of its channels are the systems that it designates"),
     (

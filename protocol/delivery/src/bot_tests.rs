@@ -124,7 +124,7 @@ fn a_digest_holds_whole_notices_and_no_more_than_the_vendor_takes() {
         let batch = take(&mut line, usize::MAX, longest(BotKind::Wecom));
         let texts: Vec<&str> = batch.iter().map(|one| one.message.text.as_str()).collect();
         assert!(joined(&texts).len() <= longest(BotKind::Wecom));
-        assert!(batch.len() >= 2);
+        assert!(batch.len() == 3 || line.is_empty(), "as many as fit");
         taken += batch.len();
     }
     assert_eq!(taken, 10);

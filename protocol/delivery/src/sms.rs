@@ -91,7 +91,7 @@ pub enum SmsChannel {
     /// By SMPP.
     Smpp(SmppChannel),
     /// By an HTTP gateway.
-    Gateway(GatewayChannel),
+    Gateway(Box<GatewayChannel>),
 }
 
 impl SmsChannel {
