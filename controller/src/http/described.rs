@@ -56,7 +56,7 @@ const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of th
                     comes in before formal operation and its ICP filing, whatever rules say";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 81] = [
+const PROPERTIES: [(&str, &str, &str); 82] = [
     (
         "AccountRequest",
         "name",

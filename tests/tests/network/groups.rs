@@ -1,7 +1,6 @@
 //! Security groups at the tap: each rule passes what it says, in its direction, and nothing else.
 
 use std::{
-    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
     time::Duration,
