@@ -95,7 +95,8 @@ def fit(application):
             instance.pop("volumes_gib", None)
 
 
-# What no schema says well: sums, one of two members, and which networks the site lets webhooks into.
+# What no schema says well: sums, one of two members, which networks the site lets webhooks into, and
+# which hosts and secrets go with which vendor's bots.
 UNSAYABLE = (
     "ask for at most",
     "stands twice",
@@ -104,6 +105,9 @@ UNSAYABLE = (
     "volumes_gib",
     "webhook",
     "from the Internet",
+    "of wecom",
+    "of dingtalk",
+    "of feishu",
 )
 # What is refused here is the draft as it was saved, not the input.
 OF_DRAFTS = "/v1/tenants/{id}/draft/submission"
