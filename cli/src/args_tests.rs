@@ -92,7 +92,6 @@ fn every_verb_of_the_way_parses() {
         "cut-notice acknowledge T",
         "cut-notice heard T --cut 1 --person Li --over 1 --words yes --at 2026-10-20T09:00:00Z",
         "restore T --reason mended",
-        "offboarding request T --stop-day 2026-10-20 --reason merged",
         "offboarding approve T --opinion ok",
         "offboarding reject T --opinion no",
         "offboarding confirm T --migrated --backed-up --wait",

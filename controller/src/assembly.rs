@@ -4,7 +4,6 @@
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -19,32 +18,27 @@ use tenure_delivery::{
     sms::Told,
     webhook::WebhookChannel,
 };
-use tenure_protocol::{
-    evidence::{anchors::Anchors, key::PublicKey},
-    wire::watch::Routes,
-};
+use tenure_protocol::evidence::{anchors::Anchors, key::PublicKey};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::sleep,
 };
-use zeroize::Zeroizing;
 
 use crate::{
     chance::Chance,
     clock::Clock,
     config::{Attachments, Config, ConfigError},
     core::{
-        access::Scope,
         fleet::Image,
         form::{FormError, Forms},
         group::Zones,
-        lifecycle::{Actor, Provider, Role},
+        lifecycle::Provider,
         quota::Quotas,
         rules::{Rules, RulesError},
         watch::Watching,
     },
-    engine::{Engine, EngineError, NewToken, Parts},
+    engine::{Engine, EngineError, Parts},
     files::{Files, FilesError},
     http::{
         self, App, Joining, Site,
@@ -65,8 +59,6 @@ const LEDGER: &str = "ledger";
 const ATTACHMENTS: &str = "attachments";
 /// The database, in the state directory.
 const DATABASE: &str = "tenure.db";
-/// How long the first tokens live, days: time enough to make accounts.
-const INIT_TOKEN_DAYS: u32 = 30;
 /// How long open requests may take when the controller stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// What message centres say and nobody has kept yet, at most: they wait for it to be.
@@ -75,6 +67,10 @@ const TOLD: usize = 64;
 const TICK_MAX_MS: i64 = 1_000;
 /// And at most.
 const TICK_MIN_MS: i64 = 50;
+
+mod first;
+
+pub use first::{init, recover};
 
 /// Why the controller does not start.
 #[derive(Debug, thiserror::Error)]
@@ -140,71 +136,6 @@ pub struct Controller {
     stop: watch::Sender<bool>,
     tasks: JoinSet<&'static str>,
     _lock: Flock<File>,
-}
-
-/// Makes the state of a new controller: keys, certificate authority, anchors, the tokens of the two
-/// persons who let everybody else in.
-///
-/// # Errors
-/// [`StartError`]; an existing state is left alone.
-pub async fn init(path: &Path, ledger_name: &str, clock: Clock) -> Result<(), StartError> {
-    state::create(path, ledger_name, clock.now())?;
-    let state = state::open(path)?;
-    let anchors = anchors(&state)?.to_json();
-    state::write_new(path, state::ANCHORS, 0o644, format!("{anchors}\n").as_bytes())?;
-    let administrator = (Role::Administrator.as_str(), Role::Administrator);
-    let security = (Role::Security.as_str(), Role::Security);
-    let [administrator, security] = first_tokens(state, [administrator, security], clock).await?;
-    state::write_new(path, state::ADMINISTRATOR_TOKEN, 0o600, administrator.as_bytes())?;
-    state::write_new(path, state::SECURITY_TOKEN, 0o600, security.as_bytes())?;
-    Ok(())
-}
-
-/// Makes a token on a controller that does not run, for when nobody can come in any more, or nobody
-/// can confirm who may: the first ones have expired, or every authenticator is lost. Writes it to a
-/// new file.
-///
-/// # Errors
-/// [`StartError`]; the file is not there then.
-pub async fn recover(
-    config: &Config,
-    first: (&str, Role),
-    file: &Path,
-    clock: Clock,
-) -> Result<(), StartError> {
-    let [token] = first_tokens(state::open(&config.state_dir)?, [first], clock).await?;
-    let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
-    let name = name.unwrap_or_default().to_string_lossy();
-    Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
-}
-
-/// Tokens, each with a line's end, for these persons. It takes no more of the site than its state.
-async fn first_tokens<const N: usize>(
-    state: State,
-    persons: [(&str, Role); N],
-    clock: Clock,
-) -> Result<[Zeroizing<String>; N], StartError> {
-    let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
-    let known = (Vec::new(), Zones::default());
-    // Nothing is cut by it.
-    let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
-    let site = (None, Quotas::default(), watching);
-    let (engine, _lock) = engine(state, known, site, texts, clock).await?;
-    let init = Actor { name: "init".to_owned(), role: Role::Administrator, customer: None };
-    let mut tokens = persons.map(|_| Zeroizing::default());
-    for ((owner, role), token) in persons.into_iter().zip(&mut tokens) {
-        let new = NewToken {
-            name: owner.to_owned(),
-            owner: owner.to_owned(),
-            role,
-            customer: None,
-            scope: Scope::Everything,
-            days: Some(INIT_TOKEN_DAYS),
-        };
-        let secret = engine.create_first_token(init.clone(), new).await?;
-        *token = Zeroizing::new(format!("{}\n", secret.as_str()));
-    }
-    Ok(tokens)
 }
 
 fn anchors(state: &State) -> Result<Anchors, StateError> {
@@ -325,21 +256,7 @@ impl Controller {
             "the link"
         });
         tokio::spawn(notify::take_in(engine.clone(), told));
-        let drain = Drain::new(engine.clone(), courier).run(stopping.clone());
-        tasks.spawn(async move {
-            drain.await;
-            "the drain of notices"
-        });
-        let following = engine.clone().follow_journal(stopping.clone());
-        tasks.spawn(async move {
-            following.await;
-            "the ledger's growth"
-        });
-        let writing = engine.clone().write_back(stopping.clone());
-        tasks.spawn(async move {
-            writing.await;
-            "what is written back into the database"
-        });
+        spawn_engine(&mut tasks, &engine, courier, &stopping);
         let ticks = tick(engine.clone(), certificate, stopping);
         tasks.spawn(async move {
             ticks.await;
@@ -411,6 +328,30 @@ fn courier(config: &Config) -> Result<(Courier, mpsc::Receiver<Told>), StartErro
     let sms = config.sms.as_ref().map(|sms| sms.channel(keeper)).transpose()?;
     let bots = BotChannel::new(policy, config.bot.hosts.clone(), &roots);
     Ok((Courier::new(mail, webhook).with_sms(sms).with_bots(bots), told))
+}
+
+/// What the engine does by itself, besides its ticks.
+fn spawn_engine(
+    tasks: &mut JoinSet<&'static str>,
+    engine: &Engine,
+    courier: Courier,
+    stopping: &watch::Receiver<bool>,
+) {
+    let drain = Drain::new(engine.clone(), courier).run(stopping.clone());
+    tasks.spawn(async move {
+        drain.await;
+        "the drain of notices"
+    });
+    let following = engine.clone().follow_journal(stopping.clone());
+    tasks.spawn(async move {
+        following.await;
+        "the ledger's growth"
+    });
+    let writing = engine.clone().write_back(stopping.clone());
+    tasks.spawn(async move {
+        writing.await;
+        "what is written back into the database"
+    });
 }
 
 fn bind_api(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -553,7 +553,7 @@ mod tests {
         assert!(with("extranet = [\"10.0.0.0/8\"]").is_ok());
         let error = with("reserved = [\"10.9.0.1/16\"]").expect_err("host bits");
         assert!(error.contains("write 10.9.0.0/16"), "{error}");
-        let many = vec!["\"10.0.0.0/8\""; 7].join(", ");
+        let many = ["\"10.0.0.0/8\""; 7].join(", ");
         let error = with(&format!("extranet = [{many}]")).expect_err("seven");
         assert!(error.contains("zones.extranet"), "{error}");
     }

@@ -8,9 +8,9 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, and [`duty`] what
-//! needs a person now. [`sealing`] keeps the secrets of contacts' channels, [`receipt`] takes in what
-//! comes back on short messages. [`call`] says how a change is asked for.
+//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, and [`duty`]
+//! what needs a person now. [`sealing`] keeps the secrets of contacts' channels, [`receipt`] takes
+//! in what comes back on short messages. [`call`] says how a change is asked for.
 
 mod accounts;
 mod act;
@@ -21,6 +21,7 @@ mod call;
 mod certificate;
 mod drain;
 mod duty;
+mod effects;
 mod error;
 mod exit;
 mod hosts;

@@ -4,9 +4,9 @@
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
 //! [`calling`], [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`]
-//! what records owe and discharge; [`suspending`] the provider's review clock; [`passing`] what time alone does,
-//! [`reminding`] what is reminded of, [`recount`] what a new notice does to deadlines.
-//! [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
+//! what records owe and discharge; [`suspending`] the provider's review clock; [`passing`] what
+//! time alone does, [`reminding`] what is reminded of, [`recount`] what a new notice does to
+//! deadlines. [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
 //! never destroys, nobody judges what they asked for.
 
 mod actor;
@@ -154,14 +154,12 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::OpenIcp { reason } => filing::open(step, reason)?,
         Event::SetGroup { group } => grouping::set(step, group)?,
         Event::RemoveGroup { name } => grouping::remove(step, name)?,
-        Event::AnnounceCut { reason } => announcing::announce(step, reason)?,
-        Event::CallOffCut { reason } => announcing::call_off(step, reason)?,
-        Event::AcknowledgeCut { cut } => calling::acknowledge(step, *cut)?,
-        Event::RecordAcknowledgement { cut, person, over, words, at } => {
-            calling::heard(step, *cut, [person, over, words], *at)?;
-        }
-        Event::Cut { kind, reason } => cutting::cut(step, *kind, reason)?,
-        Event::Restore { reason } => cutting::restore(step, reason)?,
+        Event::AnnounceCut { .. }
+        | Event::CallOffCut { .. }
+        | Event::AcknowledgeCut { .. }
+        | Event::RecordAcknowledgement { .. }
+        | Event::Cut { .. }
+        | Event::Restore { .. } => isolation(step, event)?,
         Event::PlaceHold { kind, document, reason } => {
             holding::place(step, *kind, document, reason)?;
         }
@@ -202,6 +200,24 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
             recount::sign(step, *id, *serial, reason)?;
         }
         Event::Tick => passing::tick(step),
+    }
+    Ok(())
+}
+
+/// What is done about cuts; nothing for other events.
+fn isolation(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::AnnounceCut { reason } = event {
+        announcing::announce(step, reason)?;
+    } else if let Event::CallOffCut { reason } = event {
+        announcing::call_off(step, reason)?;
+    } else if let Event::AcknowledgeCut { cut } = event {
+        calling::acknowledge(step, *cut)?;
+    } else if let Event::RecordAcknowledgement { cut, person, over, words, at } = event {
+        calling::heard(step, *cut, [person, over, words], *at)?;
+    } else if let Event::Cut { kind, reason } = event {
+        cutting::cut(step, *kind, reason)?;
+    } else if let Event::Restore { reason } = event {
+        cutting::restore(step, reason)?;
     }
     Ok(())
 }

@@ -132,8 +132,8 @@ fn is_sendable(notice: &Notice) -> bool {
     open && notice.kind == NoticeKind::Cut
 }
 
-/// The notice as a host carries it: by mail and webhook. Short messages need the site's account with
-/// its operator, and a bot counts what all senders post together: both stay the controller's.
+/// The notice as a host carries it: by mail and webhook. Short messages need the site's account
+/// with its operator, and a bot counts what all senders post together: both stay the controller's.
 fn of_packet(notice: &Notice) -> Option<PacketNotice> {
     let to = match &notice.channel {
         Channel::Mail { address } => Destination::Mail { address: address.clone() },

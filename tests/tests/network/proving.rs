@@ -17,7 +17,7 @@ use tenure_agent::{
 };
 use tenure_protocol::evidence::predicate::cut_proof::{CutProof, Fact};
 use tenure_tests::lab::{
-    daemon::{run, wait_for},
+    daemon::{elapse, run, wait_for},
     frames::{self, Wire, station},
 };
 
@@ -138,7 +138,11 @@ fn ten_flushes_of_the_rule_set_leak_no_frame_of_a_cut_and_cost_a_neighbour_none(
             let its_own =
                 |frame: &[u8]| frame[..6] == B1.mac && frames::number(frame, neighbour).is_some();
             let other = scope.spawn(move || b1.collect(quiet, its_own));
-            let flushed = (0..10).try_for_each(|_| run(&["nft", "flush", "ruleset"]).map(drop));
+            let flushed = (0..10).try_for_each(|_| {
+                elapse(Duration::from_millis(20));
+                run(&["nft", "flush", "ruleset"]).map(drop)
+            });
+            elapse(Duration::from_millis(20));
             done.store(true, Ordering::Relaxed);
             let panicked = || anyhow::anyhow!("a thread panicked");
             let sent = to_cut.join().map_err(|_| panicked())??;
