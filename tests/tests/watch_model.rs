@@ -43,7 +43,10 @@ enum Fault {
 use Fault::{Crash, CutHost, Database, Link, Sms, Smtp, Webhook, WitnessHost};
 
 const FAULTS: [Fault; 8] = [Crash, Database, Smtp, Sms, Webhook, CutHost, WitnessHost, Link];
+/// Over what the controller sends.
 const CHANNELS: [Fault; 3] = [Smtp, Sms, Webhook];
+/// Over what hosts do.
+const HOST_CHANNELS: [Fault; 2] = [Smtp, Webhook];
 
 /// How notices are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,8 +164,8 @@ impl Protocol {
         !record.due(&self.packet, &now).is_empty()
     }
 
-    fn arrives(state: &State) -> bool {
-        CHANNELS.iter().any(|channel| !state.failed.contains(channel))
+    fn arrives(state: &State, channels: &[Fault]) -> bool {
+        channels.iter().any(|channel| !state.failed.contains(channel))
     }
 
     /// All who are due try over every channel.
@@ -180,13 +183,13 @@ impl Protocol {
         {
             let next = next_rung(at(since), at(state.now_s)).expect("a rung");
             state.due = Some((since, next.unix_ms() / 1000));
-            state.known = Self::arrives(state);
+            state.known = Self::arrives(state, &CHANNELS);
             state.told |= state.known;
         }
         for host in 0..2 {
             if !state.told && self.host_sends(state, host) {
                 state.tried_s[host] = Some(state.now_s - FALLBACK_AFTER_S);
-                state.told = Self::arrives(state);
+                state.told = Self::arrives(state, &HOST_CHANNELS);
             }
         }
     }

@@ -48,7 +48,7 @@ pub enum Step {
         cut: BTreeSet<Mark>,
     },
     /// See that the policy table and the devices are as they were made, and mend what is not so.
-    Watch,
+    Patrol,
     /// Enter a tap in the cut table, before it goes up.
     Enlist {
         /// The tap's name.
@@ -175,7 +175,7 @@ impl Step {
             Self::Seal { .. } => "seal",
             Self::Prove { .. } => "prove",
             Self::Guard { .. } => "guard cut table",
-            Self::Watch => "watch",
+            Self::Patrol => "patrol",
             Self::Enlist { .. } => "enlist tap",
             Self::Delist { .. } => "delist tap",
             Self::ApplyPolicy { .. } => "apply policy",
@@ -208,7 +208,7 @@ impl Step {
             | Self::Seal { .. }
             | Self::Prove { .. }
             | Self::Guard { .. }
-            | Self::Watch
+            | Self::Patrol
             | Self::Enlist { .. }
             | Self::Delist { .. }
             | Self::ApplyPolicy { .. }

@@ -231,8 +231,11 @@ impl CutLane {
             }
         };
         if passes {
-            let what = "the proof of a cut failed: frames pass, or the table's rules are others";
-            let drift = Drift { what: what.to_owned(), ..Drift::not_cut(cut.mark, false) };
+            let what = format!(
+                "the proof of a cut failed: frames pass, or the table's rules are others (order {})",
+                order.id
+            );
+            let drift = Drift { what, ..Drift::not_cut(cut.mark, false) };
             self.herald.proclaim(Ok(Performed::Found(vec![drift])), |_| Some(order.tenant));
         }
         if still || gone {

@@ -56,7 +56,7 @@ impl Herald {
             Ok(Performed::Found(drifts)) => {
                 drifts.into_iter().for_each(|drift| self.tell(drift, &tenant_of));
             }
-            Ok(other) => tracing::error!(?other, "the host answered a watch with something else"),
+            Ok(other) => tracing::error!(?other, "the host answered a patrol with something else"),
             Err(error) => {
                 tracing::error!(code = error.code, "the packet filter cannot be watched: {error}");
             }
@@ -109,7 +109,7 @@ impl Patrol {
 
     pub(super) fn look(&self) {
         let marks = self.work_lane.marks();
-        let found = self.host.perform(&Step::Watch, &mut |_| {});
+        let found = self.host.perform(&Step::Patrol, &mut |_| {});
         self.herald.proclaim(found, |mark| marks.get(&mark).copied());
     }
 }

@@ -6,9 +6,9 @@
 //! tenure-agent ─ what came of a try ──►┘                     └─► errand ─► tenure-agent: sends
 //! ```
 //!
-//! tenure-hostd holds the packets, and tenure-agent sends what it is given when it is due. So the
-//! process that strangers can reach has a contact's secret only while a notice is on its way; it
-//! cannot disarm a watch, since the receipt is checked here against the pinned order key; and it
+//! tenure-hostd holds the packets, and tenure-agent sends what it is given when it is due. The
+//! process that strangers can reach sees a packet pass, with the contacts' secrets in it, and keeps
+//! none; it cannot disarm a watch, since the receipt is checked here against the pinned order key; and it
 //! cannot begin one, nor make one late, since t0 and the clock are here. What it can do is not
 //! send, or say that it sent: so can whoever stands in the network between host and mail server.
 //!
@@ -33,8 +33,8 @@ use tenure_protocol::{
     id::{CutId, NoticeId},
     time::Timestamp,
     wire::watch::{
-        DisarmReason, Packet, PacketNotice, Routes, SignedDisarm, SignedPacket, WatchReceipt,
-        WatchReport, WatchSaid, WatchTry,
+        DisarmReason, Packet, PacketNotice, Routes, SignedDisarm, SignedPacket, Watch,
+        WatchReceipt, WatchReport, WatchSaid, WatchTry,
     },
 };
 
@@ -303,6 +303,15 @@ impl Watcher {
             return tracing::error!(cut = %disarm.cut, "a receipt of a cut is another host's");
         }
         let cut = disarm.cut;
+        // What this host itself cut is not void, whatever the controller was told of it on the way:
+        // its customer is told. A witness cuts nothing.
+        let began = self.held.get(&cut).is_some_and(|held| {
+            let ordered = held.packet.as_ref().is_some_and(|one| one.watch == Watch::Ordered);
+            ordered && held.record.since.is_some()
+        });
+        if disarm.reason == DisarmReason::Void && began {
+            return tracing::error!(%cut, "a cut of this host was called void: its notices stay");
+        }
         let until = self.clock.now().plus_ms(REMEMBER_MS);
         self.held.entry(cut).or_insert_with(|| Held {
             record: WatchRecord::ended(cut, until),

@@ -164,7 +164,7 @@ impl Inner {
             Step::Seal { mark } => return sealed(there, *mark, now),
             Step::Guard { cut } => return Performed::Found(self.guard(cut)),
             Step::Prove { mark } => return proved(there, *mark, now),
-            Step::Watch => return Performed::Found(self.watch()),
+            Step::Patrol => return Performed::Found(self.patrol()),
             Step::Enlist { tap, mark } => {
                 there.enlisted.insert(tap.clone(), *mark);
             }
@@ -231,7 +231,7 @@ impl Inner {
         missing.into_iter().map(|mark| Drift::not_cut(mark, true)).collect()
     }
 
-    fn watch(&mut self) -> Vec<Drift> {
+    fn patrol(&mut self) -> Vec<Drift> {
         if self.observed.policy == self.applied {
             return Vec::new();
         }

@@ -6,8 +6,8 @@
 //! [`calling`], [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`]
 //! what records owe and discharge; [`suspending`] the provider's review clock; [`passing`] what
 //! time alone does, [`reminding`] what is reminded of, [`recount`] what a new notice does to
-//! deadlines. [`invariant`] says what holds whatever happens, and refuses what would break it: time alone
-//! never destroys, nobody judges what they asked for.
+//! deadlines. [`invariant`] says what holds whatever happens, and refuses what would break it: time
+//! alone never destroys, nobody judges what they asked for.
 
 mod actor;
 pub mod admit;

@@ -239,7 +239,8 @@ impl Notice {
 
     /// Records a try and says whether the notice was taken by it for the first time, and what that
     /// proves. A customer's system that the contact did not designate proves no arrival (E1), and
-    /// is not tried again.
+    /// is not tried again. What the provider's own people are told is taken once anybody took it,
+    /// unless they are called to a cut: that ends with the cut's notice.
     pub fn record(&mut self, mut attempt: Try) -> Option<Grade> {
         let at = attempt.at;
         let taken = match attempt.outcome {
@@ -247,6 +248,9 @@ impl Notice {
                 let grade = if self.designated { grade } else { Grade::E1 };
                 attempt.outcome = Outcome::Accepted { grade };
                 Some(grade)
+            }
+            Outcome::Accepted { grade } if self.kind.is_providers() => {
+                (self.kind != NoticeKind::DutyAlarm).then_some(grade)
             }
             Outcome::Accepted { .. } | Outcome::Failed => None,
         };
@@ -367,6 +371,20 @@ mod tests {
         let receipt = Outcome::Accepted { grade: Grade::E2 };
         assert_eq!(notice.record(attempt(3_600, receipt)), Some(Grade::E2), "however late");
         assert_eq!(notice.record(attempt(3_601, receipt)), None, "once");
+    }
+
+    #[test]
+    fn what_the_providers_people_are_told_is_sent_once_and_a_call_until_it_is_silenced() {
+        for (kind, again) in [
+            (NoticeKind::HostAlarm, None),
+            (NoticeKind::ProviderReminder, None),
+            (NoticeKind::DutyAlarm, Some(at(5))),
+        ] {
+            let channel = Channel::Mail { address: "duty@cloud.example".to_owned() };
+            let mut notice = Notice { kind, ..notice(channel) };
+            notice.record(attempt(1, SENT));
+            assert_eq!(notice.next_at(), again, "{kind:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What a transition means, written down in its own transaction: the journal's row, orders, notices,
-//! watches over cuts, evidence.
+//! What a transition means, written down in its own transaction: the journal's row, orders,
+//! notices, watches over cuts, evidence.
 
 use serde_json::Value;
 use tenure_protocol::{digest::Digest, id::HostId};

@@ -3,10 +3,12 @@
 //!
 //! A host's word that a notice arrived counts if the host watches over that very cut: it comes in a
 //! session that its certificate authenticates, and the statement that is signed of it names the
-//! host. It moves nothing else of the notice, so that a host that lies gains no more than what its
-//! name stands for; the controller's own tries stay what they were.
+//! host. A host that lies can end a notice so, in its own name, once the controller was silent for
+//! half of the time after which hosts speak, and not sooner: until then the controller's own tries
+//! go on. It is not believed that a person acknowledged anything.
 
 use tenure_protocol::{
+    channel::Grade,
     id::{CutId, HostId},
     wire::watch::{
         Disarm, SignedDisarm, SignedPacket, WatchReceipt, WatchReport, WatchSaid, WatchTry,
@@ -27,6 +29,9 @@ const WORD_LIMIT: usize = 500;
 
 /// How far a host's clock may be ahead before its word on a time is not taken, ms.
 const AHEAD_MS: i64 = 5_000;
+
+/// Failed tries of hosts that are kept with one notice; of further ones nothing is kept.
+const TRIES_KEPT: usize = 64;
 
 /// What a host is told of a cut that it watches over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,15 +151,27 @@ impl Engine {
             let sentence = "this notice is not of the cut that the host watches over";
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
+        let by_hosts = notice.tries.iter().filter(|one| one.by.is_some()).count();
+        if tried.grade.is_none() && by_hosts >= TRIES_KEPT {
+            return Ok(());
+        }
         let now = self.inner.clock.now();
+        // A host speaks once the controller was silent for so long, and its clock is not ours.
+        let silent_ms = i64::try_from(self.inner.watching.fallback_after_ms).unwrap_or(i64::MAX);
+        if tried.at < row.ordered_at.plus_ms(silent_ms / 2) {
+            let sentence = "a host tries no notice before the controller was silent for its time";
+            return Err(EngineError::Invalid(sentence.to_owned()));
+        }
         let mut evidence = clip(&tried.evidence);
         let mut at = tried.at;
-        if at < row.ordered_at || at > now.plus_ms(AHEAD_MS) {
+        if at > now.plus_ms(AHEAD_MS) {
             // A clock that cannot be right proves nothing: what is certain is that it is told now.
             evidence.push_str(&format!(" (the host's clock said {at})"));
             at = now;
         }
-        let outcome = tried.grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
+        // No machine hears a person.
+        let grade = tried.grade.map(|grade| grade.min(Grade::E2));
+        let outcome = grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
         tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
             ?outcome, evidence, "a host tried a notice while the controller was silent");
         let by = ByHost { host: host.id, name: host.name.clone(), sequence };

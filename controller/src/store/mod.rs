@@ -82,14 +82,14 @@ pub const MIGRATIONS: [(i64, &str); 18] = [
     (12, include_str!("../../migrations/0012_quotas.sql")),
     (13, include_str!("../../migrations/0013_identities.sql")),
     (14, include_str!("../../migrations/0014_alarms.sql")),
-    (16, include_str!("../../migrations/0016_watches.sql")),
-    (17, include_str!("../../migrations/0017_short_messages.sql")),
-    (18, include_str!("../../migrations/0018_duty.sql")),
-    (19, include_str!("../../migrations/0019_occupied.sql")),
+    (15, include_str!("../../migrations/0015_watches.sql")),
+    (16, include_str!("../../migrations/0016_short_messages.sql")),
+    (17, include_str!("../../migrations/0017_duty.sql")),
+    (18, include_str!("../../migrations/0018_occupied.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.
-const SEARCHED_SINCE: i64 = 19;
+const SEARCHED_SINCE: i64 = 18;
 
 /// The migration that gave rows of the journal the customer that they are streamed to.
 const STREAMED_SINCE: i64 = 9;

@@ -97,9 +97,9 @@ fn a_host_says_what_is_in_force_and_mends_what_others_changed() -> Tested {
         file::directory(&dir.path().join("instances"), 0o700, None)?;
         let site = Site::open(dir.path())?;
         listen(&site, || ())?;
-        assert_eq!(site.found(&Step::Watch)?, [], "nothing was made yet");
+        assert_eq!(site.found(&Step::Patrol)?, [], "nothing was made yet");
         let tap = site.furnish()?;
-        assert_eq!(site.found(&Step::Watch)?, []);
+        assert_eq!(site.found(&Step::Patrol)?, []);
         let wanted = Some(Digest::of(policy(&[&tap]).as_bytes()));
         let in_force = || -> anyhow::Result<_> {
             Ok(site.host.observe().map_err(|error| anyhow::anyhow!("{error}"))?.policy)
@@ -108,7 +108,7 @@ fn a_host_says_what_is_in_force_and_mends_what_others_changed() -> Tested {
         for harm in ["flush ruleset", "insert rule bridge tenure forward accept"] {
             run(&["nft", harm])?;
             assert_eq!(in_force()?, None, "{harm}");
-            let [drift] = &site.found(&Step::Watch)?[..] else { anyhow::bail!("{harm}: not one") };
+            let [drift] = &site.found(&Step::Patrol)?[..] else { anyhow::bail!("{harm}: not one") };
             assert_eq!((drift.kind, drift.repaired), (AlarmKind::PacketFilter, true), "{harm}");
             let culprit = drift.culprit.as_ref().map(|culprit| culprit.command.as_str());
             assert_eq!(culprit, Some("nft"), "{harm}");
@@ -117,23 +117,23 @@ fn a_host_says_what_is_in_force_and_mends_what_others_changed() -> Tested {
         // A replacement does not hide what was there before it.
         run(&["nft", "flush", "ruleset"])?;
         site.perform(&Step::ApplyPolicy { text: policy(&[]) })?;
-        assert!(matches!(&site.found(&Step::Watch)?[..], [Drift { repaired: true, .. }]));
+        assert!(matches!(&site.found(&Step::Patrol)?[..], [Drift { repaired: true, .. }]));
 
         for harm in ["nomaster", "down"] {
             run(&["ip", "link", "set", tap.as_str(), harm])?;
-            let [drift] = &site.found(&Step::Watch)?[..] else { anyhow::bail!("{harm}: not one") };
+            let [drift] = &site.found(&Step::Patrol)?[..] else { anyhow::bail!("{harm}: not one") };
             assert_eq!((drift.kind, drift.repaired), (AlarmKind::DeviceMissing, true), "{harm}");
             assert_eq!((drift.mark, drift.subject.as_str()), (Some(A), tap.as_str()));
-            assert_eq!(site.found(&Step::Watch)?, [], "{harm}");
+            assert_eq!(site.found(&Step::Patrol)?, [], "{harm}");
         }
         run(&["ip", "link", "del", BRIDGE])?;
-        assert!(matches!(&site.found(&Step::Watch)?[..], [Drift { repaired: true, .. }]));
+        assert!(matches!(&site.found(&Step::Patrol)?[..], [Drift { repaired: true, .. }]));
         run(&["ip", "link", "del", tap.as_str()])?;
-        assert!(matches!(&site.found(&Step::Watch)?[..], [Drift { repaired: false, .. }]));
-        assert_eq!(site.found(&Step::Watch)?, [], "told once");
+        assert!(matches!(&site.found(&Step::Patrol)?[..], [Drift { repaired: false, .. }]));
+        assert_eq!(site.found(&Step::Patrol)?, [], "told once");
         site.perform(&Step::EnsureTap { tap: tap.clone(), bridge: BRIDGE.to_owned() })?;
         site.perform(&Step::RemoveTap { tap })?;
-        assert_eq!(site.found(&Step::Watch)?, [], "what we take away is not missing");
+        assert_eq!(site.found(&Step::Patrol)?, [], "what we take away is not missing");
         Ok(())
     })
 }

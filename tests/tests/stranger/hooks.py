@@ -106,6 +106,7 @@ UNSAYABLE = (
     "webhook",
     "from the Internet",
     "of wecom",
+    "signature secret",
     "of dingtalk",
     "of feishu",
 )

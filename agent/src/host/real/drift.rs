@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   cut lane   Guard   the cut table, its taps, its cuts
-//!   watch      Watch   the policy table, bridges and taps
+//!   patrol     Patrol  the policy table, bridges and taps
 //! ```
 //!
 //! The two share no lock but for a moment: a cut never waits for a policy that is being replaced.
@@ -135,7 +135,7 @@ impl RealHost {
     }
 
     /// The policy table and the devices.
-    pub(super) fn watch(&self) -> Result<Vec<Drift>, HostFailure> {
+    pub(super) fn patrol(&self) -> Result<Vec<Drift>, HostFailure> {
         let policy = self.policy().mend().map_err(nft)?;
         let mut drifts: Vec<Drift> = policy.into_iter().collect();
         drifts.extend(self.missing_devices()?);

@@ -345,7 +345,7 @@ impl Host for RealHost {
             Step::Seal { mark } => return self.cuts().seal(*mark).map(Performed::Sealed),
             Step::Prove { mark } => return self.prove(*mark).map(Performed::Proved),
             Step::Guard { cut } => return self.guard(cut).map(Performed::Found),
-            Step::Watch => return self.watch().map(Performed::Found),
+            Step::Patrol => return self.patrol().map(Performed::Found),
             Step::Enlist { tap, mark } => self.enlist(tap, *mark)?,
             Step::Delist { tap } => self.delist(tap)?,
             Step::ApplyPolicy { text } => self.policy().replace(text).map_err(nft)?,

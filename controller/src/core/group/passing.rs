@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 use tenure_protocol::wire::v1::{Egress, PacketRule, Peers, Traffic, Transport};
 
 use super::{
-    Direction, Group, Peer, Protocol, Rule,
+    Direction, Group, Peer, Protocol, Rule, RuleRequest,
     range::{self, EVERYBODY, Prefix, Range},
     zone::Zones,
 };
 use crate::core::tenant::{Tenant, Zone};
+
+/// The first port that is no well-known service's.
+const WELL_KNOWN_PORTS: u16 = 1_024;
 
 /// What passes at an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +132,9 @@ impl<'a> Rulebook<'a> {
         }
         let named = self.named(&rule.asked.peer);
         match rule.asked.direction {
+            Direction::Egress if self.answers_from_afar(&rule.asked) => {
+                range::intersection(&named, &self.extranet)
+            }
             Direction::Egress => named,
             Direction::Ingress => {
                 let zone = match rule.asked.peer {
@@ -145,6 +151,19 @@ impl<'a> Rulebook<'a> {
                 }
             }
         }
+    }
+
+    /// Whether answers to what a rule lets go out could be anybody's on the Internet while that is
+    /// closed: those to UDP are known by the peer's port alone, so that only ports of well-known
+    /// services (below 1024) are asked there.
+    fn answers_from_afar(&self, asked: &RuleRequest) -> bool {
+        let outside = match asked.peer {
+            Peer::Prefix(_) | Peer::Zone(Zone::Internet) => true,
+            Peer::Zone(Zone::Extranet | Zone::Isolated) | Peer::Group(_) => false,
+        };
+        let last = asked.last_port.or(asked.port).unwrap_or(u16::MAX);
+        let udp = asked.protocol == Protocol::Udp;
+        udp && outside && last >= WELL_KNOWN_PORTS && !self.tenant.opens(Zone::Internet)
     }
 
     /// The addresses that a rule speaks of.

@@ -5,8 +5,11 @@
 //! ```text
 //! cut ──T+60 s──→ second contacts ──T+180 s──→ phone ──T+300 s──→ O12b is breached; tries go on
 //!  └─────── E2 ──→ told: alarms that are not out yet are stopped
-//!  └─────── E3 ──→ told: the cut's own notices that are not out yet are stopped too
+//!  └─────── E3 ──→ told: if the customer itself came in, the cut's own notices are stopped too
 //! ```
+//! What an operator heard ends nobody's notices: they go on until one arrives, so that the customer
+//! sees what is said of it. And whoever announced a planned cut has not heard that it is known.
+//!
 //! T counts from t0, and from the order while no t0 is known. Which alarm is due follows from the
 //! cut alone: after a standstill the last one whose time has come goes out, and each goes out once.
 //! The customer's contacts are all told at T+0 over every channel; whom the alarms call is the
@@ -148,8 +151,10 @@ fn of_cut(step: &mut Step<'_>, number: u32, given: Acknowledgement) -> Result<()
     }
     sign(step, &notices, NoticeKind::Cut, due_at, &given);
     silence(step, number, KNOWN);
-    stop(step, notices, KNOWN);
-    if emergency {
+    if given.is_own() {
+        stop(step, notices, KNOWN);
+    }
+    if given.is_own() && emergency {
         step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Told });
     }
     Ok(())
@@ -164,6 +169,13 @@ fn of_announcement(step: &mut Step<'_>, given: Acknowledgement) -> Result<(), Re
             "no planned cut is announced: give the number of the cut that is acknowledged",
         ));
     };
+    if !given.is_own() && announced.by == given.recorded_by {
+        return Err(Refusal::new(
+            Code::SeparationOfDuties,
+            "whoever announced a cut cannot record that its customer knows of it: let another \
+             person who heard it do so",
+        ));
+    }
     let since = announced.at.plus_ms(-legal_ahead);
     fits(announced.acknowledged.as_ref(), since, &given, real_now)?;
     let at = given.at;
@@ -172,7 +184,9 @@ fn of_announcement(step: &mut Step<'_>, given: Acknowledgement) -> Result<(), Re
     let notices = announced.notices.clone();
     step.meet(ObligationId::O12a);
     sign(step, &notices, NoticeKind::CutAnnounced, None, &given);
-    stop(step, notices, KNOWN);
+    if given.is_own() {
+        stop(step, notices, KNOWN);
+    }
     Ok(())
 }
 

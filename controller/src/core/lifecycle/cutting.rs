@@ -101,6 +101,10 @@ pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> 
         }
     };
     step.tenant.isolation = Isolation::Restoring { cut };
+    let unmade = step.tenant.last_cut().filter(|cut| cut.t0.is_none()).map(|cut| cut.number);
+    if let Some(number) = unmade {
+        calling::silence(step, number, "the cut was taken back before any host made it");
+    }
     let by = step.actor.name.clone();
     let armed = armed(step);
     let end = CutEnd::Restored { by, reason: reason.to_owned(), at: None, notices: Vec::new() };

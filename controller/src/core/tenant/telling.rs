@@ -58,6 +58,14 @@ pub struct Acknowledgement {
     pub recorded_at: Timestamp,
 }
 
+impl Acknowledgement {
+    /// Whether the customer itself came in and said so; else somebody of the provider heard it.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.words.is_none()
+    }
+}
+
 impl Cut {
     /// Whether the customer still has to be told that it was cut in an emergency: nothing of grade
     /// E2 or E3 is known. A cut that no host made and that was restored is nothing to tell.

@@ -96,8 +96,9 @@ impl NetworkCut {
 }
 
 impl NetworkCutMeasured {
-    /// A cut is in force by its first stage alone, unless a proof found that frames pass; it is
-    /// ended when neither stage is left.
+    /// A cut is in force by its first stage alone, and is ended when neither stage is left. What the
+    /// proof found stands beside it, and is no condition: a proof that goes wrong must not undo a
+    /// cut.
     fn shows(&self, direction: Direction) -> bool {
         let seal_fits = self.seal.as_ref().is_none_or(|seal| match direction {
             Direction::Cut => seal.sealed_read_back <= seal.taps,
@@ -107,6 +108,5 @@ impl NetworkCutMeasured {
             && self.earliest <= self.latest
             && self.cut_read_back == Some(direction == Direction::Cut)
             && seal_fits
-            && (direction == Direction::Restore || self.proof.as_ref().is_none_or(CutProof::holds))
     }
 }
