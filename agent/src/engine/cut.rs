@@ -232,7 +232,8 @@ impl CutLane {
         };
         if passes {
             let what = format!(
-                "the proof of a cut failed: frames pass, or the table's rules are others (order {})",
+                "the proof of a cut failed: frames pass, or the table's rules are others (order \
+                 {})",
                 order.id
             );
             let drift = Drift { what, ..Drift::not_cut(cut.mark, false) };

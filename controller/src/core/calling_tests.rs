@@ -154,7 +154,7 @@ fn what_a_person_acknowledges_in_time_discharges_the_duty_at_that_instant() {
         assert_eq!(owed(&tenant, ObligationId::O12b), ObligationState::Discharged { at });
         let cut = tenant.last_cut().expect("a cut");
         assert_eq!(cut.notified_at, Some(at));
-        assert_eq!(stopped(&effects), cut.notices, "and nothing is tried again");
+        assert_eq!(stopped(&effects), [], "what an operator heard ends no notice");
         let signed = effects.iter().filter_map(|effect| match effect {
             Effect::Acknowledge(signed) => Some((signed.notice, signed.due_at, signed.given.at)),
             _ => None,
@@ -190,7 +190,9 @@ fn what_is_acknowledged_before_t0_is_known_counts_once_it_is() {
     let mut tenant = cut(&mut world);
     let at = world.now.plus_ms(1_000);
     world.now = at;
-    world.apply(&mut tenant, &Event::AcknowledgeCut { cut: Some(1) }).expect("the customer knows");
+    let own = Event::AcknowledgeCut { cut: Some(1) };
+    let effects = world.apply(&mut tenant, &own).expect("the customer knows");
+    assert_eq!(stopped(&effects), tenant.last_cut().expect("a cut").notices);
     world.now = at.plus_ms(1_000);
     world.obey(&mut tenant);
     assert!(matches!(owed(&tenant, ObligationId::O12b), ObligationState::Discharged { .. }));
@@ -226,7 +228,11 @@ fn a_planned_cut_may_be_made_once_a_person_has_acknowledged_it() {
     let refusal = world.apply(&mut tenant, &planned).expect_err("nobody knows of it");
     assert_eq!(refusal.code, Code::NotNotified);
     let at = world.now;
-    world.apply(&mut tenant, &heard(None, at)).expect("heard");
+    let heard = heard(None, at);
+    let refusal = world.apply(&mut tenant, &heard).expect_err("by whoever announced it");
+    assert_eq!(refusal.code, Code::SeparationOfDuties);
+    let another = actor_for(&heard, "sun");
+    tenant = apply(&tenant, &heard, &another, &world.context()).expect("heard").tenant;
     assert_eq!(owed(&tenant, ObligationId::O12a), ObligationState::Discharged { at });
     world.apply(&mut tenant, &planned).expect("grade E3 is enough (R13)");
 }

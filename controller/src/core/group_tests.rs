@@ -150,6 +150,24 @@ fn nothing_comes_in_from_the_internet_before_its_time_whatever_the_groups_say() 
 }
 
 #[test]
+fn udp_goes_out_to_high_ports_abroad_only_once_its_answers_may_come_in() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let out = r#"[{"direction": "egress", "protocol": "udp", "port": 1, "last_port": 65535,
+        "peer": {"prefix": "0.0.0.0/0"}, "purpose": "x"},
+        {"direction": "egress", "protocol": "udp", "port": 53, "peer": {"zone": "internet"},
+        "purpose": "names"}]"#;
+    let effects = world.apply(&mut tenant, &set_group("out", out)).expect("set");
+    for nic in nics(&effects) {
+        let Egress::Only(egress) = &nic.egress else { panic!("it is restricted") };
+        let to = |port| Traffic::Ports { transport: Transport::Udp, first: port, last: port };
+        let goes = |port, ip4| has(egress, to(port), ip4);
+        assert!(goes(53, ABROAD) && goes(4433, OFFICE), "a well-known service; the extranet");
+        assert!(!goes(4433, ABROAD), "whoever answers from there could come in first");
+    }
+}
+
+#[test]
 fn a_prefix_of_the_internet_opens_with_its_gate_though_no_rule_names_the_zone() {
     let mut world = World::new();
     let mut tenant = world.on_trial();

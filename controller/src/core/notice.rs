@@ -240,7 +240,8 @@ impl Notice {
     /// Records a try and says whether the notice was taken by it for the first time, and what that
     /// proves. A customer's system that the contact did not designate proves no arrival (E1), and
     /// is not tried again. What the provider's own people are told is taken once anybody took it,
-    /// unless they are called to a cut: that ends with the cut's notice.
+    /// unless they are called to a cut: that ends with the cut's notice. A short message has its
+    /// receipt to wait for.
     pub fn record(&mut self, mut attempt: Try) -> Option<Grade> {
         let at = attempt.at;
         let taken = match attempt.outcome {
@@ -249,9 +250,7 @@ impl Notice {
                 attempt.outcome = Outcome::Accepted { grade };
                 Some(grade)
             }
-            Outcome::Accepted { grade } if self.kind.is_providers() => {
-                (self.kind != NoticeKind::DutyAlarm).then_some(grade)
-            }
+            Outcome::Accepted { grade } if self.is_enough() => Some(grade),
             Outcome::Accepted { .. } | Outcome::Failed => None,
         };
         self.enter(attempt);
@@ -269,6 +268,13 @@ impl Notice {
             None => NoticeState::Void { reason: "no channel took it within 7 days".to_owned() },
         };
         None
+    }
+
+    /// Whether it is enough that anybody took it.
+    const fn is_enough(&self) -> bool {
+        self.kind.is_providers()
+            && !matches!(self.kind, NoticeKind::DutyAlarm)
+            && !matches!(self.channel, Channel::Sms { .. })
     }
 
     /// Records a try of somebody who did not hold the notice when it ended: of a host, or of a

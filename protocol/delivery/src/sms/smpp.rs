@@ -267,7 +267,7 @@ async fn serve(
         let sequence = command.sequence_number();
         match command.pdu() {
             Some(Pdu::DeliverSm(message)) => {
-                // Whoever sends faster than receipts are kept is told so at once: nothing queues up.
+                // Who sends faster than receipts are kept is told so at once: nothing queues up.
                 let Ok(place) = places.clone().try_acquire_owned() else {
                     let client = client.status(CommandStatus::EsmeRthrottled);
                     let _ = client.deliver_sm_resp(sequence, DeliverSmResp::default()).await;

@@ -96,9 +96,9 @@ impl NetworkCut {
 }
 
 impl NetworkCutMeasured {
-    /// A cut is in force by its first stage alone, and is ended when neither stage is left. What the
-    /// proof found stands beside it, and is no condition: a proof that goes wrong must not undo a
-    /// cut.
+    /// A cut is in force by its first stage alone, and is ended when neither stage is left. What
+    /// the proof found stands beside it, and is no condition: a proof that goes wrong must not
+    /// undo a cut.
     fn shows(&self, direction: Direction) -> bool {
         let seal_fits = self.seal.as_ref().is_none_or(|seal| match direction {
             Direction::Cut => seal.sealed_read_back <= seal.taps,
