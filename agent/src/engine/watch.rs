@@ -10,7 +10,8 @@
 //! process that strangers can reach sees a packet pass, with the contacts' secrets in it, and keeps
 //! none; it cannot disarm a watch, since the receipt is checked here against the pinned order key;
 //! and it cannot begin one, nor make one late, since t0 and the clock are here. What it can do is
-//! not send, or say that it sent: so can whoever stands in the network between host and mail server.
+//! not send, or say that it sent: so can whoever stands in the network between host and mail
+//! server.
 //!
 //! A packet is durable before its cut is tried, if that takes no longer than [`KEEP_LIMIT`]. The
 //! cut never waits longer, and never fails for it: a packet that cannot be kept is reported, and a
