@@ -13,6 +13,7 @@ use std::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::OpenOptionsExt as _,
     },
+    time::Duration,
 };
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
@@ -27,9 +28,16 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
 
 pub use self::monitor::Monitor;
-use super::netlink::{Channel, NetlinkFailure};
+use super::{
+    deadline::Deadline,
+    netlink::{Channel, NetlinkFailure},
+};
 use crate::core::ruleset::TapName;
 
+/// How long a tap may be in use by a process that is being started.
+const BUSY_LIMIT: Duration = Duration::from_secs(2);
+/// Between two looks whether it still is.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// What begins the names of our bridges, as [`crate::core::ruleset::bridge_name`] makes them.
 const BRIDGE_PREFIX: &str = "tb-";
 /// What begins the names of our taps.
@@ -150,7 +158,7 @@ pub fn ensure_tap(
     let mut links = Links::open(name)?;
     let bridge =
         links.get(bridge)?.ok_or_else(|| TapFailure::Absent { name: bridge.to_owned() })?;
-    let fd = open_tap(tap)?;
+    let fd = take_tap(tap)?;
     let link = links.get(name)?.ok_or_else(|| TapFailure::Absent { name: name.to_owned() })?;
     links.quiet(&link)?;
     before_up();
@@ -247,6 +255,22 @@ nix::ioctl_write_int_bad!(
     tun_set_persist,
     nix::request_code_write!(b'T', 203, size_of::<libc::c_int>())
 );
+
+/// Opens a tap that nobody uses. A process that is just being started by another thread holds a copy
+/// of each descriptor until it has become its program, of a tap that was closed meanwhile as well:
+/// that is waited for.
+fn take_tap(tap: &TapName) -> Result<OwnedFd, TapFailure> {
+    let failed = |source| TapFailure::Tun { name: tap.as_str().to_owned(), source };
+    let limit = Deadline::after(BUSY_LIMIT).map_err(failed)?;
+    loop {
+        match open_tap(tap) {
+            Err(TapFailure::Busy { .. }) if !limit.passed().map_err(failed)? => {
+                Deadline::after(BUSY_PAUSE).and_then(|pause| pause.wait(&[])).map_err(failed)?;
+            }
+            done => return done,
+        }
+    }
+}
 
 fn open_tap(tap: &TapName) -> Result<OwnedFd, TapFailure> {
     let name = tap.as_str();

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
@@ -266,7 +266,10 @@ pub fn wait_phase(
     wait_for(&format!("phase {phase}"), Duration::from_secs(limit_s), || {
         let view = people.admin.call(&["tenant", "show", tenant])?;
         let now = string(&view, "/phase")?;
-        ensure!(!now.ends_with("-failed"), "the tenant is {now}: {view:#}");
+        if now.ends_with("-failed") {
+            let orders = people.admin.call(&["tenant", "orders", tenant])?;
+            bail!("the tenant is {now}: {orders:#}");
+        }
         Ok((now == phase).then_some(view))
     })
 }

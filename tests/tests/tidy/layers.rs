@@ -112,7 +112,7 @@ const HOST_PARTS: &[(&str, &[&str])] = &[
     ("netlink", &["nft", "tap"]),
     ("key", &["volume", "qemu"]),
     ("volume", &["qemu"]),
-    ("deadline", &["process", "pidfd", "qemu"]),
+    ("deadline", &["process", "pidfd", "qemu", "tap"]),
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),
     ("holders", &["disk", "memory"]),
