@@ -256,9 +256,9 @@ nix::ioctl_write_int_bad!(
     nix::request_code_write!(b'T', 203, size_of::<libc::c_int>())
 );
 
-/// Opens a tap that nobody uses. A process that is just being started by another thread holds a copy
-/// of each descriptor until it has become its program, of a tap that was closed meanwhile as well:
-/// that is waited for.
+/// Opens a tap that nobody uses. A process that is just being started by another thread holds a
+/// copy of each descriptor until it has become its program, of a tap that was closed meanwhile as
+/// well: that is waited for.
 fn take_tap(tap: &TapName) -> Result<OwnedFd, TapFailure> {
     let failed = |source| TapFailure::Tun { name: tap.as_str().to_owned(), source };
     let limit = Deadline::after(BUSY_LIMIT).map_err(failed)?;
