@@ -267,7 +267,7 @@ impl Desk {
         give(Input::Connected(outlet))?;
         let mut cuts = None;
         if lane == Lane::Cut {
-            let (outlet, reports) = mpsc::sync_channel(watch::MAX_OUTLET);
+            let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
             write_all("watch reports", Kind::WatchReport, out, reports)?;
             // A watch that does not listen is no reason not to cut.
             let _ = self.watch.try_send(watch::Input::Connected(outlet));

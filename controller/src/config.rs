@@ -3,6 +3,7 @@
 
 mod channels;
 pub mod fallback;
+pub mod secret;
 
 use std::{
     collections::BTreeMap,

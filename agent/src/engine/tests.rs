@@ -103,6 +103,20 @@ impl Bench {
         self.lanes(Fault::default()).expect("a sound journal")
     }
 
+    /// A whole engine, with its threads.
+    fn start(&self, clock: Clock, alarms: Arc<Alarms>) -> Engine {
+        let parts = Parts {
+            host: Arc::clone(&self.host),
+            cut_journal: self.journal("cut.redb"),
+            work_journal: self.journal("work.redb"),
+            watch: mpsc::sync_channel(1).0,
+            identity: Arc::clone(&self.identity),
+            clock,
+            alarms,
+        };
+        Engine::start(parts).expect("started")
+    }
+
     fn signed(&self, id: u128, n: u128, generation: u64, action: Action) -> SignedOrder {
         let order = sample::order(id, n, generation, Clock::default().now(), action);
         SignedOrder::sign(&order, &self.order_key).expect("signed")

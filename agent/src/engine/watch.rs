@@ -52,9 +52,6 @@ pub const KEEP_LIMIT: Duration = Duration::from_millis(100);
 /// Most messages that wait before the watch.
 const MAX_INBOX: usize = 256;
 
-/// Most reports that wait before the link; more are sent again later.
-pub const MAX_OUTLET: usize = 1024;
-
 /// Most notices that tenure-agent is asked to carry at once.
 pub const MAX_ERRANDS: usize = 16;
 

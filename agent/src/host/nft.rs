@@ -429,16 +429,6 @@ pub fn probe() -> Result<(), NftFailure> {
     }
 }
 
-/// Replaces the policy table by a text of [`ruleset::policy`], in one transaction. Cuts may be
-/// committed meanwhile.
-///
-/// # Errors
-/// [`NftFailure::Missing`] or [`NftFailure::Text`]: the old policy stays in force.
-pub fn apply_policy(policy: &str) -> Result<(), NftFailure> {
-    text("replace the policy table", policy).map(drop)
-}
-
-/// Has nft carry out a text; gives the process's id, which was its netlink port.
 fn text(operation: &'static str, text: &str) -> Result<u32, NftFailure> {
     match process::run(&["nft", "-f", "-"], text.as_bytes(), &[]) {
         Ok(output) => Ok(output.pid),

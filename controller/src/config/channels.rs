@@ -1,12 +1,6 @@
 //! The settings of short messages and of groups' bots.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::Read as _,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 use tenure_delivery::{
@@ -17,14 +11,10 @@ use tenure_delivery::{
         smpp::{SmppChannel, SmppSettings},
     },
 };
-use tenure_protocol::channel::{BotKind, Secret};
+use tenure_protocol::channel::BotKind;
 use tokio::sync::mpsc;
-use zeroize::Zeroizing;
 
-use super::{ConfigError, certificates, host_port};
-
-/// Bytes that a file with a secret may have.
-const MAX_SECRET_BYTES: u64 = 4096;
+use super::{ConfigError, certificates, host_port, secret};
 
 /// How short messages are sent: by one of the two ways.
 #[derive(Debug, Clone, Deserialize)]
@@ -90,7 +80,7 @@ impl Sms {
                 let settings = SmppSettings {
                     address: format!("{host}:{port}"),
                     system_id: smpp.system_id.clone(),
-                    password: read_secret(&smpp.password_file)
+                    password: secret::read(&smpp.password_file)
                         .map_err(|reason| wrong("sms.smpp.password_file", reason))?,
                     system_type: smpp.system_type.clone(),
                     source: smpp.source.clone(),
@@ -98,13 +88,13 @@ impl Sms {
                     source_npi: smpp.source_npi,
                     numbers: smpp.numbers,
                 };
-                let channel = SmppChannel::start(settings, Some(keeper));
+                let channel = SmppChannel::start(settings, keeper);
                 Ok(SmsChannel::Smpp(channel.map_err(|error| wrong(key, error.to_string()))?))
             }
             (None, Some(gateway)) => {
                 let mut secrets = BTreeMap::new();
                 for (name, file) in &self.secret_headers {
-                    let secret = read_secret(file);
+                    let secret = secret::read(file);
                     let secret = secret.map_err(|reason| wrong("sms.secret_headers", reason))?;
                     secrets.insert(name.clone(), secret);
                 }
@@ -146,24 +136,10 @@ fn wrong(key: &'static str, reason: String) -> ConfigError {
     ConfigError::Channel { key, reason }
 }
 
-/// The secret that stands alone in a file which nobody else may read.
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    let wrong = |reason: &str| format!("{}: {reason}", path.display());
-    let read = |error: std::io::Error| wrong(&error.to_string());
-    let file = File::open(path).map_err(read)?;
-    if file.metadata().map_err(read)?.permissions().mode() & 0o077 != 0 {
-        return Err(wrong("others may read it: chmod 600 it"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(read)?;
-    match text.trim() {
-        "" => Err(wrong("give the secret, alone")),
-        secret => Ok(Secret::new(secret)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     async fn said(text: &str) -> String {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::{
     notice::{Notice, NoticeKind},
-    tenant::Alarm,
+    tenant::Rung,
 };
 
 fn emergency() -> Event {
@@ -77,7 +77,7 @@ fn after_a_standstill_the_last_alarm_goes_out_alone() {
     let called = alarms(&called);
     assert_eq!(called.len(), 2, "one for each desk, not one for each rung");
     assert!(called[0].subject.contains("Phone now"));
-    assert_eq!(tenant.last_cut().and_then(|cut| cut.alarm), Some(Alarm::Phone));
+    assert_eq!(tenant.last_cut().and_then(|cut| cut.alarm), Some(Rung::Phone));
     assert!(alarms(&tick(&mut world, &mut tenant, t0.plus_ms(3_600_001))).is_empty());
 }
 

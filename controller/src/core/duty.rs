@@ -15,7 +15,7 @@ use tenure_protocol::{
 use super::{
     obligation::{Obligation, ObligationId, Party},
     rules::{OnBreach, Period, Rules},
-    tenant::{Alarm, Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
+    tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Rung, Tenant},
 };
 
 /// A deadline of the provider's is on the desk for this long before it ends, ms: a day.
@@ -224,29 +224,8 @@ fn owed<'a>(tenant: &'a Tenant, rules: &'a Rules) -> impl Iterator<Item = &'a Ob
 }
 
 fn wipe_waits(tenant: &Tenant) -> bool {
-    match tenant.phase {
-        Phase::WipeFailed => true,
-        Phase::Stopped => !tenant.is_held(),
-        Phase::Draft
-        | Phase::Submitted
-        | Phase::CorrectionRequested
-        | Phase::Rejected
-        | Phase::Withdrawn
-        | Phase::Approved
-        | Phase::Configuring
-        | Phase::ConfigurationFailed
-        | Phase::Trial
-        | Phase::UnderReview
-        | Phase::Rectifying
-        | Phase::TrialExpired
-        | Phase::Online
-        | Phase::OffboardingRequested
-        | Phase::OffboardingApproved
-        | Phase::Draining
-        | Phase::Wiping
-        | Phase::WipeVerified
-        | Phase::Closed => false,
-    }
+    let stopped = tenant.phase == Phase::Stopped;
+    tenant.phase == Phase::WipeFailed || (stopped && !tenant.is_held())
 }
 
 /// The seconds run down to the breach; while no t0 is known, to what would be one if the order had
@@ -258,7 +237,7 @@ fn untold_cut(tenant: &Tenant, cut: &Cut, rules: &Rules, now: Now) -> OnDesk {
     let standing = if left_ms <= 0 && cut.t0.is_some() {
         "breached"
     } else {
-        cut.alarm_at(now.real).map_or("trying", Alarm::as_str)
+        cut.alarm_at(now.real).map_or("trying", Rung::as_str)
     };
     OnDesk {
         words: Some(cut.reason.clone()),

@@ -20,7 +20,7 @@ use super::{
     notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
-    tenant::{Alarm, Contact, Cut, Designated, Tenant},
+    tenant::{Contact, Cut, Designated, Rung, Tenant},
 };
 
 /// What a letter is about; the facts are in the tenant.
@@ -57,7 +57,7 @@ pub enum Letter {
         /// The cut's number.
         cut: u32,
         /// Which alarm it is.
-        alarm: Alarm,
+        alarm: Rung,
     },
     /// The cut is still open.
     CutReminder,

@@ -68,7 +68,7 @@ pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
 pub use papers::{Inspected, Papers};
 pub use phase::Phase;
-pub use telling::{Acknowledgement, Alarm};
+pub use telling::{Acknowledgement, Rung};
 pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, Reports, Trial};
 pub use wipe::{Approval, Proven, Wipe};
 
@@ -463,7 +463,7 @@ pub struct Cut {
     pub began_at: Option<Timestamp>,
     /// The last alarm that the provider's people were called with.
     #[serde(default)]
-    pub alarm: Option<Alarm>,
+    pub alarm: Option<Rung>,
     /// The notices of those alarms.
     #[serde(default)]
     pub alarms: Vec<NoticeId>,

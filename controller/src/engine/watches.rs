@@ -75,8 +75,17 @@ impl Engine {
             else {
                 continue;
             };
-            notice.channel = self.opened_channel(notice.channel)?;
-            notices.push(notice);
+            match self.opened_channel(notice.channel) {
+                Ok(channel) => {
+                    notice.channel = channel;
+                    notices.push(notice);
+                }
+                // The host carries the others all the same.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(notice = %id, error, "a notice cannot be given to a host");
+                }
+            }
         }
         drop(conn);
         let (watching, now) = (&self.inner.watching, self.inner.clock.now());

@@ -5,10 +5,7 @@
 //! redirect, and take little and not for long.
 
 use std::{
-    fs::File,
-    io::Read as _,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -28,9 +25,11 @@ use serde::Deserialize;
 use tenure_delivery::outgoing;
 use tenure_protocol::time::Timestamp;
 use ureq::Agent;
-use zeroize::Zeroizing;
 
-use crate::core::identity::{self, Identity, Origin};
+use crate::{
+    config::secret,
+    core::identity::{self, Identity, Origin},
+};
 
 /// How long a request to a provider may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -38,8 +37,6 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: u64 = 256 * 1024;
 /// How far a provider's clock may be before ours, ms.
 const SKEW_MS: i64 = 60 * 1000;
-/// Bytes of a client's secret.
-const MAX_SECRET_BYTES: u64 = 4096;
 
 /// The signatures that an ID token may have: public keys alone. `none`, and MACs under the client's
 /// secret, are not among them.
@@ -122,22 +119,8 @@ pub(super) enum ProviderError {
 impl Settings {
     /// The secret in its file.
     fn secret(&self) -> Result<Option<ClientSecret>, String> {
-        self.client_secret_file.as_deref().map(read_secret).transpose()
-    }
-}
-
-fn read_secret(path: &Path) -> Result<ClientSecret, String> {
-    let wrong = |reason: &str| format!("{}: {reason}", path.display());
-    let read = |error: std::io::Error| wrong(&error.to_string());
-    let file = File::open(path).map_err(read)?;
-    if file.metadata().map_err(read)?.permissions().mode() & 0o077 != 0 {
-        return Err(wrong("others may read it: chmod 600 it"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(read)?;
-    match text.trim() {
-        "" => Err(wrong("give the secret, alone")),
-        secret => Ok(ClientSecret::new(secret.to_owned())),
+        let read = self.client_secret_file.as_deref().map(secret::read).transpose()?;
+        Ok(read.map(|secret| ClientSecret::new(secret.reveal().to_owned())))
     }
 }
 

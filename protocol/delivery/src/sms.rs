@@ -8,8 +8,7 @@
 //!      └──deliver_sm_resp, once that is durable; "try again later" otherwise
 //! ```
 //! A receipt comes when it comes, so it is no part of a try: whoever keeps the notices takes it in
-//! by the message id. Where nobody does, as on a host whose controller is silent, a short message
-//! proves E1 and no more.
+//! by the message id.
 
 pub mod gateway;
 pub mod smpp;

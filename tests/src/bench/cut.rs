@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use tenure_agent::{
     core::ruleset::{self, CUT_TABLE, PolicyTap, TapName},
     host::{
-        nft::{self, CutTable, Protection},
+        nft::{Changes, CutTable, PolicyTable, Protection},
         tap,
     },
 };
@@ -40,7 +40,10 @@ const GUEST: Station = station(1, 10);
 const GATEWAY: Station = station(1, 1);
 const PORT: u16 = 5000;
 /// The peer's table: the same contents, owned by nobody.
-const PEER_TABLE: &str = "peer_cut";
+pub(super) const PEER_TABLE: &str = "peer_cut";
+
+/// The peer.
+pub(super) const NFT: &str = "nft add element (process)";
 
 /// What one cut took.
 struct Cut {
@@ -70,9 +73,8 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
     let host = Netns::unique("bench")?;
     let Measured { ours, peer, sealed_ms } = host.within(measure)??;
     let column = |runs: &[Cut], value: fn(&Cut) -> f64| runs.iter().map(value).collect::<Vec<_>>();
-    let name = "nft add element (process)";
     let row = |figure, unit, value: fn(&Cut) -> f64| {
-        Row::new("cut", figure, unit, column(&ours, value)).beside(name, column(&peer, value))
+        Row::new("cut", figure, unit, column(&ours, value)).beside(NFT, column(&peer, value))
     };
     let mut rows = vec![
         row("request to acknowledgement", "ms", |cut| cut.acknowledged_ms)
@@ -84,7 +86,7 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
             "packets",
             worst(&ours),
         )
-        .beside(name, worst(&peer))
+        .beside(NFT, worst(&peer))
         .aiming(Goal::AtMost(0.0)),
         Row::new(
             "cut",
@@ -116,14 +118,8 @@ fn measure() -> anyhow::Result<Measured> {
     let ingress = vec![PacketRule::open(Transport::Udp, PORT)];
     let (mac, ip4) = (GUEST.mac, GUEST.ip4.octets());
     let policy = PolicyTap { tap: name.clone(), mark: MARK, mac, ip4, ingress, egress };
-    nft::apply_policy(&ruleset::policy(&[policy]))?;
-    tap::ensure_bridge("tb-101")?;
-    let guest = Wire::tap(tap::ensure_tap(&name, "tb-101", || ())?)?;
-    daemon::run(&["ip", "link", "set", name.as_str(), "txqueuelen", "20000"])?;
-    daemon::run(&["ip", "link", "add", "up-101", "type", "veth", "peer", "name", "outer"])?;
-    daemon::run(&["ip", "link", "set", "up-101", "master", "tb-101", "up"])?;
-    daemon::run(&["ip", "link", "set", "outer", "up"])?;
-    let outer = Wire::device("outer")?;
+    PolicyTable::open(Changes::default())?.replace(&ruleset::policy(&[policy]))?;
+    let (guest, outer) = plugged(&name)?;
 
     let (sent, done) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -138,6 +134,17 @@ fn measure() -> anyhow::Result<Measured> {
         sender.join().ok().context("the sender panicked")??;
         result
     })
+}
+
+/// The guest's end of a tap on its bridge, and the outer end of the bridge's uplink.
+pub(super) fn plugged(name: &TapName) -> anyhow::Result<(Wire, Wire)> {
+    tap::ensure_bridge("tb-101")?;
+    let guest = Wire::tap(tap::ensure_tap(name, "tb-101", || ())?)?;
+    daemon::run(&["ip", "link", "set", name.as_str(), "txqueuelen", "20000"])?;
+    daemon::run(&["ip", "link", "add", "up-101", "type", "veth", "peer", "name", "outer"])?;
+    daemon::run(&["ip", "link", "set", "up-101", "master", "tb-101", "up"])?;
+    daemon::run(&["ip", "link", "set", "outer", "up"])?;
+    Ok((guest, Wire::device("outer")?))
 }
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -198,7 +205,7 @@ fn count(packets: usize) -> f64 {
     u32::try_from(packets).map_or(f64::INFINITY, f64::from)
 }
 
-fn feed(text: &str) -> anyhow::Result<()> {
+pub(super) fn feed(text: &str) -> anyhow::Result<()> {
     let output = output(&["nft", "-f", "-"], text.as_bytes())?;
     ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())

@@ -19,7 +19,11 @@ use serde_json::json;
 use tenure_agent::core::ruleset::{self, CUT_TABLE};
 use tenure_protocol::time::Timestamp;
 
-use super::{Goal, Row, percentile};
+use super::{
+    Goal, Row,
+    cut::{NFT, PEER_TABLE},
+    percentile,
+};
 use crate::{
     demo::{
         ctl::string,
@@ -46,9 +50,6 @@ const GAP: Duration = Duration::from_micros(100);
 const QUIET: Duration = Duration::from_millis(200);
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
-/// The peers' table: the same contents, owned by nobody.
-const PEER_TABLE: &str = "peer_cut";
-const NFT: &str = "nft add element (process)";
 /// Which Python it is to use: without this it looks for one each time.
 const PYTHON: &str = "ansible_python_interpreter=/usr/bin/python3";
 const ANSIBLE: &str = "Ansible, connection local";

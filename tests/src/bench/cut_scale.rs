@@ -1,5 +1,5 @@
 //! The kernel's part of a cut on a host of 10, 1,000 and 5,000 taps, beside `nft add element`; the
-//! same while the policy is replaced; and what a replace takes and loses.
+//! same while the policy is replaced; and what a replace, read back and compared, takes and loses.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,16 +9,17 @@ use std::{
 use anyhow::{Context as _, ensure};
 use tenure_agent::{
     core::ruleset::{self, CUT_TABLE, PolicyTap, TapName},
-    host::{
-        nft::{self, CutTable},
-        tap,
-    },
+    host::nft::{Changes, CutTable, PolicyTable},
 };
 use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
 
-use super::{Goal, Row, percentile};
+use super::{
+    Goal, Row,
+    cut::{NFT, PEER_TABLE, feed, plugged},
+    percentile,
+};
 use crate::lab::{
-    daemon::{self, elapse, output},
+    daemon::{self, elapse},
     frames::{self, Station, Wire, station},
     net::Netns,
 };
@@ -40,9 +41,6 @@ const ON_ITS_WAY: Duration = Duration::from_millis(200);
 const PORT: u16 = 5000;
 const GUEST: Station = station(1, 10);
 const GATEWAY: Station = station(1, 1);
-/// The peer's table: the same contents, owned by nobody.
-const PEER_TABLE: &str = "peer_cut";
-const NFT: &str = "nft add element (process)";
 
 /// Runs it.
 ///
@@ -59,8 +57,10 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
 fn measure(taps: u32) -> anyhow::Result<Vec<Row>> {
     let mut table = CutTable::open()?;
     let policy = fill(&mut table, taps)?;
+    let mut policies = PolicyTable::open(Changes::default())?;
+    policies.replace(&policy)?;
     let (ours, peer) = commits(&mut table)?;
-    let (during, replaces, lost) = while_replaced(&mut table, &policy)?;
+    let (during, replaces, lost) = while_replaced(&mut table, &mut policies, &policy)?;
     let row = |figure: &str, unit, runs: Vec<f64>| {
         Row::new("cut", &format!("{taps:>5} taps: {figure}"), unit, runs)
     };
@@ -80,7 +80,7 @@ fn measure(taps: u32) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// Enlists the taps and puts the policy in force. The first tap is real, the others are names.
+/// Enlists the taps, and renders their policy. The first tap is real, the others are names.
 fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<String> {
     let mut policy = Vec::new();
     let mut peer = format!(
@@ -106,9 +106,7 @@ fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<String> {
         policy.push(PolicyTap { tap, mark, mac, ip4, ingress, egress: Egress::Everything });
     }
     feed(&peer)?;
-    let text = ruleset::policy(&policy);
-    nft::apply_policy(&text)?;
-    Ok(text)
+    Ok(ruleset::policy(&policy))
 }
 
 /// Cuts of a tenant, ours and the peer's interleaved; ms each.
@@ -130,15 +128,13 @@ fn commits(table: &mut CutTable) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
 
 /// Cuts while the policy is replaced again and again under a stream of packets to another tenant:
 /// ms of each cut, ms of each replace, and packets of the stream that were lost.
-fn while_replaced(table: &mut CutTable, policy: &str) -> anyhow::Result<(Vec<f64>, Vec<f64>, f64)> {
+fn while_replaced(
+    table: &mut CutTable,
+    policies: &mut PolicyTable,
+    policy: &str,
+) -> anyhow::Result<(Vec<f64>, Vec<f64>, f64)> {
     let name = TapName::parse("tap-0")?;
-    tap::ensure_bridge("tb-101")?;
-    let guest = Wire::tap(tap::ensure_tap(&name, "tb-101", || ())?)?;
-    daemon::run(&["ip", "link", "set", name.as_str(), "txqueuelen", "20000"])?;
-    daemon::run(&["ip", "link", "add", "up-101", "type", "veth", "peer", "name", "outer"])?;
-    daemon::run(&["ip", "link", "set", "up-101", "master", "tb-101", "up"])?;
-    daemon::run(&["ip", "link", "set", "outer", "up"])?;
-    let outer = Wire::device("outer")?;
+    let (guest, outer) = plugged(&name)?;
     let (done, came) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -150,7 +146,7 @@ fn while_replaced(table: &mut CutTable, policy: &str) -> anyhow::Result<(Vec<f64
         let replacer = scope.spawn(|| {
             let mut took_ms = Vec::new();
             for _ in 0..REPLACES {
-                took_ms.push(timed(|| Ok(nft::apply_policy(policy)?))?);
+                took_ms.push(timed(|| Ok(policies.replace(policy)?))?);
             }
             anyhow::Ok(took_ms)
         });
@@ -190,10 +186,4 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed().as_secs_f64() * 1000.0)
-}
-
-fn feed(text: &str) -> anyhow::Result<()> {
-    let output = output(&["nft", "-f", "-"], text.as_bytes())?;
-    ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use tenure_agent::{
-    core::ruleset::{self, PolicyTap},
-    host::nft,
-};
+use tenure_agent::core::ruleset::PolicyTap;
 use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport};
 use tenure_tests::lab::{
     daemon::run,
@@ -18,7 +15,7 @@ use tenure_tests::lab::{
     net::{Netns, cable},
 };
 
-use super::{A, A1, A2, B, B1, BRIDGE, GATEWAY, Rig, Tested, arrives, on_a_host, tap, taps};
+use super::{A, A1, A2, B, B1, BRIDGE, GATEWAY, Rig, Tested, arrives, on_a_host, put, tap, taps};
 
 fn peers(first: [u8; 4], last: [u8; 4]) -> Peers {
     Peers { first, last }
@@ -96,7 +93,7 @@ fn talk(from: Station, to: Station, out: bool) -> Vec<(&'static str, Vec<u8>)> {
 fn each_rule_passes_what_it_says_in_its_direction_and_nothing_else() -> Tested {
     on_a_host("groups", |customer| {
         let rig = Rig::new(customer)?;
-        nft::apply_policy(&ruleset::policy(&every_kind()?))?;
+        put(&every_kind()?)?;
         let tcp = &["ACK at 8005", "SYN+ACK with 443"][..];
         for (peer, comes_in, goes_out) in [
             ([10, 1, 0, 0], &["SYN at 8000", "SYN at 8010", "ACK at 8005"][..], &tcp[..1]),
@@ -137,7 +134,7 @@ fn what_is_restricted_to_nothing_sends_answers_alone_and_arp() -> Tested {
         let rig = Rig::new(customer)?;
         let mut wanted = taps()?;
         wanted[0].egress = Egress::Only(vec![]);
-        nft::apply_policy(&ruleset::policy(&wanted))?;
+        put(&wanted)?;
         for (what, frame, passes) in [
             ("ARP", frames::arp_request(A1, GATEWAY.ip4), true),
             ("an answer of the open port", frames::tcp(A1, GATEWAY, (80, 9), 0x12), true),
@@ -169,7 +166,7 @@ fn tenants_with_the_same_prefixes_do_not_mix() -> Tested {
             tap("tap-a2", A, A2, &[only(81)])?,
             tap("tap-b1", B, B1, &[only(80)])?,
         ];
-        nft::apply_policy(&ruleset::policy(&wanted))?;
+        put(&wanted)?;
         let peer = beyond([10, 1, 2, 3]);
         let opens = |to: Station, wire: &Wire, port| -> anyhow::Result<bool> {
             let frame = frames::tcp(peer, to, (9, port), 0x02);
@@ -266,11 +263,7 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
         wanted.push(PolicyTap { egress, ..tap("tap-g1", A, A2, &ingress)? });
         Ok(wanted)
     };
-    let apply = |round| {
-        host.within(|| {
-            nft::apply_policy(&ruleset::policy(&changed(round)?)).map_err(anyhow::Error::from)
-        })
-    };
+    let apply = |round| host.within(|| put(&changed(round)?));
     apply(0)??;
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;
@@ -318,7 +311,7 @@ fn a_thousand_taps_with_lists_of_their_own_fit_and_can_be_replaced() -> Tested {
             wanted.push(tap(&name, Mark(0x100 + u32::from(tenant)), at, &rules)?);
         }
         for _ in 0..2 {
-            nft::apply_policy(&ruleset::policy(&wanted))?;
+            put(&wanted)?;
             let listed = run(&["nft", "list", "set", "bridge", "tenure", "open_port"])?;
             ensure!(listed.matches(" . tcp . ").count() == 1000, "rules are missing");
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tenure_agent::{
     core::ruleset::{self, PolicyTap, TapName},
     host::{
-        nft::{self, CutTable},
+        nft::{Changes, CutTable, PolicyTable},
         tap as device,
     },
 };
@@ -38,6 +38,12 @@ pub(crate) const QUIET: Duration = Duration::from_millis(40);
 
 pub(crate) type Tested = anyhow::Result<()>;
 
+/// Puts the policy of these taps in force.
+pub(crate) fn put(taps: &[PolicyTap]) -> anyhow::Result<()> {
+    let mut table = PolicyTable::open(Changes::default())?;
+    Ok(table.replace(&ruleset::policy(taps))?)
+}
+
 /// Two tenants on one bridge, which is worse than what the agent makes, and an uplink.
 pub(crate) struct Rig {
     pub(crate) a1: Wire,
@@ -51,7 +57,7 @@ impl Rig {
     /// To be called inside the host's namespace.
     pub(crate) fn new(customer: &Netns) -> anyhow::Result<Self> {
         let mut cut = CutTable::open()?;
-        nft::apply_policy(&ruleset::policy(&taps()?))?;
+        put(&taps()?)?;
         device::ensure_bridge(BRIDGE)?;
         for wanted in taps()? {
             cut.enlist(&wanted.tap, wanted.mark)?;

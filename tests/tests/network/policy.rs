@@ -6,17 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tenure_agent::{
-    core::ruleset::{self, TapName},
-    host::{nft, tap},
-};
+use tenure_agent::{core::ruleset::TapName, host::tap};
 use tenure_protocol::wire::v1::{PacketRule, Transport};
 use tenure_tests::lab::{
     daemon::run,
     frames::{self, Station, Wire, station},
 };
 
-use super::{A1, A2, B, B1, BRIDGE, GATEWAY, Rig, Tested, arrives, kinds, on_a_host, taps};
+use super::{A1, A2, B, B1, BRIDGE, GATEWAY, Rig, Tested, arrives, kinds, on_a_host, put, taps};
 
 #[test]
 fn the_policy_lets_in_arp_icmp_answers_and_open_ports_and_nothing_else() -> Tested {
@@ -123,7 +120,7 @@ fn a_replaced_policy_forgets_everything_that_it_no_longer_says() -> Tested {
         (wanted[0].mac, wanted[0].ip4) = (moved.mac, moved.ip4.octets());
         wanted[0].ingress.retain(|rule| *rule == PacketRule::open(Transport::Tcp, 80));
         wanted.remove(1);
-        nft::apply_policy(&ruleset::policy(&wanted))?;
+        put(&wanted)?;
         let (mac, address) = (Station { mac: A1.mac, ..moved }, Station { ip4: A1.ip4, ..moved });
         for (what, from, pass) in
             [("old MAC", mac, false), ("old address", address, false), ("new", moved, true)]
@@ -189,7 +186,7 @@ fn replace_often() -> Tested {
     for round in 0..40 {
         // The receiver's tap stays; its neighbours and their rules come and go.
         let wanted = if round % 2 == 0 { &all[..1] } else { &all[..] };
-        nft::apply_policy(&ruleset::policy(wanted))?;
+        put(wanted)?;
     }
     Ok(())
 }

@@ -91,16 +91,7 @@ fn a_cut_goes_through_while_a_wipe_is_blocked() {
     let lanes = bench.sound();
     lanes.order(bench.configure(1, 1, Power::Running));
     drop(lanes);
-    let engine = Engine::start(Parts {
-        host: Arc::clone(&bench.host),
-        cut_journal: bench.journal("cut.redb"),
-        work_journal: bench.journal("work.redb"),
-        watch: mpsc::sync_channel(1).0,
-        identity: Arc::clone(&bench.identity),
-        clock: Clock::default(),
-        alarms: bench.alarms(),
-    })
-    .expect("started");
+    let engine = bench.start(Clock::default(), bench.alarms());
     let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
     engine.deliver(Lane::Work, Input::Connected(outlet.clone())).expect("taken");
     engine.deliver(Lane::Cut, Input::Connected(outlet)).expect("taken");
@@ -138,17 +129,8 @@ fn what_others_changed_is_mended_and_told_once_for_each_time() {
     lanes.order(bench.configure(1, 1, Power::Running));
     drop(lanes);
     let (alarms, now) = (bench.alarms(), Clock::default().now());
-    let engine = Engine::start(Parts {
-        host: Arc::clone(&bench.host),
-        cut_journal: bench.journal("cut.redb"),
-        work_journal: bench.journal("work.redb"),
-        watch: mpsc::sync_channel(1).0,
-        identity: Arc::clone(&bench.identity),
-        // Time stands still: no tick looks for anybody.
-        clock: Clock::simulated(now),
-        alarms: Arc::clone(&alarms),
-    })
-    .expect("started");
+    // Time stands still: no tick looks for anybody.
+    let engine = bench.start(Clock::simulated(now), Arc::clone(&alarms));
     let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
     engine.deliver(Lane::Cut, Input::Connected(outlet)).expect("taken");
     let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));

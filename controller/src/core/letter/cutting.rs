@@ -5,7 +5,7 @@ use tenure_protocol::time::Timestamp;
 use super::{Letter, Words, local};
 use crate::core::{
     lifecycle::CutKind,
-    tenant::{Alarm, Contact, Cut, CutEnd, Tenant},
+    tenant::{Contact, Cut, CutEnd, Rung, Tenant},
 };
 
 pub(super) fn announced(system: &str, reason: &str, now: &str) -> Words {
@@ -113,7 +113,7 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
 }
 
 /// To the provider's own people: the customer does not know yet, and whom to phone.
-pub(super) fn untold(tenant: &Tenant, cut: Option<&Cut>, alarm: Alarm, now: &str) -> Words {
+pub(super) fn untold(tenant: &Tenant, cut: Option<&Cut>, alarm: Rung, now: &str) -> Words {
     let system = &tenant.application.system.name;
     let Some(cut) = cut else {
         return Words { subject: system.clone(), chinese: String::new(), english: String::new() };
@@ -126,12 +126,12 @@ pub(super) fn untold(tenant: &Tenant, cut: Option<&Cut>, alarm: Alarm, now: &str
         ("断网时刻未知，下令时刻", "its instant is not known; it was ordered at")
     };
     let (subject, zh, en) = match alarm {
-        Alarm::SecondContacts => (
+        Rung::SecondContacts => (
             "断网通知未送达 Cut not notified",
             "尚无任何通知送达。",
             "no notice has reached the customer yet.",
         ),
-        Alarm::Phone => (
+        Rung::Phone => (
             "请立即电话通知 Phone now: cut not notified",
             "仍无任何通知送达，请立即电话通知客户并登记确认。",
             "still no notice has reached the customer: phone it now, and record its \

@@ -43,10 +43,10 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
             phase,
             Phase::Online | Phase::OffboardingRequested | Phase::OffboardingApproved
         ),
-        Event::FileIcp { .. } | Event::ConfirmIcp { .. } => is_open(phase),
+        Event::FileIcp { .. } | Event::ConfirmIcp { .. } => phase.is_open(),
         Event::OpenIcp { .. } => matches!(phase, Phase::Online),
         Event::SetGroup { .. } | Event::RemoveGroup { .. } => {
-            is_open(phase) || matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
+            phase.is_open() || matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
         }
         Event::RequestOffboarding { .. } => matches!(
             phase,
@@ -81,20 +81,6 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::SignRecount { .. }
         | Event::Tick => true,
     }
-}
-
-/// Whether its customer has its instances, from opening day until they are drained.
-const fn is_open(phase: Phase) -> bool {
-    matches!(
-        phase,
-        Phase::Trial
-            | Phase::UnderReview
-            | Phase::Rectifying
-            | Phase::TrialExpired
-            | Phase::Online
-            | Phase::OffboardingRequested
-            | Phase::OffboardingApproved
-    )
 }
 
 /// Who may cause an event: as few as the standard asks for. The policy of the API,

@@ -89,16 +89,7 @@ fn order_again(step: &mut Step<'_>) {
 /// Whether an order that failed would still be given today.
 fn still_wanted(step: &Step<'_>, kind: OrderKind) -> bool {
     match kind {
-        OrderKind::Configure => matches!(
-            step.tenant.phase,
-            Phase::Trial
-                | Phase::UnderReview
-                | Phase::Rectifying
-                | Phase::TrialExpired
-                | Phase::Online
-                | Phase::OffboardingRequested
-                | Phase::OffboardingApproved
-        ),
+        OrderKind::Configure => step.tenant.phase.is_open(),
         OrderKind::Stop => step.tenant.phase == Phase::Draining,
         OrderKind::Cut => matches!(step.tenant.isolation, Isolation::Cutting { .. }),
         OrderKind::Restore => match step.tenant.isolation {

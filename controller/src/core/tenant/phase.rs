@@ -110,6 +110,21 @@ impl Phase {
         Self::ALL.into_iter().find(|phase| phase.as_str() == text)
     }
 
+    /// Whether its customer has its instances, from opening day until they are drained.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Trial
+                | Self::UnderReview
+                | Self::Rectifying
+                | Self::TrialExpired
+                | Self::Online
+                | Self::OffboardingRequested
+                | Self::OffboardingApproved
+        )
+    }
+
     /// Whether its resources still count against hosts, marks and networks.
     #[must_use]
     pub const fn holds_resources(self) -> bool {

@@ -11,14 +11,14 @@ use crate::core::lifecycle::CutKind;
 /// known. The lower rungs are the tries of each notice, and the last is the breach of O12b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Alarm {
+pub enum Rung {
     /// The duty desk and the second contacts know of it.
     SecondContacts,
     /// Phone the customer now.
     Phone,
 }
 
-impl Alarm {
+impl Rung {
     /// Both, in the order of their time.
     pub const ALL: [Self; 2] = [Self::SecondContacts, Self::Phone];
 
@@ -89,17 +89,17 @@ impl Cut {
 
     /// The last alarm whose time has come; nothing of a cut that is told.
     #[must_use]
-    pub fn alarm_at(&self, real_now: Timestamp) -> Option<Alarm> {
+    pub fn alarm_at(&self, real_now: Timestamp) -> Option<Rung> {
         let passed_ms = real_now.ms_since(self.counts_from());
-        let come = |alarm: &Alarm| self.is_untold() && passed_ms >= alarm.after_ms();
-        Alarm::ALL.into_iter().rfind(come)
+        let come = |alarm: &Rung| self.is_untold() && passed_ms >= alarm.after_ms();
+        Rung::ALL.into_iter().rfind(come)
     }
 
     /// When the next alarm's time comes, or came if nobody was called with it yet; real clock.
     #[must_use]
     pub fn next_alarm_at(&self) -> Option<Timestamp> {
-        let ahead = |alarm: &Alarm| self.alarm.is_none_or(|last| last < *alarm);
-        let next = Alarm::ALL.into_iter().filter(|_| self.is_untold()).find(ahead)?;
+        let ahead = |alarm: &Rung| self.alarm.is_none_or(|last| last < *alarm);
+        let next = Rung::ALL.into_iter().filter(|_| self.is_untold()).find(ahead)?;
         Some(self.counts_from().plus_ms(next.after_ms()))
     }
 }

@@ -98,19 +98,16 @@ pub struct SmppChannel {
     settings: Arc<SmppSettings>,
     session: watch::Receiver<Session>,
     reference: Arc<AtomicU8>,
-    keeper: Option<mpsc::Sender<Told>>,
+    keeper: mpsc::Sender<Told>,
 }
 
 impl SmppChannel {
     /// Begins to bind, in the background of the present runtime, and goes on until the last clone
-    /// is dropped. `keeper` keeps the messages' ids and takes receipts; without one there is none.
+    /// is dropped. `keeper` keeps the messages' ids and takes receipts.
     ///
     /// # Errors
     /// [`SmppError`].
-    pub fn start(
-        settings: SmppSettings,
-        keeper: Option<mpsc::Sender<Told>>,
-    ) -> Result<Self, SmppError> {
+    pub fn start(settings: SmppSettings, keeper: mpsc::Sender<Told>) -> Result<Self, SmppError> {
         bind(&settings)?;
         sender(&settings)?;
         let settings = Arc::new(settings);
@@ -131,15 +128,10 @@ impl SmppChannel {
             Err(_) => return failed(format!("no end within {} s", limit.as_secs())),
         };
         let evidence = format!("{address}: submit_sm_resp, message id {}", messages.join(", "));
-        if let Some(keeper) = &self.keeper {
-            let sent = Tidings::Sent { notice: message.id.clone(), messages };
-            if !tell(keeper, sent, KEEP_LIMIT).await {
-                tracing::error!(
-                    notice = message.id,
-                    "a short message's id is not kept: its receipt \
-                    will not count"
-                );
-            }
+        let sent = Tidings::Sent { notice: message.id.clone(), messages };
+        if !tell(&self.keeper, sent, KEEP_LIMIT).await {
+            let notice = &message.id;
+            tracing::error!(notice, "a short message's id is not kept: its receipt will not count");
         }
         Answer::Accepted { grade: Grade::E1, evidence }
     }
@@ -186,7 +178,7 @@ impl SmppChannel {
 async fn keep_bound(
     settings: Arc<SmppSettings>,
     session: watch::Sender<Session>,
-    keeper: Option<mpsc::Sender<Told>>,
+    keeper: mpsc::Sender<Told>,
 ) {
     let address = &settings.address;
     let serving = async {
@@ -195,7 +187,7 @@ async fn keep_bound(
                 Ok((client, events)) => {
                     tracing::info!(address, "bound to the message centre");
                     let _ = session.send_replace(Ok(client.clone()));
-                    let reason = serve(&client, events, keeper.as_ref()).await;
+                    let reason = serve(&client, events, &keeper).await;
                     let _ = client.close().await;
                     reason
                 }
@@ -256,7 +248,7 @@ fn octets<const MIN: usize, const MAX: usize>(
 async fn serve(
     client: &Client,
     mut events: impl Stream<Item = Event> + Unpin,
-    keeper: Option<&mpsc::Sender<Told>>,
+    keeper: &mpsc::Sender<Told>,
 ) -> String {
     let places = Arc::new(Semaphore::new(RECEIPTS));
     while let Some(event) = events.next().await {
@@ -273,7 +265,7 @@ async fn serve(
                     let _ = client.deliver_sm_resp(sequence, DeliverSmResp::default()).await;
                     continue;
                 };
-                let (client, keeper) = (client.clone(), keeper.cloned());
+                let (client, keeper) = (client.clone(), keeper.clone());
                 let receipt = receipt(message);
                 tokio::spawn(async move {
                     let kept = take_in(receipt, keeper).await;
@@ -295,8 +287,8 @@ async fn serve(
 }
 
 /// Has a receipt kept. Anything else that comes in, as what people write back, is of no use here.
-async fn take_in(receipt: Option<Tidings>, keeper: Option<mpsc::Sender<Told>>) -> bool {
-    let (Some(receipt), Some(keeper)) = (receipt, keeper) else { return true };
+async fn take_in(receipt: Option<Tidings>, keeper: mpsc::Sender<Told>) -> bool {
+    let Some(receipt) = receipt else { return true };
     for pause in AGAIN {
         sleep(pause).await;
         if tell(&keeper, receipt.clone(), KEEP_LIMIT).await {
