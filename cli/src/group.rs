@@ -28,7 +28,7 @@ pub(crate) enum GroupVerb {
         /// The tenant's id
         tenant: TenantId,
     },
-    /// The rules of one, and how far each is in force
+    /// The rules of one, and how far the law opens each now
     Show {
         /// The tenant's id
         tenant: TenantId,
