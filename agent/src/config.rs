@@ -71,10 +71,14 @@ pub struct HostdConfig {
     /// State directory of tenure-agent: `join` leaves there what the network side needs.
     #[serde(default = "agent_state_dir")]
     pub agent_state_dir: PathBuf,
-    /// User of tenure-agent: the only one that the socket answers.
+    /// User of tenure-agent: the only one that its socket answers.
     pub agent_uid: u32,
     /// Group of tenure-agent: of the socket.
     pub agent_gid: u32,
+    /// Group whose members may cut tenants on this host without a controller; root's alone if it is
+    /// not said. Neither tenure-agent's user nor the machines' may, whatever their groups.
+    #[serde(default)]
+    pub operators_gid: u32,
     /// User of the machines' processes; no other process may run as it.
     pub vmm_uid: u32,
     /// Group of the machines' processes.
@@ -106,6 +110,9 @@ pub struct AgentConfig {
     /// The socket of tenure-hostd.
     #[serde(default = "socket")]
     pub socket: PathBuf,
+    /// The socket of tenure-hostd for this host's operators: what `tenure-agent cut` speaks to.
+    #[serde(default = "operator_socket")]
+    pub operator_socket: PathBuf,
     /// tracing-subscriber's filter.
     #[serde(default = "log")]
     pub log: String,
@@ -125,6 +132,12 @@ impl HostdConfig {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.run_dir.join("hostd.sock")
+    }
+
+    /// The socket for this host's operators.
+    #[must_use]
+    pub fn operator_socket(&self) -> PathBuf {
+        self.run_dir.join("operator.sock")
     }
 }
 
@@ -160,6 +173,10 @@ fn run_dir() -> PathBuf {
 
 fn socket() -> PathBuf {
     "/run/tenure/hostd.sock".into()
+}
+
+fn operator_socket() -> PathBuf {
+    "/run/tenure/operator.sock".into()
 }
 
 fn ram_dir() -> PathBuf {

@@ -29,6 +29,7 @@ const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 const ORDERS: Table = TableDefinition::new("orders");
 const TENANTS: Table = TableDefinition::new("tenants");
 const ISOLATIONS: Table = TableDefinition::new("isolations");
+const LOCALS: Table = TableDefinition::new("locals");
 const WIPES: Table = TableDefinition::new("wipes");
 const QUEUE: Table = TableDefinition::new("queue");
 
@@ -172,7 +173,7 @@ impl Journal {
             meta = (schema.unwrap_or(SCHEMA), starts + 1);
             table.insert("schema", schema.unwrap_or(SCHEMA))?;
             table.insert("starts", starts + 1)?;
-            for name in [ORDERS, TENANTS, ISOLATIONS, WIPES, QUEUE] {
+            for name in [ORDERS, TENANTS, ISOLATIONS, LOCALS, WIPES, QUEUE] {
                 transaction.open_table(name)?;
             }
             Ok(())
@@ -194,6 +195,9 @@ impl Journal {
         }
         for isolation in self.read("isolations", ISOLATIONS)? {
             self.records.apply(Change::Isolation(isolation));
+        }
+        for local in self.read("locals", LOCALS)? {
+            self.records.apply(Change::Local(local));
         }
         for wipe in self.read("wipes", WIPES)? {
             self.records.apply(Change::Wipe(wipe));
@@ -284,6 +288,8 @@ fn record(transaction: &redb::WriteTransaction, change: &Change) -> Result<(), r
         Change::Isolation(isolation) => {
             put(transaction, ISOLATIONS, isolation.tenant.as_uuid().as_bytes(), isolation)
         }
+        Change::Local(local) => put(transaction, LOCALS, local.id.as_uuid().as_bytes(), local),
+        Change::ForgetLocal(id) => remove(transaction, LOCALS, id.as_uuid().as_bytes()),
         Change::Wipe(wipe) => put(transaction, WIPES, wipe.order.as_uuid().as_bytes(), wipe),
         Change::ForgetWipe(id) => remove(transaction, WIPES, id.as_uuid().as_bytes()),
         Change::Queue(report) => put(transaction, QUEUE, &report.sequence.to_be_bytes(), report),

@@ -1,8 +1,8 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
 //! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`alarm`], [`sign`], [`join`],
-//! [`socket`]) has the privileges and no network; tenure-agent ([`link`]) has the network and no
-//! privileges.
+//! [`socket`], [`operator`]) has the privileges and no network; tenure-agent ([`link`]) has the
+//! network and no privileges.
 
 pub mod alarm;
 pub mod certificate;
@@ -15,6 +15,7 @@ pub mod host;
 pub mod join;
 pub mod journal;
 pub mod link;
+pub mod operator;
 pub mod packets;
 pub mod sign;
 pub mod socket;

@@ -35,7 +35,7 @@ use std::{
     thread,
 };
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::{UnixCredentials, getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tenure_protocol::wire::{
     frame::{self, Frame, FrameError, Kind, LENGTH_BYTES},
@@ -68,6 +68,7 @@ const ASK: u16 = 0x101;
 const TELL: u16 = 0x102;
 const ERRAND: u16 = 0x103;
 const CARRIED: u16 = 0x104;
+// 0x105 and 0x106 are those of the operators' socket ([`crate::operator`]).
 
 /// What a connection is for: its first frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +206,21 @@ pub fn listen(path: &Path, group: u32) -> Result<UnixListener, SocketFailure> {
 
 /// Serves connections of these users until the listener fails.
 pub fn serve(listener: &UnixListener, allowed: &[u32], desk: &Arc<Desk>) -> io::Error {
+    let desk = Arc::clone(desk);
+    let serve = move |stream: &UnixStream, _: &UnixCredentials| desk.serve(stream);
+    accept(listener, |uid| allowed.contains(&uid), &Arc::new(serve))
+}
+
+/// Serves connections of the users that are admitted, each on a thread of its own, until the
+/// listener fails.
+pub(crate) fn accept<S>(
+    listener: &UnixListener,
+    admits: impl Fn(u32) -> bool,
+    serve: &Arc<S>,
+) -> io::Error
+where
+    S: Fn(&UnixStream, &UnixCredentials) -> Result<(), SocketFailure> + Send + Sync + 'static,
+{
     let open = Arc::new(AtomicUsize::new(0));
     loop {
         let stream = match listener.accept() {
@@ -212,9 +228,8 @@ pub fn serve(listener: &UnixListener, allowed: &[u32], desk: &Arc<Desk>) -> io::
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return error,
         };
-        let peer = getsockopt(&stream, PeerCredentials);
-        match peer {
-            Ok(peer) if allowed.contains(&peer.uid()) => {}
+        let peer = match getsockopt(&stream, PeerCredentials) {
+            Ok(peer) if admits(peer.uid()) => peer,
             Ok(peer) => {
                 tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused a user on the socket");
                 continue;
@@ -223,15 +238,15 @@ pub fn serve(listener: &UnixListener, allowed: &[u32], desk: &Arc<Desk>) -> io::
                 tracing::warn!(%error, "refused a peer of unknown user on the socket");
                 continue;
             }
-        }
+        };
         if open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
             open.fetch_sub(1, Ordering::Relaxed);
             tracing::warn!("refused a connection: {MAX_CONNECTIONS} are open");
             continue;
         }
-        let (desk, place) = (Arc::clone(desk), Arc::clone(&open));
+        let (serve, place) = (Arc::clone(serve), Arc::clone(&open));
         let spawned = thread::Builder::new().name("socket".to_owned()).spawn(move || {
-            if let Err(error) = desk.serve(&stream)
+            if let Err(error) = serve(&stream, &peer)
                 && !matches!(&error, SocketFailure::Io(_))
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a connection broke off");
@@ -449,7 +464,7 @@ fn write_all<T: Serialize + Send + 'static>(
     thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
-fn read(mut stream: &UnixStream) -> Result<Frame, SocketFailure> {
+pub(crate) fn read(mut stream: &UnixStream) -> Result<Frame, SocketFailure> {
     let mut prefix = [0; LENGTH_BYTES];
     stream.read_exact(&mut prefix)?;
     let mut bytes = vec![0; Frame::length(prefix)?];
@@ -457,12 +472,12 @@ fn read(mut stream: &UnixStream) -> Result<Frame, SocketFailure> {
     Ok(Frame::from_bytes(&bytes)?)
 }
 
-fn write(mut stream: &UnixStream, frame: &Frame) -> Result<(), SocketFailure> {
+pub(crate) fn write(mut stream: &UnixStream, frame: &Frame) -> Result<(), SocketFailure> {
     Ok(stream.write_all(&frame.to_bytes())?)
 }
 
-/// A frame of this socket alone.
-fn local<T: Serialize>(kind: u16, message: &T) -> Result<Frame, FrameError> {
+/// A frame of a local socket.
+pub(crate) fn local<T: Serialize>(kind: u16, message: &T) -> Result<Frame, FrameError> {
     let body = frame::encode(message).map_err(|reason| FrameError::Body { kind, reason })?;
     let frame = Frame { kind, version: 1, body };
     let length = frame.to_bytes().len() - LENGTH_BYTES;
@@ -473,7 +488,7 @@ fn local<T: Serialize>(kind: u16, message: &T) -> Result<Frame, FrameError> {
     }
 }
 
-fn decode<T: DeserializeOwned>(frame: &Frame, kind: u16) -> Result<T, FrameError> {
+pub(crate) fn decode<T: DeserializeOwned>(frame: &Frame, kind: u16) -> Result<T, FrameError> {
     if frame.kind != kind {
         return Err(FrameError::WrongKind { got: frame.kind, want: kind });
     }

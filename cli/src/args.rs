@@ -6,12 +6,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     account::AccountVerb,
+    anomaly::AnomalyVerb,
     application::ApplicationVerb,
     attachment::AttachmentVerb,
     bundle::BundleVerb,
     calendar::CalendarVerb,
     clock::ClockVerb,
     config::ProfileVerb,
+    contact::ContactVerb,
     deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
     duty::DutyArgs,
@@ -148,10 +150,20 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         verb: IcpVerb,
     },
+    /// Contacts: whom a tenant's notices go to, and the monthly probe of the channels
+    Contact {
+        #[command(subcommand)]
+        verb: ContactVerb,
+    },
     /// Security groups: what may come in and go out of instances (customer)
     Group {
         #[command(subcommand)]
         verb: GroupVerb,
+    },
+    /// What hosts count of a tenant: thresholds, and the rule that cuts it (operator, security)
+    Anomaly {
+        #[command(subcommand)]
+        verb: AnomalyVerb,
     },
     /// Keep what a tenant has from being destroyed (security and a second person)
     Hold {

@@ -26,6 +26,17 @@ fn all_parse(lines: &[&str]) {
 }
 
 #[test]
+fn every_verb_about_anomalies_parses() {
+    all_parse(&[
+        "anomaly show T",
+        "anomaly thresholds T --packets 50000 --connections 500 --disk 1048576 --steal 100",
+        "anomaly propose T --for packet-flood --for connection-flood --reason botnet",
+        "anomaly confirm T --version 7",
+        "anomaly withdraw T --reason mended",
+    ]);
+}
+
+#[test]
 fn every_verb_of_the_way_parses() {
     all_parse(&[
         "application submit -",
@@ -103,13 +114,22 @@ fn every_verb_of_the_way_parses() {
 fn every_verb_beside_the_way_parses() {
     all_parse(&[
         "bundle fetch T -o exit.tar",
+        "cut T T --reason attack --wait",
+        "cut --host h1 --reason fire",
+        "restore T T --reason mended",
+        "restore --host h1 --reason mended --wait",
         "verify exit.tar --anchors anchors.json",
         "duty",
         "duty --watch",
+        "contact list T",
+        "contact probe T",
+        "contact set T --file -",
+        "contact acknowledge T",
         "host list",
         "host token host-a -o join",
         "host block host-a --reason stolen",
         "host alarms host-a",
+        "host end-alarm host-a 7 --reason mended",
         "host unblock host-a --reason found",
         "host journal",
         "token create rita --role reviewer",
@@ -212,8 +232,12 @@ fn wrong_values_are_refused_with_what_would_be_right() {
         ("token create carl --role customer", "--customer"),
         ("token create carl --role king", "administrator"),
         ("cut T", "--reason"),
+        ("cut --reason r", "--host"),
+        ("cut T --host h1 --reason r", "--host"),
         ("group set T web --rule ingress tcp:443", "4 values"),
         ("group set T web --file f --role web", "--role"),
+        ("anomaly propose T --for cpu-steal --reason r", "cpu-steal"),
+        ("anomaly propose T --reason r", "--for"),
         ("trial decide approve T --opinion ok --expert Wu --assessment a", "NAME: OPINION"),
         ("assessment file T --level 6", "1..=5"),
         ("host block host-a", "--reason"),

@@ -157,7 +157,7 @@ fn a_peer(peer: &str) -> Value {
 }
 
 /// Reads a group: JSON if it begins with a brace, else TOML.
-fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     let failed = |source| Failure::Read { path: path.to_owned(), source };
     let source: Box<dyn std::io::Read> = if path == Path::new("-") {
         Box::new(std::io::stdin())
@@ -173,7 +173,7 @@ fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
         )));
     }
     let unreadable = |error: String| {
-        Failure::Usage(format!("{} is neither TOML nor JSON of a group: {error}", path.display()))
+        Failure::Usage(format!("{} is neither TOML nor JSON: {error}", path.display()))
     };
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()));

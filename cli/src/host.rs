@@ -34,10 +34,22 @@ pub(crate) enum HostVerb {
     /// Let a blocked host in again (administrator, security)
     Unblock(BlockArgs),
     /// What a host found on itself that was not as it should be: its packet filter changed by
-    /// somebody else, a cut that was not in force, a device that is missing
+    /// somebody else, a cut that was not in force, a device that is missing; floods, a saturated
+    /// disk and taken processors, with their figures
     Alarms {
         /// The host's name or id
         host: String,
+    },
+    /// End an alarm that stands (operator, security): it leaves the duty desk, and comes again only
+    /// if its host finds another thing, or finds it anew
+    EndAlarm {
+        /// The host's name or id
+        host: String,
+        /// The alarm's number
+        number: u64,
+        /// What was found and done: it stands in the journal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// What happened to the platform: hosts, accounts, tokens, calendar (administrator, security,
     /// auditor)
@@ -68,6 +80,7 @@ const HOSTS: &[Column] = &[
 ];
 
 const ALARMS: &[Column] = &[
+    column("ALARM", &["/sequence"]),
     column("AT", &["/at"]),
     column("KIND", &["/kind"]),
     column("ABOUT", &["/subject"]),
@@ -75,6 +88,10 @@ const ALARMS: &[Column] = &[
     column("CULPRIT", &["/culprit/command"]),
     column("PID", &["/culprit/pid"]),
     column("REPAIRED", &["/repaired"]),
+    column("OPEN", &["/standing"]),
+    column("RATE", &["/figures/rate"]),
+    column("THRESHOLD", &["/figures/threshold"]),
+    column("WINDOW", &["/figures/window_ms"]),
     column("WHAT", &["/what"]),
     column("DROPPED", &["/dropped"]),
 ];
@@ -102,6 +119,10 @@ pub(crate) fn run(verb: HostVerb, api: &Api, screen: &Screen) -> Result<(), Fail
         HostVerb::Alarms { host } => {
             let id = find(&host, api)?;
             screen.many(&api.list(&format!("/v1/hosts/{id}/alarms"))?, ALARMS)
+        }
+        HostVerb::EndAlarm { host, number, reason } => {
+            let path = format!("/v1/hosts/{}/alarms/{number}/end", find(&host, api)?);
+            screen.one(&api.post(&path, &json!({ "reason": reason }))?)
         }
         HostVerb::Journal => screen.many(&api.get("/v1/platform/journal")?, ACTS),
     }

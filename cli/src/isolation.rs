@@ -1,22 +1,36 @@
-//! `tenurectl cut` and `tenurectl restore`: an operator's two acts on a tenant's traffic; and
-//! `tenurectl cut-notice`, what the customer is told of them, and says.
+//! `tenurectl cut` and `tenurectl restore`: an operator's two acts on the traffic of a tenant, of
+//! several, or of all that have instances on a host; and `tenurectl cut-notice`, what the customer
+//! is told of them, and says.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use tenure_protocol::{id::TenantId, time::Timestamp};
 
 use crate::{
     api::Api,
     failure::Failure,
-    screen::Screen,
+    pause,
+    screen::{Column, Screen, cell, column, rows},
     wait::{self, WaitArgs},
 };
+
+/// Whose traffic.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whose {
+    /// The tenants' ids: one, or several in one act
+    #[arg(value_name = "TENANT")]
+    tenants: Vec<TenantId>,
+    /// All tenants that have instances on this host (its name or id), wherever else they are
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+}
 
 /// A cut.
 #[derive(Debug, Args)]
 pub(crate) struct CutArgs {
-    /// The tenant's id
-    tenant: TenantId,
+    #[command(flatten)]
+    whose: Whose,
     /// Why: the customer reads this in the notice
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -105,8 +119,8 @@ pub(crate) fn notice(verb: &CutNoticeVerb, api: &Api, screen: &Screen) -> Result
 /// The end of a cut.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// The tenant's id
-    tenant: TenantId,
+    #[command(flatten)]
+    whose: Whose,
     /// Why the traffic may pass again
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -114,23 +128,117 @@ pub(crate) struct RestoreArgs {
     wait: WaitArgs,
 }
 
+/// What is asked for, and what it comes to.
+struct Act {
+    /// The operation on one tenant.
+    one: &'static str,
+    /// The operation on several.
+    several: &'static str,
+    /// The isolation that it comes to.
+    good: &'static str,
+    /// The isolation that says that it came to nothing.
+    bad: &'static str,
+}
+
+const OUTCOMES: &[Column] = &[
+    column("TENANT", &["/tenant"]),
+    column("CUSTOMER", &["/customer"]),
+    column("SYSTEM", &["/system"]),
+    column("RESULT", &["/result"]),
+    column("ISOLATION", &["/isolation/state"]),
+    column("WHY", &["/why"]),
+];
+
+const ISOLATED: &[Column] = &[
+    column("TENANT", &["/id"]),
+    column("CUSTOMER", &["/customer"]),
+    column("SYSTEM", &["/system"]),
+    column("ISOLATION", &["/isolation/state"]),
+    column("WHY", &["/reason"]),
+];
+
 /// Cuts.
 pub(crate) fn cut(args: &CutArgs, api: &Api, screen: &Screen) -> Result<(), Failure> {
     let kind = if args.planned { "planned" } else { "emergency" };
     let body = json!({ "kind": kind, "reason": args.reason });
-    let answer = api.post(&format!("/v1/tenants/{}/cut", args.tenant), &body)?;
-    if !args.wait.wait {
-        return screen.one(&answer);
-    }
-    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "cut", "connected")?)
+    let act = Act { one: "cut", several: "/v1/cuts", good: "cut", bad: "connected" };
+    run(&act, &args.whose, body, &args.wait, (api, screen))
 }
 
 /// Restores.
 pub(crate) fn restore(args: &RestoreArgs, api: &Api, screen: &Screen) -> Result<(), Failure> {
     let body = json!({ "reason": args.reason });
-    let answer = api.post(&format!("/v1/tenants/{}/restore", args.tenant), &body)?;
-    if !args.wait.wait {
-        return screen.one(&answer);
+    let act = Act { one: "restore", several: "/v1/restores", good: "connected", bad: "cut" };
+    run(&act, &args.whose, body, &args.wait, (api, screen))
+}
+
+fn run(
+    act: &Act,
+    whose: &Whose,
+    mut body: Value,
+    wait: &WaitArgs,
+    (api, screen): (&Api, &Screen),
+) -> Result<(), Failure> {
+    if let ([tenant], None) = (whose.tenants.as_slice(), &whose.host) {
+        let answer = api.post(&format!("/v1/tenants/{tenant}/{}", act.one), &body)?;
+        if !wait.wait {
+            return screen.one(&answer);
+        }
+        return screen.one(&wait::isolation(api, screen, wait, *tenant, act.good, act.bad)?);
     }
-    screen.one(&wait::isolation(api, screen, &args.wait, args.tenant, "connected", "cut")?)
+    match &whose.host {
+        Some(host) => body["host"] = json!(host),
+        None => body["tenants"] = json!(whose.tenants),
+    }
+    let answer = api.post(act.several, &body)?;
+    let outcomes = rows(&answer);
+    let is_refused = |outcome: &&Value| cell(outcome, &["/result"]) == "refused";
+    let refused = outcomes.iter().filter(is_refused).count();
+    let failed = if wait.wait {
+        await_all(act, outcomes, wait, (api, screen))?
+    } else {
+        screen.many(&answer, OUTCOMES)?;
+        0
+    };
+    if refused + failed == 0 {
+        return Ok(());
+    }
+    let parts = [refused.to_string(), outcomes.len().to_string(), failed.to_string()];
+    let parts = parts.each_ref().map(String::as_str);
+    let sentence = screen.fill("{} of {} were refused, and {} ended otherwise: see each", &parts);
+    Err(Failure::Ended(sentence))
+}
+
+/// Waits for each that was not refused, shows what they have come to, and says how many of them
+/// have come to nothing.
+fn await_all(
+    act: &Act,
+    outcomes: &[Value],
+    wait: &WaitArgs,
+    (api, screen): (&Api, &Screen),
+) -> Result<usize, Failure> {
+    let begun = pause::now();
+    let (mut views, mut failed) = (Vec::new(), 0);
+    for outcome in outcomes {
+        let text = cell(outcome, &["/tenant"]);
+        let tenant: TenantId = text.parse().map_err(|_| {
+            Failure::Unreachable(format!("the controller's answer has no tenant's id: {text}"))
+        })?;
+        if cell(outcome, &["/result"]) != "refused" {
+            // One limit for all of them.
+            let waited = pause::now().duration_since(begun).as_secs();
+            let wait = WaitArgs { wait_limit: wait.wait_limit.saturating_sub(waited), ..*wait };
+            match wait::isolation(api, screen, &wait, tenant, act.good, act.bad) {
+                Ok(_) => {}
+                Err(Failure::Ended(why)) => {
+                    failed += 1;
+                    screen.tell(format!("{tenant}: {why}"));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        views.push(api.get(&format!("/v1/tenants/{tenant}"))?);
+    }
+    screen.many(&json!(views), ISOLATED)?;
+    Ok(failed)
 }

@@ -5,6 +5,7 @@
 //! can go wrong and with which exit code it ends. [`verify`] alone needs no controller.
 
 mod account;
+mod anomaly;
 mod api;
 mod application;
 mod args;
@@ -13,6 +14,7 @@ mod bundle;
 mod calendar;
 mod clock;
 mod config;
+mod contact;
 mod deadline;
 mod deployment;
 mod duty;
@@ -111,7 +113,9 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Trial { verb } => trial::run(verb, &api()?, screen),
         Noun::Assessment { verb } => filing::assessment(verb, &api()?, screen),
         Noun::Icp { verb } => filing::icp(verb, &api()?, screen),
+        Noun::Contact { verb } => contact::run(verb, api, screen),
         Noun::Group { verb } => group::run(verb, api, screen),
+        Noun::Anomaly { verb } => anomaly::run(verb, &api()?, screen),
         Noun::Hold { verb } => hold::run(verb, &api()?, screen),
         Noun::Record { verb } => record::run(verb, api, screen),
         Noun::Inspection { verb } => record::inspection(verb, &api()?, screen),

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -30,6 +31,7 @@ use crate::{
     clock::Clock,
     config::{Attachments, Config, ConfigError},
     core::{
+        anomaly::SiteThresholds,
         fleet::Image,
         form::{FormError, Forms},
         group::Zones,
@@ -93,6 +95,16 @@ pub enum StartError {
     /// The database.
     #[error("cannot open the database")]
     Store(#[from] StoreError),
+    /// The database is gone.
+    #[error(
+        "the database {} is missing, and no new one is made in its place: put it back, or restore \
+         it from the backup",
+        path.display()
+    )]
+    NoDatabase {
+        /// Where it is to be.
+        path: PathBuf,
+    },
     /// The store of attachments.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -145,9 +157,20 @@ fn anchors(state: &State) -> Result<Anchors, StateError> {
     Ok(Anchors::new(state.ledger.clone(), key))
 }
 
+/// The state of a controller that `init` has made, its database included: an empty one in place of
+/// one that was lost would know neither hosts nor tenants, and forget every cut.
+fn opened(path: &Path) -> Result<State, StartError> {
+    let state = state::open(path)?;
+    let path = state.path.join(DATABASE);
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() > 0 => Ok(state),
+        Ok(_) | Err(_) => Err(StartError::NoDatabase { path }),
+    }
+}
+
 async fn engine(
     state: State,
-    (images, zones): (Vec<Image>, Zones),
+    (images, zones, thresholds): (Vec<Image>, Zones, SiteThresholds),
     (attachments, quotas, watching): (Option<&Attachments>, Quotas, Watching),
     (rules, forms, provider): (Rules, Forms, Provider),
     clock: Clock,
@@ -180,6 +203,7 @@ async fn engine(
         chance,
         images,
         zones,
+        thresholds,
         rules,
         forms,
         provider,
@@ -209,7 +233,7 @@ impl Controller {
         let (rules, provider, watching) = (config.rules()?, config.provider()?, config.watching()?);
         warn_of_silence(config);
         let (providers, clients) = (config.providers()?, config.api.client_authorities()?);
-        let state = state::open(&config.state_dir)?;
+        let state = opened(&config.state_dir)?;
         let authority = state.authority.clone();
         let certificate = tls::ServerCertificate::new(
             authority.clone(),
@@ -232,7 +256,7 @@ impl Controller {
         let tls_api = tls::http_port(certificate.clone(), clients)?;
         let texts = (rules, config.application.forms()?, provider);
         let kept = (config.attachments.as_ref(), config.quotas.clone(), watching);
-        let known = (config.images.clone(), config.zones.clone());
+        let known = (config.images.clone(), config.zones.clone(), config.anomaly);
         let (engine, lock) = engine(state, known, kept, texts, clock.clone()).await?;
 
         let limits = CallLimits::new(&config.api.rates);
@@ -321,7 +345,7 @@ impl Controller {
 
 /// All channels, and what message centres say later.
 fn courier(config: &Config) -> Result<(Courier, mpsc::Receiver<Told>), StartError> {
-    let mail = config.mail_route()?.map(|route| MailChannel::new(route, TRY_LIMIT)).transpose()?;
+    let mail = config.mail_route()?.map(MailChannel::new).transpose()?;
     let (policy, roots) = (config.webhook.policy(), config.webhook.roots()?);
     let webhook = WebhookChannel::new(policy, &roots, TRY_LIMIT);
     let (keeper, told) = mpsc::channel(TOLD);

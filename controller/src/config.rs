@@ -16,7 +16,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
-use tenure_delivery::mail::{MailRoute, MailTls, Mailbox};
+use tenure_delivery::mail::{MailRoute, MailTls, MailWay, Mailbox, exchange::Exchanges};
 use tenure_protocol::channel::{
     Grade,
     destination::{self, DestinationPolicy},
@@ -26,6 +26,7 @@ pub use self::channels::{Bots, Smpp, Sms};
 use crate::{
     core::{
         admission,
+        anomaly::SiteThresholds,
         fleet::Image,
         form::Forms,
         group::Zones,
@@ -116,6 +117,9 @@ pub struct Config {
     /// Which addresses are the extranet's, and which are the platform's own.
     #[serde(default)]
     pub zones: Zones,
+    /// From when on what hosts count is an anomaly.
+    #[serde(default)]
+    pub anomaly: SiteThresholds,
     /// The application form.
     #[serde(default)]
     pub application: Application,
@@ -192,27 +196,44 @@ pub struct Link {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
-    /// `host:port` of the server.
-    pub smtp: String,
+    /// `host:port` of the server that takes all mail.
+    pub smtp: Option<String>,
+    /// Instead: straight to each recipient's own servers.
+    pub mx: Option<Mx>,
     /// Sender.
     pub from: String,
     /// How much TLS is asked for.
     #[serde(default)]
     pub tls: MailTls,
-    /// Whose server it is.
-    #[serde(default)]
-    pub grade: MailGrade,
+    /// Whose server it is: our relay if `smtp` takes the mail, else the customer's own.
+    pub grade: Option<MailGrade>,
     /// Whose server it is for recipients of a domain.
     #[serde(default)]
     pub domains: BTreeMap<String, MailGrade>,
 }
 
+/// How recipients' own mail servers are found, by their MX records (RFC 5321).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mx {
+    /// The server of DNS, address and port; those of the machine if not given.
+    pub resolver: Option<SocketAddr>,
+    /// The port of the mail servers.
+    #[serde(default = "Mx::smtp_port")]
+    pub port: u16,
+}
+
+impl Mx {
+    const fn smtp_port() -> u16 {
+        25
+    }
+}
+
 /// Whose mail server it is: what its 250 proves (R12).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailGrade {
     /// Our own relay: the mail is sent, no more (E1).
-    #[default]
     Relay,
     /// The customer's own: the mail has arrived (E2 if the contact designated it).
     CustomerMx,
@@ -333,6 +354,7 @@ impl Config {
         }
         self.bot.check().map_err(|reason| self.wrong("bot.hosts", reason))?;
         self.zones.check().map_err(|reason| self.wrong("zones.extranet", reason))?;
+        self.anomaly.check().map_err(|reason| self.wrong("anomaly", reason))?;
         self.watching().map(drop)
     }
 
@@ -398,8 +420,21 @@ impl Config {
     /// [`ConfigError::Value`].
     pub fn mail_route(&self) -> Result<Option<MailRoute>, ConfigError> {
         let Some(mail) = &self.mail else { return Ok(None) };
-        let (host, port) =
-            host_port(&mail.smtp).map_err(|reason| self.wrong("mail.smtp", reason))?;
+        let (way, grade) = match (&mail.smtp, &mail.mx) {
+            (Some(smtp), None) => {
+                let found = host_port(smtp).map_err(|reason| self.wrong("mail.smtp", reason));
+                found.map(|(host, port)| (MailWay::Server { host, port }, MailGrade::Relay))?
+            }
+            (None, Some(Mx { resolver, port })) => {
+                let policy = self.webhook.policy();
+                let own = Exchanges { resolver: *resolver, port: *port, policy };
+                (MailWay::Exchanges(own), MailGrade::CustomerMx)
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                let reason = "give either mail.smtp or mail.mx".to_owned();
+                return Err(self.wrong("mail", reason));
+            }
+        };
         let from: Mailbox = mail.from.parse().map_err(|_| {
             let reason =
                 format!("{:?} is no sender such as Tenure <tenure@example.org>", mail.from);
@@ -410,7 +445,8 @@ impl Config {
             .iter()
             .map(|(domain, grade)| (domain.to_ascii_lowercase(), Grade::from(*grade)))
             .collect();
-        Ok(Some(MailRoute { host, port, from, tls: mail.tls, grade: mail.grade.into(), domains }))
+        let grade = mail.grade.unwrap_or(grade).into();
+        Ok(Some(MailRoute { way, from, tls: mail.tls, grade, domains }))
     }
 }
 
@@ -541,10 +577,27 @@ mod tests {
         for (was, is, key) in [
             ("smtp = \"127.0.0.1:25\"", "smtp = \"mail\"", "mail.smtp"),
             ("from = \"", "from = \"@", "mail.from"),
+            ("smtp = \"127.0.0.1:25\"", "", "either mail.smtp or mail.mx"),
+            ("smtp = \"127", "mx = {}\nsmtp = \"127", "either mail.smtp or mail.mx"),
         ] {
             let error = load(&SHIPPED.replace(was, is)).expect_err("refused");
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_recipients_own_mail_server_proves_arrival_unless_the_site_says_otherwise() {
+        let route = |mail: &str| {
+            let text = SHIPPED.replace("grade = \"relay\"", "");
+            let text = text.replace("smtp = \"127.0.0.1:25\"", mail);
+            load(&text).expect("read").mail_route().expect("usable").expect("a route")
+        };
+        assert_eq!(route("smtp = \"127.0.0.1:25\"").grade, Grade::E1);
+        let own = route("mx = { resolver = \"10.0.0.53:53\" }");
+        assert_eq!(own.grade, Grade::E2);
+        let MailWay::Exchanges(own) = own.way else { panic!("{:?}", own.way) };
+        assert_eq!((own.port, own.resolver.map(|at| at.port())), (25, Some(53)));
+        assert_eq!(route("mx = {}\ngrade = \"relay\"").grade, Grade::E1);
     }
 
     #[test]
@@ -557,6 +610,24 @@ mod tests {
         let many = ["\"10.0.0.0/8\""; 7].join(", ");
         let error = with(&format!("extranet = [{many}]")).expect_err("seven");
         assert!(error.contains("zones.extranet"), "{error}");
+    }
+
+    #[test]
+    fn thresholds_are_neither_0_nor_never_reached() {
+        let with =
+            |keys: &str| load(&SHIPPED.replacen("[anomaly]", &format!("[anomaly]\n{keys}"), 1));
+        assert_eq!(with("").map(|config| config.anomaly), Ok(SiteThresholds::default()));
+        let config = with("packets_per_s = 7").expect("usable");
+        assert_eq!(config.anomaly.packets_per_s.get(), 7);
+        for (wrong, told) in [
+            ("packets_per_s = 0", "nonzero"),
+            ("steal_permille = 1001", "1000 at most"),
+            ("connections_per_s = 1000000000001", "at most"),
+            ("packets = 7", "packets"),
+        ] {
+            let error = with(wrong).expect_err(wrong);
+            assert!(error.contains(told), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 mod accounts;
 mod act;
+mod adopt;
 mod alarms;
 mod attachments;
 mod calendar;
@@ -26,6 +27,7 @@ mod error;
 mod exit;
 mod hosts;
 mod identity;
+mod joint;
 mod order;
 mod outbox;
 mod platform;
@@ -36,6 +38,7 @@ mod records;
 mod report;
 mod room;
 mod sealing;
+mod together;
 mod tokens;
 mod watches;
 mod yearly;
@@ -62,6 +65,7 @@ pub use self::{
     duty::Desk,
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
+    together::{MOST_TOGETHER, Outcome, OutcomeKind, Which},
     tokens::NewToken,
     watches::WatchWord,
 };
@@ -70,6 +74,7 @@ use crate::{
     chance::Chance,
     clock::Clock,
     core::{
+        anomaly::SiteThresholds,
         calendar::legal_day,
         fleet::Image,
         form::Forms,
@@ -143,6 +148,8 @@ pub struct Parts {
     pub images: Vec<Image>,
     /// Which addresses the site calls what.
     pub zones: Zones,
+    /// From when on the site takes what hosts count for an anomaly.
+    pub thresholds: SiteThresholds,
     /// The application forms.
     pub forms: Forms,
     /// The legal rules.
@@ -173,6 +180,7 @@ struct Inner {
     chance: Chance,
     images: Vec<Image>,
     zones: Zones,
+    thresholds: SiteThresholds,
     forms: Forms,
     calendar: Mutex<calendar::Known>,
     /// The day on which the platform's own deadlines were last looked at.
@@ -213,6 +221,7 @@ impl Engine {
             chance,
             images,
             zones,
+            thresholds,
             forms,
             rules,
             provider,
@@ -229,12 +238,7 @@ impl Engine {
         }
         yearly::begin(&mut tx, legal_day(clock.legal(clock.now()))).await?;
         store::sweep_changes(&mut tx, clock.now()).await?;
-        for mut host in store::hosts(&mut tx).await? {
-            if host.up {
-                host.up = false;
-                store::save_host(&mut tx, &host).await?;
-            }
-        }
+        hold_all_down(&mut tx).await?;
         let provider = sealing::sealed_provider(provider, &secrets)?;
         let watched = store::watched_tenants(&mut tx).await?.into_iter().collect();
         let unheard = (watched, clock.now().plus_ms(HEAR_MS));
@@ -251,6 +255,7 @@ impl Engine {
             chance,
             images,
             zones,
+            thresholds,
             forms,
             calendar: Mutex::default(),
             looked_on: Mutex::default(),
@@ -297,6 +302,12 @@ impl Engine {
     #[must_use]
     pub fn zones(&self) -> &Zones {
         &self.inner.zones
+    }
+
+    /// The site's thresholds of anomalies.
+    #[must_use]
+    pub fn thresholds(&self) -> &SiteThresholds {
+        &self.inner.thresholds
     }
 
     /// The application forms.
@@ -477,6 +488,15 @@ impl Engine {
         tracing::warn!(days, offset_ms = offset, "the demo clock was moved forward");
         Ok(offset)
     }
+}
+
+/// No host is up before it is heard of.
+async fn hold_all_down(tx: &mut store::Tx) -> Result<(), EngineError> {
+    for mut host in store::hosts(tx).await?.into_iter().filter(|host| host.up) {
+        host.up = false;
+        store::save_host(tx, &host).await?;
+    }
+    Ok(())
 }
 
 /// The salt of persons' digests, drawn at the first start.

@@ -84,6 +84,7 @@ impl Drain {
                     subject: notice.subject,
                     body: notice.body,
                     payload: notice.payload,
+                    urgent: notice.kind.is_urgent(),
                     at: self.engine.clock().now(),
                 };
                 self.courier.carry(parcel).await

@@ -11,7 +11,11 @@
     reason = "a test with a shared fixture, which can write its files"
 )]
 
+#[path = "golden/alarm.rs"]
+mod alarm;
 mod fixture;
+#[path = "golden/local.rs"]
+mod local;
 #[path = "golden/watch.rs"]
 mod watch;
 
@@ -37,12 +41,12 @@ use tenure_protocol::{
         join::JoinToken,
         order::SignedOrder,
         v1::{
-            Action, Alarm, AlarmKind, AlarmMessage, Boot, CommitInterval, Culprit, CutOrder,
-            Egress, EnrolAnswer, EnrolRequest, Hello, HostFacts, InstanceObserved, InstanceWanted,
-            IntentReceipt, IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack, Network, Nic,
-            Observation, Order, OrderState, Outcome, PacketRule, Peers, Power, Progress,
-            RejoinRequest, RenewAnswer, RenewRequest, Report, ReportReceipt, TenantWanted, Traffic,
-            Transport, VolumeWanted, Welcome, WipeOrder, WipeSubject,
+            Action, AlarmMessage, Boot, CommitInterval, CutOrder, Egress, EnrolAnswer,
+            EnrolRequest, Hello, HostFacts, InstanceObserved, InstanceWanted, IntentReceipt,
+            IntentRefusal, KeepAlive, Lane, LaneOpen, Mark, Nack, Network, Nic, Observation, Order,
+            OrderState, Outcome, PacketRule, Peers, Power, Progress, RejoinRequest, RenewAnswer,
+            RenewRequest, Report, ReportReceipt, TenantWanted, Thresholds, Traffic, Transport,
+            VolumeWanted, Welcome, WipeOrder, WipeSubject, unmade_message,
         },
     },
 };
@@ -131,6 +135,12 @@ fn wanted() -> TenantWanted {
                 size_bytes: 16 << 20,
             }],
         }],
+        thresholds: Thresholds {
+            packets_per_s: 200_000,
+            connections_per_s: 2_000,
+            disk_bytes_per_s: 500 << 20,
+            steal_permille: 100,
+        },
     }
 }
 
@@ -238,19 +248,6 @@ fn session_messages_keep_their_bytes() {
         message: "why".to_owned(),
     };
     assert_wire("intent-refusal", &refusal);
-    let alarm = Alarm {
-        sequence: 70_000,
-        at: now,
-        kind: AlarmKind::PacketFilter,
-        subject: "bridge tenure".to_owned(),
-        tenant: Some(tenant()),
-        what: "the table is gone".to_owned(),
-        culprit: Some(Culprit { pid: 4711, command: "nft".to_owned() }),
-        repaired: true,
-        dropped: 2,
-    };
-    assert_wire("alarm-raised", &AlarmMessage::Raised(alarm));
-    assert_wire("alarm-received", &AlarmMessage::Received { sequence: 70_000 });
     assert_wire("nack", &Nack { kind: 99, message: "unknown kind".to_owned() });
 }
 

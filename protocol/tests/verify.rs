@@ -6,6 +6,8 @@
 mod fixture;
 #[path = "verify/joining.rs"]
 mod joining;
+#[path = "verify/local.rs"]
+mod local;
 #[path = "verify/withheld.rs"]
 mod withheld;
 

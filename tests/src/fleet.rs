@@ -3,6 +3,7 @@
 //! link, all time is the fleet's own and moved by the story ([`Fleet::set_time`]), and nothing
 //! sleeps.
 
+mod local;
 pub mod watching;
 
 use std::{
@@ -33,6 +34,7 @@ use tenure_controller::{
     chance::Chance,
     clock::Clock,
     core::{
+        anomaly::SiteThresholds,
         attachment::Label,
         fleet::Image,
         form::Forms,
@@ -59,7 +61,7 @@ use tenure_protocol::{
     evidence::{anchors::Anchors, predicate::AgentIdentity},
     id::{HostId, OrderId, TenantId},
     time::Timestamp,
-    wire::v1::{Lane, Report, Transport},
+    wire::v1::{Lane, OrderState, Report, Transport},
 };
 
 use self::watching::Watching;
@@ -150,6 +152,7 @@ impl Fleet {
             chance: chance.clone(),
             images: vec![image],
             zones: Zones::default(),
+            thresholds: SiteThresholds::default(),
             rules,
             forms: Forms::new(None)?,
             provider,
@@ -187,6 +190,7 @@ impl Fleet {
             chance: chance.clone(),
             images: Vec::new(),
             zones: Zones::default(),
+            thresholds: SiteThresholds::default(),
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider: Provider::default(),
@@ -387,7 +391,10 @@ impl Member {
     }
 
     async fn take_back(&self, controller: &Engine, report: Report) -> anyhow::Result<()> {
-        let lane = controller.order(report.order).await?.lane;
+        let lane = match report.state {
+            OrderState::Local { .. } => Lane::Cut,
+            _ => controller.order(report.order).await?.lane,
+        };
         let reply = controller.report(self.id, report).await?;
         if let Some(intent) = reply.intent {
             self.agent.deliver(lane, Input::IntentReceipt(intent))?;

@@ -1,7 +1,8 @@
 """A message centre (SMPP 3.4) of one account, with smpplib's codec. It says what it gets as lines of
 JSON, and does what lines of JSON tell it: {"receipt": ID, "state": "DELIVRD"} sends a receipt,
-{"status": N} answers the submits after it with that command_status, {"drop": true} ends the
-connection."""
+{"status": N} answers the submits after it with that command_status, {"deliver": true} sends a
+receipt of its own for each submit from then on, {"drop": true} ends the connection. Its arguments:
+the account's password, and the address to listen on."""
 
 import json
 import socket
@@ -27,7 +28,9 @@ NUMBERS = Numbers()
 PASSWORD = sys.argv[1].encode()
 connection = None
 status = 0
+deliver = False
 ids = 0
+sequence = 1000
 deliveries = {}
 lock = threading.Lock()
 
@@ -67,12 +70,26 @@ def take(pdu):
             source=pdu.source_addr.decode(), esm_class=pdu.esm_class, coding=pdu.data_coding,
             registered=pdu.registered_delivery, data=pdu.short_message.hex())
         send("submit_sm_resp", pdu.sequence, status=status, message_id=name)
+        if deliver and status == 0:
+            receipt(name, "DELIVRD")
     elif pdu.command == "deliver_sm_resp":
         say(kept=deliveries.pop(pdu.sequence, None), status=pdu.status)
     elif pdu.command == "enquire_link":
         send("enquire_link_resp", pdu.sequence)
     elif pdu.command == "unbind":
         send("unbind_resp", pdu.sequence)
+
+
+def receipt(name, state):
+    global sequence
+    with lock:
+        sequence += 1
+        number = sequence
+    deliveries[number] = name
+    text = (f"id:{name} sub:001 dlvrd:001 submit date:2611302000 done date:2611302001 "
+            f"stat:{state} err:000 text:")
+    send("deliver_sm", number, source_addr="8613800000000", destination_addr="1069",
+         esm_class=4, short_message=text.encode(), sm_length=len(text))
 
 
 def serve(listener):
@@ -89,27 +106,23 @@ def serve(listener):
 
 
 def obey():
-    global status
-    sequence = 1000
+    global status, deliver
     for line in sys.stdin:
         order = json.loads(line)
         if "status" in order:
             status = order["status"]
             say(done=True)
+        elif "deliver" in order:
+            deliver = order["deliver"]
+            say(done=True)
         elif "drop" in order:
             connection.shutdown(socket.SHUT_RDWR)
         else:
-            sequence += 1
-            name, state = order["receipt"], order["state"]
-            deliveries[sequence] = name
-            text = (f"id:{name} sub:001 dlvrd:001 submit date:2611302000 done date:2611302001 "
-                    f"stat:{state} err:000 text:")
-            send("deliver_sm", sequence, source_addr="8613800000000", destination_addr="1069",
-                 esm_class=4, short_message=text.encode(), sm_length=len(text))
+            receipt(order["receipt"], order["state"])
 
 
 def main():
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((sys.argv[2], 0))
     say(port=listener.getsockname()[1])
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     obey()

@@ -176,3 +176,27 @@ fn what_stands_beside_the_lifecycle_is_reached() -> anyhow::Result<()> {
     ensure!(events.contains(id) && events.contains("submit"), "{events}");
     Ok(())
 }
+
+#[test]
+fn what_cannot_be_cut_together_is_said_of_each_and_nothing_is_done() -> anyhow::Result<()> {
+    let site = InProcess::start(Clock::staged())?;
+    let office = Office::of(&site)?;
+    office.write("form.json", application("Bureau").to_string().as_bytes())?;
+    let tenant = office.json("application submit form.json")?;
+    let id = tenant["id"].as_str().context("no id")?;
+    let stranger = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let operator = |line: &str| office.exits(1, &format!("{line} --profile operator"));
+    let twice = operator(&format!("cut {id} {id} --reason worm"))?;
+    ensure!(twice.contains("named twice") && twice.contains(id), "{twice}");
+    let unknown = operator(&format!("cut {id} {stranger} --reason worm"))?;
+    ensure!(unknown.contains("unknown-tenant") && unknown.contains(stranger), "{unknown}");
+    let nowhere = operator("cut --host nowhere --reason fire")?;
+    ensure!(nowhere.contains("no host of this id"), "{nowhere}");
+    let customer = office.exits(1, &format!("restore {id} {stranger} --reason mended"))?;
+    ensure!(customer.contains("operator"), "{customer}");
+    let second = office.json("application submit form.json")?;
+    let second = second["id"].as_str().context("no id")?;
+    let early = operator(&format!("cut {id} {second} --reason worm"))?;
+    ensure!(early.contains("not-for-all") && early.contains(second), "{early}");
+    Ok(())
+}

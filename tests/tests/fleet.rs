@@ -1,7 +1,11 @@
 //! The simulated fleet under faults: a controller that restarts on its files, hosts that cannot be
 //! reached, join tokens that are used twice.
 
+#[path = "fleet/local.rs"]
+mod local;
+
 use ed25519_dalek::SigningKey;
+use serde_json::json;
 use tenure_controller::{
     core::{
         alarm::PAUSE_MS,
@@ -222,11 +226,13 @@ async fn a_blocked_host_gets_no_orders_and_is_believed_in_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_that_does_not_hold_ends_its_order_and_the_host_is_told() {
     let mut fleet = Fleet::start().await.expect("a fleet");
-    let id = on_trial(&mut fleet).await;
+    fleet.join("alpha").await.expect("joined");
     let controller = &fleet.controller;
     let host = fleet.members["alpha"].id;
-    controller.act(provider("wu", Role::Operator), id, cut()).await.expect("ordered");
-    let open = controller.open_orders(host, Lane::Cut).await.expect("admitted");
+    let id = controller.submit(customer("li"), application()).await.expect("submitted").id;
+    let approve = Event::Review { decision: Decision::Approve, opinion: "sound".to_owned() };
+    controller.act(provider("zhao", Role::Reviewer), id, approve).await.expect("approved");
+    let open = controller.open_orders(host, Lane::Work).await.expect("admitted");
     let order = open[0].verify(&controller.keys().order.verifying_key()).expect("signed").id;
     let state = OrderState::Intent { envelope: b"no envelope".to_vec() };
     let report = Report { order, sequence: 7, at: Timestamp::from_unix_ms(1), state };
@@ -317,6 +323,7 @@ fn alarm(sequence: u64, repaired: bool) -> Alarm {
         culprit: Some(Culprit { pid: 7, command: "nft".to_owned() }),
         repaired,
         dropped: 0,
+        figures: None,
     }
 }
 
@@ -369,4 +376,43 @@ async fn an_alarm_is_kept_once_entered_once_and_told_without_a_flood() {
     controller.block_host(security, host, "stolen".to_owned()).await.expect("blocked");
     let blocked = controller.alarm(host, alarm(23, false)).await;
     assert!(matches!(blocked, Err(EngineError::Blocked)), "{blocked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_stands_on_the_desk_until_it_is_repaired_or_a_person_ends_it() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    fleet.join("alpha").await.expect("joined");
+    let (controller, host) = (fleet.controller.clone(), fleet.members["alpha"].id);
+    let desk = || async {
+        let needs = controller.duty().await.expect("read").needs;
+        let alarms = needs.into_iter().filter(|one| one.need == Need::HostAlarm);
+        alarms.map(|one| (one.about, one.standing)).collect::<Vec<_>>()
+    };
+    let of = |number: u64| (format!("alpha #{number}"), "packet-filter");
+    for (sequence, repaired, expected) in [
+        (1, false, vec![of(1)]),
+        // About the same: one stands.
+        (3, false, vec![of(3)]),
+        // It was on its way for longer.
+        (2, true, vec![of(3)]),
+        (4, true, vec![]),
+        (5, false, vec![of(5)]),
+    ] {
+        controller.alarm(host, alarm(sequence, repaired)).await.expect("taken");
+        assert_eq!(desk().await, expected, "after {sequence}");
+    }
+    let end = |role, reason: &str, sequence| {
+        controller.end_alarm(provider("sun", role), host, sequence, reason.to_owned())
+    };
+    let refused = end(Role::Administrator, "seen", 5).await;
+    assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
+    let refused = end(Role::Operator, " ", 5).await;
+    assert!(matches!(refused, Err(EngineError::Refused(_))), "a reason is missing: {refused:?}");
+    let unknown = end(Role::Operator, "mended", 4).await;
+    assert!(matches!(unknown, Err(EngineError::NotFound(_))), "{unknown:?}");
+    assert!(!end(Role::Operator, "mended", 5).await.expect("ended").standing);
+    assert_eq!(desk().await, []);
+    let acts = controller.platform_acts().await.expect("read");
+    let ended = acts.iter().find(|act| act.kind == "host-alarm-ended").expect("in the journal");
+    assert_eq!((ended.actor.name.as_str(), &ended.body["reason"]), ("sun", &json!("mended")));
 }

@@ -4,7 +4,8 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -14,14 +15,15 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tenure_delivery::{
-    Answer,
-    mail::{Mail, MailChannel, MailRoute, MailTls},
+    Answer, Courier, Parcel,
+    mail::{Mail, MailChannel, MailRoute, MailTls, MailWay, exchange::Exchanges},
     webhook::{WebhookChannel, WebhookMessage},
 };
 use tenure_protocol::{
-    channel::{Grade, Secret, destination::DestinationPolicy},
+    channel::{Channel, Grade, Secret, destination::DestinationPolicy},
     time::Timestamp,
 };
+use tenure_tests::lab::daemon::wait_for;
 
 const KEY: &[u8; 24] = b"a key of 24 random bytes";
 const LIMIT: Duration = Duration::from_secs(2);
@@ -194,20 +196,27 @@ fn serve_smtp(mut stream: &TcpStream, script: &[(&str, &str)], sender: &mpsc::Se
 }
 
 fn channel(port: u16, domains: &[(&str, Grade)]) -> MailChannel {
+    route(MailWay::Server { host: "127.0.0.1".to_owned(), port }, domains)
+}
+
+fn route(way: MailWay, domains: &[(&str, Grade)]) -> MailChannel {
     let route = MailRoute {
-        host: "127.0.0.1".to_owned(),
-        port,
+        way,
         from: "Tenure <tenure@provider.example>".parse().expect("an address"),
         tls: MailTls::Optional,
         grade: Grade::E1,
         domains: domains.iter().map(|(name, grade)| ((*name).to_owned(), *grade)).collect(),
     };
-    MailChannel::new(route, LIMIT).expect("a channel")
+    MailChannel::new(route).expect("a channel")
 }
 
 async fn mail(channel: &MailChannel) -> Answer {
+    mail_to(channel, "duty@customer.example").await
+}
+
+async fn mail_to(channel: &MailChannel, to: &str) -> Answer {
     let mail = Mail {
-        to: "duty@customer.example",
+        to,
         subject: "紧急断网通知",
         text: "贵单位系统的网络已被临时断开。\n",
         message_id: "<1@tenure>",
@@ -248,7 +257,7 @@ async fn a_server_that_hangs_in_the_middle_ends_in_time_as_a_failure() {
     let (port, _received) = smtp_server(&[("RCPT", "")]);
     let answer = mail(&channel(port, &[])).await;
     assert!(
-        failure(&answer).contains("2 s") || failure(&answer).contains("timed out"),
+        failure(&answer).contains("no end within") || failure(&answer).contains("timed out"),
         "{answer:?}"
     );
 }
@@ -260,4 +269,125 @@ async fn a_server_that_is_not_there_is_a_failure() {
     drop(listener);
     let answer = mail(&channel(port, &[])).await;
     assert!(failure(&answer).contains("127.0.0.1"), "{answer:?}");
+}
+
+/// A real server of DNS with these records; dropping it ends it.
+#[derive(Debug)]
+struct Dns {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Dns {
+    #[allow(clippy::disallowed_methods, reason = "runs a program that we did not write")]
+    fn start(records: &[&str]) -> Self {
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let address = free.expect("a port");
+        let child = Command::new("dnsmasq")
+            .args(["--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null"])
+            .args(["--bind-interfaces", "--listen-address=127.0.0.1", "--local=/example/"])
+            .stderr(Stdio::null())
+            .arg(format!("--port={}", address.port()))
+            .args(records)
+            .spawn()
+            .expect("dnsmasq is installed");
+        let dns = Self { child, address };
+        let answers = || Ok(TcpStream::connect(address).is_ok().then_some(()));
+        wait_for("dnsmasq", Duration::from_secs(10), answers).expect("it answers");
+        dns
+    }
+
+    fn channel(&self, port: u16, policy: DestinationPolicy) -> MailChannel {
+        let own = Exchanges { resolver: Some(self.address), port, policy };
+        route(MailWay::Exchanges(own), &[("customer.example", Grade::E2)])
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn mail_goes_to_the_recipients_own_server_by_its_mx_records() {
+    let dns = Dns::start(&[
+        // The preferred one is not there.
+        "--mx-host=customer.example,mx1.customer.example,10",
+        "--mx-host=customer.example,mx2.customer.example,20",
+        "--address=/mx1.customer.example/127.0.0.2",
+        "--address=/mx2.customer.example/127.0.0.1",
+        "--host-record=bare.example,127.0.0.1",
+        "--mx-host=takes-none.example,.,0",
+    ]);
+    let (port, received) = smtp_server(&[]);
+    let channel = dns.channel(port, HERE);
+    let answer = mail(&channel).await;
+    let Answer::Accepted { grade, evidence } = &answer else { panic!("{answer:?}") };
+    assert_eq!(*grade, Grade::E2, "it is the customer's own");
+    assert!(evidence.starts_with("mx2.customer.example [127.0.0.1]: 250 2.0.0 Ok"), "{evidence}");
+    assert!(received.recv().expect("a mail").contains("To: duty@customer.example"));
+    let answer = mail_to(&channel, "duty@bare.example").await;
+    let Answer::Accepted { grade, evidence } = &answer else { panic!("{answer:?}") };
+    assert!(evidence.starts_with("bare.example [127.0.0.1]: 250"), "without MX: {evidence}");
+    assert_eq!(*grade, Grade::E1, "the site says so of other domains");
+
+    let answer = mail_to(&channel, "duty@takes-none.example").await;
+    assert!(failure(&answer).contains("takes no mail"), "{answer:?}");
+    let answer = mail_to(&channel, "duty@unknown.example").await;
+    assert!(failure(&answer).contains("cannot look up"), "{answer:?}");
+    // A name that points to this machine reaches nothing of it.
+    let away = dns.channel(port, DestinationPolicy { private: true, ..Default::default() });
+    let answer = mail(&away).await;
+    assert!(failure(&answer).contains("can be tried"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_recipients_server_is_final_and_one_that_hangs_leaves_time_for_the_next() {
+    let dns = Dns::start(&[
+        "--mx-host=customer.example,mx1.customer.example,10",
+        "--mx-host=customer.example,mx2.customer.example,20",
+        "--address=/mx1.customer.example/127.0.0.1",
+        "--address=/mx2.customer.example/127.0.0.1",
+    ]);
+    let (port, _received) = smtp_server(&[("RCPT", "550 5.1.1 no such user here")]);
+    let answer = mail(&dns.channel(port, HERE)).await;
+    assert!(failure(&answer).contains("no such user here"), "{answer:?}");
+    assert!(!failure(&answer).contains("mx2"), "it is not asked again: {answer:?}");
+    let (port, _received) = smtp_server(&[("RCPT", "")]);
+    let answer = mail(&dns.channel(port, HERE)).await;
+    assert!(failure(&answer).contains("mx1") && failure(&answer).contains("mx2"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_slow_receivers_keeps_no_notice_of_a_cut() {
+    let (slow, _waiting) = receiver("");
+    let (quick, received) = receiver("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n");
+    let courier = Courier::new(None, WebhookChannel::new(HERE, &[], LIMIT));
+    let parcel = |url: &str, urgent| Parcel {
+        id: "1".to_owned(),
+        channel: Channel::Webhook {
+            url: url.to_owned(),
+            secret: Secret::new(format!("whsec_{}", STANDARD.encode(KEY))),
+        },
+        subject: String::new(),
+        body: String::new(),
+        payload: "{}".to_owned(),
+        urgent,
+        at: Timestamp::from_unix_ms(1_700_000_000_000),
+    };
+    let others: Vec<_> = (0..64)
+        .map(|_| {
+            let (courier, parcel) = (courier.clone(), parcel(&slow, false));
+            tokio::spawn(async move { courier.carry(parcel).await })
+        })
+        .collect();
+    // All places of the others are taken.
+    tokio::time::sleep(LIMIT / 8).await;
+    let answer = courier.carry(parcel(&quick, true)).await;
+    assert!(matches!(answer, Some(Answer::Accepted { .. })), "{answer:?}");
+    assert!(others.iter().all(|other| !other.is_finished()), "they wait still");
+    assert!(received.try_recv().is_ok());
+    others.iter().for_each(tokio::task::JoinHandle::abort);
 }

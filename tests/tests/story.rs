@@ -82,6 +82,11 @@ async fn the_internet_opens_with_formal_operation_and_the_filing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_cuts_is_signed_by_two_persons() {
+    tell("cut-rule.txt", include_str!("../scripts/cut-rule.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_customer_opens_and_closes_a_port_by_itself() {
     tell("groups.txt", include_str!("../scripts/groups.txt")).await;
 }

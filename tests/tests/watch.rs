@@ -7,8 +7,9 @@ use ed25519_dalek::SigningKey;
 use tenure_agent::engine::watch::{Errand, Input};
 use tenure_controller::{
     core::{
+        duty::Need,
         lifecycle::{CutKind, Decision, Event, Role},
-        notice::{NoticeState, Outcome, Try},
+        notice::{NoticeKind, NoticeState, Outcome, Try},
         obligation::{ObligationId, ObligationState},
         tenant::Tenant,
         watch::Witness,
@@ -20,7 +21,7 @@ use tenure_protocol::{
     evidence::predicate::{Predicate, notification::NoticeOutcome},
     id::{CutId, HostId, TenantId},
     time::Timestamp,
-    wire::watch::{Destination, Disarm, DisarmReason, SignedDisarm},
+    wire::watch::{Destination, Disarm, DisarmReason, SignedDisarm, WatchReport, WatchSaid},
 };
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};
 use uuid::Uuid;
@@ -255,4 +256,47 @@ async fn notice(
 ) -> tenure_controller::core::notice::Notice {
     let all = cut.fleet.controller.notices(cut.tenant, &Page::default()).await.expect("kept");
     all.items.into_iter().find(|one| one.id == id).expect("kept")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_keep_the_notices_is_on_the_desk_while_the_customer_is_untold() {
+    let mut cut = Cut::new().await;
+    let controller = cut.fleet.controller.clone();
+    let desk = || async {
+        let needs = controller.duty().await.expect("read").needs;
+        let lost = needs.into_iter().filter(|one| one.need == Need::WatchLost);
+        lost.map(|one| (one.about, one.words.unwrap_or_default())).collect::<Vec<_>>()
+    };
+    let (fleet, tenant) = (&mut cut.fleet, cut.tenant);
+    assert_eq!(desk().await, [], "both keep them");
+    let again = Event::Restore { reason: "over".to_owned() };
+    let operator = || provider("sun", Role::Operator);
+    controller.act(operator(), tenant, again).await.expect("restored");
+    fleet.settle().await.expect("hosts restored");
+    fleet.deliver(ARRIVES).await.expect("delivered");
+    let flood = Event::Cut { kind: CutKind::Emergency, reason: "again".to_owned() };
+    let second = controller.act(operator(), tenant, flood).await.expect("cut");
+    let second = second.last_cut().expect("a cut");
+    let (code, message) = ("no-room".to_owned(), "the disk is full".to_owned());
+    let said = WatchSaid::NotKept { code, message };
+    let report = WatchReport { cut: second.id, sequence: 0, said };
+    let Witness::Host(witness) = second.witness else { panic!("{:?}", second.witness) };
+    let name = cut.fleet.members.iter().find(|(_, member)| member.id == witness);
+    let name = name.expect("known").0.clone();
+    controller.watch_reported(witness, report).await.expect("taken");
+    assert_eq!(desk().await, [(name, "no-room: the disk is full".to_owned())]);
+    cut.fleet.deliver(ARRIVES).await.expect("delivered");
+    assert_eq!(desk().await, [], "the customer is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_is_handed_in_again_with_its_secrets_is_not_told_that_it_is_none() {
+    let (fleet, tenant) = cut(&["alpha"]).await;
+    let contacts = application().contacts;
+    let set = Event::SetContacts { contacts };
+    fleet.controller.act(customer("li"), tenant.id, set).await.expect("set");
+    let page = Page { after: None, limit: 99 };
+    let notices = fleet.controller.notices(tenant.id, &page).await.expect("read").items;
+    let of = |kind| notices.iter().filter(|notice| notice.kind == kind).count();
+    assert_eq!((of(NoticeKind::Probe), of(NoticeKind::ContactsChanged)), (2, 0));
 }

@@ -17,6 +17,7 @@ use tenure_agent::{
     host::{nft, observe, preflight, real::RealHost, tap},
     join,
     journal::Journal,
+    operator,
     sign::HostKey,
     socket, telemetry,
 };
@@ -137,12 +138,29 @@ fn run(config: &HostdConfig) -> Result<()> {
         tracing::error!(%error, "the socket failed");
         std::process::exit(1);
     })?;
+    open_to_operators(config, &engine)?;
     let socket = config.socket();
     tracing::info!(host = pins.host_name, socket = %socket.display(), "tenure-hostd is up");
     match engine.wait() {
         EngineFailure::Stopped => Ok(()),
         failure => Err(failure.into()),
     }
+}
+
+/// Operators' own socket.
+fn open_to_operators(config: &HostdConfig, engine: &Engine) -> Result<()> {
+    let listener = operator::listen(&config.operator_socket(), config.operators_gid)?;
+    let door = operator::Door {
+        cut: engine.inbox(Lane::Cut),
+        roster: engine.roster(),
+        refused: [config.agent_uid, config.vmm_uid],
+    };
+    thread::Builder::new().name("operators".to_owned()).spawn(move || {
+        let error = operator::serve(&listener, door);
+        tracing::error!(%error, "the operators' socket failed");
+        std::process::exit(1);
+    })?;
+    Ok(())
 }
 
 /// Nudges the engine whenever the kernel tells of a change.

@@ -12,12 +12,15 @@ use tenure_protocol::{
     id::HostId,
     time::Timestamp,
     wire::v1::{
-        Action, Egress, InstanceWanted, MAX_RULES, Mark, Nic, Order, PacketRule, TenantWanted,
-        Traffic, WipeOrder, WipeSubject,
+        Action, Egress, InstanceWanted, MAX_RULES, Mark, Measure, Nic, Order, PacketRule,
+        TenantWanted, Traffic, WipeOrder, WipeSubject,
     },
 };
 
-use super::record::{Fate, IsolationRecord, OrderRecord, Records, TenantRecord};
+use super::{
+    local,
+    record::{Fate, Isolation, OrderRecord, Records, TenantRecord},
+};
 
 /// Most things that one order may wipe: their attestations travel in one report.
 pub const MAX_SUBJECTS: usize = 64;
@@ -94,6 +97,12 @@ pub enum Refusal {
     /// A mark of 0, of another tenant, or not the tenant's own.
     #[error("mark {0} is 0, another tenant's, or not the one that this tenant has")]
     MarkInvalid(u32),
+    /// A restore that was ordered before a person on the host cut the tenant.
+    #[error(
+        "a person on this host cut the tenant at {0}, after this restore was ordered: order it \
+         again if the tenant is to be connected"
+    )]
+    CutHere(Timestamp),
     /// The wanted state leaves out what the host has.
     #[error(
         "the wanted state leaves out an instance or volume that exists: only a wipe removes them"
@@ -126,6 +135,7 @@ impl Refusal {
             Self::ApprovalsMissing => "approvals-missing",
             Self::SubjectsInvalid => "subjects-invalid",
             Self::MarkInvalid(_) => "mark-invalid",
+            Self::CutHere(_) => "cut-here-since",
             Self::AllocationMissing => "allocation-missing",
             Self::VolumeResized => "volume-resized",
             Self::ForeignAllocation => "foreign-allocation",
@@ -178,9 +188,7 @@ fn admissible(order: &Order, standing: &Standing<'_>) -> Result<(), Refusal> {
     }
     let tenant = standing.records.tenants.get(&order.tenant);
     match &order.action {
-        Action::Cut(cut) | Action::Restore(cut) => {
-            isolate(order, cut.mark, standing.records.isolations.get(&order.tenant))
-        }
+        Action::Cut(cut) | Action::Restore(cut) => isolate(order, cut.mark, standing.records),
         Action::Configure(wanted) => configure(order, wanted, tenant, standing.records),
         Action::Wipe(wipe) => destroy(order, wipe, tenant, standing.records),
     }
@@ -191,11 +199,18 @@ fn newer(got: Generation, in_force: Generation) -> Result<(), Refusal> {
 }
 
 /// A cut is accepted for tenants that the host does not know yet: their taps inherit it.
-fn isolate(order: &Order, mark: Mark, known: Option<&IsolationRecord>) -> Result<(), Refusal> {
-    if let Some(known) = known {
+fn isolate(order: &Order, mark: Mark, records: &Records) -> Result<(), Refusal> {
+    if let Some(known) = records.isolations.get(&order.tenant) {
         newer(order.generation, known.generation)?;
         if known.mark != mark {
             return Err(Refusal::MarkInvalid(mark.0));
+        }
+        // The controller did not know of that cut: a restore of an older one must not end it.
+        let cut = local::in_force(records, known).filter(|_| known.isolation == Isolation::Cut);
+        if let (Action::Restore(_), Some(cut)) = (&order.action, cut)
+            && order.issued_at < cut.given.at
+        {
+            return Err(Refusal::CutHere(cut.given.at));
         }
     }
     if mark.0 == 0 { Err(Refusal::MarkInvalid(0)) } else { Ok(()) }
@@ -331,6 +346,12 @@ fn possible(wanted: &TenantWanted) -> Result<(), Refusal> {
     }
     if wanted.network.prefix > 30 {
         return invalid("a network's prefix is 30 at most");
+    }
+    let thresholds = &wanted.thresholds;
+    if Measure::ALL.iter().any(|measure| thresholds.of(*measure) == 0)
+        || thresholds.steal_permille > 1000
+    {
+        return invalid("a threshold is 0, or more than 1,000 thousandths");
     }
     let mut ids = BTreeSet::new();
     let mut taps = BTreeSet::new();

@@ -3,7 +3,7 @@ use tenure_protocol::wire::v1::{Peers, Power, Transport, VolumeWanted};
 
 use super::*;
 use crate::core::{
-    record::{Change, OrderStage, WipeRecord, WipeStage},
+    record::{Change, IsolationRecord, OrderStage, WipeRecord, WipeStage},
     sample::{self, MIB},
 };
 

@@ -5,8 +5,8 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{
         predicate::{
-            AgentIdentity, Clock, Configuration, NetworkCut, NotMeasured, Origin, Predicate, Run,
-            Wipe, WipeAccount, WipeIntent, WipeResult,
+            AgentIdentity, Clock, Configuration, LocalOrder, NetworkCut, NotMeasured, Origin,
+            Predicate, Run, Wipe, WipeAccount, WipeIntent, WipeResult,
             configuration::{ConfigurationMeasured, InstanceMeasured},
             cut_proof::CutProof,
             network_cut::{Direction, NetworkCutMeasured, SealMeasured},
@@ -191,7 +191,7 @@ pub struct Beside {
     pub proof: Option<Result<CutProof, String>>,
 }
 
-/// A cut, or the end of one.
+/// A cut, or the end of one; `local` says who ordered it, if no controller did.
 #[must_use]
 pub fn network_cut(
     origin: Origin,
@@ -199,6 +199,7 @@ pub fn network_cut(
     direction: Direction,
     interval: CommitInterval,
     beside: Beside,
+    local: Option<LocalOrder>,
 ) -> Statement {
     let mut not_measured = Vec::new();
     let mut missing = |what: &str, reason: String| {
@@ -235,7 +236,10 @@ pub fn network_cut(
         seal,
         proof,
     };
-    let predicate = NetworkCut::new(origin, cut.cut, direction, measured, not_measured);
+    let mut predicate = NetworkCut::new(origin, cut.cut, direction, measured, not_measured);
+    if let Some(local) = local {
+        predicate = predicate.ordered_locally(local);
+    }
     Statement::new(Predicate::NetworkCut(predicate))
 }
 

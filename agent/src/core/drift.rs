@@ -63,6 +63,7 @@ impl Drift {
             culprit,
             repaired: self.repaired,
             dropped: 0,
+            figures: None,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! subject pending ─► working(resume) ─► measured(facts) ─► attested(passed?, envelopes)
 //!         its file is unlinked between measured and attested, and only if all else passed
 //! tenant  live ─► destroying ─► destroyed
+//! local   accepted ─► done: what a person on this host ordered itself
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,12 +16,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
+    evidence::predicate::{LocalOrder, network_cut::Direction},
     generation::Generation,
     id::{CutId, OrderId, TenantId},
     time::Timestamp,
     wire::{
         order::SignedOrder,
-        v1::{Mark, OrderState, Report, TenantWanted, WipeSubject},
+        v1::{CutOrder, Mark, OrderState, Report, TenantWanted, WipeSubject},
     },
 };
 
@@ -116,6 +118,37 @@ pub enum Isolation {
     Cut,
 }
 
+/// What a person on this host ordered itself. Kept by the cut lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalRecord {
+    /// The order's id, made by this host.
+    pub id: OrderId,
+    /// Whose traffic.
+    pub tenant: TenantId,
+    /// Which cut, and the tenant's mark.
+    pub cut: CutOrder,
+    /// Which way.
+    pub direction: Direction,
+    /// Generation of the controller's last order on the tenant's isolation here; 0 if it gave none.
+    pub generation: Generation,
+    /// Who ordered it, why and when.
+    pub given: LocalOrder,
+    /// How far it is.
+    pub stage: LocalStage,
+}
+
+/// How far a local order is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LocalStage {
+    /// Taken, and to be carried out: tried again on every tick.
+    Accepted,
+    /// Carried out.
+    Done {
+        /// DSSE envelope, JSON; none if it could not be signed.
+        envelope: Option<Vec<u8>>,
+    },
+}
+
 /// A wipe under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WipeRecord {
@@ -196,6 +229,10 @@ pub enum Change {
     Tenant(TenantRecord),
     /// A tenant's isolation changed.
     Isolation(IsolationRecord),
+    /// A local order was taken, or came a stage further.
+    Local(LocalRecord),
+    /// A local order that may be forgotten.
+    ForgetLocal(OrderId),
     /// A wipe came a stage further.
     Wipe(WipeRecord),
     /// A wipe is over.
@@ -215,6 +252,8 @@ pub struct Records {
     pub tenants: BTreeMap<TenantId, TenantRecord>,
     /// By tenant.
     pub isolations: BTreeMap<TenantId, IsolationRecord>,
+    /// By id.
+    pub locals: BTreeMap<OrderId, LocalRecord>,
     /// By order.
     pub wipes: BTreeMap<OrderId, WipeRecord>,
     /// Reports without a receipt, by sequence.
@@ -236,6 +275,12 @@ impl Records {
             }
             Change::Isolation(record) => {
                 self.isolations.insert(record.tenant, record);
+            }
+            Change::Local(record) => {
+                self.locals.insert(record.id, record);
+            }
+            Change::ForgetLocal(id) => {
+                self.locals.remove(&id);
             }
             Change::Wipe(record) => {
                 self.wipes.insert(record.order, record);

@@ -24,6 +24,10 @@
 //! - Fragments: only the first carries a port; later ones pass by a rule for all traffic alone.
 //! - IPv6, VLAN tags and every other kind of frame: dropped in both directions.
 //!
+//! New TCP connections are counted at each tap, in elements of two sets, before it is asked whether
+//! they may pass: what a tap begins once it is known to send as itself, and what it is asked for at
+//! its own address, lest frames that a bridge floods count at every port.
+//!
 //! The structure never changes, only elements do: lists of rules are numbers in sets, shared by all
 //! taps and directions with the same list, so that no chain is left over when a list goes. Sets
 //! with intervals are flushed and filled, never made anew: a new one is empty to frames until the
@@ -48,6 +52,10 @@ pub const POLICY_TABLE: &str = "tenure";
 pub const CUT_SET: &str = "cut_tenant";
 /// Map from tap to mark, in [`CUT_TABLE`].
 pub const PORT_MAP: &str = "port_tenant";
+/// Set of taps, in [`POLICY_TABLE`], that counts the TCP connections which each begins.
+pub const SYN_SENT: &str = "syn_sent";
+/// Set of taps, in [`POLICY_TABLE`], that counts the TCP connections which each is asked for.
+pub const SYN_RECEIVED: &str = "syn_received";
 /// Longest name of a network device, bytes (IFNAMSIZ − 1).
 const MAX_NAME_BYTES: usize = 15;
 
@@ -151,6 +159,9 @@ pub fn policy(wanted: &[PolicyTap]) -> String {
     let each = |line: &dyn Fn(&PolicyTap) -> String| taps.iter().map(|tap| line(tap)).collect();
     elements("port_tenant", each(&|t| format!("{:?} : {:#x}", t.tap.0, t.mark.0)));
     elements("tenant_port", each(&|t| format!("{:#x} . {:?}", t.mark.0, t.tap.0)));
+    let names = || taps.iter().map(|tap| format!("{:?}", tap.tap.0)).collect();
+    elements(SYN_SENT, names());
+    elements(SYN_RECEIVED, names());
     elements("src_mac", each(&|t| format!("{:?} . {}", t.tap.0, mac(t.mac))));
     elements("src_ip4", each(&|t| format!("{:?} . {}", t.tap.0, ip4(t.ip4))));
     let number = |rules: Option<&[PacketRule]>| {
@@ -274,6 +285,8 @@ add map bridge TABLE out_list { type ifname : mark; size 65536; }
 add set bridge TABLE open_port { OPEN_PORT }
 add set bridge TABLE open_echo { OPEN_PEER }
 add set bridge TABLE open_all { OPEN_PEER }
+add set bridge TABLE syn_sent { type ifname; size 65536; counter; }
+add set bridge TABLE syn_received { type ifname; size 65536; counter; }
 add counter bridge TABLE stray
 add counter bridge TABLE spoofed
 add counter bridge TABLE closed
@@ -288,6 +301,8 @@ flush map bridge TABLE out_list
 flush set bridge TABLE open_port
 flush set bridge TABLE open_echo
 flush set bridge TABLE open_all
+flush set bridge TABLE syn_sent
+flush set bridge TABLE syn_received
 table bridge TABLE {
   chain spoof {
     counter name spoofed drop
@@ -324,6 +339,7 @@ table bridge TABLE {
     iifname "tap-*" meta mark . oifname != @tenant_port counter name stray drop
     ether type != { arp, ip } counter name closed drop
     ether type arp accept
+    tcp flags & (syn | ack) == syn oifname . ether daddr @src_mac oifname @syn_received
     icmp type { echo-reply, destination-unreachable, time-exceeded } accept
     meta mark set oifname map @in_list
     meta mark . ip saddr @open_all accept
@@ -341,6 +357,7 @@ table bridge TABLE {
     iifname != "tap-*" accept
     iifname != @port_tenant counter name stray drop
     jump from_tap
+    tcp flags & (syn | ack) == syn iifname @syn_sent
     ether type ip jump to_peer
     meta mark set iifname map @port_tenant
   }

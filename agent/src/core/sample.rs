@@ -9,7 +9,7 @@ use tenure_protocol::{
     time::Timestamp,
     wire::v1::{
         Action, Boot, CutOrder, Egress, InstanceWanted, Mark, Network, Nic, Order, PacketRule,
-        Power, TenantWanted, Transport, VolumeWanted, WipeOrder,
+        Power, TenantWanted, Thresholds, Transport, VolumeWanted, WipeOrder,
     },
 };
 use uuid::Uuid;
@@ -20,6 +20,13 @@ use super::{
 };
 
 pub(crate) const MIB: u64 = 1024 * 1024;
+
+pub(crate) const THRESHOLDS: Thresholds = Thresholds {
+    packets_per_s: 1_000,
+    connections_per_s: 100,
+    disk_bytes_per_s: 16 * MIB,
+    steal_permille: 200,
+};
 
 pub(crate) fn host() -> HostId {
     HostId::from_uuid(Uuid::from_u128(0xb))
@@ -65,7 +72,8 @@ pub(crate) fn wanted(n: u128, power: Power) -> TenantWanted {
         })
         .collect();
     let network = Network { address: [10, 64, byte, 0], prefix: 24, gateway: [10, 64, byte, 1] };
-    TenantWanted { mark: Mark(0x100 + u32::from(byte)), network, instances }
+    let mark = Mark(0x100 + u32::from(byte));
+    TenantWanted { mark, network, instances, thresholds: THRESHOLDS }
 }
 
 pub(crate) fn order(id: u128, n: u128, generation: u64, now: Timestamp, action: Action) -> Order {

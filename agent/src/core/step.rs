@@ -15,7 +15,7 @@ use tenure_protocol::{
     wire::v1::{CommitInterval, InstanceWanted, Mark, Network},
 };
 
-use super::{drift::Drift, observed::Observed, ruleset::TapName};
+use super::{anomaly::Sample, drift::Drift, observed::Observed, ruleset::TapName};
 
 /// One thing to do on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub enum Step {
     Cut {
         /// The tenant's mark.
         mark: Mark,
+    },
+    /// Drop all traffic of several marks at once, in one transaction. Cut lane.
+    CutAll {
+        /// The tenants' marks.
+        marks: BTreeSet<Mark>,
     },
     /// Let the traffic of a mark pass again; its seal goes in the same transaction. Cut lane.
     Restore {
@@ -170,7 +175,7 @@ impl Step {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Cut { .. } => "cut",
+            Self::Cut { .. } | Self::CutAll { .. } => "cut",
             Self::Restore { .. } => "restore",
             Self::Seal { .. } => "seal",
             Self::Prove { .. } => "prove",
@@ -204,6 +209,7 @@ impl Step {
             | Self::RemoveVolume { .. }
             | Self::RemoveInstance { .. } => true,
             Self::Cut { .. }
+            | Self::CutAll { .. }
             | Self::Restore { .. }
             | Self::Seal { .. }
             | Self::Prove { .. }
@@ -235,6 +241,14 @@ pub enum Performed {
         interval: CommitInterval,
         /// Whether the kernel, asked again, has the mark among those that are cut.
         read_back: Option<bool>,
+    },
+    /// Cuts of several marks were committed together.
+    IsolatedAll {
+        /// When.
+        interval: CommitInterval,
+        /// The marks that the kernel, asked again, has among those that are cut; nothing if it
+        /// could not be asked.
+        read_back: Option<BTreeSet<Mark>>,
     },
     /// The taps of a mark are sealed, or not, as it is cut or not.
     Sealed(SealMeasured),
@@ -315,6 +329,12 @@ pub trait Host: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`HostFailure`] if a part of it cannot be seen: nobody plans from half a picture.
     fn observe(&self) -> Result<Observed, HostFailure>;
+
+    /// What is counted on the host. Nothing waits for it.
+    ///
+    /// # Errors
+    /// [`HostFailure`] if nothing can be counted.
+    fn sample(&self) -> Result<Sample, HostFailure>;
 
     /// Carries out one step. Long steps tell how far they are.
     ///

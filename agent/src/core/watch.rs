@@ -215,16 +215,22 @@ impl WatchRecord {
         mut tried: WatchTry,
     ) -> (Option<WatchReport>, bool) {
         tried.evidence = tried.evidence.chars().take(ANSWER_LIMIT).collect();
+        let told = self.shared(packet, began, &tried);
+        let room = self.taken.contains(&tried.notice) || self.queue.len() < MAX_REPORTS;
+        (room.then(|| self.say(WatchSaid::Tried(tried))), told)
+    }
+
+    /// A notice of this packet was tried, by this watch or by another one of this host that has it,
+    /// too. Gives whether the customer is told by it.
+    pub fn shared(&mut self, packet: &Packet, began: &Moment, tried: &WatchTry) -> bool {
         let notice = packet.notices.iter().find(|notice| notice.id == tried.notice);
         let discharges = tried.grade.is_some_and(tenure_protocol::channel::Grade::discharges);
-        let told = discharges && notice.is_some_and(|notice| notice.designated);
         let passed = self.sending_ms(packet, began).unwrap_or(0).max(0);
         self.tried_ms.insert(tried.notice, passed);
         if discharges {
             self.taken.insert(tried.notice);
         }
-        let room = discharges || self.queue.len() < MAX_REPORTS;
-        (room.then(|| self.say(WatchSaid::Tried(tried))), told)
+        discharges && notice.is_some_and(|notice| notice.designated)
     }
 
     /// A report is durable at the controller. Gives whether it was waited for.

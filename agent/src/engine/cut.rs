@@ -6,6 +6,11 @@
 //!   somebody's change of the packet filter ─► the table guarded, every cut in it
 //! ```
 //!
+//! Cuts that wait in the inbox together are journalled in one commit and put in force in one
+//! transaction, with one t0; each stays an order of its own, with its generation, its statement and
+//! its report. None waits for others to come: what is there already is taken. Where the kernel does
+//! not take them together, each is tried alone.
+//!
 //! A seal never undoes or fails a cut: where it is missing, the log and the statement say so.
 
 use std::sync::{
@@ -14,21 +19,24 @@ use std::sync::{
 };
 
 use tenure_protocol::{
+    digest::Digest,
     evidence::predicate::{
+        LocalOrder,
         cut_proof::CutProof,
         network_cut::{Direction, SealMeasured},
     },
     id::{CutId, OrderId, TenantId},
     wire::{
         frame,
+        order::SignedOrder,
         v1::{Action, CommitInterval, CutOrder, Mark, Order, OrderState, Outcome},
     },
 };
 
 use super::{
-    EngineFailure, Identity, Input,
+    EngineFailure, Identity, Input, MAX_INBOX,
     desk::{Admitted, Desk},
-    drift::Herald,
+    herald::Herald,
     watch,
 };
 use crate::core::{
@@ -47,6 +55,17 @@ pub(super) struct CutLane {
     pub(super) watch: SyncSender<watch::Input>,
 }
 
+/// A change of a tenant's isolation, as it was ordered and as the kernel took it.
+struct Measured {
+    /// Of the order.
+    digest: Digest,
+    /// Who gave it, if no controller did.
+    local: Option<LocalOrder>,
+    direction: Direction,
+    cut: CutOrder,
+    interval: CommitInterval,
+}
+
 impl CutLane {
     /// Before anything else: every cut is asserted, and unfinished orders are carried out.
     pub(super) fn begin(&mut self) -> Result<(), EngineFailure> {
@@ -54,17 +73,84 @@ impl CutLane {
         for id in self.desk.records().unfinished() {
             self.resume(id)?;
         }
+        self.resume_locally()?;
         self.announce();
         Ok(())
     }
 
     pub(super) fn run(&mut self, inbox: &Receiver<Input>) -> Result<(), EngineFailure> {
+        let mut next = None;
         loop {
-            match inbox.recv() {
+            match next.take().map_or_else(|| inbox.recv(), Ok) {
                 Ok(Input::Stop) | Err(RecvError) => return Ok(()),
+                Ok(Input::Order(signed)) => next = self.take_orders(signed, inbox)?,
                 Ok(input) => self.take(input)?,
             }
         }
+    }
+
+    /// Takes an order and, if it is a cut, the cuts of other tenants that are there already. Gives
+    /// the message after them, if it was taken out of the inbox.
+    fn take_orders(
+        &mut self,
+        first: SignedOrder,
+        inbox: &Receiver<Input>,
+    ) -> Result<Option<Input>, EngineFailure> {
+        let mut cuts: Vec<Admitted> = Vec::new();
+        let mut next = Some(Input::Order(first));
+        while let Some(Input::Order(signed)) = next {
+            if let Some(admitted) = self.desk.admit(signed.clone(), &self.identity)? {
+                let order = &admitted.order;
+                let is_other = |other: &Admitted| {
+                    other.order.tenant != order.tenant && other.order.id != order.id
+                };
+                if matches!(order.action, Action::Cut(_)) && cuts.iter().all(is_other) {
+                    cuts.push(admitted);
+                } else if cuts.is_empty() {
+                    self.isolate(admitted)?;
+                    return Ok(None);
+                } else {
+                    // Admitted again, once what stands before it is done.
+                    self.isolate_all(cuts)?;
+                    return Ok(Some(Input::Order(signed)));
+                }
+            }
+            next = (cuts.len() < MAX_INBOX).then(|| inbox.try_recv().ok()).flatten();
+        }
+        self.isolate_all(cuts)?;
+        Ok(next)
+    }
+
+    fn isolate_all(&mut self, mut cuts: Vec<Admitted>) -> Result<(), EngineFailure> {
+        if cuts.len() < 2 {
+            return cuts.pop().map_or(Ok(()), |admitted| self.isolate(admitted));
+        }
+        self.desk.commit(cuts.iter().flat_map(journalled).collect())?;
+        for Admitted { order, .. } in &cuts {
+            self.desk.tell(order.id, OrderState::Journalled);
+        }
+        let of = |admitted: &Admitted| parts(&admitted.order).map(|(cut, _)| cut.mark);
+        let marks = cuts.iter().filter_map(of).collect();
+        let together = match self.host.perform(&Step::CutAll { marks }, &mut |_| {}) {
+            Ok(Performed::IsolatedAll { interval, read_back }) => Some((interval, read_back)),
+            other => {
+                tracing::error!(?other, "cuts were not put in force together: each is tried alone");
+                None
+            }
+        };
+        if let Some((interval, _)) = &together {
+            // The watch counts before anything is sealed or measured.
+            let orders = cuts.iter().filter_map(|admitted| parts(&admitted.order));
+            orders.for_each(|(cut, _)| self.began(cut.cut, *interval));
+        }
+        for admitted in cuts {
+            let Some(mark) = of(&admitted) else { continue };
+            let made = together.as_ref().map(|(interval, read_back)| {
+                (*interval, read_back.as_ref().map(|cut| cut.contains(&mark)))
+            });
+            self.carry_out(admitted.record, &admitted.order, made)?;
+        }
+        Ok(())
     }
 
     pub(super) fn take(&mut self, input: Input) -> Result<(), EngineFailure> {
@@ -73,13 +159,16 @@ impl CutLane {
                 Some(admitted) => self.isolate(admitted),
                 None => Ok(()),
             },
+            Input::Local(input) => self.take_local(input),
             Input::ReportReceipt(receipt) => self.desk.receipted(receipt),
             Input::Connected(outlet) => {
                 self.desk.connected(outlet);
+                self.retell();
                 Ok(())
             }
             Input::Tick => {
                 self.assert_cuts();
+                self.resume_locally()?;
                 self.announce();
                 self.desk.tick()
             }
@@ -146,7 +235,7 @@ impl CutLane {
 
     fn resume(&mut self, id: OrderId) -> Result<(), EngineFailure> {
         match self.desk.reopen(id, &self.identity) {
-            Ok((record, order)) => self.carry_out(record, &order),
+            Ok((record, order)) => self.carry_out(record, &order, None),
             Err(reason) => {
                 tracing::error!(order = %id, "an order of the journal cannot go on: {reason}");
                 Ok(())
@@ -155,31 +244,45 @@ impl CutLane {
     }
 
     fn isolate(&mut self, admitted: Admitted) -> Result<(), EngineFailure> {
-        let Admitted { order, record } = admitted;
-        let Some((cut, direction)) = parts(&order) else { return Ok(()) };
-        let isolation = match direction {
-            Direction::Cut => Isolation::Cut,
-            Direction::Restore => Isolation::Connected,
-        };
-        let wanted = IsolationRecord {
-            tenant: order.tenant,
-            mark: cut.mark,
-            generation: order.generation,
-            cut: cut.cut,
-            isolation,
-        };
-        self.desk.commit(vec![Change::Order(record.clone()), Change::Isolation(wanted)])?;
-        self.desk.tell(order.id, OrderState::Journalled);
-        self.carry_out(record, &order)
+        self.desk.commit(journalled(&admitted))?;
+        self.desk.tell(admitted.order.id, OrderState::Journalled);
+        self.carry_out(admitted.record, &admitted.order, None)
     }
 
-    fn carry_out(&mut self, record: OrderRecord, order: &Order) -> Result<(), EngineFailure> {
-        let Some((cut, direction)) = parts(order) else { return Ok(()) };
+    /// `made`: a cut that was put in force already, with others: when, and whether it was read
+    /// back.
+    fn carry_out(
+        &mut self,
+        record: OrderRecord,
+        order: &Order,
+        made: Option<(CommitInterval, Option<bool>)>,
+    ) -> Result<(), EngineFailure> {
+        let state = self.change(order, (record.digest, None), made);
+        let state = self.identity.signed_end(record.digest, state);
+        self.desk.finish(record, state, Vec::new())
+    }
+
+    /// Puts a change of isolation in force, unless it is `made` already, seals and measures it.
+    /// The statement has the
+    /// order's digest, and who gave it if no controller did.
+    pub(super) fn change(
+        &self,
+        order: &Order,
+        (digest, local): (Digest, Option<LocalOrder>),
+        made: Option<(CommitInterval, Option<bool>)>,
+    ) -> OrderState {
+        let Some((cut, direction)) = parts(order) else {
+            return failed("host", "this is no order to cut or to restore".to_owned());
+        };
         let step = match direction {
             Direction::Cut => Step::Cut { mark: cut.mark },
             Direction::Restore => Step::Restore { mark: cut.mark },
         };
-        let state = match self.host.perform(&step, &mut |_| {}) {
+        let performed = match made {
+            Some((interval, read_back)) => Ok(Performed::Isolated { interval, read_back }),
+            None => self.host.perform(&step, &mut |_| {}),
+        };
+        let state = match performed {
             Ok(Performed::Isolated { interval, read_back: cut_read_back }) => {
                 if direction == Direction::Cut {
                     self.began(cut.cut, interval);
@@ -187,14 +290,15 @@ impl CutLane {
                 let seal = self.seal(order.tenant, cut.mark);
                 let proof = (direction == Direction::Cut).then(|| self.prove(cut.mark));
                 let beside = Beside { cut_read_back, seal, proof };
-                self.measured(&record, order, (direction, cut), interval, beside)
+                let measured = Measured { digest, local, direction, cut, interval };
+                self.measured(order, measured, beside)
             }
             Ok(other) => failed("host", format!("the host answered a cut with {other:?}")),
             Err(HostFailure { code, sentence }) => failed(code, sentence),
         };
         tracing::info!(order = %order.id, tenant = %order.tenant, mark = cut.mark.0, ?direction,
             done = matches!(state, OrderState::Done { .. }), "isolation changed");
-        self.desk.finish(record, state, Vec::new())
+        state
     }
 
     /// Measures whether a cut holds; else why that was not measured, as a sentence.
@@ -211,18 +315,16 @@ impl CutLane {
 
     fn measured(
         &self,
-        record: &OrderRecord,
         order: &Order,
-        (direction, cut): (Direction, CutOrder),
-        interval: CommitInterval,
+        Measured { digest, local, direction, cut, interval }: Measured,
         beside: Beside,
     ) -> OrderState {
-        let origin = self.identity.origin(order, record.digest, self.desk.clock().quality());
+        let origin = self.identity.origin(order, digest, self.desk.clock().quality());
         let still = direction == Direction::Restore
             && beside.seal.as_ref().is_ok_and(|seal| seal.sealed_read_back > 0);
         let passes = matches!(&beside.proof, Some(Ok(proof)) if !proof.holds());
         let gone = beside.cut_read_back == Some(direction == Direction::Restore);
-        let statement = attest::network_cut(origin, &cut, direction, interval, beside);
+        let statement = attest::network_cut(origin, &cut, direction, interval, beside, local);
         let envelopes = match self.identity.key.seal(&statement) {
             Ok(envelope) => vec![envelope],
             Err(error) => {
@@ -255,6 +357,24 @@ impl CutLane {
         };
         OrderState::Done { outcome, envelopes }
     }
+}
+
+/// What is journalled before an order is carried out.
+fn journalled(admitted: &Admitted) -> Vec<Change> {
+    let Admitted { order, record } = admitted;
+    let Some((cut, direction)) = parts(order) else { return Vec::new() };
+    let isolation = match direction {
+        Direction::Cut => Isolation::Cut,
+        Direction::Restore => Isolation::Connected,
+    };
+    let wanted = IsolationRecord {
+        tenant: order.tenant,
+        mark: cut.mark,
+        generation: order.generation,
+        cut: cut.cut,
+        isolation,
+    };
+    vec![Change::Order(record.clone()), Change::Isolation(wanted)]
 }
 
 fn failed(code: &str, message: String) -> OrderState {

@@ -15,8 +15,9 @@ use std::sync::{Arc, mpsc::TrySendError};
 use tenure_protocol::{
     id::OrderId,
     wire::{
+        frame,
         order::SignedOrder,
-        v1::{Lane, Order, OrderState, Outcome, Report, ReportReceipt},
+        v1::{Action, Lane, Order, OrderState, Outcome, Report, ReportReceipt},
     },
 };
 
@@ -34,7 +35,7 @@ use crate::{
 pub(super) const MAX_QUEUED_REPORTS: usize = 4096;
 
 /// How long a finished order is remembered after it expired, ms.
-const KEEP_FINISHED_MS: i64 = 24 * 3600 * 1000;
+pub(super) const KEEP_FINISHED_MS: i64 = 24 * 3600 * 1000;
 
 /// An order that was admitted, and is to be journalled with what follows from it.
 pub(super) struct Admitted {
@@ -71,6 +72,11 @@ impl Desk {
 
     pub(super) fn commit(&mut self, changes: Vec<Change>) -> Result<(), EngineFailure> {
         Ok(self.journal.commit(changes)?)
+    }
+
+    /// A number that this host never uses again.
+    pub(super) fn number(&self) -> u64 {
+        self.sequence.next()
     }
 
     /// A new report, numbered.
@@ -137,16 +143,24 @@ impl Desk {
                 Ok(None)
             }
             Admission::Refuse(refusal) => {
-                self.refuse(record, &refusal)?;
+                self.refuse(record, &refusal, identity)?;
                 Ok(None)
             }
         }
     }
 
-    fn refuse(&mut self, record: OrderRecord, refusal: &Refusal) -> Result<(), EngineFailure> {
+    fn refuse(
+        &mut self,
+        record: OrderRecord,
+        refusal: &Refusal,
+        identity: &Identity,
+    ) -> Result<(), EngineFailure> {
         let code = refusal.code();
         tracing::info!(order = %record.id, tenant = %record.tenant, code, "order refused");
-        let state = OrderState::Refused { code: code.to_owned(), message: refusal.to_string() };
+        let mut state = OrderState::Refused { code: code.to_owned(), message: refusal.to_string() };
+        if self.lane == Lane::Cut {
+            state = identity.signed_end(record.digest, state);
+        }
         // The record of an order is never replaced by one that merely took its id.
         if *refusal == Refusal::DigestChanged {
             let report = self.report(record.id, state);
@@ -222,12 +236,24 @@ impl Desk {
             .filter(|record| {
                 record.stage != OrderStage::Accepted
                     && !attests_wipe(&record.stage)
+                    && !self.is_in_force(record)
                     && now.ms_since(record.expires_at) > KEEP_FINISHED_MS
                     && !self.records().queue.values().any(|report| report.order == record.id)
             })
             .map(|record| Change::Forget(record.id))
             .collect();
         if over.is_empty() { Ok(()) } else { self.commit(over) }
+    }
+
+    /// Whether the tenant's isolation is by this very order: forgotten, it would be refused if it
+    /// came again, although what it asks for is in force.
+    fn is_in_force(&self, record: &OrderRecord) -> bool {
+        let Some(isolation) = self.records().isolations.get(&record.tenant) else { return false };
+        let order = frame::decode::<Order>(&record.signed.order);
+        order.is_ok_and(|order| {
+            matches!(order.action, Action::Cut(_) | Action::Restore(_))
+                && order.generation == isolation.generation
+        })
     }
 
     /// Orders that can go on now, oldest first: a wipe whose intent is on its way cannot.

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!            orders, receipts                             reports
+//! person   ──► admit ──► journal ┐  (cut and restore, without a controller)
 //! cut lane   ──► verify ─► accept ─► journal ─► perform ──► journal ──► outlet
 //! work lane  ──► verify ─► accept ─► journal ─┐                          ▲
 //!   performer      ◄── next unfinished ◄──────┘ plan, perform, attest ───┘
 //! watch      ◄── packets, receipts, t0: has customers told if the controller is silent
 //! tick       ──► cuts asserted again, observation refreshed, reports sent again
+//! sampler    ──► what is counted: floods, saturated disks and taken processors are told
 //! patrol     ──► what others changed is mended and told, at once and on every tick
 //! ```
 //!
@@ -14,10 +16,13 @@
 //! lane: not for its commits, and not for a wipe of hours. Nothing is sent or acknowledged before
 //! it is durable, and a journal that cannot be written ends the process.
 
+pub mod anomaly;
 mod configure;
 mod cut;
 mod desk;
 mod drift;
+mod herald;
+pub mod local;
 pub mod watch;
 mod wipe;
 mod work;
@@ -43,17 +48,15 @@ use tenure_protocol::{
     wire::{
         order::SignedOrder,
         v1::{
-            InstanceObserved, IntentReceipt, IntentRefusal, Lane, Observation, Order, Report,
-            ReportReceipt,
+            InstanceObserved, IntentReceipt, IntentRefusal, Lane, Observation, Order, OrderState,
+            Report, ReportReceipt, unmade_message,
         },
     },
 };
 
+pub use self::work::Roster;
 use self::{
-    cut::CutLane,
-    desk::Desk,
-    drift::{Herald, Patrol},
-    work::WorkLane,
+    anomaly::Sampler, cut::CutLane, desk::Desk, drift::Patrol, herald::Herald, work::WorkLane,
 };
 use crate::{
     alarm::Alarms,
@@ -112,6 +115,18 @@ impl Identity {
     fn origin(&self, order: &Order, digest: Digest, clock: predicate::Clock) -> Origin {
         attest::origin(order, digest, order.host, self.agent.clone(), clock)
     }
+
+    /// The end of an order of the cut lane as the controller believes it: what was not carried out
+    /// under this host's signature.
+    fn signed_end(&self, order: Digest, state: OrderState) -> OrderState {
+        let (refused, code, message, envelopes) = match state {
+            OrderState::Failed { code, message, envelopes } => (false, code, message, envelopes),
+            OrderState::Refused { code, message } => (true, code, message, Vec::new()),
+            other => return other,
+        };
+        let signature = self.key.sign(&unmade_message(&order, refused, &code, &message));
+        OrderState::Unmade { refused, code, message, envelopes, signature }
+    }
 }
 
 /// What an engine is made of.
@@ -138,6 +153,8 @@ pub struct Parts<H> {
 pub enum Input {
     /// An order, as it came.
     Order(SignedOrder),
+    /// What a person on this host wants.
+    Local(local::LocalInput),
     /// A report is durable at the controller.
     ReportReceipt(ReportReceipt),
     /// A wipe's intent is in the ledger.
@@ -181,7 +198,7 @@ pub struct Engine {
     ended: Receiver<EngineFailure>,
     nudge: SyncSender<()>,
     stopped: Arc<AtomicBool>,
-    end_ticks: Option<mpsc::Sender<()>>,
+    end_ticks: Vec<mpsc::Sender<()>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -226,6 +243,7 @@ impl Engine {
         let view = Arc::new(Mutex::new(Observation::default()));
         // Nothing is ever sent: its end is the message.
         let (end_ticks, ticks) = mpsc::channel();
+        let (end_samples, samples) = mpsc::channel();
         // One that waits stands for all that come meanwhile.
         let (nudge, nudges) = mpsc::sync_channel(1);
         let stopped = Arc::new(AtomicBool::new(false));
@@ -237,7 +255,7 @@ impl Engine {
             ended,
             nudge: nudge.clone(),
             stopped: Arc::clone(&stopped),
-            end_ticks: Some(end_ticks),
+            end_ticks: vec![end_ticks, end_samples],
             threads: Vec::new(),
         };
         engine.spawn("cut lane", end.clone(), move || cut_lane.run(&cut_inbox))?;
@@ -249,10 +267,17 @@ impl Engine {
             host: Arc::clone(&host),
             work_lane: Arc::clone(&work_lane),
             cut: cut.clone(),
-            herald,
+            herald: Arc::clone(&herald),
             stopped,
         };
         engine.spawn("patrol", end.clone(), move || patrol.run(&nudges))?;
+        let sampler = Sampler {
+            host: Arc::clone(&host),
+            work_lane: Arc::clone(&work_lane),
+            herald,
+            clock: clock.clone(),
+        };
+        engine.spawn("sampler", end.clone(), move || sampler.run(&samples))?;
         let observer = Observer { host, work_lane, view, lanes: [cut, work], nudge, clock };
         engine.spawn("tick", end, move || observer.run(&ticks))?;
         Ok(engine)
@@ -281,6 +306,12 @@ impl Engine {
         self.nudge.clone()
     }
 
+    /// The tenants that are on this host, for another thread.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.work_lane.roster()
+    }
+
     /// What was seen on the host at the last tick, for another thread.
     #[must_use]
     pub fn view(&self) -> Arc<Mutex<Observation>> {
@@ -296,7 +327,7 @@ impl Engine {
     /// Ends the engine between two steps, and gives what it ended by.
     pub fn stop(mut self) -> EngineFailure {
         self.signal();
-        self.end_ticks = None;
+        self.end_ticks.clear();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

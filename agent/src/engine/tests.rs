@@ -1,4 +1,6 @@
+mod anomalies;
 mod cutting;
+mod local;
 mod wiping;
 
 use std::{path::PathBuf, sync::mpsc::Receiver};
@@ -203,15 +205,18 @@ fn states(reports: &[Report]) -> Vec<&'static str> {
             OrderState::Progress(_) => "progress",
             OrderState::Intent { .. } => "intent",
             OrderState::Done { .. } => "done",
-            OrderState::Failed { .. } => "failed",
-            OrderState::Refused { .. } => "refused",
+            OrderState::Refused { .. } | OrderState::Unmade { refused: true, .. } => "refused",
+            OrderState::Failed { .. } | OrderState::Unmade { .. } => "failed",
+            OrderState::Local { .. } => "local",
         })
         .collect()
 }
 
 fn code(reports: &[Report]) -> &str {
     match &reports.last().expect("a report").state {
-        OrderState::Refused { code, .. } | OrderState::Failed { code, .. } => code,
+        OrderState::Refused { code, .. }
+        | OrderState::Failed { code, .. }
+        | OrderState::Unmade { code, .. } => code,
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -122,6 +122,13 @@ struct Held {
     said_ms: i64,
 }
 
+impl Held {
+    fn has(&self, notice: NoticeId) -> bool {
+        let notices = self.packet.as_ref().map_or(&[][..], |packet| &packet.notices);
+        notices.iter().any(|known| known.id == notice)
+    }
+}
+
 /// A try that is under way.
 #[derive(Debug)]
 struct Out {
@@ -387,11 +394,37 @@ impl Watcher {
         let errands: Vec<_> = packet
             .notices
             .iter()
-            .filter(|notice| due.contains(&notice.id))
+            .filter(|notice| due.contains(&notice.id) && !self.is_anothers(cut, notice.id))
             .map(|notice| (packet.routes.clone(), notice.clone()))
             .collect();
         for (routes, notice) in errands {
             self.ask(cut, routes, notice, now);
+        }
+    }
+
+    /// Whether a watch that comes before this one has the same notice, and counts: what tells of
+    /// several cuts is sent once by this host.
+    fn is_anothers(&self, cut: CutId, notice: NoticeId) -> bool {
+        let mut before = self.held.range(..cut).map(|(_, held)| held);
+        before.any(|held| held.record.since.is_some() && held.has(notice))
+    }
+
+    /// What came of a try holds for every watch that has the same notice.
+    fn share(&mut self, cut: CutId, began: &Moment, tried: &WatchTry) {
+        let mut told = Vec::new();
+        let mut others = Vec::new();
+        for (other, held) in self.held.iter_mut().filter(|(other, _)| **other != cut) {
+            let Some(packet) = held.packet.as_ref().filter(|_| held.has(tried.notice)) else {
+                continue;
+            };
+            let list =
+                if held.record.shared(packet, began, tried) { &mut told } else { &mut others };
+            list.push(*other);
+        }
+        others.into_iter().for_each(|other| self.note(other));
+        for other in told {
+            self.end(other);
+            self.say(other, WatchSaid::Ended);
         }
     }
 
@@ -419,6 +452,7 @@ impl Watcher {
         let Some(Out { cut, notice, began }) = self.out.remove(&ticket) else { return };
         tracing::info!(%cut, %notice, ?grade, evidence, "tried a notice");
         let tried = WatchTry { notice, at: self.clock.now(), grade, evidence };
+        self.share(cut, &began, &tried);
         let Some(held) = self.held.get_mut(&cut) else { return };
         let Some(packet) = &held.packet else {
             // Disarmed meanwhile. That it was sent stays true.

@@ -26,6 +26,7 @@ use crate::{
     clock::Clock,
     core::{
         accept,
+        anomaly::Watched,
         record::{
             Allocation, Change, Fate, OrderRecord, SubjectRecord, SubjectStage, TenantRecord,
             WipeRecord, WipeStage,
@@ -37,9 +38,14 @@ use crate::{
 /// Longest word of the controller on an intent that is kept, characters.
 const MAX_REFUSAL_CHARS: usize = 2_000;
 
+/// The tenants that are on a host, each with its mark; held for moments alone, so that nobody who
+/// looks waits for a commit.
+pub type Roster = Arc<Mutex<BTreeMap<TenantId, Mark>>>;
+
 #[derive(Debug)]
 pub(super) struct WorkLane {
     desk: Mutex<Desk>,
+    roster: Roster,
     wake: Condvar,
     stopped: AtomicBool,
     pub(super) host: Arc<dyn Host>,
@@ -47,11 +53,23 @@ pub(super) struct WorkLane {
     pub(super) clock: Clock,
 }
 
+/// The tenants of which something is left on this host.
+fn present(desk: &Desk) -> BTreeMap<TenantId, Mark> {
+    let tenants = desk.records().tenants.values();
+    let left = tenants.filter(|tenant| !matches!(tenant.fate, Fate::Destroyed { .. }));
+    left.map(|tenant| (tenant.tenant, tenant.wanted.mark)).collect()
+}
+
 impl WorkLane {
     pub(super) fn new(desk: Desk, host: Arc<dyn Host>, identity: Arc<Identity>) -> Self {
         let (wake, stopped) = (Condvar::new(), AtomicBool::new(false));
         let clock = desk.clock().clone();
-        Self { desk: Mutex::new(desk), wake, stopped, host, identity, clock }
+        let roster = Arc::new(Mutex::new(present(&desk)));
+        Self { desk: Mutex::new(desk), roster, wake, stopped, host, identity, clock }
+    }
+
+    pub(super) fn roster(&self) -> Roster {
+        Arc::clone(&self.roster)
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -72,11 +90,22 @@ impl WorkLane {
     /// Whose each instance is.
     pub(super) fn owners(&self) -> BTreeMap<InstanceId, TenantId> {
         let desk = self.desk();
+        *lock(&self.roster) = present(&desk);
         let of = |tenant: &TenantRecord| {
             let id = tenant.tenant;
             tenant.wanted.instances.iter().map(move |one| (one.instance, id)).collect::<Vec<_>>()
         };
         desk.records().tenants.values().flat_map(of).collect()
+    }
+
+    /// What is watched of what each instance does. Nothing of a tenant that is being wiped is.
+    pub(super) fn watched(&self) -> Watched {
+        let desk = self.desk();
+        let live = desk.records().tenants.values().filter(|tenant| tenant.fate == Fate::Live);
+        Watched::of(live.flat_map(|tenant| {
+            let (id, thresholds) = (tenant.tenant, tenant.wanted.thresholds);
+            tenant.wanted.instances.iter().map(move |one| (one.instance, id, thresholds))
+        }))
     }
 
     /// Whose each mark is.
@@ -109,7 +138,7 @@ impl WorkLane {
             Input::IntentRefusal(refusal) => self.abandon(&mut desk, &refusal)?,
             Input::Connected(outlet) => desk.connected(outlet),
             Input::Tick => desk.tick()?,
-            Input::Drift | Input::Stop => {}
+            Input::Local(_) | Input::Drift | Input::Stop => {}
         }
         drop(desk);
         self.wake.notify_all();
@@ -136,6 +165,7 @@ impl WorkLane {
             Action::Cut(_) | Action::Restore(_) => return Ok(()),
         };
         desk.commit(changes)?;
+        *lock(&self.roster) = present(desk);
         tracing::info!(order = %order.id, tenant = %order.tenant, "order journalled");
         desk.tell(order.id, OrderState::Journalled);
         Ok(())

@@ -26,6 +26,7 @@ use tenure_protocol::{
 use crate::{
     clock::Clock,
     core::{
+        anomaly::Sample,
         drift::Drift,
         observed::Observed,
         step::{Host, HostFailure, Performed, Step, StepProgress, WipeFacts},
@@ -47,6 +48,7 @@ pub struct FakeHost {
 #[derive(Debug, Default)]
 struct Inner {
     observed: Observed,
+    sample: Sample,
     memory: BTreeSet<InstanceId>,
     /// The policy that was applied last.
     applied: Option<Digest>,
@@ -78,6 +80,11 @@ impl FakeHost {
     /// Changes what there is, as somebody else on the host would.
     pub fn tamper(&self, change: impl FnOnce(&mut Observed)) {
         change(&mut self.lock().observed);
+    }
+
+    /// Changes what is counted.
+    pub fn count(&self, change: impl FnOnce(&mut Sample)) {
+        change(&mut self.lock().sample);
     }
 
     /// From now on steps of this name ([`Step::name`]) fail with this code.
@@ -119,6 +126,10 @@ impl Host for FakeHost {
         Ok(self.state())
     }
 
+    fn sample(&self) -> Result<Sample, HostFailure> {
+        Ok(self.lock().sample.clone())
+    }
+
     fn perform(
         &self,
         step: &Step,
@@ -157,6 +168,7 @@ impl Inner {
                 there.cut.insert(*mark);
                 return isolated(true, now);
             }
+            Step::CutAll { marks } => return self.cut_all(marks, now),
             Step::Restore { mark } => {
                 there.cut.remove(mark);
                 return isolated(false, now);
@@ -224,6 +236,12 @@ impl Inner {
 }
 
 impl Inner {
+    fn cut_all(&mut self, marks: &BTreeSet<Mark>, now: Timestamp) -> Performed {
+        self.observed.cut.extend(marks);
+        let interval = CommitInterval { earliest: now, latest: now, took_ns: 1 };
+        Performed::IsolatedAll { interval, read_back: Some(self.observed.cut.clone()) }
+    }
+
     fn guard(&mut self, cut: &BTreeSet<Mark>) -> Vec<Drift> {
         let there = &mut self.observed;
         let missing: Vec<Mark> = cut.difference(&there.cut).copied().collect();

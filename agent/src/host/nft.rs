@@ -14,6 +14,7 @@
 //! [`Protection::Unowned`] says so.
 
 mod arp;
+mod connections;
 mod message;
 mod monitor;
 mod namespace;
@@ -42,6 +43,7 @@ use crate::{
     clock,
     core::ruleset::{self, CUT_SET, CUT_TABLE, PORT_MAP, TapName},
 };
+pub use connections::ConnectionCounters;
 use message::Key;
 pub use monitor::{Changes, Monitor};
 pub use policy::{Altered, PolicyTable};

@@ -9,12 +9,12 @@ use std::{
 
 use tenure_delivery::{
     Answer, Courier, Parcel, TRY_LIMIT,
-    mail::{MailChannel, MailRoute, MailTls},
+    mail::{MailChannel, MailRoute, MailTls, MailWay, exchange::Exchanges},
     webhook::WebhookChannel,
 };
 use tenure_protocol::{
     channel::{Channel, destination::DestinationPolicy},
-    wire::watch::{Destination, MailSecurity, MailServer, Routes},
+    wire::watch::{Destination, MailHandover, MailSecurity, MailServer, Routes},
 };
 use tokio::sync::mpsc;
 
@@ -81,6 +81,7 @@ async fn carry(errand: Errand) -> Carried {
                 subject: notice.subject,
                 body: notice.body,
                 payload: notice.payload,
+                urgent: true,
                 at: clock::now(),
             };
             courier.carry(parcel).await
@@ -98,24 +99,30 @@ async fn carry(errand: Errand) -> Carried {
 
 /// A courier by a packet's routes; else why there is none.
 fn courier(routes: Routes) -> Result<Courier, String> {
-    let mail = routes.mail.map(mail_channel).transpose()?;
     let rules = routes.webhook;
     let policy = DestinationPolicy {
         private: rules.private,
         loopback: rules.loopback,
         plain_http: rules.plain_http,
     };
+    let mail = routes.mail.map(|mail| mail_channel(mail, policy)).transpose()?;
     Ok(Courier::new(mail, WebhookChannel::new(policy, &rules.authorities, TRY_LIMIT)))
 }
 
-fn mail_channel(server: MailServer) -> Result<MailChannel, String> {
-    let MailServer { host, port, from, tls, grade, domains } = server;
+fn mail_channel(mail: MailHandover, policy: DestinationPolicy) -> Result<MailChannel, String> {
+    let MailHandover { to, from, tls, grade, domains } = mail;
+    let way = match to {
+        MailServer::Site { host, port } => MailWay::Server { host, port },
+        MailServer::Recipients { resolver, port } => {
+            MailWay::Exchanges(Exchanges { resolver, port, policy })
+        }
+    };
     let from = from.parse().map_err(|_| format!("{from:?} is no sender of mail"))?;
     let tls = match tls {
         MailSecurity::Off => MailTls::Off,
         MailSecurity::Optional => MailTls::Optional,
         MailSecurity::Required => MailTls::Required,
     };
-    let route = MailRoute { host, port, from, tls, grade, domains };
-    MailChannel::new(route, TRY_LIMIT).map_err(|error| error.to_string())
+    let route = MailRoute { way, from, tls, grade, domains };
+    MailChannel::new(route).map_err(|error| error.to_string())
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use tenure_protocol::wire::watch::Routes;
 use zeroize::Zeroizing;
 
-use super::{StartError, anchors, engine};
+use super::{StartError, anchors, engine, opened};
 use crate::{
     clock::Clock,
     config::Config,
     core::{
         access::Scope,
+        anomaly::SiteThresholds,
         form::Forms,
         group::Zones,
         lifecycle::{Actor, Provider, Role},
@@ -55,7 +56,7 @@ pub async fn recover(
     file: &Path,
     clock: Clock,
 ) -> Result<(), StartError> {
-    let [token] = first_tokens(state::open(&config.state_dir)?, [first], clock).await?;
+    let [token] = first_tokens(opened(&config.state_dir)?, [first], clock).await?;
     let (dir, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
     let name = name.unwrap_or_default().to_string_lossy();
     Ok(state::write_new(dir, &name, 0o600, token.as_bytes())?)
@@ -68,7 +69,7 @@ async fn first_tokens<const N: usize>(
     clock: Clock,
 ) -> Result<[Zeroizing<String>; N], StartError> {
     let texts = (Rules::shipped()?, Forms::new(None)?, Provider::default());
-    let known = (Vec::new(), Zones::default());
+    let known = (Vec::new(), Zones::default(), SiteThresholds::default());
     // Nothing is cut by it.
     let watching = Watching { fallback_after_ms: 0, routes: Routes::default() };
     let site = (None, Quotas::default(), watching);

@@ -4,10 +4,10 @@
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
-use tenure_delivery::mail::MailTls;
+use tenure_delivery::mail::{MailTls, MailWay};
 use tenure_protocol::{
     ladder::FALLBACK_AFTER_S,
-    wire::watch::{MailSecurity, MailServer, Routes, WebhookRules},
+    wire::watch::{MailHandover, MailSecurity, MailServer, Routes, WebhookRules},
 };
 
 use super::{Config, ConfigError};
@@ -43,9 +43,13 @@ impl Config {
             let reason = format!("{after_s} is not between {least} and {most}");
             return Err(self.wrong("fallback.after_s", reason));
         }
-        let mail = self.mail_route()?.map(|route| MailServer {
-            host: route.host,
-            port: route.port,
+        let mail = self.mail_route()?.map(|route| MailHandover {
+            to: match route.way {
+                MailWay::Server { host, port } => MailServer::Site { host, port },
+                MailWay::Exchanges(own) => {
+                    MailServer::Recipients { resolver: own.resolver, port: own.port }
+                }
+            },
             from: route.from.to_string(),
             tls: match route.tls {
                 MailTls::Off => MailSecurity::Off,

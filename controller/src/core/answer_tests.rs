@@ -12,6 +12,8 @@ pub(super) fn of_the_controller(now: Timestamp) -> Vec<Event> {
             order,
             report: Reported::Refused { code: said("x"), message: said("y") },
         },
+        cut_by_host(now, 13, false),
+        cut_by_host(now, 17, true),
         Event::NoticeDelivered {
             notice: NoticeId::from_uuid(Uuid::from_u128(9)),
             grade: Grade::E2,
@@ -34,6 +36,22 @@ pub(super) fn of_the_controller(now: Timestamp) -> Vec<Event> {
         Event::SignRecount { id: ObligationId::O3, serial: 1, reason: "sound".to_owned() },
         Event::Tick,
     ]
+}
+
+/// A person on the first host cut the tenant, and perhaps ended that.
+pub(super) fn cut_by_host(now: Timestamp, id: u128, over: bool) -> Event {
+    let interval = CommitInterval { earliest: now, latest: now.plus_ms(1), took_ns: 1_000_000 };
+    let by = said("wang.lei (login root) on host alpha");
+    let restore = || HostRestore { by: by.clone(), reason: said("it was a drill"), interval };
+    let made = HostCut {
+        host: HostId::from_uuid(Uuid::from_u128(1)),
+        cut: CutId::from_uuid(Uuid::from_u128(id)),
+        ended: over.then(restore),
+        by: by.clone(),
+        reason: said("flood"),
+        interval,
+    };
+    Event::CutByHost { made }
 }
 
 /// What sound hosts answer to the orders that are open.

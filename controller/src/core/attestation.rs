@@ -9,7 +9,7 @@ use tenure_protocol::{
     evidence::{
         dsse,
         key::PublicKey,
-        predicate::{Kind, Predicate, Run, Target, WipeResult},
+        predicate::{Kind, LocalOrder, NetworkCut, Predicate, Run, Target, WipeResult},
     },
     id::{HostId, OrderId, TenantId},
     wire::v1::WipeSubject,
@@ -51,6 +51,9 @@ pub enum AttestationError {
     /// It is about something else.
     #[error("an envelope of the report is about another order, host or tenant")]
     Stranger,
+    /// It is no statement on a cut that a person ordered on the host.
+    #[error("an envelope of the report is on no local order that is in force")]
+    NotLocal,
     /// It is of a kind that no host signs here.
     #[error("an envelope of the report is a {0}, which does not belong there")]
     Kind(&'static str),
@@ -75,6 +78,29 @@ pub fn open(envelope: &[u8], key: &PublicKey, about: &About) -> Result<Attested,
         return Err(AttestationError::Stranger);
     }
     Ok(Attested { kind, digest: Digest::of(envelope), predicate })
+}
+
+/// Opens an envelope of this host on what a person ordered there: signature, then statement, then
+/// that it is on such an order, was seen in force, and is of this host.
+///
+/// # Errors
+/// [`AttestationError`].
+pub fn open_local(
+    envelope: &[u8],
+    key: &PublicKey,
+    host: HostId,
+) -> Result<(NetworkCut, LocalOrder), AttestationError> {
+    let statement = dsse::open_statement(envelope, key)?;
+    let Predicate::NetworkCut(cut) = statement.predicate() else {
+        return Err(AttestationError::Kind(statement.predicate().kind().name()));
+    };
+    if cut.origin.host != host {
+        return Err(AttestationError::Stranger);
+    }
+    match &cut.local {
+        Some(given) if cut.in_force() => Ok((cut.clone(), given.clone())),
+        Some(_) | None => Err(AttestationError::NotLocal),
+    }
 }
 
 /// Whether an envelope is the intent to destroy exactly these subjects in this attempt.

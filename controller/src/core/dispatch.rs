@@ -14,10 +14,8 @@ use tenure_protocol::{
 
 use super::{
     draw::Draw,
-    group::{
-        Zones,
-        passing::{Passing, Rulebook},
-    },
+    fleet::Fleet,
+    group::passing::{Passing, Rulebook},
     lifecycle::OrderDraft,
     tenant::{Allotment, Instance, OpenOrder, OrderFate, OrderKind, Tenant},
 };
@@ -33,10 +31,10 @@ pub fn order(
     tenant: &mut Tenant,
     host: HostId,
     kind: OrderKind,
-    zones: &Zones,
+    fleet: &Fleet,
     draw: &mut Draw,
 ) -> Option<OrderDraft> {
-    let action = action(tenant, host, kind, zones, draw)?;
+    let action = action(tenant, host, kind, fleet, draw)?;
     let generations = tenant.generations.entry(host).or_default();
     let generation = match kind {
         OrderKind::Configure | OrderKind::Stop | OrderKind::Wipe => next(&mut generations.wanted),
@@ -57,12 +55,12 @@ fn action(
     tenant: &Tenant,
     host: HostId,
     kind: OrderKind,
-    zones: &Zones,
+    fleet: &Fleet,
     draw: &mut Draw,
 ) -> Option<Action> {
     let allotment = tenant.allotment.as_ref()?;
     let cut = || tenant.last_cut().map(|cut| CutOrder { cut: cut.id, mark: allotment.mark });
-    let wanted = |power| wanted(tenant, allotment, host, power, zones);
+    let wanted = |power| wanted(tenant, allotment, host, power, fleet);
     Some(match kind {
         OrderKind::Configure => Action::Configure(wanted(Power::Running)),
         OrderKind::Stop => Action::Configure(wanted(Power::Stopped)),
@@ -85,10 +83,10 @@ fn wanted(
     allotment: &Allotment,
     host: HostId,
     power: Power,
-    zones: &Zones,
+    fleet: &Fleet,
 ) -> TenantWanted {
     let here = allotment.instances.iter().filter(|instance| instance.host == host);
-    let book = Rulebook::of(tenant, zones);
+    let book = Rulebook::of(tenant, &fleet.zones);
     let mut by_role: BTreeMap<&str, Passing> = BTreeMap::new();
     let instances = here.map(|instance| {
         let role = instance.role();
@@ -96,7 +94,8 @@ fn wanted(
         instance_wanted(instance, power, passing.clone())
     });
     let instances = instances.collect();
-    TenantWanted { mark: allotment.mark, network: allotment.network, instances }
+    let thresholds = tenant.anomalies.thresholds.over(&fleet.thresholds);
+    TenantWanted { mark: allotment.mark, network: allotment.network, instances, thresholds }
 }
 
 fn instance_wanted(instance: &Instance, power: Power, passing: Passing) -> InstanceWanted {

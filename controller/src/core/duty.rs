@@ -1,5 +1,5 @@
-//! The duty desk: what needs a person of the provider now, most urgent first, by the state of each
-//! tenant alone.
+//! The duty desk: what needs a person of the provider now, most urgent first: by the state of each
+//! tenant, by what hosts could not keep ([`lost`]), and by their alarms that stand ([`alarm`]).
 //!
 //! [`since`] says from when on a tenant has something for the desk: it is stored beside the tenant,
 //! so that nobody looks for those few among all. [`needs`] says what that is.
@@ -10,12 +10,13 @@ use serde::Serialize;
 use tenure_protocol::{
     id::{HostId, TenantId},
     time::Timestamp,
+    wire::v1::Alarm,
 };
 
 use super::{
     obligation::{Obligation, ObligationId, Party},
     rules::{OnBreach, Period, Rules},
-    tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Rung, Tenant},
+    tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Probe, Rung, Tenant},
 };
 
 /// A deadline of the provider's is on the desk for this long before it ends, ms: a day.
@@ -31,8 +32,12 @@ const ALWAYS: Timestamp = Timestamp::from_unix_ms(1);
 pub enum Need {
     /// An emergency cut of which the customer does not know yet.
     CutUntold,
+    /// A host cannot keep the notices of such a cut: it will not speak for the controller.
+    WatchLost,
     /// A host has not carried out a cut or restore: it failed, or cannot be reached.
     CutPending,
+    /// A host found something that is not as it should be, and it is not repaired.
+    HostAlarm,
     /// A wipe has failed.
     WipeFailed,
     /// A planned cut is announced.
@@ -41,6 +46,8 @@ pub enum Need {
     CutOpen,
     /// A wipe waits for approvals.
     WipeApproval,
+    /// A probe of the customer's contacts was not taken everywhere, or not acknowledged.
+    Contacts,
     /// The provider owes something within a day, or is late.
     Deadline,
 }
@@ -51,11 +58,14 @@ impl Need {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CutUntold => "cut-untold",
+            Self::WatchLost => "watch-lost",
             Self::CutPending => "cut-pending",
+            Self::HostAlarm => "host-alarm",
             Self::WipeFailed => "wipe-failed",
             Self::PlannedCut => "planned-cut",
             Self::CutOpen => "cut-open",
             Self::WipeApproval => "wipe-approval",
+            Self::Contacts => "contacts",
             Self::Deadline => "deadline",
         }
     }
@@ -66,12 +76,8 @@ impl Need {
 pub struct OnDesk {
     /// What has to be done.
     pub need: Need,
-    /// For which tenant.
-    pub tenant: TenantId,
-    /// Whose it is.
-    pub customer: String,
-    /// The name of its system.
-    pub system: String,
+    /// For which tenant, if it is for one.
+    pub whose: Option<Whose>,
     /// How it stands, in a stable kebab-case word.
     pub standing: &'static str,
     /// Its number or name: of the cut, the obligation, the host.
@@ -82,6 +88,17 @@ pub struct OnDesk {
     pub due: Option<Until>,
     /// Whom to phone about it.
     pub phones: Vec<Phone>,
+}
+
+/// The tenant that something on the desk is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// Which.
+    pub tenant: TenantId,
+    /// Its customer; nothing if no more than its id is known.
+    pub customer: Option<String>,
+    /// The name of its system; likewise.
+    pub system: Option<String>,
 }
 
 /// A person of the customer who can be phoned.
@@ -132,6 +149,7 @@ pub fn since(tenant: &Tenant, rules: &Rules) -> Option<Timestamp> {
     let standing = open_cut(tenant).is_some()
         || planned_cut(tenant).is_some()
         || pending(tenant).next().is_some()
+        || rotten_contacts(tenant).is_some()
         || wipe_waits(tenant);
     if standing {
         return Some(ALWAYS);
@@ -156,6 +174,7 @@ pub fn needs(
         .chain(planned_cut(tenant))
         .chain(open_cut(tenant))
         .chain(waiting_wipe(tenant))
+        .chain(rotten_contacts(tenant))
         .chain(deadlines)
         .collect();
     needs.sort_by_key(OnDesk::urgency);
@@ -167,9 +186,11 @@ impl OnDesk {
         let application = &tenant.application;
         Self {
             need,
-            tenant: tenant.id,
-            customer: application.customer.clone(),
-            system: application.system.name.clone(),
+            whose: Some(Whose {
+                tenant: tenant.id,
+                customer: Some(application.customer.clone()),
+                system: Some(application.system.name.clone()),
+            }),
             standing,
             about,
             words: None,
@@ -182,6 +203,30 @@ impl OnDesk {
     #[must_use]
     pub fn urgency(&self) -> (Need, i64) {
         (self.need, self.due.map_or(i64::MAX, |due| due.left_ms))
+    }
+}
+
+/// A host that cannot keep the notices of an emergency cut: while the customer does not know of it,
+/// one voice less is left if the controller falls silent.
+#[must_use]
+pub fn lost(tenant: &Tenant, host: &str, words: Option<String>) -> Option<OnDesk> {
+    untold(tenant).next()?;
+    Some(OnDesk { words, ..OnDesk::new(tenant, Need::WatchLost, "not-kept", host.to_owned()) })
+}
+
+/// An alarm of a host that stands. It leaves the desk when the host says that it is repaired, or a
+/// person ends it.
+#[must_use]
+pub fn alarm(host: &str, alarm: &Alarm) -> OnDesk {
+    let of = |tenant| Whose { tenant, customer: None, system: None };
+    OnDesk {
+        need: Need::HostAlarm,
+        whose: alarm.tenant.map(of),
+        standing: alarm.kind.as_str(),
+        about: format!("{host} #{}", alarm.sequence),
+        words: Some(format!("{}: {}", alarm.subject, alarm.what)),
+        due: None,
+        phones: Vec::new(),
     }
 }
 
@@ -318,6 +363,20 @@ fn open_cut(tenant: &Tenant) -> Option<OnDesk> {
 fn waiting_wipe(tenant: &Tenant) -> Option<OnDesk> {
     let waits = tenant.phase == Phase::Stopped && wipe_waits(tenant);
     waits.then(|| OnDesk::new(tenant, Need::WipeApproval, "waiting", approvals(tenant)))
+}
+
+fn rotten_contacts(tenant: &Tenant) -> Option<OnDesk> {
+    let told = |probe: &&Probe| probe.told && !probe.is_sound() && tenant.phase.is_open();
+    let probe = tenant.probe.as_ref().filter(told)?;
+    let silent: Vec<_> =
+        probe.silent().map(|one| format!("{} ({})", one.contact, one.channel)).collect();
+    let standing = if silent.is_empty() { "unacknowledged" } else { "not-delivered" };
+    let about = probe.month.strftime("%Y-%m").to_string();
+    Some(OnDesk {
+        words: Some(silent.join("; ")).filter(|words| !words.is_empty()),
+        phones: phones(tenant),
+        ..OnDesk::new(tenant, Need::Contacts, standing, about)
+    })
 }
 
 fn approvals(tenant: &Tenant) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{digest::Digest, id::HostId, wire::v1::Mark};
 
-use super::{group::Zones, tenant::Tenant};
+use super::{anomaly::SiteThresholds, group::Zones, tenant::Tenant};
 
 /// An image of the catalogue: what an instance boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,8 @@ pub struct Fleet {
     pub networks_taken: BTreeSet<[u8; 4]>,
     /// Which addresses the site calls what.
     pub zones: Zones,
+    /// From when on the site takes what is counted for an anomaly.
+    pub thresholds: SiteThresholds,
     /// Hosts that are up, for the choice of a cut's witness; not all of a large fleet.
     pub up: Vec<HostId>,
 }

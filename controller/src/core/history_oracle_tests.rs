@@ -145,6 +145,9 @@ impl Oracle {
                 | Event::CountersignHold { .. }
                 | Event::RecordService { .. }
                 | Event::CountersignService
+                | Event::ProposeCutRule { .. }
+                | Event::ConfirmCutRule
+                | Event::WithdrawCutRule { .. }
         );
         match actor.role {
             Role::Customer => self.applied.insert(actor.name.clone()),

@@ -1,7 +1,9 @@
 //! The words of the notices: Chinese first, then English, and the same facts as JSON for webhooks.
 //! Times are given in Asia/Shanghai with their offset.
 
+mod contacts;
 mod cutting;
+mod joint;
 
 use jiff::{
     civil::Date,
@@ -88,6 +90,25 @@ pub enum Letter {
         /// The report, by its digest.
         report: Option<Digest>,
     },
+    /// The monthly probe of the channels to the customer's contacts.
+    Probe {
+        /// The first day of its month.
+        month: Date,
+    },
+    /// What a week did not bring of a probe.
+    ProbeUnanswered {
+        /// The first day of its month.
+        month: Date,
+        /// The channels that took nothing.
+        silent: Vec<String>,
+        /// Whether the customer acknowledged it.
+        acknowledged: bool,
+    },
+    /// The customer's contacts are others now.
+    ContactsChanged {
+        /// Who changed them.
+        by: String,
+    },
     /// Everything is destroyed and proven so.
     Closed,
     /// What somebody owes, and until when.
@@ -110,6 +131,8 @@ pub struct Reminder {
     /// The legal day on which it is written.
     pub today: Date,
 }
+
+pub(super) use joint::write as write_joint;
 
 /// Renders a letter for every contact over every channel, in the application's order.
 #[must_use]
@@ -139,6 +162,8 @@ pub fn render(
         | NoticeKind::SecondNotice
         | NoticeKind::RulesEnded
         | NoticeKind::Inspection
+        | NoticeKind::Probe
+        | NoticeKind::ContactsChanged
         | NoticeKind::Closed
         | NoticeKind::Reminder
         | NoticeKind::ProviderReminder
@@ -166,6 +191,7 @@ pub fn render(
                 payload: facts.to_string(),
                 state: state.clone(),
                 tries: Vec::new(),
+                joint: None,
             });
         }
     }
@@ -293,6 +319,11 @@ fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
         Letter::Inspection { month, findings, report } => {
             inspection_words(system, *month, *findings, *report)
         }
+        Letter::Probe { month } => contacts::probe(tenant, *month),
+        Letter::ProbeUnanswered { month, silent, acknowledged } => {
+            contacts::unanswered(tenant, *month, silent, *acknowledged)
+        }
+        Letter::ContactsChanged { by } => contacts::changed(tenant, by, &now),
         Letter::Reminder(reminder) => reminder_words(tenant, reminder),
         Letter::Closed => Words {
             subject: format!("下线完成 Off-boarding complete: {system}"),

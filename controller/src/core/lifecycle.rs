@@ -3,14 +3,15 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`calling`], [`filing`], [`grouping`] and [`holding`] what is orthogonal to it; [`paperwork`]
-//! what records owe and discharge; [`suspending`] the provider's review clock; [`passing`] what
-//! time alone does, [`reminding`] what is reminded of, [`recount`] what a new notice does to
-//! deadlines. [`invariant`] says what holds whatever happens, and refuses what would break it: time
-//! alone never destroys, nobody judges what they asked for.
+//! [`adopting`], [`calling`], [`filing`], [`grouping`], [`probing`], [`watching`] and [`holding`]
+//! what is orthogonal to it; [`paperwork`] what records owe and discharge, [`suspending`] the
+//! review clock, [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`]
+//! what a new notice does to deadlines. [`invariant`] says what holds whatever happens, and refuses
+//! what would break it: time alone never destroys, nobody judges what they asked for.
 
 mod actor;
 pub mod admit;
+mod adopting;
 mod announcing;
 mod applying;
 mod calling;
@@ -25,21 +26,25 @@ mod joining;
 mod leaving;
 pub mod paperwork;
 mod passing;
+mod probing;
 pub mod recount;
 mod reminding;
 mod report;
 mod step;
 mod suspending;
 mod trying;
+mod watching;
 mod wiping;
 
 use std::collections::BTreeSet;
 
-use tenure_protocol::{digest::Digest, time::Timestamp};
+use tenure_protocol::{digest::Digest, id::NoticeId, time::Timestamp};
 
 pub use actor::{Actor, Role};
 pub use effect::{Acknowledged, Effect, OrderDraft, Transition};
-pub use event::{CutKind, Decision, Document, Event, RecordFact, ReportsDecision};
+pub use event::{
+    CutKind, Decision, Document, Event, HostCut, HostRestore, RecordFact, ReportsDecision,
+};
 pub use report::{Finding, FindingResult, Reported};
 
 use self::step::Step;
@@ -152,21 +157,24 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::FileIcp { filing } => filing::icp(step, filing)?,
         Event::ConfirmIcp { found, opinion } => filing::confirm(step, *found, opinion)?,
         Event::OpenIcp { reason } => filing::open(step, reason)?,
-        Event::SetGroup { group } => grouping::set(step, group)?,
-        Event::RemoveGroup { name } => grouping::remove(step, name)?,
+        Event::SetGroup { .. }
+        | Event::RemoveGroup { .. }
+        | Event::SetContacts { .. }
+        | Event::AcknowledgeProbe => in_own_hand(step, event)?,
+        Event::SetThresholds { .. }
+        | Event::ProposeCutRule { .. }
+        | Event::ConfirmCutRule
+        | Event::WithdrawCutRule { .. } => anomalies(step, event)?,
         Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::AcknowledgeCut { .. }
         | Event::RecordAcknowledgement { .. }
         | Event::Cut { .. }
         | Event::Restore { .. } => isolation(step, event)?,
-        Event::PlaceHold { kind, document, reason } => {
-            holding::place(step, *kind, document, reason)?;
+        Event::CutByHost { made } => adopting::adopt(step, made)?,
+        Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
+            hold(step, event)?;
         }
-        Event::ReleaseHold { hold, document, reason } => {
-            holding::release(step, *hold, document, reason)?;
-        }
-        Event::CountersignHold { hold } => holding::countersign(step, *hold)?,
         Event::RequestOffboarding { stop_day, reason, ask_waiver } => {
             leaving::request(step, *stop_day, reason, *ask_waiver)?;
         }
@@ -184,12 +192,9 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::ApproveWipe => wiping::approve_wipe(step)?,
         Event::OrderReported { host, order, report } => reported(step, *host, *order, report)?,
         Event::NoticeDelivered { notice, grade, at } => {
+            probing::delivered(step, *notice, *grade);
             if grade.discharges() {
-                cutting::notified(step, *notice, *at);
-                announcing::notified(step, *notice, *at);
-                joining::handed_over(step, *notice);
-                leaving::notified(step, *notice);
-                paperwork::delivered(step, *notice);
+                delivered(step, *notice, *at);
             }
         }
         Event::RecordCounts { fact } => paperwork::counts(step, fact),
@@ -202,6 +207,41 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::Tick => passing::tick(step),
     }
     Ok(())
+}
+
+/// What the customer keeps by itself; nothing for other events.
+fn in_own_hand(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::SetGroup { group } = event {
+        grouping::set(step, group)?;
+    } else if let Event::RemoveGroup { name } = event {
+        grouping::remove(step, name)?;
+    } else if let Event::SetContacts { contacts } = event {
+        probing::set_contacts(step, contacts)?;
+    } else if matches!(event, Event::AcknowledgeProbe) {
+        probing::acknowledge(step)?;
+    }
+    Ok(())
+}
+
+/// What is done about holds; nothing for other events.
+fn hold(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::PlaceHold { kind, document, reason } = event {
+        holding::place(step, *kind, document, reason)?;
+    } else if let Event::ReleaseHold { hold, document, reason } = event {
+        holding::release(step, *hold, document, reason)?;
+    } else if let Event::CountersignHold { hold } = event {
+        holding::countersign(step, *hold)?;
+    }
+    Ok(())
+}
+
+/// A notice is in the system that the customer designated, or a person knows of it.
+fn delivered(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
+    cutting::notified(step, notice, at);
+    announcing::notified(step, notice, at);
+    joining::handed_over(step, notice);
+    leaving::notified(step, notice);
+    paperwork::delivered(step, notice);
 }
 
 /// What is done about cuts; nothing for other events.
@@ -218,6 +258,20 @@ fn isolation(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         cutting::cut(step, *kind, reason)?;
     } else if let Event::Restore { reason } = event {
         cutting::restore(step, reason)?;
+    }
+    Ok(())
+}
+
+/// What is done about anomalies; nothing for other events.
+fn anomalies(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::SetThresholds { thresholds } = event {
+        watching::set(step, *thresholds)?;
+    } else if let Event::ProposeCutRule { kinds, reason } = event {
+        watching::propose(step, kinds, reason)?;
+    } else if matches!(event, Event::ConfirmCutRule) {
+        watching::confirm(step)?;
+    } else if let Event::WithdrawCutRule { reason: _ } = event {
+        watching::withdraw(step)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
 use tenure_protocol::{
     channel::Grade,
     digest::Digest,
-    id::{HostId, NoticeId},
+    id::{CutId, HostId, NoticeId},
     time::Timestamp,
     wire::v1::{self, CommitInterval, Power, Transport},
 };
@@ -312,6 +312,12 @@ pub(crate) fn events(now: Timestamp) -> Vec<Event> {
         set_group("web", NOTHING),
         Event::RemoveGroup { name: said("web") },
         Event::RemoveGroup { name: said("audit") },
+        Event::SetContacts { contacts: application().contacts },
+        Event::AcknowledgeProbe,
+        Event::SetThresholds { thresholds: anomalies::own(7) },
+        anomalies::propose(&[v1::AlarmKind::PacketFlood]),
+        Event::ConfirmCutRule,
+        Event::WithdrawCutRule { reason: reason() },
         Event::Cut { kind: CutKind::Emergency, reason: reason() },
         Event::Cut { kind: CutKind::Planned, reason: reason() },
         Event::AnnounceCut { reason: reason() },
@@ -380,7 +386,10 @@ fn the_earliest_lawful_stop_day_stands_in_the_refusal() {
 
 #[path = "answer_tests.rs"]
 mod answers;
-use answers::{answers, of_the_controller};
+use answers::{answers, cut_by_host, of_the_controller};
+
+#[path = "adopting_tests.rs"]
+mod adoptions;
 
 #[path = "applying_tests.rs"]
 mod applications;
@@ -394,6 +403,9 @@ mod calls;
 #[path = "desk_tests.rs"]
 mod desk;
 
+#[path = "probing_tests.rs"]
+mod probes;
+
 #[path = "clause_tests.rs"]
 mod clauses;
 
@@ -402,6 +414,9 @@ mod leavings;
 
 #[path = "deadline_tests.rs"]
 mod deadlines;
+
+#[path = "anomaly_tests.rs"]
+mod anomalies;
 
 #[path = "group_tests.rs"]
 mod groups;

@@ -5,16 +5,18 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
 //! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
-//! [`letter`] and [`alarm`] (what customer and provider are told), [`watch`] (by whom, if the
-//! controller cannot), [`duty`] (what needs a person of the provider now), [`fleet`] and
-//! [`placement`] (where instances go), [`access`] (who may come
-//! in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one customer may
-//! take), and [`refusal`] (how something is refused). [`draw`] and [`canonical`] are what ids and
-//! digests are made with.
+//! [`letter`] and [`alarm`] (what customer and provider are told), [`joint`] (one notice about
+//! several tenants), [`anomaly`] (from when on hosts tell of what they count, and who is cut for
+//! it), [`watch`] (by whom customers are told, if the controller cannot), [`duty`] (what needs a
+//! person of the provider now), [`fleet`] and [`placement`] (where instances go), [`access`] (who
+//! may come in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one
+//! customer may take), and [`refusal`] (how something is refused). [`draw`] and [`canonical`] are
+//! what ids and digests are made with.
 
 pub mod access;
 pub mod admission;
 pub mod alarm;
+pub mod anomaly;
 pub mod attachment;
 pub mod attestation;
 pub mod calendar;
@@ -27,6 +29,7 @@ pub mod fleet;
 pub mod form;
 pub mod group;
 pub mod identity;
+pub mod joint;
 pub mod letter;
 pub mod lifecycle;
 pub mod notice;

@@ -15,16 +15,16 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use super::tenant::Designated;
+use super::{joint::Joint, tenant::Designated};
 
 /// One notice to one contact over one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Which. The message id and the webhook id of every try are made of it.
     pub id: NoticeId,
-    /// About whom; nobody if it is about the platform.
+    /// About whom; nobody if it is about the platform, or about several tenants.
     pub tenant: Option<TenantId>,
-    /// About which cut.
+    /// About which cut; none if it is about several.
     pub cut: Option<CutId>,
     /// What it says.
     pub kind: NoticeKind,
@@ -47,6 +47,9 @@ pub struct Notice {
     pub state: NoticeState,
     /// Every try, oldest first.
     pub tries: Vec<Try>,
+    /// What it says of each of several systems; nothing of a notice about one tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Box<Joint>>,
 }
 
 /// What a notice says.
@@ -77,6 +80,10 @@ pub enum NoticeKind {
     RulesEnded,
     /// The report of a monthly security check is there.
     Inspection,
+    /// The monthly probe of the channels to the customer's contacts.
+    Probe,
+    /// Its contacts are others now: to those who are none any more.
+    ContactsChanged,
     /// The tenant's data is destroyed and the tenant closed.
     Closed,
     /// The customer is reminded of what it owes.
@@ -108,12 +115,28 @@ impl NoticeKind {
             Self::SecondNotice => "second-notice",
             Self::RulesEnded => "rules-ended",
             Self::Inspection => "inspection",
+            Self::Probe => "probe",
+            Self::ContactsChanged => "contacts-changed",
             Self::Closed => "closed",
             Self::Reminder => "reminder",
             Self::ProviderReminder => "provider-reminder",
             Self::HostAlarm => "host-alarm",
             Self::DutyAlarm => "duty-alarm",
         }
+    }
+
+    /// Whether it goes before all others: the five minutes of clause 6.3 depend on it, a planned
+    /// cut waits for it, or a host is not as it should be.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        matches!(
+            self,
+            Self::Cut
+                | Self::CutCorrection
+                | Self::CutAnnounced
+                | Self::DutyAlarm
+                | Self::HostAlarm
+        )
     }
 
     /// Whether it is the provider's alone to read.
@@ -158,6 +181,9 @@ pub struct ByHost {
     pub name: String,
     /// The report's number among those of this host about this cut.
     pub sequence: u64,
+    /// Which cut the host watches over, if the notice is about several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<CutId>,
 }
 
 /// How a try ended.
@@ -270,9 +296,11 @@ impl Notice {
         None
     }
 
-    /// Whether it is enough that anybody took it.
+    /// Whether it is enough that anybody took it: nobody's duty is discharged by its arrival.
     const fn is_enough(&self) -> bool {
-        self.kind.is_providers()
+        let nobodys = self.kind.is_providers()
+            || matches!(self.kind, NoticeKind::Probe | NoticeKind::ContactsChanged);
+        nobodys
             && !matches!(self.kind, NoticeKind::DutyAlarm)
             && !matches!(self.channel, Channel::Sms { .. })
     }
@@ -304,8 +332,9 @@ impl Notice {
 
     /// Whether a host's report of a try is entered already.
     #[must_use]
-    pub fn knows(&self, host: HostId, sequence: u64) -> bool {
-        let same = |by: &ByHost| by.host == host && by.sequence == sequence;
+    pub fn knows(&self, report: &ByHost) -> bool {
+        let of = |by: &ByHost| (by.host, by.cut, by.sequence);
+        let same = |by: &ByHost| of(by) == of(report);
         self.tries.iter().any(|attempt| attempt.by.as_ref().is_some_and(same))
     }
 
@@ -350,6 +379,7 @@ mod tests {
             payload: String::new(),
             state: NoticeState::Due { since: at(0), next_at: at(0) },
             tries: Vec::new(),
+            joint: None,
         }
     }
 

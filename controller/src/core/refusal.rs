@@ -140,6 +140,10 @@ pub enum Code {
     Ipv6NotCarried,
     /// No instances have this role.
     UnknownRole,
+    /// There is no such tenant among those that are named.
+    UnknownTenant,
+    /// It cannot be done for one of several: it was done for none.
+    NotForAll,
     /// There is no such security group.
     UnknownGroup,
     /// Rules of other groups name this one.
@@ -148,6 +152,8 @@ pub enum Code {
     UnknownCut,
     /// A person of the customer has acknowledged it already.
     AlreadyAcknowledged,
+    /// The same was done a moment ago.
+    TooSoon,
 }
 
 impl Code {
@@ -211,10 +217,13 @@ impl Code {
             Self::ReservedPrefix => "reserved-prefix",
             Self::Ipv6NotCarried => "ipv6-not-carried",
             Self::UnknownRole => "unknown-role",
+            Self::UnknownTenant => "unknown-tenant",
+            Self::NotForAll => "not-for-all",
             Self::UnknownGroup => "unknown-group",
             Self::GroupInUse => "group-in-use",
             Self::UnknownCut => "unknown-cut",
             Self::AlreadyAcknowledged => "already-acknowledged",
+            Self::TooSoon => "too-soon",
         }
     }
 }

@@ -55,7 +55,8 @@ fn full() -> Tenant {
         world.now = instant.parse().expect("an instant");
         world.apply(&mut tenant, &Event::Tick).expect("a tick");
     }
-    let counts = of_the_controller(world.now).into_iter().nth(2).expect("a check's record");
+    let is_record = |event: &Event| matches!(event, Event::RecordCounts { .. });
+    let counts = of_the_controller(world.now).into_iter().find(is_record).expect("a record");
     world.apply(&mut tenant, &counts).expect("a check");
     let record = served(world.now);
     by(&mut world, &mut tenant, Role::Operator, "sun", &record);

@@ -40,6 +40,7 @@ pub mod hold;
 pub mod offboarding;
 pub mod papers;
 pub mod phase;
+pub mod probe;
 pub mod telling;
 pub mod trial;
 pub mod wipe;
@@ -68,11 +69,13 @@ pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
 pub use papers::{Inspected, Papers};
 pub use phase::Phase;
+pub use probe::{Probe, ProbeAcknowledged, Probed};
 pub use telling::{Acknowledgement, Rung};
 pub use trial::{Expert, Extension, ExtensionDecision, Rectification, Rectified, Reports, Trial};
 pub use wipe::{Approval, Proven, Wipe};
 
 use super::{
+    anomaly::Anomalies,
     group::Group,
     lifecycle::{CutKind, Decision},
     obligation::{Obligation, ObligationId},
@@ -136,6 +139,9 @@ pub struct Tenant {
     /// are those of its application ([`Tenant::groups`]).
     #[serde(default)]
     pub groups: Option<Vec<Group>>,
+    /// What it has of its own about anomalies: nothing before somebody sets it.
+    #[serde(default)]
+    pub anomalies: Anomalies,
     /// Every hold, oldest first.
     pub holds: Vec<Hold>,
     /// What of its records matters to the lifecycle.
@@ -146,6 +152,9 @@ pub struct Tenant {
     pub announcement: Option<Announcement>,
     /// Every cut, oldest first.
     pub cuts: Vec<Cut>,
+    /// The last probe of the channels to its contacts; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// The wipe, from the first approval on.
     pub wipe: Option<Wipe>,
     /// Legal instant at which [`super::lifecycle::Event::Tick`] has something to do.
@@ -189,6 +198,13 @@ impl Tenant {
     #[must_use]
     pub fn last_cut(&self) -> Option<&Cut> {
         self.cuts.last()
+    }
+
+    /// The orders of one kind that hosts have not answered finally.
+    #[must_use]
+    pub fn open_orders(&self, kind: OrderKind) -> Vec<OrderId> {
+        let open = |order: &&OpenOrder| order.kind == kind && order.state == OrderFate::Open;
+        self.orders.iter().filter(open).map(|order| order.id).collect()
     }
 
     /// When the customer has to be notified of a cut: the stored deadline of its O12b, which there
@@ -259,6 +275,15 @@ pub enum Isolation {
 impl Isolation {
     /// The stable kebab-case texts, in the order of the way.
     pub const TEXTS: [&'static str; 4] = ["connected", "cutting", "cut", "restoring"];
+
+    /// The cut that is made, open or being ended.
+    #[must_use]
+    pub const fn cut(self) -> Option<CutId> {
+        match self {
+            Self::Cutting { cut } | Self::Cut { cut } | Self::Restoring { cut } => Some(cut),
+            Self::Connected => None,
+        }
+    }
 
     /// The stable kebab-case text.
     #[must_use]

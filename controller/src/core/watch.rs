@@ -119,7 +119,7 @@ pub fn packet(
         notices: notices
             .iter()
             .filter(|notice| is_sendable(notice))
-            .filter_map(of_packet)
+            .filter_map(|notice| of_packet(notice, cut.id))
             .collect(),
     }
 }
@@ -134,7 +134,7 @@ fn is_sendable(notice: &Notice) -> bool {
 
 /// The notice as a host carries it: by mail and webhook. Short messages need the site's account
 /// with its operator, and a bot counts what all senders post together: both stay the controller's.
-fn of_packet(notice: &Notice) -> Option<PacketNotice> {
+fn of_packet(notice: &Notice, cut: CutId) -> Option<PacketNotice> {
     let to = match &notice.channel {
         Channel::Mail { address } => Destination::Mail { address: address.clone() },
         Channel::Webhook { url, secret } => {
@@ -144,7 +144,7 @@ fn of_packet(notice: &Notice) -> Option<PacketNotice> {
     };
     Some(PacketNotice {
         id: notice.id,
-        designated: notice.designated,
+        designated: notice.is_designated(cut),
         to,
         subject: notice.subject.clone(),
         body: notice.body.clone(),

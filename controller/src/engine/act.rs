@@ -43,6 +43,16 @@ pub(super) struct Followed {
     wakes: Wakes,
 }
 
+impl Followed {
+    pub(super) const fn new(tenant: Tenant, event: Event, wakes: Wakes) -> Self {
+        Self { tenant, event, wakes }
+    }
+
+    pub(super) const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+}
+
 impl Engine {
     /// Takes an application in.
     ///
@@ -123,6 +133,7 @@ impl Engine {
         match &event {
             Event::Submit { application } => self.check_form(application)?,
             Event::SaveDraft { application } => admission::draft(application)?,
+            Event::SetContacts { .. } => admission::event(&event)?,
             _ => {}
         }
         let event = self.sealed_event(event)?;
@@ -139,7 +150,9 @@ impl Engine {
     ) -> Result<Tenant, EngineError> {
         for _ in 0..TRIES {
             let mut tx = match event {
-                Event::Cut { .. } => self.inner.store.write_at_once().await?,
+                Event::Cut { .. } | Event::CutByHost { .. } => {
+                    self.inner.store.write_at_once().await?
+                }
                 _ => self.inner.store.write().await?,
             };
             if let Some(tenant) = self.recall(&mut tx, beside.key.as_ref()).await? {
@@ -218,10 +231,19 @@ impl Engine {
             all.push(self.follow(&mut tx, &before, Event::Tick).await?);
         }
         store::commit(tx).await?;
-        for followed in all {
-            self.after_follow(followed).await;
-        }
+        self.after_all(all).await;
         Ok(())
+    }
+
+    /// As [`Engine::after_follow`], for several: all hosts are woken before anything else.
+    pub(super) async fn after_all(&self, all: Vec<Followed>) {
+        for Followed { tenant, event, wakes } in &all {
+            self.wake(tenant, event, wakes);
+        }
+        self.drain_or_log().await;
+        for Followed { tenant, wakes, .. } in &all {
+            self.leave(tenant, wakes).await;
+        }
     }
 
     /// Wakes who waits for what followed, once it is committed.
@@ -229,13 +251,28 @@ impl Engine {
         self.after(&followed.tenant, &followed.event, followed.wakes).await;
     }
 
-    /// Records what came with an event that the domain did not accept: the facts stand, the tenant
-    /// stays as it is.
-    pub(super) async fn record_only(
+    /// Lets happen what a host says. If the lifecycle wants it no more, the facts are kept all the
+    /// same.
+    pub(super) async fn act_or_record(
         &self,
         id: TenantId,
+        event: &Event,
         beside: &Beside,
     ) -> Result<(), EngineError> {
+        match self.act_beside(&Actor::controller(), id, event, beside).await {
+            Ok(_) => Ok(()),
+            Err(EngineError::Refused(refusal)) => {
+                let (event, code) = (event.name(), refusal.code.as_str());
+                tracing::warn!(tenant = %id, event, code, "a host's word came late");
+                self.record_only(id, beside).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records what came with an event that the domain did not accept: the facts stand, the tenant
+    /// stays as it is.
+    async fn record_only(&self, id: TenantId, beside: &Beside) -> Result<(), EngineError> {
         let mut tx = self.inner.store.write().await?;
         let tenant = store::tenant(&mut tx, id).await?.ok_or(EngineError::NotFound("tenant"))?;
         let (fleet, filed) = (Fleet::default(), BTreeSet::new());
@@ -255,7 +292,7 @@ impl Engine {
         Ok(self.inner.forms.check(application)?)
     }
 
-    fn context<'a>(
+    pub(super) fn context<'a>(
         &'a self,
         fleet: &'a Fleet,
         calendar: &'a Calendar,
@@ -292,9 +329,15 @@ impl Engine {
     }
 
     async fn after(&self, tenant: &Tenant, event: &Event, wakes: Wakes) {
+        self.wake(tenant, event, &wakes);
+        self.drain_or_log().await;
+        self.leave(tenant, &wakes).await;
+    }
+
+    fn wake(&self, tenant: &Tenant, event: &Event, wakes: &Wakes) {
         let bump = |count: &mut u64| *count = count.wrapping_add(1);
-        for host in wakes.hosts {
-            self.host_wake(host, |wake| wake.send_modify(bump));
+        for host in &wakes.hosts {
+            self.host_wake(*host, |wake| wake.send_modify(bump));
         }
         if wakes.notices {
             self.inner.notices_wake.send_modify(bump);
@@ -303,7 +346,9 @@ impl Engine {
         self.inner.events_wake.send_modify(bump);
         tracing::info!(tenant = %tenant.id, event = event.name(), phase = tenant.phase.as_str(),
             version = tenant.version, "transition");
-        self.drain_or_log().await;
+    }
+
+    async fn leave(&self, tenant: &Tenant, wakes: &Wakes) {
         if wakes.exit
             && let Err(error) = self.bundle(tenant.id).await
         {

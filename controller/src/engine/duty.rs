@@ -1,5 +1,5 @@
 //! What the duty desk is shown: read whenever somebody looks, from the few tenants whose state says
-//! that they have something for it.
+//! that they have something for it, and from hosts' alarms that stand.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::{
         duty::{self, HostStanding, Now, OnDesk},
         rules::Rules,
     },
-    store::{self, Tx},
+    store::{self, LostWatch, Tx},
 };
 
-/// Most tenants, and most accounts and tokens each, that one answer goes through.
+/// Most tenants, alarms, lost watches, accounts and tokens each, that one answer goes through.
 const MOST: u32 = 500;
 
 /// Name of what says, among the settings, that every tenant's place on the desk is written down.
@@ -47,11 +47,16 @@ impl Engine {
         let mut tenants = store::on_duty(&mut conn, now.legal, MOST + 1).await?;
         let mut accounts = store::pending_accounts(&mut conn, MOST + 1).await?;
         let mut tokens = store::pending_tokens(&mut conn, real, MOST + 1).await?;
+        let mut alarms = store::standing_alarms(&mut conn, MOST + 1).await?;
+        let mut lost = store::lost_watches(&mut conn, MOST + 1).await?;
         let hosts = store::hosts(&mut conn).await?;
         drop(conn);
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
-        let more = [tenants.len(), accounts.len(), tokens.len()].iter().any(|count| *count > most);
+        let counts = [tenants.len(), alarms.len(), lost.len(), accounts.len(), tokens.len()];
+        let more = counts.iter().any(|count| *count > most);
         tenants.truncate(most);
+        alarms.truncate(most);
+        lost.truncate(most);
         accounts.truncate(most);
         tokens.truncate(most);
         let hosts: BTreeMap<HostId, HostStanding> = hosts
@@ -63,9 +68,19 @@ impl Engine {
             .collect();
         let of = |tenant| duty::needs(tenant, &hosts, &self.inner.rules, now);
         let mut needs: Vec<OnDesk> = tenants.iter().flat_map(of).collect();
+        let name = |host: HostId| hosts.get(&host).map_or_else(|| host.to_string(), named);
+        needs.extend(lost.into_iter().filter_map(|LostWatch { tenant, host, words }| {
+            let tenant = tenants.iter().find(|known| known.id == tenant)?;
+            duty::lost(tenant, &name(host), words)
+        }));
+        needs.extend(alarms.iter().map(|(host, record)| duty::alarm(&name(*host), &record.alarm)));
         needs.sort_by_key(OnDesk::urgency);
         Ok(Desk { at: real, needs, accounts, tokens, more })
     }
+}
+
+fn named(host: &HostStanding) -> String {
+    host.name.clone()
 }
 
 /// Writes every tenant's place on the desk down, once: those from before it was kept have none.

@@ -1,19 +1,26 @@
 //! What a transition means, written down in its own transaction: the journal's row, orders,
 //! notices, watches over cuts, evidence.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
-use tenure_protocol::{digest::Digest, id::HostId};
+use tenure_protocol::{
+    digest::Digest,
+    id::{HostId, NoticeId},
+};
 
 use super::{
     Engine, EngineError,
     act::Beside,
+    joint,
     outbox::{stop, untouched},
 };
 use crate::{
     core::{
+        fleet::Fleet,
         lifecycle::{Actor, Context, Effect, Event, Transition},
-        notice::NoticeState,
-        tenant::Tenant,
+        notice::{Notice, NoticeState},
+        tenant::{Contact, Tenant},
     },
     store::{self, NewEntry, NewEvidence, NoticeRow, Tx},
 };
@@ -61,22 +68,13 @@ impl Engine {
                     wakes.notices = true;
                 }
                 Effect::Release { notice, correction } => {
-                    if let Some(row) = untouched(tx, notice.id, context).await? {
-                        let notice = notice.as_ref().clone();
-                        store::save_notice(tx, &NoticeRow { notice, ..row }).await?;
-                    } else {
-                        store::add_notice(tx, correction).await?;
-                    }
+                    release(tx, &transition.tenant, (notice, correction), context).await?;
                     wakes.notices = true;
                 }
-                Effect::Void { notice: id, reason, correction } => {
-                    if let Some(mut row) = untouched(tx, *id, context).await? {
-                        row.notice.state = NoticeState::Void { reason: reason.clone() };
-                        store::save_notice(tx, &row).await?;
-                    } else {
-                        store::add_notice(tx, correction).await?;
-                        wakes.notices = true;
-                    }
+                Effect::Void { notice, reason, correction } => {
+                    let tenant = &transition.tenant;
+                    wakes.notices |=
+                        void(tx, tenant, (*notice, reason, correction), context).await?;
                 }
                 Effect::Watch { host, cut } => {
                     let tenant = transition.tenant.id;
@@ -88,7 +86,12 @@ impl Engine {
                 }
                 Effect::Stop { notices, reason } => {
                     for id in notices {
-                        stop(tx, *id, reason).await?;
+                        match joint::find(tx, *id).await? {
+                            Some(row) => {
+                                joint::stop(tx, row, &transition.tenant, reason).await?;
+                            }
+                            None => stop(tx, *id, reason).await?,
+                        }
                     }
                 }
                 Effect::Acknowledge(acknowledged) => {
@@ -122,6 +125,19 @@ impl Engine {
         Ok(())
     }
 
+    /// As [`Engine::add_evidence`], where nothing else needs a context.
+    pub(super) async fn add_new_evidence(
+        &self,
+        tx: &mut Tx,
+        tenant: &Tenant,
+        new: &NewEvidence,
+    ) -> Result<(), EngineError> {
+        let (fleet, filed) = (Fleet::default(), BTreeSet::new());
+        let calendar = self.calendar_in(tx).await?;
+        let context = self.context(&fleet, &calendar, &filed)?;
+        self.add_evidence(tx, tenant, new, &context).await
+    }
+
     /// Keeps an envelope, once.
     async fn add_evidence(
         &self,
@@ -152,6 +168,43 @@ impl Engine {
     }
 }
 
+/// An armed notice goes out with its new text; where the old one went out, what corrects it does.
+async fn release(
+    tx: &mut Tx,
+    tenant: &Tenant,
+    (notice, correction): (&Notice, &Notice),
+    context: &Context<'_>,
+) -> Result<(), EngineError> {
+    if let Some(row) = joint::find(tx, notice.id).await? {
+        joint::say(tx, row, tenant, correction, context).await?;
+    } else if let Some(row) = untouched(tx, notice.id, context).await? {
+        store::save_notice(tx, &NoticeRow { notice: notice.clone(), ..row }).await?;
+    } else {
+        store::add_notice(tx, correction).await?;
+    }
+    Ok(())
+}
+
+/// An armed notice never goes out; where it did, what corrects it does. Says whether anything is to
+/// be sent.
+async fn void(
+    tx: &mut Tx,
+    tenant: &Tenant,
+    (notice, reason, correction): (NoticeId, &str, &Notice),
+    context: &Context<'_>,
+) -> Result<bool, EngineError> {
+    if let Some(row) = joint::find(tx, notice).await? {
+        return joint::say(tx, row, tenant, correction, context).await;
+    }
+    let Some(mut row) = untouched(tx, notice, context).await? else {
+        store::add_notice(tx, correction).await?;
+        return Ok(true);
+    };
+    row.notice.state = NoticeState::Void { reason: reason.to_owned() };
+    store::save_notice(tx, &row).await?;
+    Ok(false)
+}
+
 /// The event as the journal has it: without the contacts' secrets, and without what a draft said
 /// before it was submitted.
 fn body(event: &Event, after: &Tenant) -> Value {
@@ -163,6 +216,10 @@ fn body(event: &Event, after: &Tenant) -> Value {
         Event::SubmitDraft => {
             let application = after.application.without_secrets();
             Ok(serde_json::json!({"event": event.name(), "application": application}))
+        }
+        Event::SetContacts { contacts } => {
+            let contacts = contacts.iter().map(Contact::without_secrets).collect();
+            serde_json::to_value(Event::SetContacts { contacts })
         }
         other => serde_json::to_value(other),
     };

@@ -23,6 +23,7 @@ use crate::{
     core::{
         lifecycle::{Acknowledged, Actor, Context, Event},
         notice::{Notice, NoticeKind, NoticeState, Outcome, Try},
+        tenant::Tenant,
     },
     store::{self, NewEvidence, NoticeRow, Tx},
 };
@@ -80,7 +81,7 @@ impl Engine {
             let row = store::notice(&mut tx, id).await?;
             let mut row = row.ok_or(EngineError::NotFound("notice"))?;
             if let Some(by) = &attempt.by
-                && row.notice.knows(by.host, by.sequence)
+                && row.notice.knows(by)
             {
                 return Ok(());
             }
@@ -101,6 +102,13 @@ impl Engine {
             };
             let kind = row.notice.kind.as_str();
             tracing::info!(notice = %id, kind, ?grade, "notice delivered");
+            if row.notice.joint.is_some() {
+                drop(tx);
+                match self.arrived_jointly(&row, (grade, &attempt)).await {
+                    Err(EngineError::Conflict) => continue,
+                    end => return end,
+                }
+            }
             let Some(tenant) = row.notice.tenant else {
                 // About the platform: nobody's duty is discharged by it.
                 if !store::save_notice(&mut tx, &row).await? {
@@ -109,7 +117,7 @@ impl Engine {
                 return Ok(store::commit(tx).await?);
             };
             drop(tx);
-            let envelope = self.notification(tenant, &row.notice).await?;
+            let envelope = self.notification(&self.tenant(tenant).await?, &row.notice)?;
             let beside =
                 Beside { evidence: vec![envelope], notice: Some(row), ..Beside::default() };
             let event = Event::NoticeDelivered { notice: id, grade, at: attempt.at };
@@ -123,15 +131,14 @@ impl Engine {
     }
 
     /// The signed account of a notice and its tries.
-    async fn notification(
+    pub(super) fn notification(
         &self,
-        tenant: TenantId,
+        tenant: &Tenant,
         notice: &Notice,
     ) -> Result<NewEvidence, EngineError> {
         let due_at = match notice.kind {
             NoticeKind::Cut | NoticeKind::CutCorrection => {
-                let tenant = self.tenant(tenant).await?;
-                let cut = tenant.cuts.iter().find(|cut| Some(cut.id) == notice.cut);
+                let cut = tenant.cuts.iter().find(|cut| notice.is_about(cut.id));
                 cut.and_then(|cut| tenant.notify_by(cut))
             }
             NoticeKind::Handover
@@ -144,20 +151,24 @@ impl Engine {
             | NoticeKind::SecondNotice
             | NoticeKind::RulesEnded
             | NoticeKind::Inspection
+            | NoticeKind::Probe
+            | NoticeKind::ContactsChanged
             | NoticeKind::Closed
             | NoticeKind::Reminder
             | NoticeKind::ProviderReminder
             | NoticeKind::HostAlarm
             | NoticeKind::DutyAlarm => None,
         };
+        let part = notice.parts().iter().find(|part| part.tenant == tenant.id);
+        let designated = part.is_none_or(|part| part.designated);
         let predicate = Notification {
-            tenant,
+            tenant: tenant.id,
             notice: notice.id,
             subject: notice.kind.as_str().to_owned(),
             channel: notice.channel.as_str().to_owned(),
             contact: self.salted(&notice.contact),
             due_at,
-            tries: notice.tries.iter().map(told).collect(),
+            tries: notice.tries.iter().map(|attempt| told(attempt, designated)).collect(),
         };
         self.signed(predicate)
     }
@@ -204,13 +215,17 @@ impl Engine {
     }
 }
 
-fn told(attempt: &Try) -> NoticeTry {
+/// A try as it is told of; what a joint notice's channel took proves less to a tenant whose
+/// contacts did not designate it.
+fn told(attempt: &Try, designated: bool) -> NoticeTry {
     NoticeTry {
         at: attempt.at,
         host: attempt.by.as_ref().map(|by| by.host),
         outcome: match attempt.outcome {
             Outcome::Accepted { grade: Grade::E3 } => NoticeOutcome::Acknowledged,
-            Outcome::Accepted { grade } if grade.discharges() => NoticeOutcome::Delivered,
+            Outcome::Accepted { grade } if grade.discharges() && designated => {
+                NoticeOutcome::Delivered
+            }
             Outcome::Accepted { .. } => NoticeOutcome::Accepted,
             Outcome::Failed => NoticeOutcome::Deferred,
         },
@@ -235,10 +250,12 @@ pub(super) async fn untouched(
     id: NoticeId,
     context: &Context<'_>,
 ) -> Result<Option<NoticeRow>, EngineError> {
-    let row = store::notice(tx, id).await?;
-    let free = row.filter(|row| {
-        let leased = row.leased_until.is_some_and(|until| until > context.real_now);
-        row.notice.is_untouched() && !leased
-    });
-    Ok(free.map(|row| NoticeRow { leased_until: None, ..row }))
+    Ok(store::notice(tx, id).await?.and_then(|row| free(row, context)))
+}
+
+/// As [`untouched`], of one that was read already.
+pub(super) fn free(row: NoticeRow, context: &Context<'_>) -> Option<NoticeRow> {
+    let leased = row.leased_until.is_some_and(|until| until > context.real_now);
+    let free = row.notice.is_untouched() && !leased;
+    free.then_some(NoticeRow { leased_until: None, ..row })
 }

@@ -1,6 +1,8 @@
 //! What hosts report. A report is durable before it is answered; the same report again gets the
 //! same answer. Envelopes are opened with the host's registered key before anything in them counts.
 
+mod ends;
+
 use ed25519_dalek::SigningKey;
 use tenure_protocol::{
     digest::Digest,
@@ -50,11 +52,16 @@ impl Engine {
     /// the report is taken, for it would be no better if it were sent again.
     pub async fn report(&self, host: HostId, report: Report) -> Result<Reply, EngineError> {
         let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
+        if let OrderState::Local { envelopes } = &report.state {
+            self.adopt(host, envelopes).await?;
+            return Ok(Reply { receipt: Some(receipt), ..Reply::default() });
+        }
         let known = self.known_order(host, &report).await?;
         // What comes again after an order's end changes nothing, and costs nothing either.
         if is_final(&known.record.state) && is_last_word(&report.state) {
             return Ok(Reply { receipt: Some(receipt), ..Reply::default() });
         }
+        ends::check(&known, &report.state).map_err(EngineError::Invalid)?;
         match &report.state {
             OrderState::Journalled => self.note(known, "journalled", None).await?,
             OrderState::Started => self.note(known, "started", None).await?,
@@ -71,6 +78,7 @@ impl Engine {
             OrderState::Done { outcome, envelopes } => {
                 let opened = Opened::of(&known, envelopes);
                 let reported = outcome_of(outcome, &opened);
+                ends::check_outcome(&known, &reported).map_err(EngineError::Invalid)?;
                 let (state, words) = match &reported {
                     Reported::Failed { code, message, .. } => {
                         tracing::error!(%host, order = %report.order, code, message, "no proof");
@@ -85,7 +93,8 @@ impl Engine {
                 };
                 self.settle(known, state, words, reported, opened.good).await?;
             }
-            OrderState::Failed { code, message, envelopes } => {
+            OrderState::Failed { code, message, envelopes }
+            | OrderState::Unmade { refused: false, code, message, envelopes, .. } => {
                 let opened = Opened::of(&known, envelopes);
                 let findings = attestation::findings(&opened.attested());
                 let message = match &opened.bad {
@@ -97,7 +106,10 @@ impl Engine {
                 let reported = Reported::Failed { code, message, findings };
                 self.settle(known, "failed", words, reported, opened.good).await?;
             }
-            OrderState::Refused { code, message } => {
+            // Taken above: it is on no order of the controller.
+            OrderState::Local { .. } => {}
+            OrderState::Refused { code, message }
+            | OrderState::Unmade { refused: true, code, message, .. } => {
                 let (code, message) = (clip(code), clip(message));
                 let words = Some(format!("{code}: {message}"));
                 let reported = Reported::Refused { code, message };
@@ -272,14 +284,7 @@ impl Engine {
         };
         let (order, host, tenant) = (known.record.id, known.record.host, known.record.tenant);
         let event = Event::OrderReported { host, order, report };
-        match self.act_beside(&Actor::controller(), tenant, &event, &beside).await {
-            Ok(_) => Ok(()),
-            Err(EngineError::Refused(refusal)) => {
-                tracing::warn!(%order, %tenant, code = refusal.code.as_str(), "late report");
-                self.record_only(tenant, &beside).await
-            }
-            Err(error) => Err(error),
-        }
+        self.act_or_record(tenant, &event, &beside).await
     }
 }
 
@@ -420,7 +425,10 @@ fn is_final(state: &str) -> bool {
 const fn is_last_word(state: &OrderState) -> bool {
     matches!(
         state,
-        OrderState::Done { .. } | OrderState::Failed { .. } | OrderState::Refused { .. }
+        OrderState::Done { .. }
+            | OrderState::Failed { .. }
+            | OrderState::Refused { .. }
+            | OrderState::Unmade { .. }
     )
 }
 

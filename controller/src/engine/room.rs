@@ -23,7 +23,7 @@ impl Engine {
         event: &Event,
     ) -> Result<Fleet, EngineError> {
         let approves = matches!(event, Event::Review { decision: Decision::Approve, .. });
-        if matches!(event, Event::Cut { .. }) {
+        if matches!(event, Event::Cut { .. } | Event::CutByHost { .. }) {
             let up = store::hosts_up(tx, MAX_CANDIDATES).await?;
             Ok(Fleet { up, ..self.catalogue() })
         } else if approves || before.phase == Phase::Approved {
@@ -36,7 +36,7 @@ impl Engine {
     /// The image catalogue and the zones alone, for what places nothing.
     pub(super) fn catalogue(&self) -> Fleet {
         let (images, zones) = (self.inner.images.clone(), self.inner.zones.clone());
-        Fleet { images, zones, ..Fleet::default() }
+        Fleet { images, zones, thresholds: self.inner.thresholds, ..Fleet::default() }
     }
 
     /// Hosts that are up with what is given away of them, and what marks and networks are taken.
@@ -47,6 +47,7 @@ impl Engine {
             last_mark: store::last_mark(tx).await?,
             networks_taken: BTreeSet::new(),
             zones: self.inner.zones.clone(),
+            thresholds: self.inner.thresholds,
             up: Vec::new(),
         };
         let mut rooms = BTreeMap::new();

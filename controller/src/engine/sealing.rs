@@ -48,11 +48,16 @@ pub(super) fn sealed_provider(
 }
 
 impl Engine {
-    /// What a person hands in, with sealed secrets. A secret that looks sealed already is no
-    /// person's to give.
-    pub(super) fn sealed(&self, mut application: Application) -> Result<Application, EngineError> {
+    /// What a person hands in, with sealed secrets.
+    pub(super) fn sealed(&self, application: Application) -> Result<Application, EngineError> {
+        let contacts = self.sealed_contacts(application.contacts)?;
+        Ok(Application { contacts, ..application })
+    }
+
+    /// Contacts with sealed secrets. A secret that looks sealed already is no person's to give.
+    fn sealed_contacts(&self, mut contacts: Vec<Contact>) -> Result<Vec<Contact>, EngineError> {
         let mut faults = Vec::new();
-        for (place, contact) in application.contacts.iter_mut().enumerate() {
+        for (place, contact) in contacts.iter_mut().enumerate() {
             for (of, _) in contact.secrets_mut().filter(|(_, secret)| secret.seal().is_some()) {
                 faults.push(Fault {
                     pointer: format!("/contacts/{place}/{}", of.as_str()),
@@ -64,10 +69,10 @@ impl Engine {
         if !faults.is_empty() {
             return Err(Refusal::faulty(Code::InvalidApplication, faults).into());
         }
-        for contact in &mut application.contacts {
+        for contact in &mut contacts {
             seal(contact, &self.inner.secrets).map_err(EngineError::Secrets)?;
         }
-        Ok(application)
+        Ok(contacts)
     }
 
     /// An event of a person, with sealed secrets.
@@ -78,6 +83,9 @@ impl Engine {
             }
             Event::SaveDraft { application } => {
                 Event::SaveDraft { application: self.sealed(application)? }
+            }
+            Event::SetContacts { contacts } => {
+                Event::SetContacts { contacts: self.sealed_contacts(contacts)? }
             }
             other => other,
         })

@@ -156,7 +156,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let known = store::notice(&mut *self.inner.store.read().await?, tried.notice).await?;
         let notice = known.ok_or(EngineError::NotFound("notice"))?.notice;
-        if notice.cut != Some(row.cut) || notice.kind != NoticeKind::Cut {
+        if !notice.is_about(row.cut) || notice.kind != NoticeKind::Cut {
             let sentence = "this notice is not of the cut that the host watches over";
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
@@ -167,7 +167,7 @@ impl Engine {
         let now = self.inner.clock.now();
         // A host speaks once the controller was silent for so long, and its clock is not ours.
         let silent_ms = i64::try_from(self.inner.watching.fallback_after_ms).unwrap_or(i64::MAX);
-        if tried.at < row.ordered_at.plus_ms(silent_ms / 2) {
+        if tried.at.min(now) < row.ordered_at.plus_ms(silent_ms / 2) {
             let sentence = "a host tries no notice before the controller was silent for its time";
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
@@ -183,7 +183,8 @@ impl Engine {
         let outcome = grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
         tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
             ?outcome, evidence, "a host tried a notice while the controller was silent");
-        let by = ByHost { host: host.id, name: host.name.clone(), sequence };
+        let cut = notice.joint.is_some().then_some(row.cut);
+        let by = ByHost { host: host.id, name: host.name.clone(), sequence, cut };
         let attempt = Try { at, outcome, evidence, by: Some(by) };
         self.tried(tried.notice, None, attempt).await
     }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::core::{
     lifecycle::{Decision, Event},
-    tenant::{Application, Bot, Designated, OrderKind, Tenant, Webhook},
+    tenant::{Bot, Contact, Designated, OrderKind, Tenant, Webhook},
 };
 
 /// How long the names of an application's channels may be looked up.
@@ -107,13 +107,10 @@ pub(super) async fn ordered<T>(
 
 /// Channels lead where the site allows, and no other way, as far as that can be said now: names are
 /// looked up again whenever something is sent.
-pub(super) async fn check_destinations(
-    app: &App,
-    application: &Application,
-) -> Result<(), Problem> {
+pub(super) async fn check_destinations(app: &App, contacts: &[Contact]) -> Result<(), Problem> {
     let Site { destinations, bots, sms, .. } = &*app.site;
     let mut hosts = Vec::new();
-    for (place, contact) in application.contacts.iter().enumerate() {
+    for (place, contact) in contacts.iter().enumerate() {
         let refused = |field: &str, error: &str| {
             let detail = format!("contact {:?}: {error}", contact.name);
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-application", detail)

@@ -65,7 +65,7 @@ pub async fn submit_draft(
 ) -> Result<Shown, Problem> {
     let draft = app.engine.tenant(id).await?;
     if draft.phase == Phase::Draft {
-        check_destinations(&app, &app.engine.opened(&draft.application)?).await?;
+        check_destinations(&app, &app.engine.opened(&draft.application)?.contacts).await?;
     }
     if matches!(change.call.expected, Expected::Unsaid | Expected::Any) {
         // The destinations checked are those of this version.
@@ -117,7 +117,7 @@ pub async fn submit(
     State(app): State<App>,
     change: Change<Application>,
 ) -> Result<Response, Problem> {
-    check_destinations(&app, &change.body).await?;
+    check_destinations(&app, &change.body.contacts).await?;
     let engine = app.engine.clone();
     let submit = |call, application| async move { engine.submit(call, application).await };
     let tenant = change.make(submit).await?;
@@ -135,7 +135,7 @@ pub async fn resubmit(
     Id(id): Id<TenantId>,
     change: Change<Application>,
 ) -> Result<Shown, Problem> {
-    check_destinations(&app, &change.body).await?;
+    check_destinations(&app, &change.body.contacts).await?;
     done(app, id, change, |application| Event::Submit { application }).await
 }
 

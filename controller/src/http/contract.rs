@@ -40,13 +40,14 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 const ON_UPLOADS: [u16; 4] = [409, 413, 422, 507];
 
 /// Operations that need `If-Match`.
-const ON_A_VERSION: [&str; 6] = [
+const ON_A_VERSION: [&str; 7] = [
     "review-application",
     "review-reports",
     "review-offboarding",
     "decide-extension",
     "confirm-icp",
     "countersign-service",
+    "confirm-cut-rule",
 ];
 
 /// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.
@@ -90,7 +91,7 @@ pub(super) fn complete(document: &mut Value, policy: &Policy) {
 /// What the derives cannot say: requests have no other members than these, and a contact has a
 /// channel beside its name.
 fn close_requests(document: &mut Value) {
-    const REQUESTS: [&str; 16] = [
+    const REQUESTS: [&str; 17] = [
         "Application",
         "System",
         "Draft",
@@ -107,6 +108,7 @@ fn close_requests(document: &mut Value) {
         "NewRecord",
         "Group",
         "GroupRule",
+        "Thresholds",
     ];
     let schemas = &mut document["components"]["schemas"];
     for name in REQUESTS {
@@ -145,7 +147,8 @@ fn describe(operation: &mut Value, route: &Route, policy: &Policy, of_tenants: &
         operation["x-roles"] = json!(policy.roles_for(route.action, on_tenant));
         statuses.extend([401, 403]);
     }
-    let on_a_thing = route.path.contains('{');
+    // A host may stand in the body as well.
+    let on_a_thing = route.path.contains('{') || matches!(id, "cut-several" | "restore-several");
     if on_a_thing {
         statuses.push(404);
     }

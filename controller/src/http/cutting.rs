@@ -68,7 +68,7 @@ pub struct HeardAcknowledgement {
     at: Option<Timestamp>,
 }
 
-fn cut_kinds() -> RefOr<Schema> {
+pub(super) fn cut_kinds() -> RefOr<Schema> {
     form::words([CutKind::Emergency, CutKind::Planned])
 }
 

@@ -25,7 +25,7 @@ const IN_QUERY: [(&str, &str, &str); 5] = [
 ];
 
 /// What stands in paths: the path's beginning, the parameter, its meaning.
-const IN_PATH: [(&str, &str, &str); 12] = [
+const IN_PATH: [(&str, &str, &str); 13] = [
     ("/v1/accounts/", "provider", "The provider's name in the controller's configuration"),
     ("/v1/accounts/", "name", "The account's name, which is the person's, such as `li.na`"),
     ("/v1/tokens/", "id", "The token's id, as the list of tokens gives it"),
@@ -35,6 +35,7 @@ const IN_PATH: [(&str, &str, &str); 12] = [
         "The tenant's id: a UUID, such as `01890a5d-ac96-774b-bcce-b302099a8057`",
     ),
     ("/v1/hosts/", "id", "The host's id: a UUID, as the list of hosts gives it"),
+    ("/v1/hosts/", "sequence", "The alarm's number, as the list of the host's alarms gives it"),
     ("/v1/orders/", "id", "The order's id: a UUID, as the answer to what made it gives it"),
     ("/v1/calendar/notices/", "id", "The notice's id: a UUID, as the calendar gives it"),
     ("/v1/tenants/", "record", "The record's id: a UUID, as the list of records gives it"),
@@ -56,7 +57,7 @@ const PEER: &str = "With whom: `prefix`, `zone` or `group`. From addresses of th
                     comes in before formal operation and its ICP filing, whatever rules say";
 
 /// What properties mean: schema, property, meaning.
-const PROPERTIES: [(&str, &str, &str); 82] = [
+const PROPERTIES: [(&str, &str, &str); 95] = [
     (
         "AccountRequest",
         "name",
@@ -64,6 +65,7 @@ const PROPERTIES: [(&str, &str, &str); 82] = [
          and `. _ -`, beginning with a letter",
     ),
     ("AccountRequest", "role", "What the person may do"),
+    ("AlarmEnd", "reason", "What was found and done, for the platform's journal"),
     ("Application", "contacts", "Whom to notify, at least one"),
     ("Application", "customer", "The organisation that applies: the token's own"),
     ("Application", "instances", "What it needs, at least one"),
@@ -75,6 +77,7 @@ const PROPERTIES: [(&str, &str, &str); 82] = [
     ("Bot", "kind", "Whose product the chat is"),
     ("Contact", "available", "When it can be reached, such as `24x7`"),
     ("Contact", "designated", "Which of its channels are the systems that it designates"),
+    ("ContactsRequest", "contacts", "Whom to notify, at least one; all secrets anew"),
     (
         "Contact",
         "mobile",
@@ -82,8 +85,19 @@ const PROPERTIES: [(&str, &str, &str); 82] = [
          `sms` is designated",
     ),
     ("Contact", "name", "Who: a person's or a desk's name"),
+    ("CutRuleProposal", "kinds", "For which kinds of alarm, by what the tenant's instances do"),
+    ("CutRuleProposal", "reason", "Why people are not asked first"),
     ("CutRequest", "kind", "Which kind: `planned` once a notice of it has reached the customer"),
     ("CutRequest", "reason", "Why: the customer reads this in the notice"),
+    ("CutsRequest", "kind", "Which kind: `planned` once a notice of it has reached each customer"),
+    ("CutsRequest", "reason", "Why: the customers read this in the notice"),
+    ("CutsRequest", "tenants", "Ids of the tenants, each once; or leave it out and give `host`"),
+    ("RestoresRequest", "reason", "Why the traffic may pass again"),
+    (
+        "RestoresRequest",
+        "tenants",
+        "Ids of the tenants, each once; or leave it out and give `host`",
+    ),
     ("Document", "title", "Its title or number"),
     ("Draft", "contacts", "Whom to notify; none, as yet"),
     ("Draft", "customer", "The organisation that applies: the token's own"),
@@ -171,6 +185,23 @@ const PROPERTIES: [(&str, &str, &str); 82] = [
         "name",
         "The token's own name, such as `night-watch`: a person's, or a script's. 1 to 63 of a-z, \
          0-9 and `. _ -`, beginning with a letter",
+    ),
+    ("Thresholds", "packets_per_s", "Packets of one network card in one direction, in a second"),
+    (
+        "Thresholds",
+        "connections_per_s",
+        "TCP connections that one network card begins, or is asked for, in a second",
+    ),
+    (
+        "Thresholds",
+        "disk_bytes_per_s",
+        "Bytes that one instance reads from its volumes and writes to them, in a second",
+    ),
+    (
+        "Thresholds",
+        "steal_permille",
+        "Thousandths of its processors' time that a host does not get; of all tenants on a host \
+         the least counts",
     ),
     ("TokenRequest", "role", "What it may do at most"),
     (

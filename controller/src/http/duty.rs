@@ -29,23 +29,25 @@ pub struct DutyView {
 /// One thing that needs a person.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NeedView {
-    /// `cut-untold`: the customer does not know of an emergency cut yet; `cut-pending`: a host has
-    /// not carried a cut or restore out; `wipe-failed`; `planned-cut`; `cut-open`: a cut is
-    /// temporary; `wipe-approval`; `deadline`: of the provider; `account` and `token`: to be
-    /// confirmed.
+    /// `cut-untold`: the customer does not know of an emergency cut yet; `watch-lost`: a host will
+    /// not tell it if the controller cannot; `cut-pending`: a host has not carried a cut or restore
+    /// out; `host-alarm`: an alarm of a host stands; `wipe-failed`; `planned-cut`; `cut-open`: a
+    /// cut is temporary; `wipe-approval`; `contacts`: a probe of a customer's contacts is
+    /// unanswered; `deadline`: of the provider; `account` and `token`: to be confirmed.
     kind: &'static str,
     /// `trying`, `second-contacts`, `phone` and `breached`: the ladder of a cut that the customer
-    /// does not know of; `failed` or `unreachable`: a host; `not-notified` or `notified`: of a
-    /// planned cut; `cutting`, `cut` or `restoring`; `waiting`: for approvals or a confirmation;
-    /// `due` or `overdue`.
+    /// does not know of; `not-kept`, `failed` or `unreachable`: a host; the kind of an alarm;
+    /// `not-notified` or `notified`: of a planned cut; `cutting`, `cut` or `restoring`; `waiting`:
+    /// for approvals or a confirmation; `not-delivered` or `unacknowledged`: a probe; `due` or
+    /// `overdue`.
     standing: &'static str,
     /// What is left of the time, seconds; negative if it has passed.
     seconds_left: Option<i64>,
     /// Until when.
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
-    /// The cut's number, the obligation, the host, how many of the two approvals are there, or what
-    /// is to be confirmed.
+    /// The cut's number, the obligation, the host, an alarm's host and number, a probe's month, how
+    /// many of the two approvals are there, or what is to be confirmed.
     about: String,
     /// The reason of the cut, or the host's words.
     words: Option<String>,
@@ -90,7 +92,9 @@ pub async fn duty(
 
 impl From<OnDesk> for NeedView {
     fn from(need: OnDesk) -> Self {
-        let OnDesk { need, tenant, customer, system, standing, about, words, due, phones } = need;
+        let OnDesk { need, whose, standing, about, words, due, phones } = need;
+        let tenant = whose.as_ref().map(|whose| whose.tenant);
+        let (customer, system) = whose.map_or((None, None), |one| (one.customer, one.system));
         Self {
             kind: need.as_str(),
             standing,
@@ -99,9 +103,9 @@ impl From<OnDesk> for NeedView {
             about,
             words,
             phones: phones.into_iter().map(PhoneView::from).collect(),
-            customer: Some(customer),
-            system: Some(system),
-            tenant: Some(tenant),
+            customer,
+            system,
+            tenant,
         }
     }
 }

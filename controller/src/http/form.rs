@@ -354,7 +354,7 @@ fn name_so_far() -> RefOr<Schema> {
     name.build().into()
 }
 
-fn contacts() -> RefOr<Schema> {
+pub(super) fn contacts() -> RefOr<Schema> {
     many(utoipa::openapi::Ref::from_schema_name("Contact"), 1, CONTACTS_LIMIT)
 }
 

@@ -27,7 +27,7 @@ use super::{
     extract::{Id, MAX_BODY_BYTES, body_bytes, require_json, throw_away, unauthenticated},
     policy::{Resource, Verdict},
     problem::Problem,
-    route::{self, READ_ENTRIES, Route, Subject, UNLIMITED},
+    route::{self, READ_ENTRIES, Route, Subject},
     seats::Seats,
     tls::Presented,
 };
@@ -55,7 +55,7 @@ pub async fn enforce(
         Ok(route) => {
             // Short bodies have been read then; long ones are read in the seat. A cut needs none.
             let request = read_in(request).await?;
-            let waits = route.action != UNLIMITED;
+            let waits = !route.is_cut();
             let _seat = match request.extensions().get::<Principal>().filter(|_| waits) {
                 Some(principal) => seats.take(&principal.actor).await,
                 None => None,
@@ -95,7 +95,7 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
     let peer = peer(request);
     no_secret_in(request.uri())?;
     let secret = shown(request);
-    let is_cut = route.action == UNLIMITED;
+    let is_cut = route.is_cut();
     let goes_first = is_cut && secret.is_some_and(|secret| app.limits.recognises(&secret));
     if !goes_first {
         app.limits.peer(peer)?;
@@ -133,7 +133,7 @@ async fn pass(app: &App, path: &str, request: &mut Request) -> Result<&'static R
 async fn admit(app: &App, route: &Route, request: &mut Request) -> Result<Principal, Problem> {
     let certificate = certificate(request);
     let principal = authenticate(app, request.headers(), certificate).await?;
-    if route.action != UNLIMITED {
+    if !route.is_cut() {
         app.limits.identity(&principal.actor.name)?;
     }
     let action = match route.subject {

@@ -1,11 +1,12 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
-//! [`compliance`], [`groups`], [`cutting`], [`holds`], [`offboarding`] and [`leaving`], which have
-//! [`acts`] in common, are what the lifecycle decides on; [`access`] is accounts, sessions and
-//! tokens, which a second person confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID
-//! provider ([`attempts`] and [`provider`] speak with it), [`tls`] by a client certificate;
-//! [`deadline`] and [`calendar`] are the law's days, [`duty`] is what needs a person now;
+//! [`compliance`], [`groups`], [`contacts`], [`anomalies`], [`cutting`] ([`together`]: of several
+//! tenants), [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in common, are what
+//! the lifecycle decides on; [`access`] is accounts, sessions and tokens, which a second person
+//! confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID provider ([`attempts`] and
+//! [`provider`] speak with it), [`tls`] by a client certificate; [`deadline`] and [`calendar`] are
+//! the law's days, [`duty`] is what needs a person now;
 //! [`records`] and [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`]
 //! and [`row`] are what is shown; every error is a [`problem`].
 //!
@@ -17,6 +18,7 @@
 pub mod access;
 pub mod acts;
 pub mod alarms;
+pub mod anomalies;
 pub mod applications;
 pub mod attachments;
 pub mod attempts;
@@ -26,6 +28,7 @@ pub mod checklist;
 pub mod compliance;
 pub mod conditional;
 pub mod confirmation;
+pub mod contacts;
 mod content;
 mod contract;
 pub mod cutting;
@@ -55,6 +58,7 @@ pub mod row;
 pub mod seats;
 pub mod tenants;
 pub mod tls;
+pub mod together;
 pub mod trial;
 pub mod view;
 
@@ -143,6 +147,13 @@ fn on_one_tenant() -> Router<App> {
         .route("/icp/opening", post(compliance::open_icp))
         .route("/groups", get(groups::list).post(groups::set))
         .route("/groups/removal", post(groups::remove))
+        .route("/contacts", post(contacts::set))
+        .route("/contacts/acknowledgement", post(contacts::acknowledge))
+        .route("/anomalies", get(anomalies::show))
+        .route("/anomalies/thresholds", post(anomalies::set))
+        .route("/anomalies/rule", post(anomalies::propose))
+        .route("/anomalies/rule/confirmation", post(anomalies::confirm))
+        .route("/anomalies/rule/withdrawal", post(anomalies::withdraw))
         .route("/holds", post(holds::place))
         .route("/holds/release", post(holds::release))
         .route("/holds/countersignatures", post(holds::countersign))
@@ -195,12 +206,15 @@ pub fn router(app: App) -> Router {
         .merge(papers())
         .route("/v1/events", get(events::events))
         .route("/v1/orders/{id}", get(tenants::order))
+        .route("/v1/cuts", post(together::cut))
+        .route("/v1/restores", post(together::restore))
         .route("/v1/duty", get(duty::duty))
         .route("/v1/hosts", get(platform::hosts))
         .route("/v1/hosts/tokens", post(platform::join_token))
         .route("/v1/hosts/{id}/alarms", get(alarms::list))
         .route("/v1/hosts/{id}/block", post(platform::block))
         .route("/v1/hosts/{id}/unblock", post(platform::unblock))
+        .route("/v1/hosts/{id}/alarms/{sequence}/end", post(alarms::end))
         .route("/v1/platform/journal", get(platform::journal))
         .route("/v1/sessions", post(access::sign_in))
         .route("/v1/sessions/current", delete(access::sign_out))

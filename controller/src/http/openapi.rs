@@ -12,9 +12,10 @@ use utoipa::{
 };
 
 use super::{
-    App, access, alarms, applications, attachments, calendar, checklist, compliance, confirmation,
-    contract, cutting, deadline, duty, events, form, groups, holds, leaving, offboarding, oidc,
-    platform, policy::Policy, problem, records, row, tenants, trial, view,
+    App, access, alarms, anomalies, applications, attachments, calendar, checklist, compliance,
+    confirmation, contacts, contract, cutting, deadline, duty, events, form, groups, holds,
+    leaving, offboarding, oidc, platform, policy::Policy, problem, records, row, tenants, together,
+    trial, view,
 };
 
 /// The document.
@@ -33,7 +34,7 @@ use super::{
     modifiers(&Bearer),
     paths(
         platform::health, platform::hosts, platform::join_token, platform::block,
-        platform::unblock, platform::journal, alarms::list,
+        platform::unblock, platform::journal, alarms::list, alarms::end,
         platform::images, platform::application_form,
         platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
@@ -54,7 +55,8 @@ use super::{
         applications::submit, applications::resubmit, applications::review, applications::retry,
         trial::deployment, trial::reports, trial::review_reports, cutting::cut,
         cutting::acknowledge_cut, cutting::record_acknowledgement, duty::duty,
-        cutting::announce_cut, cutting::call_off_cut, cutting::restore, offboarding::offboarding,
+        cutting::announce_cut, cutting::call_off_cut, cutting::restore, together::cut,
+        together::restore, offboarding::offboarding,
         offboarding::review_offboarding, offboarding::confirm, offboarding::approve_wipe,
         applications::draft, applications::save_draft, applications::submit_draft,
         applications::withdraw, applications::suspend, applications::resume,
@@ -62,6 +64,9 @@ use super::{
         holds::release, holds::countersign, leaving::waive, leaving::record_service,
         leaving::countersign_service, compliance::assessment, compliance::icp,
         compliance::confirm_icp, groups::list, groups::set, groups::remove,
+        contacts::set, contacts::acknowledge,
+        anomalies::show, anomalies::set, anomalies::propose, anomalies::confirm,
+        anomalies::withdraw,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,

@@ -211,6 +211,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::Ipv6NotCarried
             | Code::UnknownRole
             | Code::UnknownGroup
+            | Code::UnknownTenant
             | Code::UnknownRecord => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::AttachmentsFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -222,6 +223,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotMigrated
             | Code::AlreadyDecided
             | Code::AlreadyAcknowledged
+            | Code::TooSoon
             | Code::AccessNotApproved
             | Code::UnknownOrder
             | Code::ReportMismatch
@@ -244,6 +246,7 @@ impl From<refusal::Refusal> for Problem {
             | Code::GroupInUse
             | Code::IcpGateStrict
             | Code::NotNotified
+            | Code::NotForAll
             | Code::AlreadyAnnounced
             | Code::TooManyApplications => StatusCode::CONFLICT,
         };

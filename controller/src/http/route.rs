@@ -56,11 +56,19 @@ pub enum Subject {
 
 /// The action of the ledger's tiles of entries.
 pub const READ_ENTRIES: &str = "read-entries";
-/// The action that no limit of rates holds up.
+/// The actions that no limit of rates holds up.
 ///
 /// Clause 6.3 asks for the cut at once. So whoever may cut is never told to come later; who may not
 /// is limited as everybody, after the policy has said so.
-pub const UNLIMITED: &str = "cut";
+const UNLIMITED: [&str; 2] = ["cut", "cut-several"];
+
+impl Route {
+    /// Whether no limit of rates holds it up: it is a cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        UNLIMITED.contains(&self.action)
+    }
+}
 
 const fn get(path: &'static str, action: &'static str, subject: Subject) -> Route {
     Route { verb: Verb::Get, path, action, subject }
@@ -103,6 +111,7 @@ pub const TABLE: &[Route] = &[
     get("/v1/tenants/{id}", "show-tenant", Tenant),
     get("/v1/tenants/{id}/checklist", "show-checklist", Tenant),
     get("/v1/tenants/{id}/groups", "show-groups", Tenant),
+    get("/v1/tenants/{id}/anomalies", "show-anomalies", Tenant),
     get("/v1/tenants/{id}/journal", "show-journal", Tenant),
     get("/v1/tenants/{id}/deadlines", "show-deadlines", Tenant),
     get("/v1/tenants/{id}/orders", "show-orders", Tenant),
@@ -136,11 +145,17 @@ pub const TABLE: &[Route] = &[
     post("/v1/tenants/{id}/icp/opening", "open-icp", Tenant),
     post("/v1/tenants/{id}/groups", "set-group", Tenant),
     post("/v1/tenants/{id}/groups/removal", "remove-group", Tenant),
+    post("/v1/tenants/{id}/contacts", "set-contacts", Tenant),
+    post("/v1/tenants/{id}/contacts/acknowledgement", "acknowledge-probe", Tenant),
+    post("/v1/tenants/{id}/anomalies/thresholds", "set-thresholds", Tenant),
+    post("/v1/tenants/{id}/anomalies/rule", "propose-cut-rule", Tenant),
+    post("/v1/tenants/{id}/anomalies/rule/confirmation", "confirm-cut-rule", Tenant),
+    post("/v1/tenants/{id}/anomalies/rule/withdrawal", "withdraw-cut-rule", Tenant),
     post("/v1/tenants/{id}/cut/acknowledgement", "acknowledge-cut", Tenant),
     post("/v1/tenants/{id}/cut/acknowledgement/heard", "record-acknowledgement", Tenant),
     post("/v1/tenants/{id}/cut/announcement", "announce-cut", Tenant),
     post("/v1/tenants/{id}/cut/announcement/end", "call-off-cut", Tenant),
-    post("/v1/tenants/{id}/cut", UNLIMITED, Tenant),
+    post("/v1/tenants/{id}/cut", "cut", Tenant),
     post("/v1/tenants/{id}/restore", "restore", Tenant),
     post("/v1/tenants/{id}/offboarding", "request-offboarding", Tenant),
     post("/v1/tenants/{id}/offboarding/review", "review-offboarding", Tenant),
@@ -153,10 +168,13 @@ pub const TABLE: &[Route] = &[
     post("/v1/tenants/{id}/holds/countersignatures", "countersign-hold", Tenant),
     post("/v1/tenants/{id}/wipe/approvals", "approve-wipe", Tenant),
     get("/v1/orders/{id}", "show-order", Order),
+    post("/v1/cuts", "cut-several", Platform),
+    post("/v1/restores", "restore-several", Platform),
     get("/v1/duty", "show-duty", Platform),
     get("/v1/hosts", "list-hosts", Platform),
     post("/v1/hosts/tokens", "create-join-token", Platform),
     get("/v1/hosts/{id}/alarms", "list-host-alarms", Platform),
+    post("/v1/hosts/{id}/alarms/{sequence}/end", "end-alarm", Platform),
     post("/v1/hosts/{id}/block", "block-host", Platform),
     post("/v1/hosts/{id}/unblock", "unblock-host", Platform),
     get("/v1/platform/journal", "show-platform-journal", Platform),

@@ -12,7 +12,10 @@ use tenure_protocol::{
 use utoipa::ToSchema;
 
 use crate::{
-    core::notice::{Notice, NoticeKind, NoticeState, Outcome},
+    core::{
+        joint::Part,
+        notice::{Notice, NoticeKind, NoticeState, Outcome},
+    },
     engine::row::{Block, EvidenceRecord, HostRecord, OrderRecord},
 };
 
@@ -82,12 +85,14 @@ pub struct NoticeView {
     /// What it says.
     #[schema(value_type = String)]
     pub kind: NoticeKind,
-    /// About which cut.
+    /// About which cut, if it is about one.
     #[schema(value_type = Option<String>, format = "uuid")]
     pub cut: Option<CutId>,
+    /// The systems that it lists, if they were cut or restored by one act.
+    pub systems: Vec<SystemView>,
     /// To whom.
     pub contact: String,
-    /// `mail` or `webhook`.
+    /// `mail`, `webhook`, `sms` or `bot`.
     pub channel: &'static str,
     /// Where to.
     pub to: String,
@@ -112,6 +117,35 @@ pub struct NoticeView {
     pub tries: Vec<TryView>,
 }
 
+/// One of several systems that a notice is about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SystemView {
+    /// Its tenant.
+    #[schema(value_type = String, format = "uuid")]
+    pub tenant: TenantId,
+    /// Its name.
+    pub system: String,
+    /// Its cut.
+    #[schema(value_type = String, format = "uuid")]
+    pub cut: CutId,
+    /// That cut's number.
+    pub number: u32,
+    /// Whether a contact of it designated the channel: then a delivery counts for it.
+    pub designated: bool,
+}
+
+impl SystemView {
+    fn of(part: &Part) -> Self {
+        Self {
+            tenant: part.tenant,
+            system: part.system.clone(),
+            cut: part.cut,
+            number: part.number,
+            designated: part.designated,
+        }
+    }
+}
+
 /// One try.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TryView {
@@ -130,6 +164,7 @@ pub struct TryView {
 impl From<Notice> for NoticeView {
     fn from(notice: Notice) -> Self {
         let next_at = notice.next_at();
+        let systems = notice.parts().iter().map(SystemView::of).collect();
         let channel = notice.channel.as_str();
         let to = match notice.channel {
             Channel::Mail { address } => address,
@@ -160,6 +195,7 @@ impl From<Notice> for NoticeView {
             id: notice.id,
             kind: notice.kind,
             cut: notice.cut,
+            systems,
             contact: notice.contact,
             channel,
             to,

@@ -12,11 +12,13 @@ use tenure_protocol::{
 use utoipa::ToSchema;
 
 use super::{
+    contacts::ProbeView,
     deadline::DeadlineView,
     form::{AssessmentForm, DraftForm},
     groups,
 };
 use crate::core::{
+    anomaly::Anomalies,
     lifecycle::CutKind,
     rules::Rules,
     tenant::{
@@ -94,6 +96,10 @@ pub struct TenantView {
     /// Who opened ports for the Internet before the filing.
     #[schema(value_type = Option<Object>)]
     pub icp_opening: Option<IcpOpening>,
+    /// Its own thresholds of anomalies, and the rule by which it is cut for them: in force, and
+    /// proposed.
+    #[schema(value_type = Object)]
+    pub anomalies: Anomalies,
     /// `none`, `dispute` or `legal-hold`.
     #[schema(value_type = String)]
     pub hold: HoldRegion,
@@ -109,6 +115,8 @@ pub struct TenantView {
     /// The planned cut that is announced.
     #[schema(value_type = Option<Object>)]
     pub announcement: Option<Announcement>,
+    /// The last probe of the channels to its contacts.
+    pub probe: Option<ProbeView>,
     /// Every cut, oldest first.
     pub cuts: Vec<CutView>,
     /// The wipe.
@@ -280,11 +288,13 @@ impl TenantView {
             icp_filed: tenant.icp_filed.clone(),
             icp: tenant.icp.clone(),
             icp_opening: tenant.icp_opening.clone(),
+            anomalies: tenant.anomalies.clone(),
             hold: tenant.hold_region(),
             holds: tenant.holds.clone(),
             opinions: tenant.opinions.clone(),
             offboarding: tenant.offboarding.clone(),
             announcement: tenant.announcement.clone(),
+            probe: tenant.probe.as_ref().map(ProbeView::of),
             cuts: tenant.cuts.iter().map(CutView::of).collect(),
             wipe: tenant.wipe.as_ref().map(WipeView::of),
             reason: reason(tenant, hosts),
@@ -380,24 +390,13 @@ impl Accepted {
     /// What is answered about the orders of one kind.
     #[must_use]
     pub fn of(tenant: &Tenant, kind: OrderKind) -> Self {
-        let open = |fate: &OrderFate| match fate {
-            OrderFate::Open => true,
-            OrderFate::Done | OrderFate::Failed { .. } => false,
-        };
-        let orders = tenant.orders.iter().filter(|order| order.kind == kind && open(&order.state));
-        let cut = match tenant.isolation {
-            Isolation::Cutting { cut } | Isolation::Cut { cut } | Isolation::Restoring { cut } => {
-                Some(cut)
-            }
-            Isolation::Connected => None,
-        };
         Self {
             tenant: tenant.id,
             version: tenant.version,
             phase: tenant.phase,
             isolation: tenant.isolation,
-            cut,
-            orders: orders.map(|order| order.id).collect(),
+            cut: tenant.isolation.cut(),
+            orders: tenant.open_orders(kind),
         }
     }
 }

@@ -110,9 +110,10 @@ pub(super) fn alarm(alarm: &Alarm) -> Result<(), OverLimit> {
 /// Whether a report is of a size that is kept; texts are cut short elsewhere.
 pub(super) fn report(report: &Report) -> Result<(), OverLimit> {
     let envelopes = match &report.state {
-        OrderState::Done { envelopes, .. } | OrderState::Failed { envelopes, .. } => {
-            envelopes.len()
-        }
+        OrderState::Done { envelopes, .. }
+        | OrderState::Failed { envelopes, .. }
+        | OrderState::Local { envelopes }
+        | OrderState::Unmade { envelopes, .. } => envelopes.len(),
         OrderState::Journalled
         | OrderState::Started
         | OrderState::Progress(_)

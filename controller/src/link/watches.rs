@@ -8,7 +8,7 @@ use tenure_protocol::{
     wire::{
         frame::{Frame, FrameError, Kind},
         v1::Nack,
-        watch::WatchReport,
+        watch::{WatchReport, WatchSaid},
     },
 };
 
@@ -44,13 +44,24 @@ impl Watches {
             match frame(&link.engine, &row).await {
                 Ok(frame) => frames.push(frame),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(%host, cut = %row.cut, error,
+                    let message = error.to_string();
+                    tracing::error!(%host, cut = %row.cut, message,
                         "a host cannot be told of a cut that it is to watch over");
+                    lose(&link.engine, host, &row, message).await;
                 }
             }
         }
         frames
+    }
+}
+
+/// A packet that cannot be sent is a watch that nobody keeps: people have to know.
+async fn lose(engine: &Engine, host: HostId, row: &WatchRow, message: String) {
+    let said = WatchSaid::NotKept { code: "not-sent".to_owned(), message };
+    let report = WatchReport { cut: row.cut, sequence: 0, said };
+    if let Err(error) = engine.watch_reported(host, report).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(%host, cut = %row.cut, error, "a lost watch is not written down");
     }
 }
 

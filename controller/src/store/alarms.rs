@@ -1,11 +1,12 @@
 //! Alarms of hosts, in the order in which they came.
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{id::HostId, time::Timestamp, wire::v1::Alarm};
 
 use super::{
     Page, Result, Slice, failed, from_json,
     page::numbered,
+    parse,
     row::AlarmRecord,
     sql::{self, query},
     to_i64, to_json,
@@ -34,11 +35,23 @@ pub async fn add_alarm(
     if known.is_some() {
         return Ok(false);
     }
-    let record = AlarmRecord { received_at, alarm: alarm.clone() };
+    // What is over, and what is told anew, stands no more.
+    let measure = alarm.figures.map_or("", |figures| figures.measure.as_str());
+    let about = format!("{}:{measure}:{}", alarm.kind.as_str(), alarm.subject);
+    query(sql::REPLACE_ALARM)
+        .bind(&host)
+        .bind(&about)
+        .bind(sequence)
+        .execute(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
+    let record = AlarmRecord { received_at, alarm: alarm.clone(), standing: !alarm.repaired };
     query(sql::ADD_ALARM)
         .bind(host)
         .bind(sequence)
         .bind(to_json(TABLE, &record)?)
+        .bind(about)
+        .bind(i64::from(record.standing))
         .execute(conn)
         .await
         .map_err(failed(operation))?;
@@ -55,9 +68,62 @@ pub async fn alarms_of(
     page: &Page<u64>,
 ) -> Result<Slice<u64, AlarmRecord>> {
     let operation = "list alarms";
-    numbered(conn, sql::ALARMS_OF, host.to_string(), page, operation, |row| {
-        let record: String = row.try_get("record").map_err(failed(operation))?;
-        from_json(TABLE, &record)
-    })
-    .await
+    numbered(conn, sql::ALARMS_OF, host.to_string(), page, operation, |row| read(row, operation))
+        .await
+}
+
+/// The alarms that stand, oldest first; so many at most.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn standing_alarms(
+    conn: &mut SqliteConnection,
+    most: u32,
+) -> Result<Vec<(HostId, AlarmRecord)>> {
+    let operation = "list alarms that stand";
+    let rows = query(sql::STANDING_ALARMS)
+        .bind(i64::from(most))
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    let of = |row: &SqliteRow| {
+        let host: String = row.try_get("host").map_err(failed(operation))?;
+        Ok((parse(TABLE, &host)?, read(row, operation)?))
+    };
+    rows.iter().map(of).collect()
+}
+
+/// Ends an alarm that stands, and gives it; nothing if none of this number does.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn end_alarm(
+    conn: &mut SqliteConnection,
+    host: HostId,
+    sequence: u64,
+) -> Result<Option<AlarmRecord>> {
+    let operation = "end an alarm";
+    let (host, sequence) = (host.to_string(), to_i64(sequence));
+    let row = query(sql::STANDING_ALARM)
+        .bind(&host)
+        .bind(sequence)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
+    let Some(record) = row.as_ref().map(|row| read(row, operation)).transpose()? else {
+        return Ok(None);
+    };
+    query(sql::END_ALARM)
+        .bind(host)
+        .bind(sequence)
+        .execute(conn)
+        .await
+        .map_err(failed(operation))?;
+    Ok(Some(AlarmRecord { standing: false, ..record }))
+}
+
+fn read(row: &SqliteRow, operation: &'static str) -> Result<AlarmRecord> {
+    let record: String = row.try_get("record").map_err(failed(operation))?;
+    let standing: i64 = row.try_get("standing").map_err(failed(operation))?;
+    Ok(AlarmRecord { standing: standing != 0, ..from_json(TABLE, &record)? })
 }

@@ -21,6 +21,8 @@ mod alarms;
 mod attachments;
 mod calendar;
 mod duty;
+#[cfg(test)]
+mod file_tests;
 mod hosts;
 mod identities;
 mod journal;
@@ -41,7 +43,13 @@ mod tenants;
 mod tokens;
 mod watches;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
@@ -67,7 +75,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 18] = [
+pub const MIGRATIONS: [(i64, &str); 21] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -86,6 +94,9 @@ pub const MIGRATIONS: [(i64, &str); 18] = [
     (16, include_str!("../../migrations/0016_short_messages.sql")),
     (17, include_str!("../../migrations/0017_duty.sql")),
     (18, include_str!("../../migrations/0018_occupied.sql")),
+    (19, include_str!("../../migrations/0019_joint.sql")),
+    (20, include_str!("../../migrations/0020_standing.sql")),
+    (21, include_str!("../../migrations/0021_urgent.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.
@@ -103,6 +114,31 @@ pub struct Store {
     keeper: SqlitePool,
     /// Whoever holds it is the next to write.
     line: Arc<Mutex<()>>,
+    file: Arc<OpenFile>,
+}
+
+/// The file that was opened. SQLite goes on writing into one that was removed, and all of it would
+/// be lost with the process.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    known: (u64, u64),
+}
+
+impl OpenFile {
+    fn new(path: &Path) -> io::Result<Self> {
+        let found = std::fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), known: (found.dev(), found.ino()) })
+    }
+
+    /// Fails if it lies there no more.
+    fn check(&self) -> Result<()> {
+        let found = std::fs::metadata(&self.path).map(|found| (found.dev(), found.ino()));
+        if found.is_ok_and(|found| found == self.known) {
+            return Ok(());
+        }
+        Err(StoreError::Removed { path: self.path.display().to_string() })
+    }
 }
 
 /// Why the database did not do something.
@@ -116,6 +152,15 @@ pub enum StoreError {
         /// Why.
         #[source]
         source: sqlx::Error,
+    },
+    /// Its file is not there any more, or is another one.
+    #[error(
+        "the database {path} was removed or replaced while it was open, and nothing more is \
+         written: stop the controller, put the file back (or restore it from the backup), start it"
+    )]
+    Removed {
+        /// Its file.
+        path: String,
     },
     /// Its schema is of a newer build.
     #[error("the database has schema {found}; this build knows up to {known}: install a newer one")]
@@ -169,9 +214,12 @@ impl Store {
         // The writer first: it makes the file.
         let writing = options.clone().pragma("wal_autocheckpoint", WAL_PAGES.to_string());
         let writer = pool(1).connect_with(writing).await.map_err(failed)?;
+        // A connection that is made later makes no second, empty one if the file is gone by then.
+        let options = options.create_if_missing(false);
         let keeper = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
-        let store = Self { readers, writer, keeper, line: Arc::default() };
+        let file = OpenFile::new(path).map_err(|error| failed(sqlx::Error::Io(error)))?;
+        let store = Self { readers, writer, keeper, line: Arc::default(), file: Arc::new(file) };
         store.migrate().await?;
         Ok(store)
     }
@@ -187,7 +235,7 @@ impl Store {
     /// A transaction to write in; it takes the lock at once, so that what it reads stays true.
     ///
     /// # Errors
-    /// [`StoreError::Statement`].
+    /// [`StoreError::Statement`], [`StoreError::Removed`].
     pub async fn write(&self) -> Result<Tx> {
         let _next = timeout(BUSY, self.line.lock())
             .await
@@ -199,8 +247,9 @@ impl Store {
     /// and for one more at most. For what must not wait, and is rare.
     ///
     /// # Errors
-    /// [`StoreError::Statement`].
+    /// [`StoreError::Statement`], [`StoreError::Removed`].
     pub async fn write_at_once(&self) -> Result<Tx> {
+        self.file.check()?;
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
     }
 

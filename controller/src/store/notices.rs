@@ -16,8 +16,8 @@ use crate::core::notice::Notice;
 
 const TABLE: &str = "notices";
 
-/// Notices handed out at once, at most.
-const BATCH: i64 = 64;
+/// Notices of cuts, and others, that are handed out at once, at most.
+const BATCHES: [(i64, i64); 2] = [(1, 128), (0, 32)];
 
 /// A notice, and until when somebody is trying to deliver it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +40,65 @@ pub async fn add_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<
         .bind(notice.tenant.map(|tenant| tenant.to_string()))
         .bind(notice.next_at().map(Timestamp::unix_ms))
         .bind(to_json(TABLE, notice)?)
-        .execute(conn)
+        .bind(i64::from(notice.kind.is_urgent()))
+        .execute(&mut *conn)
         .await
         .map_err(failed("add a notice"))?;
+    add_parts(conn, notice).await
+}
+
+/// Keeps of which tenants a joint notice is.
+async fn add_parts(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
+    for part in notice.parts() {
+        query(sql::ADD_JOINT_PART)
+            .bind(part.tenant.to_string())
+            .bind(notice.id.to_string())
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("add a part of a notice"))?;
+    }
     Ok(())
+}
+
+/// Keeps a correction that follows a joint notice, and that it is the last one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_correction(
+    conn: &mut SqliteConnection,
+    of: NoticeId,
+    correction: &Notice,
+) -> Result<()> {
+    add_notice(&mut *conn, correction).await?;
+    query(sql::SET_JOINT_CORRECTION)
+        .bind(of.to_string())
+        .bind(correction.id.to_string())
+        .execute(conn)
+        .await
+        .map_err(failed("keep a correction"))?;
+    Ok(())
+}
+
+/// The last correction that followed a joint notice.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn correction_of(conn: &mut SqliteConnection, of: NoticeId) -> Result<Option<NoticeRow>> {
+    let row = query(sql::JOINT_CORRECTION)
+        .bind(of.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("read a correction"))?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Keeps a joint notice that says something of one more tenant, as [`save_notice`] does.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn save_joint(conn: &mut SqliteConnection, row: &NoticeRow) -> Result<bool> {
+    add_parts(&mut *conn, &row.notice).await?;
+    save_notice(conn, row).await
 }
 
 /// Keeps what became of a notice, and its lease or the end of it; says whether it did. It does not
@@ -92,7 +147,8 @@ pub async fn notices_of(
     .await
 }
 
-/// Leases the notices that are due to the caller, each with the fence of this lease.
+/// Leases the notices that are due to the caller, each with the fence of this lease: those of cuts
+/// first, however many others wait.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -102,12 +158,17 @@ pub async fn lease_notices(
     until: Timestamp,
 ) -> Result<Vec<NoticeRow>> {
     let operation = "lease notices";
-    let rows = query(sql::NOTICES_TO_LEASE)
-        .bind(now.unix_ms())
-        .bind(BATCH)
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(failed(operation))?;
+    let mut rows = Vec::new();
+    for (urgent, most) in BATCHES {
+        let due = query(sql::NOTICES_TO_LEASE)
+            .bind(urgent)
+            .bind(now.unix_ms())
+            .bind(most)
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(failed(operation))?;
+        rows.extend(due);
+    }
     let mut leased = Vec::new();
     for row in &rows {
         let NoticeRow { notice, leased_until: _, fence } = read(row)?;
@@ -142,4 +203,55 @@ fn read(row: &SqliteRow) -> Result<NoticeRow> {
         leased_until: until.map(Timestamp::from_unix_ms),
         fence: fence.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_protocol::channel::Channel;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        core::notice::{NoticeKind, NoticeState},
+        store::Store,
+    };
+
+    fn notice(number: u128, kind: NoticeKind, since: Timestamp) -> Notice {
+        Notice {
+            id: NoticeId::from_uuid(Uuid::from_u128(number)),
+            tenant: None,
+            cut: None,
+            kind,
+            contact: "desk".to_owned(),
+            channel: Channel::Mail { address: "desk@a.example".to_owned() },
+            designated: true,
+            subject: String::new(),
+            body: String::new(),
+            payload: "{}".to_owned(),
+            state: NoticeState::Due { since, next_at: since },
+            tries: Vec::new(),
+            joint: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_notices_of_a_cut_are_leased_before_all_that_waits() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("controller.db")).await.expect("a database");
+        let mut tx = store.write().await.expect("a turn");
+        let at = Timestamp::from_unix_ms;
+        for number in 1..=100 {
+            let probe = notice(number, NoticeKind::Probe, at(1_000));
+            add_notice(&mut tx, &probe).await.expect("kept");
+        }
+        add_notice(&mut tx, &notice(101, NoticeKind::Cut, at(2_000))).await.expect("kept");
+        let mut kinds = Vec::new();
+        for _ in 0..4 {
+            let leased = lease_notices(&mut tx, at(2_000), at(22_000)).await.expect("leased");
+            kinds.push(leased.iter().map(|row| row.notice.kind).collect::<Vec<_>>());
+        }
+        assert_eq!(kinds[0][0], NoticeKind::Cut);
+        let all: Vec<_> = kinds.iter().map(Vec::len).collect();
+        assert_eq!(all, [33, 32, 32, 4], "each once, and the others a few at a time");
+    }
 }

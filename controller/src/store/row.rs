@@ -75,6 +75,10 @@ pub struct AlarmRecord {
     pub received_at: Timestamp,
     /// In the host's words.
     pub alarm: Alarm,
+    /// Whether it stands: it is not repaired, no later one is about the same, and no person ended
+    /// it. A column of its own, since it changes.
+    #[serde(skip)]
+    pub standing: bool,
 }
 
 /// What happened to the platform itself: by whom, chained to the row before.
@@ -82,10 +86,10 @@ pub struct AlarmRecord {
 pub struct PlatformRecord {
     /// Number of the row in the whole journal, from 1; tenants' rows count too.
     pub seq: u64,
-    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`, `host-alarm`;
-    /// and about the `subject` in the body: `account-created`, `account-confirmed`,
-    /// `account-disabled`, `account-reset`, `password-set`, `came-in`, `went-out`,
-    /// `token-issued`, `token-confirmed`, `token-revoked`, `identity-linked`,
+    /// What: `join-token-issued`, `host-joined`, `host-blocked`, `host-unblocked`, `host-alarm`,
+    /// `host-alarm-ended`; and about the `subject` in the body: `account-created`,
+    /// `account-confirmed`, `account-disabled`, `account-reset`, `password-set`, `came-in`,
+    /// `went-out`, `token-issued`, `token-confirmed`, `token-revoked`, `identity-linked`,
     /// `identity-unlinked`.
     pub kind: String,
     /// The host that it is about.

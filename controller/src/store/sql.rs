@@ -55,6 +55,7 @@ statements! {
     OPEN_APPLICATIONS:
         "SELECT COUNT(*) AS open FROM tenants WHERE customer = $1 AND phase IN ('draft', \
           'submitted', 'correction-requested')";
+    OCCUPANTS: "SELECT id, occupied FROM tenants WHERE occupied IS NOT NULL ORDER BY id";
     TENANTS_TO_WAKE: "SELECT id FROM tenants WHERE wake_at <= $1 ORDER BY wake_at";
     NEXT_WAKE: "SELECT MIN(wake_at) AS wake_at FROM tenants";
     LAST_MARK: "SELECT MAX(mark) AS mark FROM tenants";
@@ -66,10 +67,19 @@ statements! {
          UPDATE SET up = excluded.up, state = excluded.state";
     ALARM: "SELECT seq FROM alarms WHERE host = $1 AND sequence = $2";
     ADD_ALARM:
-        "INSERT INTO alarms (host, sequence, seq, record) SELECT $1, $2, COALESCE(MAX(seq), 0) + \
-         1, $3 FROM alarms";
+        "INSERT INTO alarms (host, sequence, seq, record, about, standing) SELECT $1, $2, \
+         COALESCE(MAX(seq), 0) + 1, $3, $4, $5 FROM alarms";
     ALARMS_OF:
-        "SELECT seq, record FROM alarms WHERE host = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+        "SELECT seq, record, standing FROM alarms WHERE host = $1 AND seq > $2 ORDER BY seq LIMIT \
+         $3";
+    REPLACE_ALARM:
+        "UPDATE alarms SET standing = 0 WHERE host = $1 AND about = $2 AND sequence < $3 AND \
+         standing = 1";
+    STANDING_ALARM:
+        "SELECT record, standing FROM alarms WHERE host = $1 AND sequence = $2 AND standing = 1";
+    END_ALARM: "UPDATE alarms SET standing = 0 WHERE host = $1 AND sequence = $2";
+    STANDING_ALARMS:
+        "SELECT host, record, standing FROM alarms WHERE standing = 1 ORDER BY seq LIMIT $1";
     SAVE_JOIN_TOKEN:
         "INSERT INTO join_tokens (digest, host_name, expires_at, host, issuer) VALUES ($1, $2, \
          $3, $4, $5) ON CONFLICT (digest) DO UPDATE SET host = excluded.host";
@@ -87,18 +97,27 @@ statements! {
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";
 
     ADD_NOTICE:
-        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state) SELECT $1, \
-         COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4 FROM notices";
+        "INSERT INTO notices (id, seq, tenant, next_at, leased_until, state, urgent) SELECT $1, \
+         COALESCE(MAX(seq), 0) + 1, $2, $3, NULL, $4, $5 FROM notices";
     SAVE_NOTICE:
         "UPDATE notices SET next_at = $1, leased_until = $2, state = $3, fence = fence + 1 WHERE \
          id = $4 AND fence = $5";
     NOTICE: "SELECT state, leased_until, fence FROM notices WHERE id = $1";
     NOTICES_OF:
-        "SELECT seq, state, leased_until, fence FROM notices WHERE tenant = $1 AND seq > $2 ORDER \
-         BY seq LIMIT $3";
+        "SELECT seq, state, leased_until, fence FROM notices WHERE tenant = $1 AND seq > $2 UNION \
+         ALL SELECT n.seq, n.state, n.leased_until, n.fence FROM joint_parts p JOIN notices n ON \
+         n.id = p.notice WHERE p.tenant = $1 AND n.seq > $2 ORDER BY seq LIMIT $3";
+    ADD_JOINT_PART:
+        "INSERT INTO joint_parts (tenant, notice) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    SET_JOINT_CORRECTION:
+        "INSERT INTO joint_corrections (notice, correction) VALUES ($1, $2) ON CONFLICT (notice) \
+         DO UPDATE SET correction = excluded.correction";
+    JOINT_CORRECTION:
+        "SELECT n.state, n.leased_until, n.fence FROM joint_corrections c JOIN notices n ON n.id = \
+         c.correction WHERE c.notice = $1";
     NOTICES_TO_LEASE:
-        "SELECT state, leased_until, fence FROM notices WHERE next_at <= $1 AND (leased_until IS \
-         NULL OR leased_until <= $1) ORDER BY next_at, seq LIMIT $2";
+        "SELECT state, leased_until, fence FROM notices WHERE urgent = $1 AND next_at <= $2 AND \
+         (leased_until IS NULL OR leased_until <= $2) ORDER BY next_at, seq LIMIT $3";
     LEASE_NOTICE: "UPDATE notices SET leased_until = $1, fence = fence + 1 WHERE id = $2";
     NEXT_NOTICE_AT:
         "SELECT MIN(CASE WHEN leased_until > next_at THEN leased_until ELSE next_at END) AS at \
@@ -294,6 +313,9 @@ statements! {
          'kept', 'lost')";
     WATCHED_TENANTS:
         "SELECT DISTINCT tenant FROM watches WHERE state IN ('open', 'kept', 'lost')";
+    LOST_WATCHES:
+        "SELECT tenant, host, message FROM watches WHERE state = 'lost' ORDER BY tenant, host \
+         LIMIT $1";
     HOSTS_UP: "SELECT id AS host FROM hosts WHERE up = 1 ORDER BY id LIMIT $1";
     ON_DUTY:
         "SELECT state FROM tenants WHERE duty_at <= $1 ORDER BY duty_at, id LIMIT $2";

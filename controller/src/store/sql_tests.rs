@@ -5,9 +5,9 @@ use sqlx::Row as _;
 use super::{Store, sql::ALL};
 
 /// What is read whole on purpose: hosts and notices of the calendar are few, the journal's end is
-/// one step on its index, whoever places a tenant reads what all others occupy, by an index of
-/// those alone, and an upgrade fills every row once.
-const WHOLE: [(&str, &str); 8] = [
+/// one step on its index, whoever places a tenant or looks for those on a host reads what all
+/// occupy, by an index of those alone, and an upgrade fills every row once.
+const WHOLE: [(&str, &str); 9] = [
     ("HOSTS", "hosts"),
     ("LAST_ROW", "journal"),
     ("LAST_ROW", "platform_acts"),
@@ -15,6 +15,7 @@ const WHOLE: [(&str, &str); 8] = [
     ("CALENDAR_NOTICES", "calendar_notices"),
     ("CALENDAR_ENACTED", "calendar_notices"),
     ("OCCUPIED", "tenants"),
+    ("OCCUPANTS", "tenants"),
     ("FILL_CUSTOMERS", "journal"),
 ];
 

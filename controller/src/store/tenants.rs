@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
-    id::{OrderId, TenantId},
+    id::{HostId, OrderId, TenantId},
     time::Timestamp,
     wire::v1::Mark,
 };
@@ -82,6 +82,24 @@ pub async fn occupied(conn: &mut SqliteConnection) -> Result<Vec<Occupied>> {
         from_json(TABLE, &occupied)
     };
     rows.iter().map(read).collect()
+}
+
+/// Which tenants occupy something of a host, by age.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tenants_on(conn: &mut SqliteConnection, host: HostId) -> Result<Vec<TenantId>> {
+    let operation = "list the tenants of a host";
+    let rows = query(sql::OCCUPANTS).fetch_all(conn).await.map_err(failed(operation))?;
+    let mut tenants = Vec::new();
+    for row in &rows {
+        let occupied: String = row.try_get("occupied").map_err(failed(operation))?;
+        let occupied: Occupied = from_json(TABLE, &occupied)?;
+        if occupied.taken.iter().any(|taken| taken.host == host) {
+            tenants.push(id(row)?);
+        }
+    }
+    Ok(tenants)
 }
 
 /// Some ids of all tenants, by age, after this one.

@@ -143,6 +143,36 @@ pub async fn watched_tenants(conn: &mut SqliteConnection) -> Result<Vec<TenantId
         .collect()
 }
 
+/// A host that cannot keep the notices of an open cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostWatch {
+    /// Whose cut.
+    pub tenant: TenantId,
+    /// Which host.
+    pub host: HostId,
+    /// Its words.
+    pub words: Option<String>,
+}
+
+/// The watches that hosts could not take on, of cuts that are watched over; so many at most.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn lost_watches(conn: &mut SqliteConnection, most: u32) -> Result<Vec<LostWatch>> {
+    let operation = "list watches that are lost";
+    let rows = query(sql::LOST_WATCHES)
+        .bind(i64::from(most))
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    let lost = |row: &SqliteRow| {
+        let tenant: String = row.try_get("tenant").map_err(failed(operation))?;
+        let words = row.try_get("message").map_err(failed(operation))?;
+        Ok(LostWatch { tenant: parse(TABLE, &tenant)?, host: host_of(row)?, words })
+    };
+    rows.iter().map(lost).collect()
+}
+
 /// Hosts that are up, in the order of their ids; so many at most.
 ///
 /// # Errors

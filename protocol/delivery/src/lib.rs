@@ -27,8 +27,10 @@ use self::{
 
 /// Longest try, from the first packet to the last reply.
 pub const TRY_LIMIT: Duration = Duration::from_secs(8);
-/// Tries at once over one channel.
-const PLACES: usize = 64;
+/// Tries at once over one channel of what is urgent, and of all else: so that nothing that waits
+/// for a slow receiver keeps the notices of a cut.
+const URGENT_PLACES: usize = 128;
+const OTHER_PLACES: usize = 32;
 /// Who found no place for so long gives up: a lease of 20 s, less one try.
 const PLACE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,8 @@ pub struct Parcel {
     pub body: String,
     /// The same as JSON: the exact bytes for webhooks.
     pub payload: String,
+    /// Whether it goes by places of its own, beside whatever else waits.
+    pub urgent: bool,
     /// When this try is made.
     pub at: Timestamp,
 }
@@ -73,27 +77,41 @@ pub struct Courier {
     webhook: WebhookChannel,
     sms: Option<SmsChannel>,
     bots: Option<BotChannel>,
-    mail_places: Arc<Semaphore>,
-    webhook_places: Arc<Semaphore>,
-    sms_places: Arc<Semaphore>,
-    bot_places: Arc<Semaphore>,
+    urgent: Places,
+    other: Places,
+}
+
+/// Places of each channel.
+#[derive(Debug, Clone)]
+struct Places {
+    mail: Arc<Semaphore>,
+    webhook: Arc<Semaphore>,
+    sms: Arc<Semaphore>,
+    bot: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(most: usize) -> Self {
+        let places = || Arc::new(Semaphore::new(most));
+        Self { mail: places(), webhook: places(), sms: places(), bot: places() }
+    }
+
+    const fn of(&self, channel: &Channel) -> &Arc<Semaphore> {
+        match channel {
+            Channel::Mail { .. } => &self.mail,
+            Channel::Webhook { .. } => &self.webhook,
+            Channel::Sms { .. } => &self.sms,
+            Channel::Bot { .. } => &self.bot,
+        }
+    }
 }
 
 impl Courier {
     /// A courier; without a mail channel, mail fails and says so.
     #[must_use]
     pub fn new(mail: Option<MailChannel>, webhook: WebhookChannel) -> Self {
-        let places = || Arc::new(Semaphore::new(PLACES));
-        Self {
-            mail,
-            webhook,
-            sms: None,
-            bots: None,
-            mail_places: places(),
-            webhook_places: places(),
-            sms_places: places(),
-            bot_places: places(),
-        }
+        let (urgent, other) = (Places::new(URGENT_PLACES), Places::new(OTHER_PLACES));
+        Self { mail, webhook, sms: None, bots: None, urgent, other }
     }
 
     /// With short messages; without them they fail and say so.
@@ -110,14 +128,10 @@ impl Courier {
 
     /// One try; nothing if there was no place for it in time.
     pub async fn carry(&self, parcel: Parcel) -> Option<Answer> {
-        let places = match &parcel.channel {
-            Channel::Mail { .. } => &self.mail_places,
-            Channel::Webhook { .. } => &self.webhook_places,
-            Channel::Sms { .. } => &self.sms_places,
-            Channel::Bot { .. } => &self.bot_places,
-        };
-        let _place = timeout(PLACE_LIMIT, places.acquire()).await.ok()?.ok()?;
-        let Parcel { id, channel, subject, body, payload, at } = parcel;
+        let places = if parcel.urgent { &self.urgent } else { &self.other };
+        let place = places.of(&parcel.channel).acquire();
+        let _place = timeout(PLACE_LIMIT, place).await.ok()?.ok()?;
+        let Parcel { id, channel, subject, body, payload, urgent: _, at } = parcel;
         let missing = |what: &str| Answer::Failed { evidence: what.to_owned() };
         Some(match channel {
             Channel::Mail { address } => {

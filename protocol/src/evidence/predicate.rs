@@ -11,6 +11,7 @@ pub mod configuration;
 pub mod cut_proof;
 pub mod intent;
 pub mod key_erasure;
+pub mod local_order;
 pub mod media_wipe;
 pub mod memory_wipe;
 pub mod network_cut;
@@ -25,6 +26,7 @@ pub use self::{
     configuration::Configuration,
     intent::{Run, Target, WipeIntent},
     key_erasure::{KeyErasure, KeyErasureMeasured},
+    local_order::{LocalAct, LocalOrder},
     media_wipe::{MediaWipe, MediaWipeMeasured},
     memory_wipe::{MemoryWipe, MemoryWipeMeasured},
     network_cut::NetworkCut,
@@ -188,6 +190,21 @@ impl Predicate {
             Self::KeyErasure(wipe) => Some(wipe.conclusion().result),
             Self::WipeIntent(_)
             | Self::NetworkCut(_)
+            | Self::Notification(_)
+            | Self::Configuration(_)
+            | Self::TenantExit(_) => None,
+        }
+    }
+
+    /// What it proves beside what every honest statement does, as a sentence.
+    #[must_use]
+    pub fn proves(&self) -> Option<String> {
+        match self {
+            Self::NetworkCut(cut) => cut.proves(),
+            Self::WipeIntent(_)
+            | Self::MediaWipe(_)
+            | Self::MemoryWipe(_)
+            | Self::KeyErasure(_)
             | Self::Notification(_)
             | Self::Configuration(_)
             | Self::TenantExit(_) => None,

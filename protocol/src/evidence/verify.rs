@@ -131,9 +131,11 @@ pub fn verify_bundle(bytes: &[u8], anchors: &Anchors) -> Verdict {
     for (listed, bytes) in listed {
         match open(listed, bytes, &manifest, &keys) {
             Ok(statement) => {
-                let sentence = match statement.predicate().wipe_result() {
-                    Some(result) => format!("honest; the result is {result:?}"),
-                    None => "honest".to_owned(),
+                let predicate = statement.predicate();
+                let sentence = match (predicate.wipe_result(), predicate.proves()) {
+                    (Some(result), _) => format!("honest; the result is {result:?}"),
+                    (None, Some(proves)) => format!("honest; {proves}"),
+                    (None, None) => "honest".to_owned(),
                 };
                 findings.push(Code::Signature, &listed.path, true, "signed by the right key");
                 findings.push(Code::Honesty, &listed.path, true, sentence);

@@ -1,7 +1,9 @@
 //! What controller and agent say to one another. [`frame`] is the frozen envelope of every message,
 //! [`v1`] the messages themselves, [`order`] what makes an order an order: its signature, [`watch`]
-//! what hosts are given so that the customer of a cut is told although the controller is gone.
+//! what hosts are given so that the customer of a cut is told although the controller is gone. Of
+//! [`v1`], [`alarm`] is what hosts tell unasked.
 
+pub mod alarm;
 pub mod frame;
 pub mod join;
 pub mod order;

@@ -12,14 +12,16 @@
 //!   | -- Report{Intent} ------------------> |   a wipe only
 //!   | <------------------ IntentReceipt --- |   the intent is in the ledger,
 //!   | <---------------- or IntentRefusal -- |   or will never be: the order has failed
-//!   | -- Report{Done | Failed | Refused} -> |   sent again until …
+//!   | -- Report{Done | Failed | Refused} -> |   (cut lane: Done | Unmade, signed); again until …
 //!   | <------------------ ReportReceipt --- |   … it is durable at the controller
+//!   | -- Report{Local} -------------------> |   what a person ordered on the host itself; likewise
 //!   | -- control: Alarm (raised) ---------> |   sent again until …
 //!   | <------------- control: Alarm (received) |
 //! ```
 
 use serde::{Deserialize, Serialize};
 
+pub use super::alarm::{Alarm, AlarmKind, AlarmMessage, Culprit, Figures, Measure, Thresholds};
 use crate::{
     digest::Digest,
     generation::Generation,
@@ -184,6 +186,8 @@ pub struct TenantWanted {
     pub network: Network,
     /// Every instance of the tenant on this host, stopped ones too.
     pub instances: Vec<InstanceWanted>,
+    /// From when on what is counted at them is an anomaly.
+    pub thresholds: Thresholds,
 }
 
 /// A tenant's IPv4 network.
@@ -433,6 +437,36 @@ pub enum OrderState {
         /// Why, and what to do.
         message: String,
     },
+    /// No order of the controller: a person on the host itself ordered a cut, and perhaps its end
+    /// before the controller knew of it. [`Report::order`] is the host's own id; all else stands in
+    /// the statements, which the host signed.
+    Local {
+        /// DSSE envelopes, JSON: of the cut, and after it of its end.
+        envelopes: Vec<Vec<u8>>,
+    },
+    /// On the cut lane, [`Self::Failed`] or [`Self::Refused`] under the host key's signature. There
+    /// those two count for nothing: whoever owns a host's network side could say them, and have the
+    /// controller call a cut void that was made.
+    Unmade {
+        /// Whether it was not tried at all.
+        refused: bool,
+        /// Stable code, kebab-case.
+        code: String,
+        /// What happened, or why not, and what to do.
+        message: String,
+        /// DSSE envelopes, JSON.
+        envelopes: Vec<Vec<u8>>,
+        /// Signature by the host key over [`unmade_message`]: 64 bytes.
+        signature: Vec<u8>,
+    },
+}
+
+/// What the host key signs of an order of the cut lane that was not carried out; `order` is the
+/// digest of its signed bytes.
+#[must_use]
+pub fn unmade_message(order: &Digest, refused: bool, code: &str, message: &str) -> Vec<u8> {
+    let words = [code, message].map(|word| Digest::of(word.as_bytes()).0);
+    [b"tenure/unmade/v1\0".as_slice(), &order.0, &[u8::from(refused)], &words.concat()].concat()
 }
 
 /// How far an order is.
@@ -602,75 +636,5 @@ pub enum RenewAnswer {
     Refused {
         /// Why, and what to do.
         message: String,
-    },
-}
-
-/// Something on a host that is not as it should be, found by its agent. It is said again until it
-/// is received, so the controller may hear it more than once: by host and `sequence` it is the
-/// same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alarm {
-    /// Per host, never used again.
-    pub sequence: u64,
-    /// When it was found, by the host's clock.
-    pub at: Timestamp,
-    /// What kind of thing it is.
-    pub kind: AlarmKind,
-    /// What it is about: a table (`bridge tenure`), a tenant's mark (`0x101`), a device.
-    pub subject: String,
-    /// Whose, if it is about one tenant.
-    pub tenant: Option<TenantId>,
-    /// What was found, for people.
-    pub what: String,
-    /// Who did it, if the kernel told.
-    pub culprit: Option<Culprit>,
-    /// Whether all is again as it should be.
-    pub repaired: bool,
-    /// How many older alarms the host gave up, unheard, to keep this one.
-    pub dropped: u64,
-}
-
-/// Kinds of alarms. A watch that is added later adds its kind at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AlarmKind {
-    /// Somebody else changed a table of the packet filter that is the agent's.
-    PacketFilter,
-    /// A tenant that is to be cut was not.
-    CutNotInForce,
-    /// A bridge or a tap of an instance is gone, down or unplugged.
-    DeviceMissing,
-}
-
-impl AlarmKind {
-    /// The stable text, kebab-case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PacketFilter => "packet-filter",
-            Self::CutNotInForce => "cut-not-in-force",
-            Self::DeviceMissing => "device-missing",
-        }
-    }
-}
-
-/// A process on the host, as the kernel names it in its notification of the change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Culprit {
-    /// Its process or thread id.
-    pub pid: u32,
-    /// Its name: whoever starts it chooses that.
-    pub command: String,
-}
-
-/// What is said of alarms, on the control stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AlarmMessage {
-    /// From the agent.
-    Raised(Alarm),
-    /// From the controller: it is durable there, and need not be said again.
-    Received {
-        /// The alarm's.
-        sequence: u64,
     },
 }

@@ -149,19 +149,17 @@ pub enum Watch {
 /// The routes of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routes {
-    /// The server that takes mail, if the site has one.
-    pub mail: Option<MailServer>,
+    /// How mail is handed over, if the site sends any.
+    pub mail: Option<MailHandover>,
     /// Where webhooks may go.
     pub webhook: WebhookRules,
 }
 
 /// Where mail is handed over, and what its acceptance means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailServer {
-    /// Host name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+pub struct MailHandover {
+    /// To which server.
+    pub to: MailServer,
     /// Sender of all mail: `Name <address>`.
     pub from: String,
     /// How much TLS is asked of it.
@@ -170,6 +168,26 @@ pub struct MailServer {
     pub grade: Grade,
     /// What it means for recipients of these domains (lower case).
     pub domains: BTreeMap<String, Grade>,
+}
+
+/// The server that mail is handed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MailServer {
+    /// One for all.
+    Site {
+        /// Host name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// Each recipient's own, by its domain's MX records; it may have the addresses that
+    /// [`WebhookRules`] allow.
+    Recipients {
+        /// The server of DNS to ask, address and port; the sender's own if none is given.
+        resolver: Option<std::net::SocketAddr>,
+        /// The port of the mail servers.
+        port: u16,
+    },
 }
 
 /// How much TLS is asked of a mail server.

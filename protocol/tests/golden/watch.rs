@@ -3,9 +3,9 @@
 use tenure_protocol::{
     channel::{Grade, Secret},
     wire::watch::{
-        Destination, Disarm, DisarmReason, MailSecurity, MailServer, Packet, PacketNotice, Routes,
-        SignedDisarm, SignedPacket, Watch, WatchReceipt, WatchReport, WatchSaid, WatchTry,
-        WebhookRules,
+        Destination, Disarm, DisarmReason, MailHandover, MailSecurity, MailServer, Packet,
+        PacketNotice, Routes, SignedDisarm, SignedPacket, Watch, WatchReceipt, WatchReport,
+        WatchSaid, WatchTry, WebhookRules,
     },
 };
 
@@ -34,9 +34,8 @@ fn packet(watch: Watch) -> Packet {
         issued_at: at(0),
         ttl_ms: 60_000,
         routes: Routes {
-            mail: Some(MailServer {
-                host: "mx.example".to_owned(),
-                port: 25,
+            mail: Some(MailHandover {
+                to: MailServer::Site { host: "mx.example".to_owned(), port: 25 },
                 from: "Tenure <tenure@a.example>".to_owned(),
                 tls: MailSecurity::Optional,
                 grade: Grade::E1,
@@ -60,6 +59,9 @@ fn packet(watch: Watch) -> Packet {
 fn watches_keep_their_bytes() {
     assert_wire("packet-ordered", &packet(Watch::Ordered));
     assert_wire("packet-witness", &packet(Watch::Witness { ordered_ms_ago: 1500 }));
+    for (name, resolver) in [("own", None), ("given", Some(([10, 0, 0, 53], 53).into()))] {
+        assert_wire(&format!("mail-{name}"), &MailServer::Recipients { resolver, port: 25 });
+    }
     let signed = SignedPacket::sign(&packet(Watch::Ordered), &key(4)).expect("signed");
     assert_wire("packet-signed", &signed);
     assert!(signed.verify(&key(4).verifying_key()).is_ok());

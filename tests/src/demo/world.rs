@@ -343,7 +343,7 @@ impl World {
             ca: self.desk.ca.clone(),
             token: std::fs::read_to_string(person.token_file())?,
         };
-        api::post(&self.site.office, &call, path, body)
+        api::post(&self.site.office, &call, path, &[], body)
     }
 
     /// Fails if a daemon of the site has ended.

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::unistd::{Group, User};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Group, Pid, User},
+};
 
 use super::daemon::{Daemon, run, wait_for};
 
@@ -17,7 +20,7 @@ pub struct MailServer {
     /// Where the mail arrives: `Maildir/new/*`.
     pub maildir: PathBuf,
     config: PathBuf,
-    _master: Daemon,
+    master: Daemon,
 }
 
 impl MailServer {
@@ -48,7 +51,34 @@ impl MailServer {
             master.alive()?;
             Ok(pid.exists().then_some(()))
         })?;
-        Ok(Self { maildir: boxes.join("inbox"), config, _master: master })
+        Ok(Self { maildir: boxes.join("inbox"), config, master })
+    }
+
+    /// Has it take no more mail, and say so; or take it again.
+    ///
+    /// # Errors
+    /// If Postfix does not take the setting.
+    pub fn refuse(&self, refuses: bool) -> anyhow::Result<()> {
+        let config = self.config.to_string_lossy();
+        let whom = if refuses { "reject" } else { "" };
+        let setting = format!("smtpd_recipient_restrictions = {whom}");
+        run(&["postconf", "-c", &config, "-e", &setting])?;
+        run(&["postfix", "-c", &config, "reload"]).map(drop)
+    }
+
+    /// Signals all of its processes: stopped ones take connections, and never answer.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.master.signal(signal)?;
+        let master = self.master.pid();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
+        for pid in children.split_whitespace() {
+            // One that has ended meanwhile needs none.
+            let _ = kill(Pid::from_raw(pid.parse()?), signal);
+        }
+        Ok(())
     }
 
     /// All mail that arrived, word for word, and when its file was written.

@@ -97,6 +97,8 @@ pub struct Site {
     pub office: Netns,
     /// The controller's state directory.
     pub state: PathBuf,
+    /// More of its configuration: tables.
+    pub more: String,
     build: Build,
     dir: PathBuf,
     fabric: BTreeMap<u32, Switch>,
@@ -137,11 +139,18 @@ impl Site {
             ctl,
             office,
             state,
+            more: String::new(),
             build,
             dir,
             fabric,
             _management: switch,
         })
+    }
+
+    /// What it runs, where its users reach it.
+    #[must_use]
+    pub const fn build(&self) -> &Build {
+        &self.build
     }
 
     /// The path of a program of the build.
@@ -156,17 +165,7 @@ impl Site {
     /// # Errors
     /// If it does not come to serve its API.
     pub fn start_controller(&mut self, mail_domain: &str, legal_start: &str) -> anyhow::Result<()> {
-        let images = fs::read_to_string(self.build.guest.join("image.toml"))?;
-        let config = self.dir.join("controller.toml");
-        fs::write(&config, controller_config(&self.state, mail_domain, &images))?;
-        let program = text(&self.program("tenure-controller"))?;
-        let config = text(&config)?;
-        if !self.state.exists() {
-            run(&[&program, "init", "--config", &config])?;
-        }
-        let argv = [&program, "run", "--config", &config, "--demo-clock", legal_start];
-        let log = self.dir.join("controller.log");
-        let mut daemon = Daemon::spawn(&self.ctl.name, "tenure-controller", &argv, None, &log)?;
+        let mut daemon = self.spawn_controller(mail_domain, legal_start)?;
         let address = SocketAddr::from((CONTROLLER, API_PORT));
         wait_for("the controller's API", Duration::from_secs(20), || {
             daemon.alive()?;
@@ -174,6 +173,25 @@ impl Site {
         })?;
         self.controller = Some(daemon);
         Ok(())
+    }
+
+    /// As [`Site::start_controller`], without waiting for anything; the process is the caller's.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn_controller(&self, mail_domain: &str, legal_start: &str) -> anyhow::Result<Daemon> {
+        let images = fs::read_to_string(self.build.guest.join("image.toml"))?;
+        let config = self.dir.join("controller.toml");
+        let settings = controller_config(&self.state, mail_domain, &images);
+        fs::write(&config, settings + &self.more)?;
+        let program = text(&self.program("tenure-controller"))?;
+        let config = text(&config)?;
+        if !self.state.exists() {
+            run(&[&program, "init", "--config", &config])?;
+        }
+        let argv = [&program, "run", "--config", &config, "--demo-clock", legal_start];
+        let log = self.dir.join("controller.log");
+        Daemon::spawn(&self.ctl.name, "tenure-controller", &argv, None, &log)
     }
 
     /// Joins the host at `index` with a token and starts both of its processes.
@@ -311,16 +329,40 @@ impl HostLab {
     /// # Errors
     /// If one of them cannot be started.
     pub fn start(&mut self, build: &Build) -> anyhow::Result<()> {
-        let spawn = |name: &str, config: &str, uid| -> anyhow::Result<Daemon> {
-            let program = text(&build.bin.join(name))?;
-            let config = text(&self.dir.join(config))?;
-            let argv = [&program, "--config", &config];
-            let log = self.dir.join(format!("{name}.log"));
-            Daemon::spawn(&self.netns.name, name, &argv, uid, &log)
-        };
-        self.hostd = Some(spawn("tenure-hostd", "hostd.toml", None)?);
-        self.agent = Some(spawn("tenure-agent", "agent.toml", Some(AGENT_UID))?);
+        self.start_hostd(build)?;
+        self.start_agent(build)
+    }
+
+    /// Starts the privileged side.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_hostd(&mut self, build: &Build) -> anyhow::Result<()> {
+        self.hostd = Some(self.spawn("tenure-hostd", "hostd.toml", None, build)?);
         Ok(())
+    }
+
+    /// Starts the network side.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_agent(&mut self, build: &Build) -> anyhow::Result<()> {
+        self.agent = Some(self.spawn("tenure-agent", "agent.toml", Some(AGENT_UID), build)?);
+        Ok(())
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        config: &str,
+        uid: Option<u32>,
+        build: &Build,
+    ) -> anyhow::Result<Daemon> {
+        let program = text(&build.bin.join(name))?;
+        let config = text(&self.dir.join(config))?;
+        let argv = [&program, "--config", &config];
+        let log = self.dir.join(format!("{name}.log"));
+        Daemon::spawn(&self.netns.name, name, &argv, uid, &log)
     }
 
     /// Where its volumes are.

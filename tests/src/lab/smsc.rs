@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    net::Ipv4Addr,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
@@ -11,6 +12,8 @@ use std::{
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+
+use super::{daemon::enter, net::Netns};
 
 const SCRIPT: &str = include_str!("../smsc.py");
 /// How long anything may take to come.
@@ -31,11 +34,32 @@ impl Smsc {
     /// # Errors
     /// If it does not start.
     pub fn start(venv: &Path, password: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new(venv.join("bin/python"))
-            .args(["-c", SCRIPT, password])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let address = Ipv4Addr::LOCALHOST.to_string();
+        let mut python = Command::new(venv.join("bin/python"));
+        python.args(["-c", SCRIPT, password, &address]);
+        Self::spawn(python)
+    }
+
+    /// As [`Smsc::start`], in a namespace that has this address.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_in(
+        netns: &Netns,
+        address: Ipv4Addr,
+        venv: &Path,
+        password: &str,
+    ) -> anyhow::Result<Self> {
+        let (inside, python) = (enter(&netns.name), venv.join("bin/python"));
+        let (nsenter, words) = inside.split_first().context("no way in")?;
+        let mut command = Command::new(nsenter);
+        command.args(words).arg("--").arg(python);
+        command.args(["-c", SCRIPT, password, &address.to_string()]);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let orders = child.stdin.take().context("its standard input")?;
         let lines = BufReader::new(child.stdout.take().context("its standard output")?);
         let (sender, said) = mpsc::channel();
@@ -69,6 +93,12 @@ impl Smsc {
     /// All that it has said of this kind and nobody has taken yet.
     pub fn rest(&self, kind: &str) -> Vec<Value> {
         self.said.try_iter().filter(|said| said.get(kind).is_some()).collect()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Tells it to do something.

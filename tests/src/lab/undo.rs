@@ -1,8 +1,9 @@
 //! What a run of the lab made outside of its own memory, written down before it is made, so that a
 //! later process can remove it if this one is killed.
 //!
-//! A run has a directory `/var/tmp/tenure-lab-<pid>`. Its network namespaces are named
-//! `tnl<pid>-<name>`; every process of the run lives in one of them. Mounts are below the
+//! A run has a directory `/var/tmp/tenure-lab-<pid>`, and another one of the same process
+//! `/var/tmp/tenure-lab-<pid>.<label>`. Its network namespaces are named `tnl<pid>-<name>`, or
+//! `tnl<pid>.<label>-<name>`; every process of the run lives in one of them. Mounts are below the
 //! directory, loop devices have their backing files there. So the directory's name alone says what
 //! to remove.
 
@@ -27,7 +28,7 @@ const PREFIX: &str = "tenure-lab-";
 pub struct RunDir {
     /// The directory.
     pub path: PathBuf,
-    pid: u32,
+    name: String,
     keep: bool,
 }
 
@@ -37,16 +38,27 @@ impl RunDir {
     /// # Errors
     /// If it cannot be made.
     pub fn create() -> anyhow::Result<Self> {
-        let pid = std::process::id();
-        let path = Path::new(PARENT).join(format!("{PREFIX}{pid}"));
+        Self::named(std::process::id().to_string())
+    }
+
+    /// One of several directories of this process.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn labelled(label: &str) -> anyhow::Result<Self> {
+        Self::named(format!("{}.{label}", std::process::id()))
+    }
+
+    fn named(name: String) -> anyhow::Result<Self> {
+        let path = Path::new(PARENT).join(format!("{PREFIX}{name}"));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self { path, pid, keep: false })
+        Ok(Self { path, name, keep: false })
     }
 
     /// The full name of this run's network namespace `name`.
     #[must_use]
     pub fn netns(&self, name: &str) -> String {
-        format!("tnl{}-{name}", self.pid)
+        format!("tnl{}-{name}", self.name)
     }
 
     /// Leaves everything as it is when this value is dropped, and in sweeps but the last.
@@ -63,7 +75,7 @@ impl RunDir {
 impl Drop for RunDir {
     fn drop(&mut self) {
         if !self.keep {
-            for error in remove(self.pid) {
+            for error in remove(&self.name) {
                 eprintln!("cleaning up: {error:#}");
             }
         }
@@ -81,14 +93,16 @@ pub fn sweep(kept: bool) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(PARENT)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(pid) = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok()) else {
+        let Some(name) = name.strip_prefix(PREFIX) else { continue };
+        let pid = name.split('.').next().unwrap_or_default();
+        if pid.parse::<u32>().is_err() {
             continue;
-        };
+        }
         let runs = Path::new(&format!("/proc/{pid}")).exists();
         if runs || (path.join("keep").exists() && !kept) {
             continue;
         }
-        errors.extend(remove(pid));
+        errors.extend(remove(name));
         swept.push(path);
     }
     if errors.is_empty() {
@@ -98,12 +112,12 @@ pub fn sweep(kept: bool) -> anyhow::Result<Vec<PathBuf>> {
     anyhow::bail!("{}", lines.join("\n"))
 }
 
-/// Removes all that the run of `pid` made; goes on after an error, and returns all of them.
-fn remove(pid: u32) -> Vec<anyhow::Error> {
-    let dir = Path::new(PARENT).join(format!("{PREFIX}{pid}"));
+/// Removes all that the run of this name made; goes on after an error, and returns all of them.
+fn remove(name: &str) -> Vec<anyhow::Error> {
+    let dir = Path::new(PARENT).join(format!("{PREFIX}{name}"));
     let mut errors = Vec::new();
     errors.extend(end_processes(&dir).err());
-    for netns in namespaces(&format!("tnl{pid}-")) {
+    for netns in namespaces(&format!("tnl{name}-")) {
         errors.extend(remove_namespace(&netns).err());
     }
     errors.extend(unmount_below(&dir).err());

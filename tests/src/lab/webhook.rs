@@ -3,8 +3,8 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::net::Netns;
+use super::{daemon::elapse, net::Netns};
 
 /// Most bytes of a message's head or body.
 const LIMIT: u64 = 256 * 1024;
@@ -23,17 +23,35 @@ const LIMIT: u64 = 256 * 1024;
 pub struct Received {
     /// When.
     pub at: Instant,
+    /// Who sent it.
+    pub from: IpAddr,
     /// Whether its signature is right.
     pub signed: bool,
+    /// The status of the answer.
+    pub status: u16,
     /// `webhook-id`.
     pub id: String,
     /// The body.
     pub body: serde_json::Value,
 }
 
-/// The receiver. It answers 204 to a signed message and 401 to any other.
+/// How a receiver answers a signed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// With this status.
+    Answers(u16),
+    /// With 204, and so late that nobody waits for it.
+    Slow,
+}
+
+/// How late a slow receiver answers: later than any sender waits.
+const LATE: Duration = Duration::from_secs(12);
+
+/// The receiver. It answers 204 to a signed message, unless it is told otherwise, and 401 to any
+/// other.
 pub struct WebhookReceiver {
     received: Arc<Mutex<Vec<Received>>>,
+    mood: Arc<Mutex<Mood>>,
 }
 
 impl WebhookReceiver {
@@ -44,26 +62,39 @@ impl WebhookReceiver {
     pub fn start(netns: &Netns, address: SocketAddr, secret: &str) -> anyhow::Result<Self> {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").context("no whsec_ secret")?)?;
         let listener = netns.within(move || TcpListener::bind(address))??;
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&received);
+        let receiver = Self {
+            received: Arc::new(Mutex::new(Vec::new())),
+            mood: Arc::new(Mutex::new(Mood::Answers(204))),
+        };
+        let key = Arc::new(key);
+        let (received, mood) = (Arc::clone(&receiver.received), Arc::clone(&receiver.mood));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if let Ok(message) = receive(&stream, &key) {
-                    sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
-                }
+                let (key, sink) = (Arc::clone(&key), Arc::clone(&received));
+                let mood = *mood.lock().unwrap_or_else(PoisonError::into_inner);
+                std::thread::spawn(move || {
+                    if let Ok(message) = receive(&stream, &key, mood) {
+                        sink.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+                    }
+                });
             }
         });
-        Ok(Self { received })
+        Ok(receiver)
     }
 
     /// All that came in so far.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the next messages are answered.
+    pub fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 }
 
-fn receive(stream: &TcpStream, key: &[u8]) -> anyhow::Result<Received> {
+fn receive(stream: &TcpStream, key: &[u8], mood: Mood) -> anyhow::Result<Received> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream.take(LIMIT));
     let (mut id, mut timestamp, mut signature, mut length) = Default::default();
@@ -91,8 +122,17 @@ fn receive(stream: &TcpStream, key: &[u8]) -> anyhow::Result<Received> {
     mac.update(&body);
     let want = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
     let signed = signature.split(' ').any(|given| given == want);
-    let answer = if signed { "204 No Content" } else { "401 Unauthorized" };
+    let status = match (signed, mood) {
+        (false, _) => 401,
+        (true, Mood::Answers(status)) => status,
+        (true, Mood::Slow) => {
+            elapse(LATE);
+            204
+        }
+    };
     let mut writer = stream;
-    write!(writer, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
-    Ok(Received { at: Instant::now(), signed, id, body: serde_json::from_slice(&body)? })
+    let head = format!("HTTP/1.1 {status} So\r\nlocation: /elsewhere\r\ncontent-length: 0");
+    write!(writer, "{head}\r\nconnection: close\r\n\r\n")?;
+    let (at, from) = (Instant::now(), stream.peer_addr()?.ip());
+    Ok(Received { at, from, signed, status, id, body: serde_json::from_slice(&body)? })
 }

@@ -2,10 +2,12 @@
 //! their other ends, as guests' network cards do, and an uplink's outer end.
 #![allow(missing_docs, reason = "a test's name says what it proves")]
 
+mod anomalies;
 mod cutting;
 mod devices;
 mod drift;
 mod groups;
+mod local;
 mod policy;
 mod proving;
 mod sealing;

@@ -6,7 +6,7 @@ use tenure_controller::core::{
     notice::NoticeKind,
     tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
 };
-use tenure_protocol::digest::Digest;
+use tenure_protocol::{digest::Digest, wire::v1::AlarmKind};
 use tenure_tests::fleet::application;
 
 /// What is applied for: `for` and what is unusual about it.
@@ -60,6 +60,11 @@ pub(crate) fn event(what: &str) -> anyhow::Result<Event> {
         "cuts the network as planned" => Event::Cut { kind: CutKind::Planned, reason },
         "announces a cut" => Event::AnnounceCut { reason },
         "calls the cut off" => Event::CallOffCut { reason: "it is mended".to_owned() },
+        "proposes to cut it for connection floods" => {
+            Event::ProposeCutRule { kinds: [AlarmKind::ConnectionFlood].into(), reason }
+        }
+        "confirms the cut rule" => Event::ConfirmCutRule,
+        "takes the cut rule back" => Event::WithdrawCutRule { reason },
         "restores the network" => Event::Restore { reason: "the cause is gone".to_owned() },
         "grants the leaving" => Event::ReviewOffboarding { decision: Decision::Approve, opinion },
         "denies the leaving" => Event::ReviewOffboarding { decision: Decision::Reject, opinion },
@@ -206,6 +211,8 @@ pub(crate) fn notice_kind(name: &str) -> anyhow::Result<NoticeKind> {
         NoticeKind::Reminder,
         NoticeKind::ProviderReminder,
         NoticeKind::RulesEnded,
+        NoticeKind::Probe,
+        NoticeKind::ContactsChanged,
         NoticeKind::HostAlarm,
         NoticeKind::DutyAlarm,
     ];

@@ -124,5 +124,8 @@ def no_right_input_is_called_malformed(context, response, case):
     if response.status_code in (400, 422) and "problem+json" in response.headers["content-type"][0]:
         faults = response.json().get("errors", [])
         faults = [fault for fault in faults if not any(x in fault["message"] for x in UNSAYABLE)]
+        if response.status_code == 422:
+            # Which tenants there are, and how each stands, is no matter of form.
+            faults = [fault for fault in faults if not fault["pointer"].startswith("/tenants/")]
         if faults:
             raise AssertionError(f"the schema admits what is refused: {faults}")

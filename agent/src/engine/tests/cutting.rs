@@ -85,6 +85,84 @@ fn a_cut_whose_taps_cannot_be_sealed_is_done_and_its_statement_says_so() {
     assert!(cut.not_measured.iter().all(|one| !one.what.contains("second stage")));
 }
 
+/// The lane reads what is in its inbox, to the end.
+fn run(lanes: &mut Lanes, orders: Vec<SignedOrder>) {
+    let (inbox, messages) = mpsc::sync_channel(MAX_INBOX);
+    let all = orders.into_iter().map(Input::Order).chain([Input::Stop]);
+    all.for_each(|input| inbox.send(input).expect("room"));
+    lanes.cut.run(&messages).expect("to its end");
+}
+
+#[test]
+fn cuts_that_are_there_together_are_one_transaction_and_each_is_reported_for_itself() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let cut = |id, n, generation| bench.signed(id, n, generation, Action::Cut(sample::cut(n)));
+    let restore = bench.signed(4, 2, 2, Action::Restore(sample::cut(2)));
+    // The third is the first once more, and the last waits behind a restore.
+    run(&mut lanes, vec![cut(1, 1, 1), cut(2, 2, 1), cut(1, 1, 1), restore, cut(5, 3, 1)]);
+    let marks = [1, 2].map(|n| sample::cut(n).mark);
+    let log = bench.host.log();
+    let isolations: Vec<&Step> = log
+        .iter()
+        .filter(|step| {
+            matches!(step, Step::Cut { .. } | Step::CutAll { .. } | Step::Restore { .. })
+        })
+        .collect();
+    let [Step::CutAll { marks: both }, Step::Restore { mark }, Step::Cut { mark: last }] =
+        isolations.as_slice()
+    else {
+        panic!("{isolations:?}")
+    };
+    assert_eq!((both, *mark, *last), (&marks.into(), marks[1], sample::cut(3).mark));
+    let reports = lanes.reports();
+    let of = |id: u128| -> Vec<Report> {
+        let is_it = |one: &&Report| one.order == sample::order_id(id);
+        reports.iter().filter(is_it).cloned().collect()
+    };
+    let t0 = |id| match &of(id)[1].state {
+        OrderState::Done { outcome: Outcome::Cut(interval), envelopes } => {
+            assert_eq!(envelopes.len(), 1, "its own statement");
+            *interval
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(t0(1), t0(2), "one commit");
+    assert_eq!(states(&of(4)), ["journalled", "done"]);
+    assert_eq!(states(&of(5)), ["journalled", "done"]);
+    let there = bench.host.state().cut;
+    assert!(there.contains(&marks[0]) && !there.contains(&marks[1]));
+}
+
+#[test]
+fn where_the_kernel_does_not_take_them_together_each_cut_is_tried_and_reported_alone() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    bench.host.fail("cut", "packet-filter");
+    let cut = |n: u128| bench.signed(n, n, 1, Action::Cut(sample::cut(n)));
+    run(&mut lanes, vec![cut(1), cut(2)]);
+    let reports = lanes.reports();
+    let said = ["journalled", "journalled", "failed", "failed"];
+    assert_eq!((states(&reports), code(&reports)), (said.to_vec(), "packet-filter"));
+    bench.host.heal("cut");
+    lanes.cut.take(Input::Tick).expect("taken");
+    assert_eq!(bench.host.state().cut.len(), 2, "what is journalled is asserted all the same");
+}
+
+#[test]
+fn a_hundred_cuts_that_wait_are_in_force_before_the_first_is_proved() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let cuts = (1..=100).map(|n| bench.signed(n, n, 1, Action::Cut(sample::cut(n))));
+    run(&mut lanes, cuts.collect());
+    let log = bench.host.log();
+    let first = log.iter().position(|step| matches!(step, Step::CutAll { .. }));
+    let proof = log.iter().position(|step| matches!(step, Step::Prove { .. }));
+    assert!(first < proof, "{first:?} {proof:?}");
+    assert_eq!(bench.host.state().cut.len(), 100);
+    assert_eq!(lanes.reports().len(), 200);
+}
+
 #[test]
 fn a_cut_goes_through_while_a_wipe_is_blocked() {
     let bench = Bench::new();

@@ -28,6 +28,7 @@ const CHAINS: (u16, &[u16]) = (4, &[1, 3, 4, 5, 7]);
 const RULES: (u16, &[u16]) = (7, &[1, 2, 4]);
 const SETS: (u16, &[u16]) = (10, &[1, 2, 3, 4, 5, 6, 7]);
 const OBJECTS: u16 = 19;
+const ELEMENTS: u16 = 13;
 
 /// A message, undecoded.
 #[derive(Debug, Clone)]
@@ -124,20 +125,54 @@ impl Reader {
         Ok(counted)
     }
 
+    /// Packets that the elements of a set of names have counted, each by its own counter.
+    pub(super) fn element_counters(
+        &mut self,
+        family: u8,
+        table: &str,
+        set: &str,
+    ) -> Result<BTreeMap<String, u64>, NftFailure> {
+        let mut counted = BTreeMap::new();
+        // NFTA_SET_ELEM_LIST_TABLE 1, …_SET 2, …_ELEMENTS 3, a list.
+        for answer in self.ask(ELEMENTS, family, &[table, set])? {
+            for (_, element) in attributes(&value(&answer, 3)) {
+                let element = attributes(&element);
+                // NFTA_SET_ELEM_KEY 1 holds NFTA_DATA_VALUE 1; NFTA_SET_ELEM_EXPR 7 holds
+                // NFTA_EXPR_DATA 2.
+                let key = name(&attributes(&value(&element, 1)), 1);
+                let counter = value(&attributes(&value(&element, 7)), 2);
+                counted.insert(key, packets(&counter));
+            }
+        }
+        Ok(counted)
+    }
+
     fn list(&mut self, kind: u16, family: u8, table: &str) -> Result<Vec<Attributes>, NftFailure> {
-        let name_bytes = [table.as_bytes(), &[0]].concat();
-        let length = u16::try_from(4 + name_bytes.len()).unwrap_or(u16::MAX);
+        let read = self.ask(kind, family, &[table])?;
+        // Of chains the kernel lists those of all tables.
+        Ok(read.into_iter().filter(|attributes| name(attributes, 1) == table).collect())
+    }
+
+    /// Everything of a kind; the names are the question's attributes, from 1 on.
+    fn ask(
+        &mut self,
+        kind: u16,
+        family: u8,
+        names: &[&str],
+    ) -> Result<Vec<Attributes>, NftFailure> {
         let mut bytes = vec![family, 0, 0, 0];
-        bytes.extend(length.to_ne_bytes());
-        bytes.extend(1_u16.to_ne_bytes());
-        bytes.extend(&name_bytes);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        for (attribute, name) in (1_u16..).zip(names) {
+            let name = [name.as_bytes(), &[0]].concat();
+            bytes.extend(u16::try_from(4 + name.len()).unwrap_or(u16::MAX).to_ne_bytes());
+            bytes.extend(attribute.to_ne_bytes());
+            bytes.extend(&name);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
         let all = self.0.dump(&Raw { kind: SUBSYSTEM | kind, bytes }).map_err(|source| {
             NftFailure::Kernel { operation: "read back the packet filter", source }
         })?;
         let read = all.iter().map(|raw| attributes(raw.bytes.get(HEADER..).unwrap_or_default()));
-        // Of chains the kernel lists those of all tables.
-        Ok(read.filter(|attributes| name(attributes, 1) == table).collect())
+        Ok(read.collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The real host: each step goes to the module that does it.
 
+mod counters;
 mod drift;
 mod erase;
 mod memory;
@@ -18,7 +19,7 @@ use tenure_protocol::{
     wire::v1::{Mark, Power},
 };
 
-use self::drift::Policy;
+use self::{counters::Counters, drift::Policy};
 use super::{
     nft::{self, Changes, CutTable, NftFailure, PolicyTable, Protection},
     observe::{self, Gauge},
@@ -31,6 +32,7 @@ use crate::{
     clock,
     config::HostdConfig,
     core::{
+        anomaly::Sample,
         machine::MachineSpec,
         observed::Observed,
         ruleset::TapName,
@@ -80,6 +82,7 @@ pub struct RealHost {
     busy: RwLock<()>,
     seen: Mutex<BTreeMap<InstanceId, Power>>,
     gauge: Gauge,
+    counters: Mutex<Counters>,
     erased_dir: PathBuf,
 }
 
@@ -176,6 +179,7 @@ impl RealHost {
             busy: RwLock::new(()),
             seen: Mutex::default(),
             gauge: Gauge::default(),
+            counters: Mutex::new(Counters::open()?),
             erased_dir,
         })
     }
@@ -240,6 +244,19 @@ impl RealHost {
             }
         };
         Ok(Performed::Isolated { interval, read_back })
+    }
+
+    fn cut_all(&self, marks: &BTreeSet<Mark>) -> Result<Performed, HostFailure> {
+        let mut cuts = self.cuts();
+        let interval = cuts.table.cut_all(marks).map_err(nft)?;
+        let read_back = match cuts.table.read_back() {
+            Ok(state) => Some(state.cut),
+            Err(error) => {
+                tracing::warn!(%error, "cuts were committed and cannot be read back");
+                None
+            }
+        };
+        Ok(Performed::IsolatedAll { interval, read_back })
     }
 
     /// A tap of a tenant that is cut is sealed before it goes up.
@@ -333,6 +350,14 @@ impl Host for RealHost {
         Ok(observed)
     }
 
+    fn sample(&self) -> Result<Sample, HostFailure> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = seen.into_iter().filter(|(_, power)| *power == Power::Running);
+        let instances: BTreeSet<InstanceId> = running.map(|(instance, _)| instance).collect();
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.read(&self.vmm, &instances)
+    }
+
     fn perform(
         &self,
         step: &Step,
@@ -341,6 +366,7 @@ impl Host for RealHost {
         let links = |error: tap::TapFailure| HostFailure::of("links", &error);
         match step {
             Step::Cut { mark } => return self.isolate(*mark, true),
+            Step::CutAll { marks } => return self.cut_all(marks),
             Step::Restore { mark } => return self.isolate(*mark, false),
             Step::Seal { mark } => return self.cuts().seal(*mark).map(Performed::Sealed),
             Step::Prove { mark } => return self.prove(*mark).map(Performed::Proved),

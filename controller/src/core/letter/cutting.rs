@@ -30,7 +30,9 @@ pub(super) fn called_off(system: &str, reason: &str) -> Words {
 }
 
 /// What a kind of cut is called: in the subject, and in the sentences.
-const fn names_of(kind: CutKind) -> (&'static str, &'static str, &'static str, &'static str) {
+pub(super) const fn names_of(
+    kind: CutKind,
+) -> (&'static str, &'static str, &'static str, &'static str) {
     match kind {
         CutKind::Emergency => {
             ("紧急断网通知 Emergency network cut", "紧急", "an emergency", " in an emergency")
@@ -46,8 +48,7 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
     let Some(cut) = tenant.last_cut() else {
         return Words { subject: system.clone(), chinese: String::new(), english: String::new() };
     };
-    let number = format!("#{}", cut.number);
-    let (reason, id) = (&cut.reason, cut.id);
+    let (number, reason, id) = (format!("#{}", cut.number), &cut.reason, cut.id);
     let (subject, how, article, why_english) = names_of(cut.kind);
     let t0 = cut.t0.map_or_else(|| "?".to_owned(), |t0| local(t0.earliest));
     let (subject, chinese, english) = match letter {
@@ -93,6 +94,9 @@ pub(super) fn cut(tenant: &Tenant, letter: &Letter, now: &str) -> Words {
         | Letter::SecondNotice { .. }
         | Letter::RulesEnded { .. }
         | Letter::Inspection { .. }
+        | Letter::Probe { .. }
+        | Letter::ProbeUnanswered { .. }
+        | Letter::ContactsChanged { .. }
         | Letter::Reminder(_)
         | Letter::Closed => (
             subject,

@@ -45,18 +45,15 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         ),
         Event::FileIcp { .. } | Event::ConfirmIcp { .. } => phase.is_open(),
         Event::OpenIcp { .. } => matches!(phase, Phase::Online),
-        Event::SetGroup { .. } | Event::RemoveGroup { .. } => {
+        Event::SetGroup { .. }
+        | Event::RemoveGroup { .. }
+        | Event::SetThresholds { .. }
+        | Event::ProposeCutRule { .. }
+        | Event::ConfirmCutRule
+        | Event::WithdrawCutRule { .. } => {
             phase.is_open() || matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
         }
-        Event::RequestOffboarding { .. } => matches!(
-            phase,
-            Phase::ConfigurationFailed
-                | Phase::Trial
-                | Phase::UnderReview
-                | Phase::Rectifying
-                | Phase::TrialExpired
-                | Phase::Online
-        ),
+        Event::RequestOffboarding { .. } => may_leave(phase),
         Event::WaivePeriod { .. } | Event::ReviewOffboarding { .. } => {
             matches!(phase, Phase::OffboardingRequested)
         }
@@ -67,13 +64,16 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::Cut { .. }
-        | Event::Restore { .. } => phase.has_traffic(),
+        | Event::Restore { .. }
+        | Event::CutByHost { .. } => phase.has_traffic(),
         // What is proven destroyed cannot be kept any more.
         Event::PlaceHold { .. } | Event::ReleaseHold { .. } | Event::CountersignHold { .. } => {
             phase.holds_resources() && !matches!(phase, Phase::WipeVerified)
         }
         Event::AcknowledgeCut { .. }
         | Event::RecordAcknowledgement { .. }
+        | Event::SetContacts { .. }
+        | Event::AcknowledgeProbe
         | Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
@@ -81,6 +81,19 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::SignRecount { .. }
         | Event::Tick => true,
     }
+}
+
+/// Whether a tenant may ask to leave: it was given something, and has not asked yet.
+const fn may_leave(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::ConfigurationFailed
+            | Phase::Trial
+            | Phase::UnderReview
+            | Phase::Rectifying
+            | Phase::TrialExpired
+            | Phase::Online
+    )
 }
 
 /// Who may cause an event: as few as the standard asks for. The policy of the API,
@@ -100,6 +113,8 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::FileIcp { .. }
         | Event::SetGroup { .. }
         | Event::RemoveGroup { .. }
+        | Event::SetContacts { .. }
+        | Event::AcknowledgeProbe
         | Event::AcknowledgeCut { .. }
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. } => &[Role::Customer],
@@ -118,12 +133,19 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::RecordAcknowledgement { .. }
-        | Event::Cut { .. }
+        | Event::SetThresholds { .. }
         | Event::Restore { .. }
         | Event::RecordService { .. } => &[Role::Operator],
-        Event::WaivePeriod { .. } | Event::ApproveWipe => &[Role::Operator, Role::Security],
+        // The controller by a rule of two persons alone.
+        Event::Cut { .. } => &[Role::Operator, Role::Controller],
+        Event::ProposeCutRule { .. }
+        | Event::ConfirmCutRule
+        | Event::WithdrawCutRule { .. }
+        | Event::WaivePeriod { .. }
+        | Event::ApproveWipe => &[Role::Operator, Role::Security],
         Event::SignRecount { .. } => &[Role::Administrator],
         Event::OrderReported { .. }
+        | Event::CutByHost { .. }
         | Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }
@@ -149,6 +171,9 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::CountersignService
         | Event::PlaceHold { .. }
         | Event::ReleaseHold { .. }
+        | Event::ProposeCutRule { .. }
+        | Event::ConfirmCutRule
+        | Event::WithdrawCutRule { .. }
         | Event::ApproveWipe => true,
         Event::SaveDraft { .. }
         | Event::SubmitDraft
@@ -163,6 +188,9 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::FileIcp { .. }
         | Event::SetGroup { .. }
         | Event::RemoveGroup { .. }
+        | Event::SetContacts { .. }
+        | Event::AcknowledgeProbe
+        | Event::SetThresholds { .. }
         | Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::AcknowledgeCut { .. }
@@ -172,6 +200,7 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::RequestOffboarding { .. }
         | Event::ConfirmOffboarding { .. }
         | Event::OrderReported { .. }
+        | Event::CutByHost { .. }
         | Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }

@@ -7,6 +7,7 @@ use tenure_protocol::id::TenantId;
 use super::{Context, actor::Actor, effect::Transition, event::Decision, paperwork, step::Step};
 use crate::core::{
     admission,
+    anomaly::Anomalies,
     draw::Draw,
     obligation::ObligationId,
     placement,
@@ -70,11 +71,13 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         icp: None,
         icp_opening: None,
         groups: None,
+        anomalies: Anomalies::default(),
         holds: Vec::new(),
         papers: Papers::default(),
         offboarding: None,
         announcement: None,
         cuts: Vec::new(),
+        probe: None,
         wipe: None,
         wake_at: None,
         duty_at: None,

@@ -15,7 +15,7 @@ use tenure_protocol::{
     wire::{v1::CommitInterval, watch::DisarmReason},
 };
 
-use super::{Context, announcing, calling, effect::Effect, event::CutKind, step::Step};
+use super::{Context, Role, announcing, calling, effect::Effect, event::CutKind, step::Step};
 use crate::core::{
     calendar::legal_day,
     letter::Letter,
@@ -36,6 +36,11 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
             Code::WrongIsolation,
             "a cut is open already: restore it first, or wait until its restore is done",
         ));
+    }
+    let by_rule = step.tenant.anomalies.in_force.is_some() && kind == CutKind::Emergency;
+    if step.actor.role == Role::Controller && !by_rule {
+        let sentence = "only a rule that two persons signed has the controller cut, at once";
+        return Err(Refusal::new(Code::WrongRole, sentence));
     }
     let announced = match kind {
         CutKind::Planned => Some(announcing::delivered(step)?),
@@ -81,7 +86,7 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
 }
 
 /// Every ordered host and a witness keep the notices too, in case the controller falls silent.
-fn watch(step: &mut Step<'_>, cut: CutId) {
+pub(super) fn watch(step: &mut Step<'_>, cut: CutId) {
     let mut hosts = step.tenant.hosts();
     let witness = watch::witness(cut, &hosts, &step.context.fleet.up);
     if let Witness::Host(host) = witness {
@@ -125,8 +130,16 @@ pub(super) fn committed(
     interval: CommitInterval,
 ) {
     step.set_fate(order, OrderFate::Done);
+    commit(step, host, interval);
+}
+
+/// The kernel of a host has taken the cut: of its commits the first counts.
+pub(super) fn commit(step: &mut Step<'_>, host: HostId, interval: CommitInterval) {
     let Some(cut) = step.tenant.cuts.last_mut() else { return };
-    cut.commits.insert(host, interval);
+    let earlier = cut.commits.get(&host).is_some_and(|known| known.earliest <= interval.earliest);
+    if !earlier {
+        cut.commits.insert(host, interval);
+    }
     let first = cut.t0.is_none();
     if cut.t0.is_none_or(|t0| interval.earliest < t0.earliest) {
         cut.t0 = Some(interval);
@@ -150,7 +163,7 @@ pub(super) fn committed(
 }
 
 /// O12c of this cut: it is temporary.
-fn owe_restore(step: &mut Step<'_>, number: u32, t0: Timestamp) {
+pub(super) fn owe_restore(step: &mut Step<'_>, number: u32, t0: Timestamp) {
     let is_known = |known: &Obligation| known.id == ObligationId::O12c && known.serial == number;
     if !step.tenant.obligations.iter().any(is_known) {
         let counted = step.context.rules.counted(ObligationId::O12c, legal_day(t0));
@@ -160,7 +173,7 @@ fn owe_restore(step: &mut Step<'_>, number: u32, t0: Timestamp) {
 }
 
 /// O12b of this cut; an earlier commit moves an open O12b, never a breach.
-fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
+pub(super) fn owe_notification(step: &mut Step<'_>, number: u32, t0: Timestamp) {
     let start = Start { day_zero: legal_day(t0), real: t0 };
     let Context { rules, calendar, .. } = step.context;
     let (due, counted) = rules.count(ObligationId::O12b, start, calendar);

@@ -1,22 +1,28 @@
 //! What may happen to a tenant, and the outcomes that people choose from.
 
+use std::collections::BTreeSet;
+
 use garde::Validate;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     channel::Grade,
     digest::Digest,
-    id::{HostId, NoticeId, OrderId, RecordId},
+    id::{CutId, HostId, NoticeId, OrderId, RecordId},
     time::Timestamp,
+    wire::v1::{AlarmKind, CommitInterval},
 };
 
 use super::{recount::Change, report::Reported};
 use crate::core::{
-    admission::{self, EXPERTS_LIMIT, ITEMS_LIMIT, NAME_LIMIT, ROLE_LIMIT, TEXT_LIMIT},
+    admission::{
+        self, CONTACTS_LIMIT, EXPERTS_LIMIT, ITEMS_LIMIT, NAME_LIMIT, ROLE_LIMIT, TEXT_LIMIT,
+    },
+    anomaly::OwnThresholds,
     group::GroupRequest,
     obligation::ObligationId,
     record::Kind,
-    tenant::{Application, Assessment, Expert, HoldKind, IcpFiling},
+    tenant::{Application, Assessment, Contact, Expert, HoldKind, IcpFiling},
 };
 
 /// What happens to a tenant.
@@ -157,6 +163,35 @@ pub enum Event {
         #[garde(length(chars, min = 1, max = ROLE_LIMIT))]
         name: String,
     },
+    /// The customer names its contacts anew, and the systems that they designate.
+    SetContacts {
+        /// All of them.
+        #[garde(length(min = 1, max = CONTACTS_LIMIT), custom(admission::reachable), dive)]
+        contacts: Vec<Contact>,
+    },
+    /// The customer acknowledges the probe of its contacts.
+    AcknowledgeProbe,
+    /// The provider sets from when on what hosts count is an anomaly.
+    SetThresholds {
+        /// In place of the site's.
+        thresholds: OwnThresholds,
+    },
+    /// One person proposes a rule by which the tenant is cut for anomalies.
+    ProposeCutRule {
+        /// For which kinds of alarm.
+        kinds: BTreeSet<AlarmKind>,
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// A second person puts the proposed rule in force.
+    ConfirmCutRule,
+    /// Nobody is cut by a rule any more.
+    WithdrawCutRule {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
     /// The customer is told of a cut that is planned.
     AnnounceCut {
         /// Why.
@@ -203,6 +238,11 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
+    },
+    /// A person on a host cut the tenant there, while no controller answered.
+    CutByHost {
+        /// What the host did, by its own signed statements.
+        made: HostCut,
     },
     /// A hold keeps what the tenant has; it blocks at once.
     PlaceHold {
@@ -322,6 +362,34 @@ pub enum Event {
     Tick,
 }
 
+/// A cut that a person ordered on a host itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCut {
+    /// The host.
+    pub host: HostId,
+    /// The cut's id, made by the host.
+    pub cut: CutId,
+    /// Who ordered it, and on which host.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When the host's kernel took it, by the host's real clock.
+    pub interval: CommitInterval,
+    /// How it ended there before the controller knew of it.
+    pub ended: Option<HostRestore>,
+}
+
+/// The end of such a cut, ordered on the host as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRestore {
+    /// Who ordered it, and on which host.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When the host's kernel took it, by the host's real clock.
+    pub interval: CommitInterval,
+}
+
 /// What of a record matters to the lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordFact {
@@ -362,12 +430,19 @@ impl Event {
             Self::OpenIcp { .. } => "open-icp",
             Self::SetGroup { .. } => "set-group",
             Self::RemoveGroup { .. } => "remove-group",
+            Self::SetContacts { .. } => "set-contacts",
+            Self::AcknowledgeProbe => "acknowledge-probe",
+            Self::SetThresholds { .. } => "set-thresholds",
+            Self::ProposeCutRule { .. } => "propose-cut-rule",
+            Self::ConfirmCutRule => "confirm-cut-rule",
+            Self::WithdrawCutRule { .. } => "withdraw-cut-rule",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
             Self::AcknowledgeCut { .. } => "acknowledge-cut",
             Self::RecordAcknowledgement { .. } => "record-acknowledgement",
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
+            Self::CutByHost { .. } => "cut-by-host",
             Self::PlaceHold { .. } => "place-hold",
             Self::ReleaseHold { .. } => "release-hold",
             Self::CountersignHold { .. } => "countersign-hold",
@@ -418,12 +493,19 @@ impl Event {
             | Self::OpenIcp { .. }
             | Self::SetGroup { .. }
             | Self::RemoveGroup { .. }
+            | Self::SetContacts { .. }
+            | Self::AcknowledgeProbe
+            | Self::SetThresholds { .. }
+            | Self::ProposeCutRule { .. }
+            | Self::ConfirmCutRule
+            | Self::WithdrawCutRule { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
             | Self::AcknowledgeCut { .. }
             | Self::RecordAcknowledgement { .. }
             | Self::Cut { .. }
             | Self::Restore { .. }
+            | Self::CutByHost { .. }
             | Self::CountersignHold { .. }
             | Self::RequestOffboarding { .. }
             | Self::WaivePeriod { .. }

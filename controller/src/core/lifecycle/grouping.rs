@@ -102,7 +102,7 @@ fn in_force(phase: Phase) -> bool {
 }
 
 /// Orders it of every host but those that failed to configure, on which an operator decides.
-fn order(step: &mut Step<'_>) {
+pub(super) fn order(step: &mut Step<'_>) {
     let waits = step.tenant.phase == Phase::ConfigurationFailed;
     let failed = step.tenant.orders.iter().filter(|order| {
         order.kind == OrderKind::Configure && matches!(order.state, OrderFate::Failed { .. })

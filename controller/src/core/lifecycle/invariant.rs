@@ -82,6 +82,7 @@ fn pairs_are_two(tenant: &Tenant) -> bool {
         Chase::None | Chase::First { .. } => None,
     });
     let confirmed = tenant.icp.iter();
+    let rule = tenant.anomalies.in_force.as_ref();
     let countersigned = |act: &HoldAct| act.countersigned_by.as_ref() != Some(&act.by);
     differ(wipe.map(|one| one.name.as_str()))
         && differ(waivers.map(|one| one.by.as_str()))
@@ -89,6 +90,7 @@ fn pairs_are_two(tenant: &Tenant) -> bool {
         && served
             .into_iter()
             .all(|one| one.countersigned_by.as_ref().is_some_and(|second| *second != one.by))
+        && rule.is_none_or(|rule| rule.confirmed_by != rule.proposal.by)
         && confirmed.into_iter().all(|one| one.by != one.filed.by)
 }
 

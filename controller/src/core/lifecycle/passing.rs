@@ -1,11 +1,11 @@
 //! What time alone does: it owes monthly checks, declares breaches, ends a trial and the terms of
 //! rules, looks for a place, orders again what failed, goes on with an off-boarding, calls the
-//! provider's people to cuts that no customer knows of, reminds of open cuts, and closes what is
-//! proven destroyed. It destroys nothing.
+//! provider's people to cuts that no customer knows of, reminds of open cuts, probes the channels
+//! to contacts, and closes what is proven destroyed. It destroys nothing.
 
 use super::{
-    applying, calling, effect::Effect, grouping, leaving, paperwork, reminding, step::Step, trying,
-    wiping,
+    applying, calling, effect::Effect, grouping, leaving, paperwork, probing, reminding,
+    step::Step, trying, wiping,
 };
 use crate::core::{
     letter::Letter,
@@ -30,6 +30,7 @@ pub(super) fn tick(step: &mut Step<'_>) {
     leaving::go_on(step);
     calling::call(step);
     remind(step);
+    probing::probe(step);
     close(step);
 }
 

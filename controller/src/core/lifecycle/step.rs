@@ -151,8 +151,8 @@ impl<'a> Step<'a> {
 
     /// Orders something of one host.
     pub(super) fn order(&mut self, host: HostId, kind: OrderKind) {
-        let zones = &self.context.fleet.zones;
-        if let Some(draft) = dispatch::order(&mut self.tenant, host, kind, zones, &mut self.draw) {
+        let fleet = self.context.fleet;
+        if let Some(draft) = dispatch::order(&mut self.tenant, host, kind, fleet, &mut self.draw) {
             self.effects.push(Effect::Order(draft));
         }
     }
@@ -213,8 +213,12 @@ impl<'a> Step<'a> {
     ) -> Vec<NoticeId> {
         let notices = self.render_for(kind, letter, state, contacts);
         let ids = notices.iter().map(|notice| notice.id).collect();
-        self.effects.extend(notices.into_iter().map(|notice| Effect::Arm(Box::new(notice))));
+        self.arm_rendered(notices);
         ids
+    }
+
+    pub(super) fn arm_rendered(&mut self, notices: Vec<Notice>) {
+        self.effects.extend(notices.into_iter().map(|notice| Effect::Arm(Box::new(notice))));
     }
 
     pub(super) fn render(
@@ -303,6 +307,7 @@ impl<'a> Step<'a> {
         let call = super::calling::next_at(self).map(|at| at.plus_ms(legal_ahead));
         let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
         let term = super::grouping::next_end(tenant);
-        dates.chain(reminder).chain(rung).chain(call).chain(term).min()
+        let probe = super::probing::next_at(self);
+        dates.chain(reminder).chain(rung).chain(call).chain(term).chain(probe).min()
     }
 }

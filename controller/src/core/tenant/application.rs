@@ -115,6 +115,32 @@ pub enum Designated {
 }
 
 impl Contact {
+    /// The contact with those of its channels alone that lead to none of the others; nothing if all
+    /// do. Secrets are sealed differently each time, so that a bot is known by its contact's name.
+    #[must_use]
+    pub fn gone_from(&self, others: &[Self]) -> Option<Self> {
+        let none = |is: &dyn Fn(&Self) -> bool| !others.iter().any(is);
+        let url = |one: &Self| one.webhook.as_ref().map(|webhook| webhook.url.clone());
+        let bot = |one: &Self| one.bot.as_ref().map(|bot| (one.name.clone(), bot.kind));
+        let email = self.email.clone().filter(|_| none(&|other| other.email == self.email));
+        let webhook = self.webhook.clone().filter(|_| none(&|other| url(other) == url(self)));
+        let mobile = self.mobile.clone().filter(|_| none(&|other| other.mobile == self.mobile));
+        let kept = self.bot.clone().filter(|_| none(&|other| bot(other) == bot(self)));
+        let gone = Self { email, webhook, mobile, bot: kept, ..self.clone() };
+        let sms = gone.mobile.is_some() && gone.designated.contains(&Designated::Sms);
+        (gone.email.is_some() || gone.has_another() || sms).then_some(gone)
+    }
+
+    /// The contact without its secrets, for records that are kept or shown.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut copy = self.clone();
+        for (_, secret) in copy.secrets_mut() {
+            *secret = Secret::default();
+        }
+        copy
+    }
+
     /// Whether anything but mail leads to it.
     fn has_another(&self) -> bool {
         let sms = self.mobile.is_some() && self.designated.contains(&Designated::Sms);
@@ -267,10 +293,7 @@ impl Application {
     /// The application without the contacts' secrets, for records that are kept or shown.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
-        let mut copy = self.clone();
-        for (_, secret) in copy.contacts.iter_mut().flat_map(Contact::secrets_mut) {
-            *secret = Secret::default();
-        }
-        copy
+        let contacts = self.contacts.iter().map(Contact::without_secrets).collect();
+        Self { contacts, ..self.clone() }
     }
 }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NotMeasured, Origin, cut_proof::CutProof};
+use super::{
+    NotMeasured, Origin,
+    cut_proof::CutProof,
+    local_order::{LocalAct, LocalOrder},
+};
 use crate::{id::CutId, time::Timestamp};
 
 /// The attestation of a cut or its end.
@@ -15,6 +19,10 @@ pub struct NetworkCut {
     pub cut: CutId,
     /// What was ordered.
     pub direction: Direction,
+    /// Who ordered it, if it was a person on the host itself: the order of the origin is that one
+    /// then, and none of the controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalOrder>,
     /// What this process measured.
     pub measured: NetworkCutMeasured,
     /// What nobody measured.
@@ -80,7 +88,22 @@ impl NetworkCut {
         not_measured: Vec<NotMeasured>,
     ) -> Self {
         let in_force = measured.shows(direction);
-        Self { origin, cut, direction, measured, not_measured, in_force }
+        Self { origin, cut, direction, local: None, measured, not_measured, in_force }
+    }
+
+    /// The same, as a person ordered it on the host itself.
+    #[must_use]
+    pub fn ordered_locally(mut self, order: LocalOrder) -> Self {
+        self.local = Some(order);
+        self
+    }
+
+    /// What the digest of a local order is about.
+    #[must_use]
+    pub const fn act(&self) -> LocalAct {
+        let Origin { order, tenant, host, .. } = &self.origin;
+        let (tenant, host, cut, direction) = (*tenant, *host, self.cut, self.direction);
+        LocalAct { id: order.id, tenant, host, cut, direction }
     }
 
     /// Whether the kernel was seen to do what was ordered.
@@ -90,8 +113,33 @@ impl NetworkCut {
     }
 
     pub(super) fn dishonesty(&self) -> Option<String> {
-        (self.in_force != self.measured.shows(self.direction))
-            .then(|| "what it states about the cut is not what it measured".to_owned())
+        if self.in_force != self.measured.shows(self.direction) {
+            return Some("what it states about the cut is not what it measured".to_owned());
+        }
+        let local = self.local.as_ref()?;
+        if let Some(fault) = local.fault() {
+            return Some(fault.to_owned());
+        }
+        (local.digest(&self.act()) != self.origin.order.digest)
+            .then(|| "the local order that it states is not the one that its origin names".into())
+    }
+
+    /// What a statement on a local order proves, in words.
+    pub(super) fn proves(&self) -> Option<String> {
+        let local = self.local.as_ref()?;
+        let what = match self.direction {
+            Direction::Cut => "a cut",
+            Direction::Restore => "an end of a cut",
+        };
+        let done = if self.in_force { "was seen in force" } else { "was not seen in force" };
+        let named = local.by.as_ref().map_or_else(String::new, |by| {
+            format!(", who gave the name {by:?}, which nobody checked")
+        });
+        Some(format!(
+            "{what} that no controller ordered: by the host's own word, the login {:?} (user \
+             {}){named} ordered it on the host at {} with the reason {:?}; it {done}",
+            local.login, local.uid, local.at, local.reason
+        ))
     }
 }
 

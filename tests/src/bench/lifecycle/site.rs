@@ -17,6 +17,7 @@ use tenure_controller::{
     chance::Chance,
     clock::Clock,
     core::{
+        anomaly::SiteThresholds,
         draw::Draw,
         form::Forms,
         group::Zones,
@@ -189,6 +190,7 @@ impl Site {
             chance: Chance::default(),
             images: Vec::new(),
             zones: Zones::default(),
+            thresholds: SiteThresholds::default(),
             rules: Rules::shipped()?,
             forms: Forms::new(None)?,
             provider,

@@ -1,0 +1,13 @@
+-- Notices that are about several tenants: which, and which correction followed such a notice last.
+CREATE TABLE joint_parts (
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  notice TEXT NOT NULL REFERENCES notices (id),
+  PRIMARY KEY (tenant, notice)
+);
+CREATE TABLE joint_corrections (
+  notice TEXT PRIMARY KEY REFERENCES notices (id),
+  correction TEXT NOT NULL REFERENCES notices (id)
+);
+-- What refers to a notice is found without going through all.
+CREATE INDEX joint_parts_notice ON joint_parts (notice);
+CREATE INDEX joint_corrections_correction ON joint_corrections (correction);

@@ -1,0 +1,31 @@
+//! The same of alarms.
+
+use tenure_protocol::wire::v1::{Alarm, AlarmKind, Culprit, Figures, Measure};
+
+use super::*;
+
+#[test]
+fn alarms_keep_their_bytes() {
+    let alarm = Alarm {
+        sequence: 70_000,
+        at: at(0),
+        kind: AlarmKind::PacketFilter,
+        subject: "bridge tenure".to_owned(),
+        tenant: Some(tenant()),
+        what: "the table is gone".to_owned(),
+        culprit: Some(Culprit { pid: 4711, command: "nft".to_owned() }),
+        repaired: true,
+        dropped: 2,
+        figures: None,
+    };
+    assert_wire("alarm-raised", &AlarmMessage::Raised(alarm.clone()));
+    let figures = Figures {
+        measure: Measure::ConnectionsReceived,
+        rate: 70_000,
+        threshold: 2_000,
+        window_ms: 6_000,
+    };
+    let flood = Alarm { kind: AlarmKind::CpuSteal, figures: Some(figures), ..alarm };
+    assert_wire("alarm-flood", &AlarmMessage::Raised(flood));
+    assert_wire("alarm-received", &AlarmMessage::Received { sequence: 70_000 });
+}
