@@ -65,7 +65,6 @@ pub use self::{
     duty::Desk,
     error::EngineError,
     hosts::{JoinGrant, NAME_LIMIT},
-    together::{MOST_TOGETHER, Outcome, OutcomeKind, Which},
     tokens::NewToken,
     watches::WatchWord,
 };

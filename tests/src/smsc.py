@@ -13,7 +13,6 @@ import threading
 from smpplib import smpp
 
 
-
 class Numbers:
     """What smpplib takes its sequence numbers from."""
 
@@ -33,10 +32,14 @@ ids = 0
 sequence = 1000
 deliveries = {}
 lock = threading.Lock()
+speaking = threading.Lock()
 
 
 def say(**what):
-    print(json.dumps(what), flush=True)
+    # Two threads speak: a line is written whole.
+    with speaking:
+        sys.stdout.write(json.dumps(what) + "\n")
+        sys.stdout.flush()
 
 
 def send(name, sequence, **fields):

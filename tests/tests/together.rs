@@ -11,8 +11,9 @@ use tenure_controller::{
         obligation::{ObligationId, ObligationState},
         refusal::Code,
         tenant::{Contact, Designated, Isolation, Tenant},
+        together::{MOST_TOGETHER, OutcomeKind, Which},
     },
-    engine::{Call, ChangeKey, EngineError, MOST_TOGETHER, OutcomeKind, Page, Which},
+    engine::{Call, ChangeKey, EngineError, Page},
 };
 use tenure_protocol::{
     channel::Grade,

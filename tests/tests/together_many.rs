@@ -2,12 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "measures how long it takes, really")]
 
-use tenure_controller::{
-    core::{
-        lifecycle::{CutKind, Decision, Event, Role},
-        obligation::{ObligationId, ObligationState},
-    },
-    engine::{OutcomeKind, Which},
+use tenure_controller::core::{
+    lifecycle::{CutKind, Decision, Event, Role},
+    obligation::{ObligationId, ObligationState},
+    together::{OutcomeKind, Which},
 };
 use tenure_protocol::id::TenantId;
 use tenure_tests::fleet::{ARRIVES, Fleet, application, customer, provider};

@@ -5,8 +5,8 @@
 //! [`yearly`] are the platform's own), [`form`] and [`admission`] (what an application has to be),
 //! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
 //! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
-//! [`letter`] and [`alarm`] (what customer and provider are told), [`joint`] (one notice about
-//! several tenants), [`anomaly`] (from when on hosts tell of what they count, and who is cut for
+//! [`letter`] and [`alarm`] (what customer and provider are told), [`together`] (one act on several
+//! tenants) and [`joint`] (one notice about them), [`anomaly`] (from when on hosts tell of what they count, and who is cut for
 //! it), [`watch`] (by whom customers are told, if the controller cannot), [`duty`] (what needs a
 //! person of the provider now), [`fleet`] and [`placement`] (where instances go), [`access`] (who
 //! may come in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one
@@ -41,5 +41,6 @@ pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod tenant;
+pub mod together;
 pub mod watch;
 pub mod yearly;

@@ -12,12 +12,10 @@ use utoipa::{
 };
 
 use super::{App, change::Change, cutting::cut_kinds, form, problem::Problem};
-use crate::{
-    core::{
-        lifecycle::{CutKind, Event},
-        tenant::Isolation,
-    },
-    engine::{MOST_TOGETHER, Outcome, OutcomeKind, Which},
+use crate::core::{
+    lifecycle::{CutKind, Event},
+    tenant::Isolation,
+    together::{MOST_TOGETHER, Outcome, OutcomeKind, Which},
 };
 
 /// How ids are written.
