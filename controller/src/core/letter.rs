@@ -472,3 +472,7 @@ pub(super) fn local(at: Timestamp) -> String {
     let zone = TimeZone::fixed(Offset::constant(8));
     instant.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%.3f +08:00").to_string()
 }
+
+#[cfg(test)]
+#[path = "letter_tests.rs"]
+mod tests;
