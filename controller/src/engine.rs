@@ -78,6 +78,7 @@ use crate::{
         fleet::Image,
         form::Forms,
         group::Zones,
+        letter::Letters,
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
@@ -186,6 +187,7 @@ struct Inner {
     looked_on: Mutex<Option<Date>>,
     rules: Rules,
     provider: Provider,
+    letters: Letters,
     quotas: Quotas,
     watching: Watching,
     /// Tenants whose customers hosts may have told while nobody was here to hear it.
@@ -208,7 +210,7 @@ impl Engine {
     /// until it is heard of.
     ///
     /// # Errors
-    /// [`EngineError::Store`], [`EngineError::Ledger`].
+    /// [`EngineError::Letters`], [`EngineError::Store`], [`EngineError::Ledger`].
     pub async fn open(parts: Parts) -> Result<Self, EngineError> {
         let Parts {
             store,
@@ -227,6 +229,7 @@ impl Engine {
             quotas,
             watching,
         } = parts;
+        let letters = Letters::shipped()?;
         let mut tx = store.write().await?;
         let person_salt = person_salt(&mut tx, &chance).await?;
         sealing::know_key(&mut tx, &secrets).await?;
@@ -260,6 +263,7 @@ impl Engine {
             looked_on: Mutex::default(),
             rules,
             provider,
+            letters,
             quotas,
             watching,
             unheard,

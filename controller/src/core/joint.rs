@@ -23,7 +23,7 @@ use tenure_protocol::{
 
 use super::{
     draw::Draw,
-    letter,
+    letter::{self, Letters},
     lifecycle::{CutKind, Effect, Transition},
     notice::{ARMED_MS, Notice, NoticeKind, NoticeState},
     tenant::{Cut, CutEnd, Tenant},
@@ -161,7 +161,7 @@ pub fn join(
     transitions: &mut [Transition],
     kind: NoticeKind,
     address: impl Fn(&Channel) -> Digest,
-    real_now: Timestamp,
+    (letters, real_now): (&Letters, Timestamp),
     draw: &mut Draw,
 ) {
     let mut channels: BTreeMap<(String, Digest), Vec<(usize, Notice)>> = BTreeMap::new();
@@ -193,7 +193,7 @@ pub fn join(
         }
         let joint = Joint { customer, ordered_at: real_now, parts, follows: None };
         let id = NoticeId::from_uuid(draw.uuid());
-        let joint = Notice::joint(id, kind, notice, joint, real_now);
+        let joint = Notice::joint(id, kind, notice, joint, (letters, real_now));
         let (first, replaced) = (*first, own.iter().map(|(place, old)| (*place, old.id)));
         for (place, old) in replaced {
             replace(&mut transitions[place], old, id);
@@ -231,7 +231,7 @@ impl Notice {
         kind: NoticeKind,
         like: &Self,
         joint: Joint,
-        real_now: Timestamp,
+        (letters, real_now): (&Letters, Timestamp),
     ) -> Self {
         let mut notice = Self {
             id,
@@ -248,7 +248,7 @@ impl Notice {
             tries: Vec::new(),
             joint: Some(Box::new(joint)),
         };
-        letter::write_joint(&mut notice, real_now);
+        letter::write_joint(&mut notice, letters, real_now);
         notice
     }
 
@@ -278,7 +278,7 @@ impl Notice {
     }
 
     /// Says what is known now of a system, in a joint notice that is armed and was not tried.
-    pub fn say(&mut self, part: Part, real_now: Timestamp) {
+    pub fn say(&mut self, part: Part, letters: &Letters, real_now: Timestamp) {
         let (Some(joint), NoticeState::Armed { release_at }) = (&mut self.joint, &self.state)
         else {
             return;
@@ -299,7 +299,7 @@ impl Notice {
             let wait_ms = if said.any(Said::is_open) { GATHER_MS } else { 0 };
             NoticeState::Armed { release_at: release_at.min(real_now.plus_ms(wait_ms)) }
         };
-        letter::write_joint(self, real_now);
+        letter::write_joint(self, letters, real_now);
     }
 
     /// The correction that follows a joint notice which went out already.
@@ -309,7 +309,7 @@ impl Notice {
         id: NoticeId,
         kind: NoticeKind,
         part: Part,
-        real_now: Timestamp,
+        of: (&Letters, Timestamp),
     ) -> Option<Self> {
         let joint = self.joint.as_ref()?;
         let joint = Joint {
@@ -318,7 +318,7 @@ impl Notice {
             parts: vec![part],
             follows: Some(self.id),
         };
-        Some(Self::joint(id, kind, self, joint, real_now))
+        Some(Self::joint(id, kind, self, joint, of))
     }
 
     /// The part of a tenant, with what is known of it now.

@@ -7,6 +7,10 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
 
+fn letters() -> Letters {
+    Letters::shipped().expect("words")
+}
+
 fn part(number: u128, said: Said) -> Part {
     Part {
         tenant: TenantId::from_uuid(Uuid::from_u128(number)),
@@ -40,7 +44,13 @@ fn notice(channel: Channel, parts: Vec<Part>) -> Notice {
     };
     let customer = "bureau".to_owned();
     let joint = Joint { customer, ordered_at: NOW, parts, follows: None };
-    Notice::joint(NoticeId::from_uuid(Uuid::from_u128(2)), NoticeKind::Cut, &like, joint, NOW)
+    Notice::joint(
+        NoticeId::from_uuid(Uuid::from_u128(2)),
+        NoticeKind::Cut,
+        &like,
+        joint,
+        (&letters(), NOW),
+    )
 }
 
 fn mail() -> Channel {
@@ -61,10 +71,10 @@ fn it_gathers_what_is_known_within_a_moment_of_the_first_and_waits_for_nothing_t
     let ordered = || vec![part(1, Said::CutOrdered), part(2, Said::CutOrdered)];
     let mut notice = notice(mail(), ordered());
     assert_eq!(notice.next_at(), Some(NOW.plus_ms(ARMED_MS)));
-    notice.say(part(1, cut()), NOW.plus_ms(100));
+    notice.say(part(1, cut()), &letters(), NOW.plus_ms(100));
     assert_eq!(notice.next_at(), Some(NOW.plus_ms(100 + GATHER_MS)));
     assert!(notice.body.contains("system 1（S1）：已于") && notice.body.contains("另行通知"));
-    notice.say(part(2, void()), NOW.plus_ms(200));
+    notice.say(part(2, void()), &letters(), NOW.plus_ms(200));
     assert_eq!(notice.next_at(), Some(NOW.plus_ms(200)), "all is known");
     assert!(notice.body.contains("NOT cut, the network is up. Details: nft-failed: busy"));
     assert!(notice.payload.contains("\"state\":\"not-cut\""), "{}", notice.payload);
@@ -74,9 +84,9 @@ fn it_gathers_what_is_known_within_a_moment_of_the_first_and_waits_for_nothing_t
 #[test]
 fn one_of_which_no_cut_was_made_never_goes_out() {
     let mut notice = notice(mail(), vec![part(1, Said::CutOrdered), part(2, Said::CutOrdered)]);
-    notice.say(part(1, void()), NOW);
+    notice.say(part(1, void()), &letters(), NOW);
     assert!(notice.next_at().is_some(), "the other may be cut");
-    notice.say(part(2, void()), NOW);
+    notice.say(part(2, void()), &letters(), NOW);
     assert!(matches!(notice.state, NoticeState::Void { .. }));
 }
 
@@ -85,10 +95,11 @@ fn a_correction_names_what_it_is_about_and_gathers_more_until_it_goes_out() {
     let sent = notice(mail(), vec![part(1, cut()), part(2, Said::CutOrdered)]);
     let id = NoticeId::from_uuid(Uuid::from_u128(3));
     let kind = NoticeKind::CutCorrection;
-    let mut correction = sent.correction(id, kind, part(2, void()), NOW).expect("joint");
+    let mut correction =
+        sent.correction(id, kind, part(2, void()), (&letters(), NOW)).expect("joint");
     assert_eq!(correction.known_as(), sent.id);
     assert!(correction.subject.contains("was not cut") && !correction.body.contains("system 1"));
-    correction.say(part(3, cut()), NOW.plus_ms(10));
+    correction.say(part(3, cut()), &letters(), NOW.plus_ms(10));
     assert_eq!((correction.parts().len(), correction.next_at()), (2, Some(NOW.plus_ms(ARMED_MS))));
     assert!(correction.subject.contains("断网续报"), "{}", correction.subject);
 }

@@ -1,5 +1,9 @@
-//! The words of the notices: Chinese first, then English, and the same facts as JSON for webhooks.
-//! Times are given in Asia/Shanghai with their offset.
+//! What the notices say: Chinese first, then English, and the same facts as JSON for webhooks. The
+//! words are templates (`language`); here is chosen which, and what is put in their places. Times
+//! are given in Asia/Shanghai with their offset.
+
+#[macro_use]
+mod language;
 
 mod contacts;
 mod cutting;
@@ -133,19 +137,23 @@ pub struct Reminder {
 }
 
 pub(super) use joint::write as write_joint;
+use language::Language;
+pub use language::{Letters, LettersError};
 
 /// Renders a letter for every contact over every channel, in the application's order.
 #[must_use]
 pub fn render(
+    (letters, letter): (&Letters, &Letter),
     tenant: &Tenant,
     kind: NoticeKind,
-    letter: &Letter,
     state: &NoticeState,
     contacts: &[Contact],
     real_now: Timestamp,
     draw: &mut Draw,
 ) -> Vec<Notice> {
-    let words = words(tenant, letter, real_now);
+    let words = words(letters, tenant, letter, real_now);
+    let abouts =
+        [&letters.chinese, &letters.english].map(|language| about_system(language, tenant));
     let about = about(tenant, letter);
     let mut facts = facts(tenant, about, kind, &words, real_now);
     let cut = match kind {
@@ -186,7 +194,7 @@ pub fn render(
                 contact: contact.name.clone(),
                 designated: designates(&channel),
                 subject: words.subject.clone(),
-                body: words.over(&channel, tenant, &contact.name),
+                body: words.over(letters, &channel, &contact.name, &abouts),
                 channel,
                 payload: facts.to_string(),
                 state: state.clone(),
@@ -242,196 +250,124 @@ struct Words {
 }
 
 impl Words {
-    /// The text for people, as long as the channel has room for.
-    fn over(&self, channel: &Channel, tenant: &Tenant, contact: &str) -> String {
-        match channel {
-            Channel::Mail { .. } | Channel::Webhook { .. } => self.body(tenant, contact),
-            Channel::Sms { .. } | Channel::Bot { .. } => {
-                let system = &tenant.application.system;
-                let name = &system.name;
-                format!("{}\n系统：{name}（{}）\n租户：{}", self.chinese, system.code, tenant.id)
-            }
-        }
+    /// Of something of which nothing is known but the system's name.
+    fn bare(system: &str) -> Self {
+        Self { subject: system.to_owned(), chinese: String::new(), english: String::new() }
     }
 
-    fn body(&self, tenant: &Tenant, contact: &str) -> String {
-        let system = &tenant.application.system;
-        format!(
-            "{contact}：\n\n{}\n\n系统：{}（{}）\n租户：{}\n\n--\n\nTo {contact},\n\n{}\n\n\
-             System: {} ({})\nTenant: {}\n",
-            self.chinese,
-            system.name,
-            system.code,
-            tenant.id,
-            self.english,
-            system.name,
-            system.code,
-            tenant.id
-        )
+    /// The text for people, as long as the channel has room for.
+    fn over(
+        &self,
+        letters: &Letters,
+        channel: &Channel,
+        contact: &str,
+        [zh, en]: &[String; 2],
+    ) -> String {
+        match channel {
+            Channel::Mail { .. } | Channel::Webhook { .. } => {
+                letters.mail(contact, [&self.chinese, &self.english], [zh, en])
+            }
+            Channel::Sms { .. } | Channel::Bot { .. } => format!("{}\n{zh}", self.chinese),
+        }
     }
 }
 
-fn words(tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
-    let system = &tenant.application.system.name;
+fn about_system(language: &Language, tenant: &Tenant) -> String {
+    let system = &tenant.application.system;
+    let variables = variables![
+        "system" => system.name.as_str(),
+        "code" => system.code.as_str(),
+        "tenant" => tenant.id.to_string(),
+    ];
+    language.say("about-system", &variables)
+}
+
+fn words(letters: &Letters, tenant: &Tenant, letter: &Letter, real_now: Timestamp) -> Words {
+    let system = tenant.application.system.name.as_str();
     let now = local(real_now);
+    let plain = |id: &str, reason: &str| {
+        letters.words(id, |_| {
+            variables!["system" => system, "now" => now.as_str(), "reason" => reason.to_owned()]
+        })
+    };
     match letter {
-        Letter::Handover { trial, deploy } => Words {
-            subject: format!("资源开通通知 Resources handed over: {system}"),
-            chinese: format!(
-                "贵单位申请的云资源已完成配置并开通，共 {} 台实例。自本通知送达之日起，试用期 {} 开始计算；\
-                 请在 {} 内开展部署。",
-                tenant.instances().len(),
-                trial.chinese(),
-                deploy.chinese()
-            ),
-            english: format!(
-                "the cloud resources that you applied for are configured and open: {} \
-                 instance(s). The trial of {trial} counts from the delivery of this notice; \
-                 please begin deployment within {deploy}.",
-                tenant.instances().len()
-            ),
-        },
-        Letter::CutAnnounced { reason } => cutting::announced(system, reason, &now),
-        Letter::CutCalledOff { reason } => cutting::called_off(system, reason),
+        Letter::Handover { trial, deploy } => letters.words("handover", |language| {
+            variables![
+                "system" => system,
+                "instances" => tenant.instances().len().to_string(),
+                "trial" => language.period(*trial),
+                "deploy" => language.period(*deploy),
+            ]
+        }),
+        Letter::CutAnnounced { reason } => plain("cut-announced", reason),
+        Letter::CutCalledOff { reason } => plain("cut-called-off", reason),
         Letter::Untold { cut: _, alarm } => {
-            cutting::untold(tenant, about(tenant, letter), *alarm, &now)
+            cutting::untold(letters, tenant, about(tenant, letter), *alarm, &now)
         }
         Letter::CutOrdered
         | Letter::CutDone
         | Letter::CutVoid { .. }
         | Letter::CutReminder
         | Letter::RestoreOrdered
-        | Letter::RestoreDone => cutting::cut(tenant, letter, &now),
-        Letter::TrialExpired => Words {
-            subject: format!("试用期届满 Trial expired: {system}"),
-            chinese:
-                "试用期已届满，尚未收到测试报告和安全风险评估报告。入站端口已关闭，实例和数据保留；\
-                      请尽快提交报告。"
-                    .to_owned(),
-            english: "the trial has ended and the test report and security risk assessment \
-                      report have not been received. Inbound ports are closed; instances and data \
-                      are kept. Please hand in the reports."
-                .to_owned(),
-        },
-        Letter::ConfirmationMissing => unconfirmed_words(system),
-        Letter::SecondNotice { grace } => second_notice_words(system, *grace),
-        Letter::RulesEnded { rules } => ended_words(system, rules),
-        Letter::Inspection { month, findings, report } => {
-            inspection_words(system, *month, *findings, *report)
-        }
-        Letter::Probe { month } => contacts::probe(tenant, *month),
+        | Letter::RestoreDone => cutting::cut(letters, tenant, letter, &now),
+        Letter::TrialExpired => plain("trial-expired", ""),
+        Letter::ConfirmationMissing => plain("confirmation-missing", ""),
+        Letter::SecondNotice { grace } => letters.words(
+            "second-notice",
+            |_| variables!["system" => system, "grace" => grace.to_string()],
+        ),
+        Letter::RulesEnded { rules } => ended_words(letters, system, rules),
+        Letter::Inspection { month, findings, report } => letters.words("inspection", |_| {
+            variables![
+                "system" => system,
+                "month" => month_of(*month),
+                "findings" => findings.to_string(),
+                "report" => report.map_or_else(|| "-".to_owned(), |report| report.to_string()),
+            ]
+        }),
+        Letter::Probe { month } => contacts::probe(letters, tenant, *month),
         Letter::ProbeUnanswered { month, silent, acknowledged } => {
-            contacts::unanswered(tenant, *month, silent, *acknowledged)
+            contacts::unanswered(letters, tenant, *month, silent, *acknowledged)
         }
-        Letter::ContactsChanged { by } => contacts::changed(tenant, by, &now),
-        Letter::Reminder(reminder) => reminder_words(tenant, reminder),
-        Letter::Closed => Words {
-            subject: format!("下线完成 Off-boarding complete: {system}"),
-            chinese: format!(
-                "贵单位的磁盘、内存和密钥已全部清除，每一项均有签名证明，可凭退出证据包独立核验。时间：{now}。"
-            ),
-            english: format!(
-                "all volumes, memory and keys of your system are destroyed, each with a signed \
-                 attestation that can be verified from the exit bundle. Time: {now}."
-            ),
-        },
+        Letter::ContactsChanged { by } => contacts::changed(letters, tenant, by, &now),
+        Letter::Reminder(reminder) => reminder_words(letters, system, reminder),
+        Letter::Closed => plain("closed", ""),
     }
 }
 
-fn ended_words(system: &str, rules: &[(String, String)]) -> Words {
-    let list = |of: &str| {
-        let each = rules.iter().map(|(group, purpose)| format!("{group}{of}{purpose}"));
-        each.collect::<Vec<_>>()
-    };
-    Words {
-        subject: format!("安全组规则到期 Rules of security groups ended: {system}"),
-        chinese: format!(
-            "下列安全组规则的期限已届满，不再放行任何流量：{}。如仍需要，请重新设置安全组。",
-            list("：").join("；")
-        ),
-        english: format!(
-            "the terms of these rules of your security groups are over, and they let nothing pass \
-             any more: {}. If they are still needed, set the groups anew.",
-            list(": ").join("; ")
-        ),
-    }
+fn ended_words(letters: &Letters, system: &str, rules: &[(String, String)]) -> Words {
+    letters.words("rules-ended", |language| {
+        let one = |(group, purpose): &(String, String)| {
+            let variables = variables!["group" => group.as_str(), "purpose" => purpose.as_str()];
+            language.say("rules-ended-one", &variables)
+        };
+        let rules: Vec<String> = rules.iter().map(one).collect();
+        variables!["system" => system.to_owned(), "rules" => language.list(&rules)]
+    })
 }
 
-fn inspection_words(system: &str, month: Date, findings: usize, report: Option<Digest>) -> Words {
-    let month = month.strftime("%Y-%m");
-    let report = report.map_or_else(|| "-".to_owned(), |report| report.to_string());
-    Words {
-        subject: format!("安全检查报告 Security check {month}: {system}"),
-        chinese: format!(
-            "贵单位系统 {month} 的安全检查已完成，发现问题 {findings} 项。检查报告和优化建议已归档，\
-             请在“记录”和“附件”中查看并下载。报告的 SHA-256：{report}"
-        ),
-        english: format!(
-            "the security check of your system for {month} is done, with {findings} finding(s). \
-             Its report and advice are filed: read them among your records and attachments. \
-             SHA-256 of the report: {report}"
-        ),
-    }
-}
-
-fn unconfirmed_words(system: &str) -> Words {
-    Words {
-        subject: format!("请确认迁移和备份 Please confirm migration and backup: {system}"),
-        chinese: "计划下线日已到，尚未收到贵单位对数据迁移和备份的确认。收到确认前不停机、不清除；\
-              如仍无确认，将第二次通知。"
-            .to_owned(),
-        english: "the planned stop day has come, and migration and backup are not confirmed. \
-              Nothing is stopped or destroyed before that; without it a second notice \
-              follows."
-            .to_owned(),
-    }
-}
-
-fn second_notice_words(system: &str, grace: u32) -> Words {
-    Words {
-        subject: format!("第二次通知：请确认迁移和备份 Second notice: {system}"),
-        chinese: format!(
-            "这是第二次通知。自本通知送达之日起 {grace} 个工作日内仍未确认迁移和备份的，实例将停机；\
-         数据须经云服务方两人批准后方可清除。如有异议，请立即联系云服务方。"
-        ),
-        english: format!(
-            "this is the second notice. If migration and backup are not confirmed within \
-         {grace} working days of its delivery, the instances are stopped; data is \
-         destroyed only after two persons of the provider have approved it. If you \
-         object, call the provider at once."
-        ),
-    }
-}
-
-fn reminder_words(tenant: &Tenant, reminder: &Reminder) -> Words {
+fn reminder_words(letters: &Letters, system: &str, reminder: &Reminder) -> Words {
     let Reminder { id, clause, quote, party, due, today } = reminder;
-    let (id, system) = (id.as_str(), &tenant.application.system.name);
-    let (zh, en) = match party {
-        Party::Customer => ("云服务客户", "the customer"),
-        Party::Provider => ("云服务方", "the provider"),
-    };
-    let until = match due {
-        Due::Day { last_day, .. } => last_day.to_string(),
-        Due::Instant { due_at } => local(*due_at),
-        Due::Never => "-".to_owned(),
-    };
     let missed =
         due.last_day().is_some_and(|last| last < *today) || matches!(due, Due::Instant { .. });
-    let (subject, zh_state, en_state) = if missed {
-        ("逾期提醒 Overdue", "已逾期", "is overdue")
-    } else {
-        ("到期提醒 Due soon", "尚未履行", "is still open")
-    };
-    Words {
-        subject: format!("{subject}: {id}, {until}: {system}"),
-        chinese: format!(
-            "第 {clause} 条（{id}）由{zh}履行的义务{zh_state}，期限：{until}（含当日）。标准原文：{quote}"
-        ),
-        english: format!(
-            "obligation {id} of clause {clause}, owed by {en}, {en_state}. Last day: {until}, \
-             until its end in Asia/Shanghai. The standard says: {quote}"
-        ),
-    }
+    letters.words("reminder", |_| {
+        variables![
+            "system" => system,
+            "id" => id.as_str(),
+            "clause" => clause.as_str(),
+            "quote" => quote.as_str(),
+            "party" => match party {
+                Party::Customer => "customer",
+                Party::Provider => "provider",
+            },
+            "state" => if missed { "overdue" } else { "open" },
+            "until" => match due {
+                Due::Day { last_day, .. } => last_day.to_string(),
+                Due::Instant { due_at } => local(*due_at),
+                Due::Never => "-".to_owned(),
+            },
+        ]
+    })
 }
 
 fn facts(
@@ -464,6 +400,10 @@ fn facts(
             "text": {"zh-CN": words.chinese, "en": words.english},
         },
     })
+}
+
+fn month_of(date: Date) -> String {
+    date.strftime("%Y-%m").to_string()
 }
 
 pub(super) fn local(at: Timestamp) -> String {

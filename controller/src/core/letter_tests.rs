@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::core::{
+    canonical,
     joint::{Joint, Part, Said},
     lifecycle::CutKind,
     tenant::{Bot, CutEnd, Webhook},
@@ -45,6 +46,10 @@ fn tenant() -> Tenant {
     tenant
 }
 
+fn letters() -> Letters {
+    Letters::shipped().expect("words")
+}
+
 /// Over every channel.
 fn reader() -> Contact {
     let secret = || Secret::new("a secret".to_owned());
@@ -70,14 +75,14 @@ fn enter(text: &mut String, name: &str, notices: &[Notice]) {
             known.push(body);
         }
     }
-    let payload = &notices[0].payload;
-    writeln!(text, "--- payload\n{payload}").expect("written");
+    let payload: Value = serde_json::from_str(&notices[0].payload).expect("JSON");
+    writeln!(text, "--- payload\n{}", canonical::text(payload)).expect("written");
 }
 
 fn single(text: &mut String, name: &str, tenant: &Tenant, kind: NoticeKind, letter: &Letter) {
     let state = NoticeState::Due { since: NOW, next_at: NOW };
     let mut draw = Draw::new([7; 32], NOW);
-    let notices = render(tenant, kind, letter, &state, &[reader()], NOW, &mut draw);
+    let notices = render((&letters(), letter), tenant, kind, &state, &[reader()], NOW, &mut draw);
     assert_eq!(notices.len(), 4);
     enter(text, name, &notices);
 }
@@ -218,7 +223,6 @@ fn joints(text: &mut String) {
         (NoticeKind::Restored, false, vec![Said::RestoreOrdered, done.clone()]),
         (NoticeKind::Restored, false, vec![done.clone(), Said::Restored { at: None }]),
         (NoticeKind::Restored, true, vec![done]),
-        (NoticeKind::Cut, false, Vec::new()),
     ] {
         for cut_kind in [CutKind::Emergency, CutKind::Planned] {
             let parts = (1..).zip(&said).map(|(number, said)| part(number, cut_kind, said.clone()));
@@ -251,7 +255,7 @@ fn joint_notice(kind: NoticeKind, channel: &Channel, joint: Joint) -> Notice {
         tries: Vec::new(),
         joint: None,
     };
-    Notice::joint(NoticeId::from_uuid(Uuid::from_u128(2)), kind, &like, joint, NOW)
+    Notice::joint(NoticeId::from_uuid(Uuid::from_u128(2)), kind, &like, joint, (&letters(), NOW))
 }
 
 #[test]

@@ -52,6 +52,7 @@ use super::{
     admission,
     calendar::Calendar,
     fleet::Fleet,
+    letter::Letters,
     refusal::{Code, Refusal},
     rules::Rules,
     tenant::{Application, Contact, OrderFate, OrderKind, Tenant},
@@ -72,6 +73,8 @@ pub struct Context<'a> {
     pub rules: &'a Rules,
     /// Whom the provider has told.
     pub provider: &'a Provider,
+    /// The words of what is sent.
+    pub letters: &'a Letters,
     /// The hosts, images, marks and networks.
     pub fleet: &'a Fleet,
     /// Those of the event's documents that are attachments of the tenant.

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    sync::Arc,
 };
 
 use tenure_protocol::{
@@ -16,6 +17,7 @@ use super::*;
 use crate::core::{
     fleet::{HostRoom, Image},
     group::Zones,
+    letter::Letters,
     notice::NoticeState,
     obligation::{ObligationId, ObligationState},
     tenant::{
@@ -31,6 +33,7 @@ struct World {
     calendar: Calendar,
     rules: Rules,
     provider: Provider,
+    letters: Arc<Letters>,
     fleet: Fleet,
     filed: BTreeSet<Digest>,
     now: Timestamp,
@@ -68,7 +71,8 @@ impl World {
         };
         let provider = Provider { contacts: vec![desk("duty")], second: vec![desk("head")] };
         let now = START.parse().expect("an instant");
-        Self { calendar, rules, provider, fleet, filed, now, turn: 0 }
+        let letters = Arc::new(Letters::shipped().expect("words"));
+        Self { calendar, rules, provider, letters, fleet, filed, now, turn: 0 }
     }
 
     fn online(&mut self) -> Tenant {
@@ -116,6 +120,7 @@ impl World {
             calendar: &self.calendar,
             rules: &self.rules,
             provider: &self.provider,
+            letters: &self.letters,
             fleet: &self.fleet,
             filed: &self.filed,
         }

@@ -33,6 +33,7 @@ fn tenant() -> Tenant {
         calendar: &calendar,
         rules: &rules,
         provider: &crate::core::lifecycle::Provider::default(),
+        letters: &crate::core::letter::Letters::shipped().expect("words"),
         fleet: &fleet,
         filed: &BTreeSet::new(),
     };

@@ -362,22 +362,6 @@ impl std::fmt::Display for Period {
 }
 
 impl Period {
-    /// Its words in Chinese, for letters.
-    #[must_use]
-    pub fn chinese(self) -> String {
-        match self {
-            Self::WorkingDays(days) => format!("{days} 个工作日"),
-            Self::CalendarDays(days) => format!("{days} 日"),
-            Self::Months(months) => format!("{months} 个月"),
-            Self::Seconds(seconds) => format!("{seconds} 秒"),
-            Self::WorkingDaysBefore(days) => format!("提前 {days} 个工作日"),
-            Self::SameAs(other) => format!("与 {} 同时届满", other.as_str()),
-            Self::EachMonth(times) => format!("每月 {times} 次"),
-            Self::EachYear(times) => format!("每年 {times} 次"),
-            Self::None => "无期限".to_owned(),
-        }
-    }
-
     /// Its number; 0 if it has none.
     #[must_use]
     pub const fn number(self) -> u32 {

@@ -107,7 +107,7 @@ pub fn decide(
     if !faults.is_empty() {
         return Err(Refusal::faulty(Code::NotForAll, faults));
     }
-    joint::join(&mut transitions, notice, address, context.real_now, &mut draw);
+    joint::join(&mut transitions, notice, address, (context.letters, context.real_now), &mut draw);
     Ok((transitions, outcomes))
 }
 

@@ -306,6 +306,7 @@ impl Engine {
             calendar,
             rules: &self.inner.rules,
             provider: &self.inner.provider,
+            letters: &self.inner.letters,
             fleet,
             filed,
         })

@@ -1,7 +1,7 @@
 //! Why the engine did not do something.
 
 use crate::{
-    core::{access::SignInRefusal, refusal::Refusal},
+    core::{access::SignInRefusal, letter::LettersError, refusal::Refusal},
     files::FilesError,
     ledger::LedgerError,
     secrets::SecretsError,
@@ -46,6 +46,9 @@ pub enum EngineError {
     /// A password or second factor could not be worked with.
     #[error("secrets failed")]
     Secrets(#[source] SecretsError),
+    /// The words of the notices are not whole.
+    #[error(transparent)]
+    Letters(#[from] LettersError),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),

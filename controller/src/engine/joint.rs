@@ -70,18 +70,18 @@ pub(super) async fn say(
     context: &Context<'_>,
 ) -> Result<bool, EngineError> {
     let Some(part) = row.notice.part_now(tenant) else { return Ok(false) };
-    let now = context.real_now;
+    let (letters, now) = (context.letters, context.real_now);
     let original = row.notice.clone();
     if let Some(mut row) = free(row, context) {
-        row.notice.say(part, now);
+        row.notice.say(part, letters, now);
         store::save_notice(tx, &row).await?;
         return Ok(row.notice.next_at().is_some());
     }
     let last = store::correction_of(tx, original.id).await?;
     if let Some(mut row) = last.and_then(|last| free(last, context)) {
-        row.notice.say(part, now);
+        row.notice.say(part, letters, now);
         store::save_joint(tx, &row).await?;
-    } else if let Some(correction) = original.correction(next.id, next.kind, part, now) {
+    } else if let Some(correction) = original.correction(next.id, next.kind, part, (letters, now)) {
         store::add_correction(tx, original.id, &correction).await?;
     }
     Ok(true)

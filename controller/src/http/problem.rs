@@ -159,6 +159,7 @@ impl From<EngineError> for Problem {
             | EngineError::Ledger(_)
             | EngineError::Chance(_)
             | EngineError::Files(_)
+            | EngineError::Letters(_)
             | EngineError::Secrets(_) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "a request failed");

@@ -33,6 +33,7 @@ fn tenant() -> Tenant {
         real_now: now,
         seed: [1; 32],
         calendar: &calendar,
+        letters: &crate::core::letter::Letters::shipped().expect("words"),
         rules: &Rules::shipped().expect("the shipped rules"),
         provider: &Provider::default(),
         fleet: &fleet,

@@ -16,6 +16,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "base64",
     "ed25519_dalek",
+    "fluent_bundle",
     "garde",
     "hex",
     "http",

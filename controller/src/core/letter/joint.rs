@@ -1,9 +1,10 @@
 //! The words of joint notices: what happened to each of a customer's systems, a line each.
 
+use fluent_bundle::FluentArgs;
 use serde_json::{Value, json};
 use tenure_protocol::{channel::Channel, time::Timestamp};
 
-use super::{cutting, local};
+use super::{Language, Letters, cutting, local};
 use crate::core::{
     joint::{Joint, Part, Said},
     notice::{Notice, NoticeKind},
@@ -13,24 +14,25 @@ use crate::core::{
 const NAMED: usize = 5;
 
 /// Writes subject, text and payload of a joint notice anew, from what it says of each system.
-pub(in crate::core) fn write(notice: &mut Notice, real_now: Timestamp) {
+pub(in crate::core) fn write(notice: &mut Notice, letters: &Letters, real_now: Timestamp) {
     let Some(joint) = notice.joint.take() else { return };
-    let (chinese, english) = head(notice.kind, &joint);
-    notice.subject = subject(notice.kind, &joint);
-    let lines = |of: fn(&Part) -> String| {
+    let Letters { chinese, english } = letters;
+    notice.subject = subject(letters, notice.kind, &joint);
+    let heads = [chinese, english].map(|language| head(language, notice.kind, &joint));
+    let lines = [chinese, english].map(|language| {
         let each = joint.parts.iter().enumerate();
-        let each = each.map(|(place, part)| format!("{}. {}", place + 1, of(part)));
-        each.collect::<Vec<_>>().join("\n")
-    };
-    let (contact, zh, en) = (&notice.contact, lines(line_zh), lines(line_en));
+        each.map(|(place, part)| line(language, place, part)).collect::<Vec<_>>().join("\n")
+    });
+    let (heads, lines) = (heads.each_ref(), lines.each_ref());
     notice.body = match notice.channel {
-        Channel::Mail { .. } | Channel::Webhook { .. } => format!(
-            "{contact}：\n\n{chinese}\n\n{zh}\n\n--\n\nTo {contact},\n\n{english}\n\n{en}\n"
-        ),
+        Channel::Mail { .. } | Channel::Webhook { .. } => {
+            letters.mail(&notice.contact, heads.map(String::as_str), lines.map(String::as_str))
+        }
         Channel::Sms { .. } | Channel::Bot { .. } => {
-            format!("{chinese}\n{}", short(&joint.parts))
+            format!("{}\n{}", heads[0], short(chinese, &joint.parts))
         }
     };
+    let [zh, en] = [0, 1].map(|place| format!("{}\n\n{}", heads[place], lines[place]));
     notice.payload = json!({
         "id": notice.id,
         "type": format!("tenure.{}", notice.kind.as_str()),
@@ -39,145 +41,118 @@ pub(in crate::core) fn write(notice: &mut Notice, real_now: Timestamp) {
             "customer": joint.customer,
             "cuts": joint.parts.iter().map(facts).collect::<Vec<_>>(),
             "subject": notice.subject,
-            "text": {
-                "zh-CN": format!("{chinese}\n\n{zh}"),
-                "en": format!("{english}\n\n{en}"),
-            },
+            "text": {"zh-CN": zh, "en": en},
         },
     })
     .to_string();
     notice.joint = Some(joint);
 }
 
-fn subject(kind: NoticeKind, joint: &Joint) -> String {
+fn subject(letters: &Letters, kind: NoticeKind, joint: &Joint) -> String {
     let parts = &joint.parts;
     let mut said = parts.iter().map(|part| &part.said);
-    let what = if kind == NoticeKind::Restored {
+    let title = if kind == NoticeKind::Restored {
         if said.all(|said| matches!(said, Said::Restored { .. })) {
-            "网络已恢复 Network restored"
+            "restored-title"
         } else {
-            "恢复网络 Network restore ordered"
+            "restore-ordered-title"
         }
     } else if joint.follows.is_none() {
-        parts.first().map_or("", |part| cutting::names_of(part.kind).0)
+        "cut-title"
     } else if said.all(|said| matches!(said, Said::NotCut { .. })) {
-        "断网更正 Correction: the network was not cut"
+        "not-cut-title"
     } else {
-        "断网续报 More on the network cut"
+        "more-title"
+    };
+    let both = |id| {
+        let kind = parts.first().map_or("", |part| cutting::name_of(part.kind));
+        let variables = variables!["kind" => kind, "count" => parts.len().to_string()];
+        let [zh, en] =
+            [&letters.chinese, &letters.english].map(|language| language.say(id, &variables));
+        format!("{zh} {en}")
     };
     match parts.as_slice() {
-        [one] => format!("{what} #{}: {}", one.number, one.system),
-        all => format!("{what}: {} 个系统 {} systems", all.len(), all.len()),
+        [one] => format!("{} #{}: {}", both(title), one.number, one.system),
+        _ => format!("{}: {}", both(title), both("joint-systems")),
     }
 }
 
-fn head(kind: NoticeKind, joint: &Joint) -> (String, String) {
-    let (at, count) = (local(joint.ordered_at), joint.parts.len());
-    if kind == NoticeKind::Restored {
-        return (
-            format!("已于 {at} 下令恢复贵单位 {count} 个系统的网络连接，各系统情况如下。"),
-            format!(
-                "the restore of the network of {count} of your systems was ordered at {at}; of \
-                 each:"
-            ),
-        );
-    }
-    let Some(first) = joint.parts.first() else { return (String::new(), String::new()) };
-    let (_, how, article, _) = cutting::names_of(first.kind);
-    let reason = &first.reason;
-    if joint.follows.is_some() {
-        return (
-            format!(
-                "关于 {at} 下令的{how}断网，贵单位 {count} 个系统的最新情况如下。原因：{reason}。"
-            ),
-            format!(
-                "more on {article} cut that was ordered at {at}, of {count} of your systems. \
-                 Reason: {reason}. Of each:"
-            ),
-        );
-    }
-    (
-        format!(
-            "已于 {at} 下令{how}断开贵单位 {count} 个系统的网络连接，各系统情况如下。原因：{reason}。"
-        ),
-        format!(
-            "{article} cut of the network of {count} of your systems was ordered at {at}. Reason: \
-             {reason}. Of each:"
-        ),
-    )
-}
-
-fn line_zh(part: &Part) -> String {
-    let Part { system, code, number, cut, tenant, .. } = part;
-    let said = match &part.said {
-        Said::CutOrdered => "断开时刻另行通知".to_owned(),
-        Said::Cut { t0, .. } => format!("已于 {} 断开", local(t0.earliest)),
-        Said::NotCut { reason } => format!("未能断开，网络连接保持畅通。说明：{reason}"),
-        Said::RestoreOrdered => "恢复时刻另行通知".to_owned(),
-        Said::Restored { at } => format!("已于 {} 恢复", at.map_or_else(|| "?".to_owned(), local)),
+fn head(language: &Language, kind: NoticeKind, joint: &Joint) -> String {
+    let Some(first) = joint.parts.first() else { return String::new() };
+    let id = match (kind, joint.follows) {
+        (NoticeKind::Restored, _) => "joint-restored",
+        (_, Some(_)) => "joint-more",
+        (_, None) => "joint-cut",
     };
-    format!("{system}（{code}）：{said}\n   断网编号：#{number}（{cut}） 租户：{tenant}")
+    let variables = variables![
+        "at" => local(joint.ordered_at),
+        "count" => joint.parts.len().to_string(),
+        "kind" => cutting::name_of(first.kind),
+        "reason" => first.reason.as_str(),
+    ];
+    language.say(id, &variables)
 }
 
-fn line_en(part: &Part) -> String {
-    let Part { system, code, number, cut, tenant, .. } = part;
-    let said = match &part.said {
-        Said::CutOrdered => "ordered; its instant follows".to_owned(),
-        Said::Cut { t0, .. } => format!("cut at {}", local(t0.earliest)),
-        Said::NotCut { reason } => format!("NOT cut, the network is up. Details: {reason}"),
-        Said::RestoreOrdered => "restore ordered; its instant follows".to_owned(),
-        Said::Restored { at } => {
-            format!("restored at {}", at.map_or_else(|| "?".to_owned(), local))
-        }
+fn line(language: &Language, place: usize, part: &Part) -> String {
+    let (at, details) = match &part.said {
+        Said::Cut { t0, .. } => (Some(t0.earliest), ""),
+        Said::NotCut { reason } => (None, reason.as_str()),
+        Said::Restored { at } => (*at, ""),
+        Said::CutOrdered | Said::RestoreOrdered => (None, ""),
     };
-    format!("{system} ({code}): {said}\n   Cut number: #{number} ({cut}) Tenant: {tenant}")
+    let variables = variables![
+        "place" => (place + 1).to_string(),
+        "system" => part.system.as_str(),
+        "code" => part.code.as_str(),
+        "number" => part.number.to_string(),
+        "id" => part.cut.to_string(),
+        "tenant" => part.tenant.to_string(),
+        "said" => name_of(&part.said),
+        "at" => at.map_or_else(|| "?".to_owned(), local),
+        "details" => details,
+    ];
+    language.say("joint-line", &variables)
 }
 
 /// The systems where there is little room: some by name, how they stand, and how many there are.
-fn short(parts: &[Part]) -> String {
+fn short(language: &Language, parts: &[Part]) -> String {
     let named = parts.iter().take(NAMED).map(|part| {
-        let stands = match &part.said {
-            Said::CutOrdered => "断网已下令",
-            Said::Cut { .. } => "已断开",
-            Said::NotCut { .. } => "未断开",
-            Said::RestoreOrdered => "恢复已下令",
-            Said::Restored { .. } => "已恢复",
-        };
-        format!("{}（{stands}）", part.system)
+        let (system, said) = (part.system.as_str(), name_of(&part.said));
+        language.say("joint-short-one", &variables!["system" => system, "said" => said])
     });
-    let named = named.collect::<Vec<_>>().join("、");
-    if parts.len() > NAMED {
-        format!("系统：{named} 等 {} 个，完整清单见邮件或平台", parts.len())
-    } else {
-        format!("系统：{named}")
+    let separator = language.say("joint-short-separator", &FluentArgs::new());
+    let systems = named.collect::<Vec<_>>().join(&separator);
+    let variables = variables!["systems" => systems, "count" => parts.len().to_string()];
+    let id = if parts.len() > NAMED { "joint-short-some" } else { "joint-short" };
+    language.say(id, &variables)
+}
+
+/// How a system stands, as templates and webhooks call it.
+const fn name_of(said: &Said) -> &'static str {
+    match said {
+        Said::CutOrdered => "cut-ordered",
+        Said::Cut { .. } => "cut",
+        Said::NotCut { .. } => "not-cut",
+        Said::RestoreOrdered => "restore-ordered",
+        Said::Restored { .. } => "restored",
     }
 }
 
 fn facts(part: &Part) -> Value {
     let (mut t0, mut notify_by, mut restored_at, mut why) = (None, None, None, None);
-    let state = match &part.said {
-        Said::CutOrdered => "cut-ordered",
-        Said::Cut { t0: known, notify_by: by } => {
-            (t0, notify_by) = (Some(known), *by);
-            "cut"
-        }
-        Said::NotCut { reason } => {
-            why = Some(reason);
-            "not-cut"
-        }
-        Said::RestoreOrdered => "restore-ordered",
-        Said::Restored { at } => {
-            restored_at = *at;
-            "restored"
-        }
-    };
+    match &part.said {
+        Said::CutOrdered | Said::RestoreOrdered => {}
+        Said::Cut { t0: known, notify_by: by } => (t0, notify_by) = (Some(known), *by),
+        Said::NotCut { reason } => why = Some(reason),
+        Said::Restored { at } => restored_at = *at,
+    }
     json!({
         "tenant": part.tenant,
         "system": {"name": part.system, "code": part.code},
         "id": part.cut,
         "number": part.number,
         "reason": part.reason,
-        "state": state,
+        "state": name_of(&part.said),
         "details": why,
         "t0": t0,
         "notify_by": notify_by,

@@ -238,8 +238,8 @@ impl<'a> Step<'a> {
         state: &NoticeState,
         contacts: &[Contact],
     ) -> Vec<Notice> {
-        let now = self.context.real_now;
-        letter::render(&self.tenant, kind, letter, state, contacts, now, &mut self.draw)
+        let (letter, now) = ((self.context.letters, letter), self.context.real_now);
+        letter::render(letter, &self.tenant, kind, state, contacts, now, &mut self.draw)
     }
 
     /// To be sent at once.
