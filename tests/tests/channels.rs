@@ -17,6 +17,7 @@ use tenure_tests::{
     lab::{
         daemon::wait_for,
         in_process::{InProcess, application},
+        kannel::Kannel,
         smsc::Smsc,
         vendor::{self, BOT_SECRET, Post, vendor},
     },
@@ -178,6 +179,46 @@ fn a_gateway_is_spoken_to_as_the_site_describes_it_and_its_yes_says_sent() -> an
     ensure!(sent["tries"][0]["grade"] == "E1", "{sent}");
     let (_, body) = posts.recv_timeout(LIMIT)?;
     ensure!(body["text"].as_str().context("a text")?.contains("Archive portal"), "{body}");
+    Ok(())
+}
+
+#[test]
+fn kannel_carries_a_chinese_notice_whole_and_its_yes_says_sent() -> anyhow::Result<()> {
+    const PASSWORD: &str = "s3cret-0f-kannel";
+    let (kannel, dir) = (Kannel::start(PASSWORD)?, tempfile::tempdir()?);
+    let site = |name: &str, password: &str| {
+        let file = dir.path().join(name);
+        private(&file, password)?;
+        let config = format!(
+            "[sms.gateway]\nurl = \"http://127.0.0.1:{}/cgi-bin/sendsms\"\nformat = \"text\"\n\
+             body = \"{{text}}\"\naccepted = {{ value = \"0: Accepted for delivery\" }}\n\
+             headers = {{ X-Kannel-Username = \"tenure\", X-Kannel-From = \"10690000\", \
+             X-Kannel-To = \"{{to}}\", X-Kannel-Coding = \"2\" }}\n\
+             [sms.secret_headers]\nX-Kannel-Password = {file:?}\n\
+             [[provider.contact]]\nname = \"值班\"\nmobile = \"13800000000\"\n\
+             designated = [\"sms\"]\n",
+            kannel.port
+        );
+        InProcess::start_with(Clock::staged(), &config)
+    };
+    let told_of = |site: &InProcess, word: &str| {
+        let tenant = told(site)?;
+        let sent = notice(site, &tenant, |one| evidence(one).contains(word))?;
+        anyhow::Ok((tenant, sent))
+    };
+    let (_, refused) = told_of(&site("wrong", "another")?, "403")?;
+    ensure!(evidence(&refused).contains("Authorization failed for sendsms"), "{refused}");
+    ensure!(refused["tries"][0]["grade"].is_null(), "{refused}");
+
+    let site = site("right", PASSWORD)?;
+    let (tenant, sent) = told_of(&site, "Accepted")?;
+    ensure!(evidence(&sent) == "202 Accepted 0: Accepted for delivery", "its words: {sent}");
+    ensure!(sent["channel"] == "sms" && sent["state"] == "due", "{sent}");
+    ensure!(sent["tries"][0]["grade"] == "E1", "no telephone has it yet: {sent}");
+    let text = kannel.text("8613800000000")?;
+    ensure!(text.contains("系统：") && text.contains("Archive portal"), "{text}");
+    ensure!(text.ends_with(&format!("\n租户：{tenant}")), "to its end: {text}");
+    ensure!(!kannel.logs()?.contains(PASSWORD), "no server logs it");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod frames;
 pub mod guest;
 pub mod in_process;
+pub mod kannel;
 pub mod mail;
 pub mod net;
 pub mod probe;
