@@ -6,12 +6,12 @@
 //! [`record`] and [`attachment`] (what the parties put on paper), [`group`] (what may come in and
 //! go out), [`dispatch`] (what the hosts are told), [`attestation`] (what they prove), [`notice`],
 //! [`letter`] and [`alarm`] (what customer and provider are told), [`together`] (one act on several
-//! tenants) and [`joint`] (one notice about them), [`anomaly`] (from when on hosts tell of what they count, and who is cut for
-//! it), [`watch`] (by whom customers are told, if the controller cannot), [`duty`] (what needs a
-//! person of the provider now), [`fleet`] and [`placement`] (where instances go), [`access`] (who
-//! may come in) and [`identity`] (what people are called elsewhere), [`quota`] (how much one
-//! customer may take), and [`refusal`] (how something is refused). [`draw`] and [`canonical`] are
-//! what ids and digests are made with.
+//! tenants) and [`joint`] (one notice about them), [`anomaly`] (from when on hosts tell of what
+//! they count, and who is cut for it), [`watch`] (by whom customers are told, if the controller
+//! cannot), [`duty`] (what needs a person of the provider now), [`fleet`] and [`placement`] (where
+//! instances go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere),
+//! [`quota`] (how much one customer may take), and [`refusal`] (how something is refused). [`draw`]
+//! and [`canonical`] are what ids and digests are made with.
 
 pub mod access;
 pub mod admission;

@@ -73,8 +73,8 @@ pub enum OutcomeKind {
     Refused,
 }
 
-/// What happens to each, with joint notices; `address` tells channels apart. Each tenant has its own
-/// draw of the context's.
+/// What happens to each, with joint notices; `address` tells channels apart. Each tenant has its
+/// own draw of the context's.
 ///
 /// # Errors
 /// [`Code::NotForAll`] if it cannot be done for one of them, naming each.
