@@ -9,9 +9,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tenure_protocol::wire::{frame, v1::Alarm};
+use tenure_protocol::wire::{
+    frame,
+    v1::{Alarm, HostAlarm, SignedAlarm},
+    watch::SaidError,
+};
 
-use crate::file;
+use crate::{engine::Identity, file};
 
 /// Most alarms that wait.
 pub const MAX_ALARMS: usize = 256;
@@ -61,6 +65,17 @@ impl Alarms {
     pub fn oldest(&self, most: usize) -> Vec<Alarm> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.iter().take(most).cloned().collect()
+    }
+
+    /// The oldest, as many as that, as the controller believes them: signed by this host. None
+    /// before it knows which host this is.
+    ///
+    /// # Errors
+    /// [`SaidError::Body`] if one cannot be encoded.
+    pub fn signed(&self, most: usize, own: &Identity) -> Result<Vec<SignedAlarm>, SaidError> {
+        let Some(host) = own.host.get().copied() else { return Ok(Vec::new()) };
+        let oldest = self.oldest(most).into_iter();
+        oldest.map(|alarm| own.key.say(&HostAlarm { host, alarm })).collect()
     }
 
     /// The controller has it.

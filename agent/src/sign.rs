@@ -9,9 +9,12 @@ use std::{
 };
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use tenure_protocol::evidence::{
-    dsse::{EnvelopeError, sign_statement},
-    statement::Statement,
+use tenure_protocol::{
+    evidence::{
+        dsse::{EnvelopeError, sign_statement},
+        statement::Statement,
+    },
+    wire::watch::{Said, SaidError, Signed},
 };
 use zeroize::Zeroizing;
 
@@ -119,6 +122,14 @@ impl HostKey {
     /// [`EnvelopeError`] for a statement that must not be signed.
     pub fn seal(&self, statement: &Statement) -> Result<Vec<u8>, EnvelopeError> {
         sign_statement(statement, &self.0)
+    }
+
+    /// Something that the controller believes of this host alone, signed.
+    ///
+    /// # Errors
+    /// [`SaidError::Body`] if it cannot be encoded.
+    pub fn say<T: Said>(&self, said: &T) -> Result<Signed<T>, SaidError> {
+        Signed::sign(said, &self.0)
     }
 
     /// Signature over `message`: 64 bytes.

@@ -15,9 +15,9 @@
 //! Each connection is of one channel, which its first frame names, and has its own thread: nothing
 //! queues before the cut lane. Every frame is the link's, with its limit. Orders are believed by
 //! their signature and receipts of intents by their proof; the rest of what the network side can
-//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms stand
-//! in this host's log as well. It is believed in what came of a notice that it carried, since
-//! nobody else was there.
+//! say here delays reports, loses alarms, or stops a wipe before it begins, at worst: alarms leave
+//! here signed, so that it can make none, and stand in this host's log as well. It is believed in
+//! what came of a notice that it carried, since nobody else was there.
 
 use std::{
     io::{self, Read, Write},
@@ -39,7 +39,7 @@ use nix::sys::socket::{UnixCredentials, getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tenure_protocol::wire::{
     frame::{self, Frame, FrameError, Kind, LENGTH_BYTES},
-    v1::{Alarm, Hello, Lane, Observation, enrol_message},
+    v1::{Hello, Lane, Observation, SignedAlarm, enrol_message},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ pub enum Tell {
     /// No, and why.
     Refused(String),
     /// To [`Ask::Alarms`].
-    Alarms(Vec<Alarm>),
+    Alarms(Vec<SignedAlarm>),
 }
 
 /// Why the socket cannot be served, or a connection of it cannot go on.
@@ -344,7 +344,10 @@ impl Desk {
                 host_key: self.identity.key.public().to_bytes(),
                 signature: self.identity.key.sign(&enrol_message(&exporter, &csr)),
             },
-            Ask::Alarms => Tell::Alarms(self.alarms.oldest(ALARMS_AT_ONCE)),
+            Ask::Alarms => match self.alarms.signed(ALARMS_AT_ONCE, &self.identity) {
+                Ok(alarms) => Tell::Alarms(alarms),
+                Err(error) => Tell::Refused(error.to_string()),
+            },
             Ask::AlarmReceived { sequence } => {
                 self.alarms.received(sequence);
                 Tell::Known

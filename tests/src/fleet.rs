@@ -83,6 +83,7 @@ pub struct Member {
     pub reachable: bool,
     /// Its watch over cuts.
     pub watching: Watching,
+    identity: Arc<Identity>,
     agent: AgentEngine,
     reports: Receiver<Report>,
     sent: BTreeSet<OrderId>,
@@ -242,7 +243,7 @@ impl Fleet {
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             watch,
-            identity,
+            identity: Arc::clone(&identity),
             clock: self.time.clone(),
             alarms: Arc::new(Alarms::open(&self.dir.path().join(format!("{name}-alarms")))),
         })?;
@@ -251,7 +252,7 @@ impl Fleet {
         agent.deliver(Lane::Work, Input::Connected(outlet))?;
         self.controller.host_up(id, crate::lab::in_process::hello()).await?;
         let sent = BTreeSet::new();
-        let member = Member { id, host, reachable: true, watching, agent, reports, sent };
+        let member = Member { id, host, reachable: true, watching, identity, agent, reports, sent };
         self.members.insert(name.to_owned(), member);
         Ok(())
     }

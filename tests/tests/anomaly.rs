@@ -90,7 +90,9 @@ impl World {
     }
 
     async fn raise(&self, host: HostId, alarm: &Alarm) {
-        self.fleet.controller.alarm(host, alarm.clone()).await.expect("taken");
+        let member = self.fleet.members.values().find(|member| member.id == host);
+        let signed = member.expect("a host").signs(alarm.clone()).expect("signed");
+        self.fleet.controller.alarm(host, &signed).await.expect("taken");
     }
 
     async fn later(&self, ms: i64) {

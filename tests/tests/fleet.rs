@@ -1,11 +1,14 @@
 //! The simulated fleet under faults: a controller that restarts on its files, hosts that cannot be
 //! reached, join tokens that are used twice.
 
+#[path = "fleet/alarms.rs"]
+mod alarms;
 #[path = "fleet/local.rs"]
 mod local;
 
 use ed25519_dalek::SigningKey;
 use serde_json::json;
+use tenure_agent::sign::HostKey;
 use tenure_controller::{
     core::{
         alarm::PAUSE_MS,
@@ -26,7 +29,10 @@ use tenure_protocol::{
         predicate::{Predicate, notification::NoticeOutcome},
     },
     time::Timestamp,
-    wire::v1::{Alarm, AlarmKind, Culprit, Lane, Observation, OrderState, Report},
+    wire::{
+        frame,
+        v1::{Alarm, AlarmKind, Culprit, HostAlarm, Lane, Observation, OrderState, Report},
+    },
 };
 use tenure_tests::{
     fleet::{ARRIVES, Fleet, application, customer, provider},
@@ -310,109 +316,4 @@ async fn an_approved_application_is_placed_as_time_passes_once_another_has_left_
 
     fleet.set_time("2026-02-09T16:05:00Z".parse().expect("a time")).await.expect("time passes");
     assert_eq!(phase(&fleet, ids[1]).await, Phase::Configuring);
-}
-
-fn alarm(sequence: u64, repaired: bool) -> Alarm {
-    Alarm {
-        sequence,
-        at: Timestamp::from_unix_ms(1),
-        kind: AlarmKind::PacketFilter,
-        subject: "bridge tenure".to_owned(),
-        tenant: None,
-        what: "the table is gone".to_owned(),
-        culprit: Some(Culprit { pid: 7, command: "nft".to_owned() }),
-        repaired,
-        dropped: 0,
-        figures: None,
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alarm_is_kept_once_entered_once_and_told_without_a_flood() {
-    let contact = |name: &str| Contact {
-        name: name.to_owned(),
-        email: Some(format!("{name}@cloud.example")),
-        ..Contact::default()
-    };
-    let told = Provider { contacts: vec![contact("duty")], second: vec![contact("head")] };
-    let rules = Rules::shipped().expect("the law");
-    let mut fleet = Fleet::start_as(rules, told).await.expect("a fleet");
-    fleet.join("alpha").await.expect("joined");
-    let (controller, host) = (fleet.controller.clone(), fleet.members["alpha"].id);
-    // The host did not hear the answer.
-    for _ in 0..3 {
-        controller.alarm(host, alarm(9, true)).await.expect("taken");
-    }
-    for sequence in 10..=20 {
-        controller.alarm(host, alarm(sequence, true)).await.expect("taken");
-    }
-    let page = |after| Page { after, limit: 5 };
-    let first = controller.alarms(host, &page(None)).await.expect("read");
-    let sequences: Vec<u64> = first.items.iter().map(|one| one.alarm.sequence).collect();
-    assert_eq!((sequences, first.next.is_some()), (vec![9, 10, 11, 12, 13], true));
-    let rest = controller.alarms(host, &Page { after: first.next, limit: 99 }).await.expect("read");
-    assert_eq!((rest.items.len(), rest.next), (7, None), "twelve, each once");
-    let acts = controller.platform_acts().await.expect("read");
-    assert_eq!(acts.iter().filter(|act| act.kind == "host-alarm").count(), 12);
-
-    let taken = Outcome::Accepted { grade: Grade::E2 };
-    let to = |notices: &[Notice]| -> Vec<String> {
-        notices.iter().map(|notice| notice.contact.clone()).collect()
-    };
-    let notices = fleet.deliver(taken).await.expect("tried");
-    assert_eq!(to(&notices), ["duty"], "one for all of them");
-    assert!(notices[0].tenant.is_none() && notices[0].body.contains("nft (pid 7)"));
-    assert_eq!(fleet.deliver(taken).await.expect("tried"), [], "it has arrived");
-    // What is not repaired is told besides, and to those above the desk.
-    controller.alarm(host, alarm(21, false)).await.expect("taken");
-    assert_eq!(to(&fleet.deliver(taken).await.expect("tried")), ["duty", "head"]);
-    let later = controller.clock().now().plus_ms(PAUSE_MS);
-    fleet.set_time(later).await.expect("later");
-    controller.alarm(host, alarm(22, true)).await.expect("taken");
-    let notices = fleet.deliver(taken).await.expect("tried");
-    assert!(notices.len() == 1 && notices[0].body.contains("before: 11"), "{notices:?}");
-
-    let security = provider("hu", Role::Security);
-    controller.block_host(security, host, "stolen".to_owned()).await.expect("blocked");
-    let blocked = controller.alarm(host, alarm(23, false)).await;
-    assert!(matches!(blocked, Err(EngineError::Blocked)), "{blocked:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alarm_stands_on_the_desk_until_it_is_repaired_or_a_person_ends_it() {
-    let mut fleet = Fleet::start().await.expect("a fleet");
-    fleet.join("alpha").await.expect("joined");
-    let (controller, host) = (fleet.controller.clone(), fleet.members["alpha"].id);
-    let desk = || async {
-        let needs = controller.duty().await.expect("read").needs;
-        let alarms = needs.into_iter().filter(|one| one.need == Need::HostAlarm);
-        alarms.map(|one| (one.about, one.standing)).collect::<Vec<_>>()
-    };
-    let of = |number: u64| (format!("alpha #{number}"), "packet-filter");
-    for (sequence, repaired, expected) in [
-        (1, false, vec![of(1)]),
-        // About the same: one stands.
-        (3, false, vec![of(3)]),
-        // It was on its way for longer.
-        (2, true, vec![of(3)]),
-        (4, true, vec![]),
-        (5, false, vec![of(5)]),
-    ] {
-        controller.alarm(host, alarm(sequence, repaired)).await.expect("taken");
-        assert_eq!(desk().await, expected, "after {sequence}");
-    }
-    let end = |role, reason: &str, sequence| {
-        controller.end_alarm(provider("sun", role), host, sequence, reason.to_owned())
-    };
-    let refused = end(Role::Administrator, "seen", 5).await;
-    assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
-    let refused = end(Role::Operator, " ", 5).await;
-    assert!(matches!(refused, Err(EngineError::Refused(_))), "a reason is missing: {refused:?}");
-    let unknown = end(Role::Operator, "mended", 4).await;
-    assert!(matches!(unknown, Err(EngineError::NotFound(_))), "{unknown:?}");
-    assert!(!end(Role::Operator, "mended", 5).await.expect("ended").standing);
-    assert_eq!(desk().await, []);
-    let acts = controller.platform_acts().await.expect("read");
-    let ended = acts.iter().find(|act| act.kind == "host-alarm-ended").expect("in the journal");
-    assert_eq!((ended.actor.name.as_str(), &ended.body["reason"]), ("sun", &json!("mended")));
 }

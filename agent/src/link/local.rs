@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tenure_protocol::wire::{
     frame::FrameError,
-    v1::{Alarm, Hello, Lane, Observation},
+    v1::{Hello, Lane, Observation, SignedAlarm},
 };
 use tokio::net::UnixStream;
 
@@ -90,11 +90,11 @@ impl Base {
         }
     }
 
-    /// The oldest alarms that the controller has not received.
+    /// The oldest alarms that the controller has not received, signed.
     ///
     /// # Errors
     /// [`LocalFailure`].
-    pub async fn alarms(&mut self) -> Result<Vec<Alarm>, LocalFailure> {
+    pub async fn alarms(&mut self) -> Result<Vec<SignedAlarm>, LocalFailure> {
         match self.ask(Ask::Alarms).await? {
             Tell::Alarms(alarms) => Ok(alarms),
             other => Err(unfit(other)),

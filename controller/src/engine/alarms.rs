@@ -1,10 +1,18 @@
-//! Alarms of hosts: each is kept once, entered among the platform's acts, and told to the
-//! provider's contacts, though not more often than they can read ([`crate::core::alarm`]). Where
-//! two persons have signed for it, a tenant is cut for an anomaly in the same transaction, so once
-//! ([`crate::core::anomaly`]).
+//! Alarms of hosts: each is believed by its host's signature, kept once, entered among the
+//! platform's acts, and told to the provider's contacts, though not more often than they can read
+//! ([`crate::core::alarm`]). Where two persons have signed for it, a tenant is cut for an anomaly
+//! in the same transaction, so once ([`crate::core::anomaly`]).
+//!
+//! Whoever owns a host's network side can hold an alarm back, and let it come after later ones
+//! about the same: then it is kept and told, but neither stands nor cuts. A host that is installed
+//! anew joins under another id, so that no number of an alarm is used again.
 
+use ed25519_dalek::VerifyingKey;
 use serde_json::json;
-use tenure_protocol::{id::HostId, wire::v1::Alarm};
+use tenure_protocol::{
+    id::HostId,
+    wire::v1::{Alarm, HostAlarm, SignedAlarm},
+};
 
 use super::{
     Call, Engine, EngineError, Page, Slice, act::Followed, hosts::need, platform, row::AlarmRecord,
@@ -18,33 +26,39 @@ use crate::{
         lifecycle::{Actor, CutKind, Event, Role},
         tenant::Tenant,
     },
-    store::{self, Tx},
+    store::{self, Heard, Tx},
 };
 
 /// Who may end an alarm.
 const ENDERS: &[Role] = &[Role::Operator, Role::Security];
 
 impl Engine {
-    /// Takes an alarm in. It is durable when this returns; heard again, it changes nothing.
+    /// Takes an alarm of the host in, and gives its number. It is durable when this returns; heard
+    /// again, it changes nothing.
     ///
     /// # Errors
+    /// [`EngineError::Invalid`] if the host's key did not sign it as this host's;
     /// [`EngineError::NotFound`], [`EngineError::Blocked`], [`EngineError::Store`].
-    pub async fn alarm(&self, id: HostId, raised: Alarm) -> Result<(), EngineError> {
+    pub async fn alarm(&self, id: HostId, signed: &SignedAlarm) -> Result<u64, EngineError> {
+        let raised = said(id, &self.admitted_host(id).await?.host_key, signed)?;
         let now = self.inner.clock.now();
         let mut tx = match anomaly::may_cut(&raised) {
             true => self.inner.store.write_at_once().await?,
             false => self.inner.store.write().await?,
         };
         let host = platform::admitted(&mut tx, id).await?;
-        if !store::add_alarm(&mut tx, id, now, &raised).await? {
-            return Ok(());
+        let heard = store::add_alarm(&mut tx, id, now, &raised).await?;
+        if heard == Heard::Again {
+            return Ok(raised.sequence);
         }
         let body = json!({ "name": host.name, "alarm": raised });
         self.note_act(&mut tx, "host-alarm", Some(id), &Actor::controller(), body).await?;
         let tenant = self.tenant_here(&mut tx, id, &raised).await?;
         let cut = match &tenant {
-            Some(tenant) => self.cut_by_rule(&mut tx, tenant, id, &raised).await?,
-            None => None,
+            Some(tenant) if heard == Heard::First => {
+                self.cut_by_rule(&mut tx, tenant, id, &raised).await?
+            }
+            Some(_) | None => None,
         };
         let name = Told::name(id, &raised, tenant.map(|tenant| tenant.id));
         let told = store::meta(&mut tx, &name).await?.and_then(|text| Told::parse(&text));
@@ -79,7 +93,7 @@ impl Engine {
             "ALARM: a host found what should not be: {:?}",
             raised.what
         );
-        Ok(())
+        Ok(raised.sequence)
     }
 
     /// The tenant that an anomaly is about, if it has something on the host that tells of it.
@@ -165,4 +179,20 @@ impl Engine {
         tracing::warn!(host = %id, name = host.name, sequence, by = by.name, "alarm ended");
         Ok(record)
     }
+}
+
+/// The alarm in a signed message, if this host's key signed it as this host's.
+fn said(id: HostId, key: &[u8; 32], signed: &SignedAlarm) -> Result<Alarm, EngineError> {
+    let invalid = |reason: String| {
+        tracing::error!(host = %id, reason, "ALARM: an alarm that its host did not sign: look at \
+             the host, whose tenure-agent may be in other hands");
+        EngineError::Invalid(format!("the alarm is not taken: {reason}"))
+    };
+    let key = VerifyingKey::from_bytes(key).map_err(|error| invalid(error.to_string()))?;
+    let HostAlarm { host, alarm } =
+        signed.verify(&key).map_err(|error| invalid(error.to_string()))?;
+    if host != id {
+        return Err(invalid(format!("it is of host {host}, and came from host {id}")));
+    }
+    Ok(alarm)
 }

@@ -8,7 +8,7 @@
 use tenure_protocol::{
     id::HostId,
     time::Timestamp,
-    wire::v1::{Alarm, Hello, Observation, OrderState, Report},
+    wire::v1::{Hello, MAX_ALARM_BYTES, Observation, OrderState, Report, SignedAlarm},
 };
 
 use super::pace::{Limit, Paces};
@@ -31,8 +31,6 @@ const MAX_WORD_BYTES: usize = 128;
 const MAX_OBSERVED: usize = 2_048;
 /// Envelopes of one report.
 const MAX_ENVELOPES: usize = 1_024;
-/// Bytes of an alarm's sentence.
-const MAX_SENTENCE_BYTES: usize = 4_096;
 
 /// A host sent more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,8 +69,14 @@ impl HostLimits {
         held(self.control.take(host, now), "control frames, more than one in 1 s")
     }
 
-    /// One more alarm.
-    pub(super) fn alarm(&self, host: HostId, now: Timestamp) -> Result<(), OverLimit> {
+    /// One more alarm, and whether it is of a size that is kept.
+    pub(super) fn alarm(
+        &self,
+        host: HostId,
+        alarm: &SignedAlarm,
+        now: Timestamp,
+    ) -> Result<(), OverLimit> {
+        held(alarm.size() <= MAX_ALARM_BYTES, "5,120 bytes in one alarm")?;
         held(self.alarms.take(host, now), "alarms, more than one in 2 s")
     }
 
@@ -97,14 +101,6 @@ pub(super) fn hello(hello: &Hello) -> Result<(), OverLimit> {
 pub(super) fn observation(seen: &Observation) -> Result<(), OverLimit> {
     let most = seen.instances.len().max(seen.cut.len());
     held(most <= MAX_OBSERVED, "2,048 instances or cuts in one observation")
-}
-
-/// Whether an alarm is of a size that is kept.
-pub(super) fn alarm(alarm: &Alarm) -> Result<(), OverLimit> {
-    let command = alarm.culprit.as_ref().map_or("", |culprit| &culprit.command);
-    let words = [alarm.subject.as_str(), command];
-    let fits = words.iter().all(|word| word.len() <= MAX_WORD_BYTES);
-    held(fits && alarm.what.len() <= MAX_SENTENCE_BYTES, "4,096 bytes of words in one alarm")
 }
 
 /// Whether a report is of a size that is kept; texts are cut short elsewhere.

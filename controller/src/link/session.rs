@@ -272,8 +272,7 @@ impl Control<'_> {
             return Ok(Frame::new(Kind::RenewAnswer, &answer)?);
         }
         if frame.kind == Kind::Alarm as u16 {
-            let answer = self.heard(frame.decode(Kind::Alarm)?).await?;
-            return Ok(Frame::new(Kind::Alarm, &answer)?);
+            return self.heard(frame.decode(Kind::Alarm)?).await;
         }
         let alive: KeepAlive = frame.decode(Kind::KeepAlive)?;
         if let Some(observation) = alive.observation {
@@ -290,14 +289,17 @@ impl Control<'_> {
         Ok(Frame::new(Kind::KeepAlive, &answer)?)
     }
 
-    /// Takes an alarm in; it is durable when this answers.
-    async fn heard(&self, message: AlarmMessage) -> Result<AlarmMessage, SessionError> {
+    /// Takes an alarm in; it is durable when this answers that it is received.
+    async fn heard(&self, message: AlarmMessage) -> Result<Frame, SessionError> {
         let AlarmMessage::Raised(alarm) = message else { return Err(SessionError::NoAlarm) };
-        self.link.limits.alarm(self.host, self.link.clock.now())?;
-        limits::alarm(&alarm)?;
-        let sequence = alarm.sequence;
-        self.link.engine.alarm(self.host, alarm).await?;
-        Ok(AlarmMessage::Received { sequence })
+        self.link.limits.alarm(self.host, &alarm, self.link.clock.now())?;
+        match self.link.engine.alarm(self.host, &alarm).await {
+            Ok(sequence) => Ok(Frame::new(Kind::Alarm, &AlarmMessage::Received { sequence })?),
+            Err(EngineError::Invalid(message)) => {
+                Ok(Frame::new(Kind::Nack, &Nack { kind: Kind::Alarm as u16, message })?)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The next certificate, for a request that the host key has signed in this very session.

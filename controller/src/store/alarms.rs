@@ -14,7 +14,18 @@ use super::{
 
 const TABLE: &str = "alarms";
 
-/// Keeps an alarm; says whether it is new. The same one comes again until its host has the answer.
+/// Whether an alarm was heard before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It was.
+    Again,
+    /// It was not, but a later one about the same was: it says nothing of how things are now.
+    Late,
+    /// It was not.
+    First,
+}
+
+/// Keeps an alarm. The same one comes again until its host has the answer.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -23,7 +34,7 @@ pub async fn add_alarm(
     host: HostId,
     received_at: Timestamp,
     alarm: &Alarm,
-) -> Result<bool> {
+) -> Result<Heard> {
     let operation = "keep an alarm";
     let (host, sequence) = (host.to_string(), to_i64(alarm.sequence));
     let known = query(sql::ALARM)
@@ -33,7 +44,7 @@ pub async fn add_alarm(
         .await
         .map_err(failed(operation))?;
     if known.is_some() {
-        return Ok(false);
+        return Ok(Heard::Again);
     }
     // What is over, and what is told anew, stands no more.
     let measure = alarm.figures.map_or("", |figures| figures.measure.as_str());
@@ -45,7 +56,16 @@ pub async fn add_alarm(
         .execute(&mut *conn)
         .await
         .map_err(failed(operation))?;
-    let record = AlarmRecord { received_at, alarm: alarm.clone(), standing: !alarm.repaired };
+    let later = query(sql::LATER_ALARM)
+        .bind(&host)
+        .bind(&about)
+        .bind(sequence)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed(operation))?;
+    let heard = if later.is_some() { Heard::Late } else { Heard::First };
+    let standing = !alarm.repaired && heard == Heard::First;
+    let record = AlarmRecord { received_at, alarm: alarm.clone(), standing };
     query(sql::ADD_ALARM)
         .bind(host)
         .bind(sequence)
@@ -55,7 +75,7 @@ pub async fn add_alarm(
         .execute(conn)
         .await
         .map_err(failed(operation))?;
-    Ok(true)
+    Ok(heard)
 }
 
 /// A host's alarms, oldest first.

@@ -75,6 +75,8 @@ statements! {
     REPLACE_ALARM:
         "UPDATE alarms SET standing = 0 WHERE host = $1 AND about = $2 AND sequence < $3 AND \
          standing = 1";
+    LATER_ALARM:
+        "SELECT seq FROM alarms WHERE host = $1 AND about = $2 AND sequence > $3 LIMIT 1";
     STANDING_ALARM:
         "SELECT record, standing FROM alarms WHERE host = $1 AND sequence = $2 AND standing = 1";
     END_ALARM: "UPDATE alarms SET standing = 0 WHERE host = $1 AND sequence = $2";

@@ -1,9 +1,17 @@
 //! Alarms of hosts: what an agent found that is not as it should be, and the anomalies in what it
 //! counts. A part of [`super::v1`], under its rules.
+//!
+//! An alarm can have a tenant cut, and one that says `repaired` ends another; so it is believed by
+//! the host key's signature alone, over its own bytes with its host's id. Who owns a host's network
+//! side can hold alarms back, as it can the link, and say each once more, which changes nothing.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::TenantId, time::Timestamp};
+use super::watch::{Said, Signed};
+use crate::{
+    id::{HostId, TenantId},
+    time::Timestamp,
+};
 
 /// From when on what is counted is an anomaly: beyond these rates, none of which is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -172,11 +180,30 @@ pub struct Culprit {
     pub command: String,
 }
 
+/// What a host signs of an alarm: it is of this host, and of no other that has the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAlarm {
+    /// The host that found it.
+    pub host: HostId,
+    /// What it found.
+    pub alarm: Alarm,
+}
+
+impl Said for HostAlarm {
+    const DOMAIN: &'static [u8] = b"tenure/alarm/v1\0";
+}
+
+/// An alarm under its host's signature.
+pub type SignedAlarm = Signed<HostAlarm>;
+
+/// Most bytes that a host signs of one alarm.
+pub const MAX_ALARM_BYTES: usize = 5_120;
+
 /// What is said of alarms, on the control stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlarmMessage {
     /// From the agent.
-    Raised(Alarm),
+    Raised(SignedAlarm),
     /// From the controller: it is durable there, and need not be said again.
     Received {
         /// The alarm's.

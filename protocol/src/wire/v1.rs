@@ -15,13 +15,16 @@
 //!   | -- Report{Done | Failed | Refused} -> |   (cut lane: Done | Unmade, signed); again until …
 //!   | <------------------ ReportReceipt --- |   … it is durable at the controller
 //!   | -- Report{Local} -------------------> |   what a person ordered on the host itself; likewise
-//!   | -- control: Alarm (raised) ---------> |   sent again until …
+//!   | -- control: Alarm (raised, signed) -> |   sent again until …
 //!   | <------------- control: Alarm (received) |
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-pub use super::alarm::{Alarm, AlarmKind, AlarmMessage, Culprit, Figures, Measure, Thresholds};
+pub use super::alarm::{
+    Alarm, AlarmKind, AlarmMessage, Culprit, Figures, HostAlarm, MAX_ALARM_BYTES, Measure,
+    SignedAlarm, Thresholds,
+};
 use crate::{
     digest::Digest,
     generation::Generation,

@@ -32,7 +32,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// What may be said under a signature of the order key besides orders.
+/// What may be said under a signature: of the order key besides orders, of a host key besides
+/// statements.
 pub trait Said: Serialize + DeserializeOwned {
     /// Prefix of the signed bytes, so that no other signature of the same key can pass for one.
     const DOMAIN: &'static [u8];
@@ -63,10 +64,10 @@ pub type SignedDisarm = Signed<Disarm>;
 /// Why a message is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SaidError {
-    /// The signature is not by the pinned key over these bytes.
-    #[error("the message is not signed by the pinned order key")]
+    /// The signature is not by this key over these bytes.
+    #[error("the message is not signed by the key of whom it should be")]
     Signature,
-    /// Signed by the pinned key, but no message of version 1.
+    /// Signed by this key, but no message of version 1.
     #[error("the message is signed but cannot be decoded: {0}")]
     Body(String),
 }
@@ -80,6 +81,12 @@ impl<T: Said> Signed<T> {
         let body = frame::encode(said).map_err(SaidError::Body)?;
         let signature = key.sign(&message::<T>(&body)).to_bytes().to_vec();
         Ok(Self { body, signature, said: PhantomData })
+    }
+
+    /// How many bytes are said.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.body.len()
     }
 
     /// Checks the signature over the raw bytes, then parses them.

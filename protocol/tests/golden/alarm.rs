@@ -1,8 +1,16 @@
 //! The same of alarms.
 
-use tenure_protocol::wire::v1::{Alarm, AlarmKind, Culprit, Figures, Measure};
+use tenure_protocol::wire::v1::{
+    Alarm, AlarmKind, Culprit, Figures, HostAlarm, Measure, SignedAlarm,
+};
 
 use super::*;
+
+/// As its host signs it.
+fn raised(alarm: Alarm) -> AlarmMessage {
+    let said = HostAlarm { host: host(), alarm };
+    AlarmMessage::Raised(SignedAlarm::sign(&said, &host_key()).expect("signed"))
+}
 
 #[test]
 fn alarms_keep_their_bytes() {
@@ -18,7 +26,7 @@ fn alarms_keep_their_bytes() {
         dropped: 2,
         figures: None,
     };
-    assert_wire("alarm-raised", &AlarmMessage::Raised(alarm.clone()));
+    assert_wire("alarm-raised", &raised(alarm.clone()));
     let figures = Figures {
         measure: Measure::ConnectionsReceived,
         rate: 70_000,
@@ -26,6 +34,6 @@ fn alarms_keep_their_bytes() {
         window_ms: 6_000,
     };
     let flood = Alarm { kind: AlarmKind::CpuSteal, figures: Some(figures), ..alarm };
-    assert_wire("alarm-flood", &AlarmMessage::Raised(flood));
+    assert_wire("alarm-flood", &raised(flood));
     assert_wire("alarm-received", &AlarmMessage::Received { sequence: 70_000 });
 }

@@ -25,10 +25,13 @@ use tenure_protocol::{
     id::{CutId, HostId, TenantId},
     ladder::FALLBACK_AFTER_S,
     time::Timestamp,
-    wire::watch::{DisarmReason, Routes, WatchReport},
+    wire::{
+        v1::{Alarm, HostAlarm, SignedAlarm},
+        watch::{DisarmReason, Routes, SaidError, WatchReport},
+    },
 };
 
-use super::Fleet;
+use super::{Fleet, Member};
 
 /// Messages of each kind that may wait in a story.
 const ROOM: usize = 1024;
@@ -156,4 +159,14 @@ impl Fleet {
 pub fn nowhere() -> watch::Watching {
     let fallback_after_ms = FALLBACK_AFTER_S.unsigned_abs() * 1000;
     watch::Watching { fallback_after_ms, routes: Routes::default() }
+}
+
+impl Member {
+    /// An alarm as this host says it.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub fn signs(&self, alarm: Alarm) -> Result<SignedAlarm, SaidError> {
+        self.identity.key.say(&HostAlarm { host: self.id, alarm })
+    }
 }
