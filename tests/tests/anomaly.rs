@@ -89,6 +89,13 @@ impl World {
         }
     }
 
+    /// A flood of packets that it sends, so counted, just now.
+    fn packets(&mut self, measure: Measure) -> Alarm {
+        let figures = Figures { measure, rate: 900_000, threshold: 200_000, window_ms: 6_000 };
+        let (kind, figures) = (measure.kind(), Some(figures));
+        Alarm { kind, figures, ..self.flood(false) }
+    }
+
     async fn raise(&self, host: HostId, alarm: &Alarm) {
         let member = self.fleet.members.values().find(|member| member.id == host);
         let signed = member.expect("a host").signs(alarm.clone()).expect("signed");
@@ -102,7 +109,7 @@ impl World {
 
     /// Two persons sign that it is cut for connections.
     async fn sign(&self) {
-        let kinds = [AlarmKind::ConnectionFlood].into();
+        let kinds = [AlarmKind::ConnectionFlood, AlarmKind::PacketFlood].into();
         let rule = Event::ProposeCutRule { kinds, reason: "a botnet".to_owned() };
         self.act("sun", Role::Operator, rule).await;
         self.act("qian", Role::Security, Event::ConfirmCutRule).await;
@@ -194,6 +201,24 @@ async fn by_a_rule_a_flood_cuts_its_tenant_once_and_the_customer_is_told_in_time
     for kind in ["propose-cut-rule", "confirm-cut-rule", "withdraw-cut-rule", "cut"] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_a_rule_nobody_is_cut_who_answers_a_flood_and_who_floods_by_itself_is() {
+    let mut world = World::new().await;
+    world.sign().await;
+    for measure in [Measure::PacketsReceived, Measure::PacketsSent] {
+        let alarm = world.packets(measure);
+        world.raise(world.host, &alarm).await;
+    }
+    assert!(world.tenant().await.cuts.is_empty(), "it answers, packet by packet");
+    let notices = world.fleet.deliver(TAKEN).await.expect("tried");
+    assert!(!of_alarms(&notices).is_empty(), "people are told");
+    let alarm = world.packets(Measure::PacketsUnasked);
+    world.raise(world.host, &alarm).await;
+    let tenant = world.tenant().await;
+    let [cut] = &tenant.cuts[..] else { panic!("{:?}", tenant.cuts) };
+    assert!(cut.reason.contains("900000 packets a second sent beyond"), "{}", cut.reason);
 }
 
 /// A tenant that is being configured, with people of the provider.

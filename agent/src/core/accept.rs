@@ -13,7 +13,7 @@ use tenure_protocol::{
     time::Timestamp,
     wire::v1::{
         Action, Egress, InstanceWanted, MAX_RULES, Mark, Measure, Nic, Order, PacketRule,
-        TenantWanted, Traffic, WipeOrder, WipeSubject,
+        TenantWanted, Traffic, WHOLE_PERMILLE, WipeOrder, WipeSubject,
     },
 };
 
@@ -349,7 +349,7 @@ fn possible(wanted: &TenantWanted) -> Result<(), Refusal> {
     }
     let thresholds = &wanted.thresholds;
     if Measure::ALL.iter().any(|measure| thresholds.of(*measure) == 0)
-        || thresholds.steal_permille > 1000
+        || thresholds.steal_permille > WHOLE_PERMILLE
     {
         return invalid("a threshold is 0, or more than 1,000 thousandths");
     }

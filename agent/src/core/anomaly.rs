@@ -12,6 +12,9 @@
 //! policy is made anew: a counter that is lower than before has no rate in that sample, and one
 //! that is missing counts as nothing.
 //!
+//! What an instance sends beyond what it is given is judged by itself
+//! ([`Measure::PacketsUnasked`]), since anybody can have it answer a flood.
+//!
 //! New connections are TCP's, told by a SYN without an ACK. UDP has none that could be told without
 //! state, which the family bridge does not keep: a flood of it is one of packets.
 
@@ -23,7 +26,7 @@ use std::{
 use tenure_protocol::{
     id::{InstanceId, TenantId},
     time::Timestamp,
-    wire::v1::{Alarm, Figures, Measure, Thresholds},
+    wire::v1::{Alarm, Figures, Measure, Thresholds, WHOLE_PERMILLE},
 };
 
 use super::ruleset::{TapName, tap_name};
@@ -175,6 +178,10 @@ impl fmt::Display for Subject {
 
 type Key = (Subject, Measure);
 
+fn of_tap(tap: &TapName, measure: Measure) -> Key {
+    (Subject::Tap(tap.clone()), measure)
+}
+
 /// A counter, and what it is a part of: time, or processors' time. Thousandths of the one by the
 /// other are a rate in a second, or a share.
 #[derive(Debug, Clone, Copy, Default)]
@@ -196,7 +203,8 @@ impl Reading {
     }
 
     fn rate(self) -> u64 {
-        let thousandths = u128::from(self.count) * 1000 / u128::from(self.of.max(1));
+        let whole = u128::from(WHOLE_PERMILLE);
+        let thousandths = u128::from(self.count) * whole / u128::from(self.of.max(1));
         u64::try_from(thousandths).unwrap_or(u64::MAX)
     }
 }
@@ -206,14 +214,12 @@ fn readings(sample: &Sample) -> BTreeMap<Key, Reading> {
     let timed = |count| Reading { count, of: *of };
     let mut all = BTreeMap::new();
     for (tap, counters) in taps {
-        let of = |measure| (Subject::Tap(tap.clone()), measure);
-        all.insert(of(Measure::PacketsSent), timed(counters.packets_sent));
-        all.insert(of(Measure::PacketsReceived), timed(counters.packets_received));
+        all.insert(of_tap(tap, Measure::PacketsSent), timed(counters.packets_sent));
+        all.insert(of_tap(tap, Measure::PacketsReceived), timed(counters.packets_received));
     }
     for (tap, counters) in connections {
-        let of = |measure| (Subject::Tap(tap.clone()), measure);
-        all.insert(of(Measure::ConnectionsSent), timed(counters.sent));
-        all.insert(of(Measure::ConnectionsReceived), timed(counters.received));
+        all.insert(of_tap(tap, Measure::ConnectionsSent), timed(counters.sent));
+        all.insert(of_tap(tap, Measure::ConnectionsReceived), timed(counters.received));
     }
     for (instance, bytes) in disks {
         all.insert((Subject::Disks(*instance), Measure::DiskBytes), timed(*bytes));
@@ -289,17 +295,12 @@ impl Watch {
         }
         let (before, now) = (readings(&last), readings(&sample));
         let standing = self.streaks.iter().filter(|(_, streak)| streak.standing);
-        let keys: BTreeSet<Key> = standing.map(|(key, _)| key).chain(now.keys()).cloned().collect();
+        let mut keys: BTreeSet<Key> =
+            standing.map(|(key, _)| key).chain(now.keys()).cloned().collect();
+        keys.extend(sample.taps.keys().map(|tap| of_tap(tap, Measure::PacketsUnasked)));
         let mut anomalies = Vec::new();
         for key in keys {
-            let counted = match (now.get(&key), before.get(&key)) {
-                (Some(now), Some(before)) => match now.since(*before) {
-                    Some(counted) => counted,
-                    None => continue,
-                },
-                (Some(_), None) => continue,
-                (None, _) => Reading { count: 0, of: elapsed_ms },
-            };
+            let Some(counted) = counted(&key, &before, &now, elapsed_ms) else { continue };
             let known = watched.threshold(&key.0, key.1);
             let streak = self.streaks.entry(key.clone()).or_default();
             streak.of = known.unwrap_or(streak.of);
@@ -316,6 +317,28 @@ impl Watch {
         }
         anomalies
     }
+}
+
+/// What was counted between two samples, if both have it; nothing of what is there no more.
+fn counted(
+    (subject, measure): &Key,
+    before: &BTreeMap<Key, Reading>,
+    now: &BTreeMap<Key, Reading>,
+    elapsed_ms: u64,
+) -> Option<Reading> {
+    let of = |measure| {
+        let key = (subject.clone(), measure);
+        match (now.get(&key), before.get(&key)) {
+            (Some(now), Some(before)) => now.since(*before),
+            (Some(_), None) => None,
+            (None, _) => Some(Reading { count: 0, of: elapsed_ms }),
+        }
+    };
+    if *measure != Measure::PacketsUnasked {
+        return of(*measure);
+    }
+    let (sent, received) = (of(Measure::PacketsSent)?, of(Measure::PacketsReceived)?);
+    Some(Reading { count: sent.count.saturating_sub(received.count), ..sent })
 }
 
 impl Streak {
@@ -353,14 +376,7 @@ fn anomaly(
     more: &str,
 ) -> Anomaly {
     let Figures { measure, rate, threshold, window_ms } = figures;
-    let counted = match measure {
-        Measure::PacketsSent => "packets a second sent",
-        Measure::PacketsReceived => "packets a second received",
-        Measure::ConnectionsSent => "new TCP connections a second begun",
-        Measure::ConnectionsReceived => "new TCP connections a second asked for",
-        Measure::DiskBytes => "bytes a second from and to its volumes",
-        Measure::StealPermille => "thousandths of the processors' time taken from the host",
-    };
+    let counted = measure.in_english();
     let seconds = window_ms / 1000;
     let ends = if over { "over: " } else { "" };
     let what =
@@ -377,7 +393,7 @@ fn more((subject, measure): &Key, before: &Sample, now: &Sample) -> String {
         Some(format!(" ({} bytes a second)", at(now)?.since(at(before)?)?.rate()))
     };
     let found = match measure {
-        Measure::PacketsSent => bytes(|tap| tap.bytes_sent),
+        Measure::PacketsSent | Measure::PacketsUnasked => bytes(|tap| tap.bytes_sent),
         Measure::PacketsReceived => bytes(|tap| tap.bytes_received),
         Measure::StealPermille => load_permille(before, now)
             .map(|load| format!(" (with {load} thousandths in use or taken)")),
@@ -389,7 +405,7 @@ fn more((subject, measure): &Key, before: &Sample, now: &Sample) -> String {
 fn load_permille(before: &Sample, now: &Sample) -> Option<u64> {
     let idle = |Processors { idle, total, .. }| Reading { count: idle, of: total };
     let idle = idle(now.processors?).since(idle(before.processors?))?;
-    Some(1000_u64.saturating_sub(idle.rate()))
+    Some(WHOLE_PERMILLE.saturating_sub(idle.rate()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ impl Host {
         Watched::of([1, 2].map(|n| (instance(n), tenant(n), THRESHOLDS)))
     }
 
-    /// One more sample, in which instance `n` sent so many packets.
+    /// One more sample, in which instance `n` sent so many packets; what is told but for those that
+    /// it sent unasked.
     fn send(&mut self, packets: [u64; 2]) -> Vec<Anomaly> {
         self.step(|sample| {
             for (n, more) in (1..).zip(packets) {
@@ -29,10 +30,21 @@ impl Host {
         })
     }
 
+    /// One more sample, in which the first instance was given so many packets and sent so many.
+    fn answer(&mut self, [given, sent]: [u64; 2]) -> Vec<(Measure, bool)> {
+        self.sample.at_ms += STEP_MS;
+        let tap = self.sample.taps.entry(tap_name(instance(1))).or_default();
+        tap.packets_received += given;
+        tap.packets_sent += sent;
+        let told = self.watch.judge(self.sample.clone(), &Self::watched());
+        told.into_iter().map(|one| (one.figures.measure, one.over)).collect()
+    }
+
     fn step(&mut self, change: impl FnOnce(&mut Sample)) -> Vec<Anomaly> {
         self.sample.at_ms += STEP_MS;
         change(&mut self.sample);
-        self.watch.judge(self.sample.clone(), &Self::watched())
+        let told = self.watch.judge(self.sample.clone(), &Self::watched()).into_iter();
+        told.filter(|one| one.figures.measure != Measure::PacketsUnasked).collect()
     }
 }
 
@@ -119,12 +131,40 @@ fn a_flood_is_told_once_when_it_begins_and_once_when_it_is_over_on_its_tap_alone
             host.sample.at_ms += STEP_MS;
             host.watch.judge(host.sample.clone(), &Watched::default())
         })
+        .filter(|one| one.figures.measure == Measure::PacketsSent)
         .collect();
     let [gone] = &told[..] else { panic!("{told:?}") };
     assert!(gone.over && gone.tenant == Some(tenant(1)), "{gone:?}");
     assert_eq!(gone.figures.threshold, THRESHOLDS.packets_per_s);
     let alarm = end.clone().alarm(7, Timestamp::from_unix_ms(1));
     assert!(alarm.repaired && alarm.figures == Some(end.figures) && alarm.sequence == 7);
+}
+
+#[test]
+fn answers_to_a_flood_are_not_unasked_for_and_what_is_sent_besides_them_is() {
+    use Measure::{PacketsReceived, PacketsSent, PacketsUnasked};
+    let mut host = Host::default();
+    let told = |host: &mut Host, samples, packets| -> Vec<(Measure, bool)> {
+        (0..samples).flat_map(|_| host.answer(packets)).collect()
+    };
+    assert_eq!(told(&mut host, 1, [0, 0]), []);
+    let answered = told(&mut host, BEGIN + 5, [FLOOD, FLOOD]);
+    assert_eq!(answered, [(PacketsSent, false), (PacketsReceived, false)]);
+    // It is flooded still, and floods by itself beyond that: this is told by itself.
+    assert_eq!(told(&mut host, BEGIN + 5, [FLOOD, 2 * FLOOD]), [(PacketsUnasked, false)]);
+    assert_eq!(told(&mut host, END + 5, [FLOOD, FLOOD]), [(PacketsUnasked, true)]);
+    let over = told(&mut host, END + 5, [0, 0]);
+    assert_eq!(over, [(PacketsSent, true), (PacketsReceived, true)]);
+    let alone = told(&mut host, BEGIN + 5, [0, FLOOD]);
+    assert_eq!(alone, [(PacketsSent, false), (PacketsUnasked, false)]);
+    host.sample.taps.clear();
+    host.sample.at_ms += STEP_MS;
+    let gone = (0..END).flat_map(|_| {
+        host.sample.at_ms += STEP_MS;
+        host.watch.judge(host.sample.clone(), &Host::watched())
+    });
+    assert_eq!(gone.filter(|one| one.over).count(), 2, "both end with the tap");
+    assert!(host.watch.streaks.is_empty());
 }
 
 #[test]

@@ -7,10 +7,12 @@
 //!   proposed ──confirm, another person──▶ rule in force: a cut, once, for these kinds
 //! ```
 //!
-//! A rule cuts for what the tenant's instances *do*. What they are sent raises the same alarm and
-//! cuts nobody: else anybody on the Internet could have a system cut. Nor is a tenant cut for the
-//! processors of its host. A tenant that is cut or was restored a moment ago is not cut by a rule
-//! ([`COOL_DOWN_MS`]), and no alarm that comes late does it ([`FRESH_MS`]).
+//! A rule cuts for what the tenant's instances *do*: for packets that they send beyond those that
+//! they are sent, for connections that they begin, for the work of their volumes. What they are
+//! sent, and what they answer to it, raises the same alarm and cuts nobody: else anybody on the
+//! Internet could have a system cut. Nor is a tenant cut for the processors of its host. A tenant
+//! that is cut or was restored a moment ago is not cut by a rule ([`COOL_DOWN_MS`]), and no alarm
+//! that comes late does it ([`FRESH_MS`]).
 
 use std::{collections::BTreeSet, num::NonZeroU64};
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     id::HostId,
     time::Timestamp,
-    wire::v1::{Alarm, AlarmKind, Figures, Measure, Thresholds},
+    wire::v1::{Alarm, AlarmKind, Figures, Measure, Thresholds, WHOLE_PERMILLE},
 };
 
 use super::tenant::{Cut, CutEnd, Isolation, Tenant};
@@ -32,8 +34,6 @@ pub const CUTTING: [AlarmKind; 3] =
     [AlarmKind::PacketFlood, AlarmKind::ConnectionFlood, AlarmKind::DiskSaturation];
 /// The highest threshold of what is counted in a second.
 pub const RATE_LIMIT: u64 = 1_000_000_000_000;
-/// The highest of a share: thousandths that are all of it.
-pub const WHOLE_PERMILLE: u64 = 1_000;
 
 /// The site's thresholds: of every tenant that has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -200,8 +200,11 @@ pub fn may_cut(alarm: &Alarm) -> bool {
 
 const fn is_own_doing(measure: Measure) -> bool {
     match measure {
-        Measure::PacketsSent | Measure::ConnectionsSent | Measure::DiskBytes => true,
-        Measure::PacketsReceived | Measure::ConnectionsReceived | Measure::StealPermille => false,
+        Measure::PacketsUnasked | Measure::ConnectionsSent | Measure::DiskBytes => true,
+        Measure::PacketsSent
+        | Measure::PacketsReceived
+        | Measure::ConnectionsReceived
+        | Measure::StealPermille => false,
     }
 }
 
@@ -216,18 +219,16 @@ fn is_cooling(last: Option<&Cut>, now: Timestamp) -> bool {
 /// What was counted: in Chinese, in English.
 #[must_use]
 pub fn in_words(Figures { measure, rate, threshold, window_ms }: &Figures) -> [String; 2] {
-    let (chinese, english) = match measure {
-        Measure::PacketsSent => ("每秒发出数据包", "packets sent a second"),
-        Measure::PacketsReceived => ("每秒收到数据包", "packets received a second"),
-        Measure::ConnectionsSent => ("每秒发起新连接", "new TCP connections begun a second"),
-        Measure::ConnectionsReceived => {
-            ("每秒收到新连接请求", "new TCP connections asked for a second")
-        }
-        Measure::DiskBytes => ("每秒磁盘读写字节", "bytes a second from and to its volumes"),
-        Measure::StealPermille => {
-            ("宿主机 CPU 被占用千分比", "thousandths of the host's processors' time taken")
-        }
+    let chinese = match measure {
+        Measure::PacketsSent => "每秒发出数据包",
+        Measure::PacketsReceived => "每秒收到数据包",
+        Measure::ConnectionsSent => "每秒发起新连接",
+        Measure::ConnectionsReceived => "每秒收到新连接请求",
+        Measure::DiskBytes => "每秒磁盘读写字节",
+        Measure::StealPermille => "宿主机 CPU 被占用千分比",
+        Measure::PacketsUnasked => "每秒发出超过收到的数据包",
     };
+    let english = measure.in_english();
     let seconds = window_ms / 1_000;
     [
         format!("{chinese} {rate}（阈值 {threshold}，{seconds} 秒均值）"),

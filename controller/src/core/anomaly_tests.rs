@@ -18,10 +18,10 @@ pub(super) fn own(packets_per_s: u64) -> OwnThresholds {
     OwnThresholds { packets_per_s: NonZeroU64::new(packets_per_s), ..OwnThresholds::default() }
 }
 
-/// A flood of packets that a tenant sends, just now.
+/// A flood of packets that a tenant sends unasked, just now.
 fn flood(tenant: &Tenant, now: Timestamp) -> Alarm {
     let figures = Figures {
-        measure: Measure::PacketsSent,
+        measure: Measure::PacketsUnasked,
         rate: 900_000,
         threshold: 200_000,
         window_ms: 6_000,
@@ -126,9 +126,14 @@ fn an_alarm_cuts_by_a_rule_with_its_figures_and_both_names_in_the_reason() {
     let (site, now) = (SiteThresholds::default(), world.now);
     let alarm = flood(&tenant, now);
     let reason = anomaly::answer(&tenant, host, &alarm, &site, now).expect("it cuts");
-    for words in
-        ["900000", "200000", "6 s", "每秒发出数据包", "proposed by sun", "confirmed by qian"]
-    {
+    for words in [
+        "900000",
+        "200000",
+        "6 s",
+        "每秒发出超过收到的数据包",
+        "proposed by sun",
+        "confirmed by qian",
+    ] {
         assert!(reason.contains(words), "{words}: {reason}");
     }
     let cut = Event::Cut { kind: CutKind::Emergency, reason: reason.clone() };
@@ -180,6 +185,7 @@ fn no_other_alarm_cuts_whatever_a_host_says() {
         ("ahead", Alarm { at: now.plus_ms(FRESH_MS + 1), ..good.clone() }),
         ("no figures", Alarm { figures: None, ..good.clone() }),
         ("another kind", Alarm { kind: AlarmKind::DiskSaturation, ..good.clone() }),
+        ("what it answers", with(Figures { measure: Measure::PacketsSent, ..figures })),
         ("what it is sent", with(Figures { measure: Measure::PacketsReceived, ..figures })),
         ("a measure of another kind", with(Figures { measure: Measure::DiskBytes, ..figures })),
         ("not too much", with(Figures { rate: 200_000, threshold: 1, ..figures })),

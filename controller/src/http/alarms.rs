@@ -62,8 +62,9 @@ pub struct AlarmView {
 /// What was counted when an anomaly began or ended.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FiguresView {
-    /// `packets-sent`, `packets-received`, `connections-sent`, `connections-received`,
-    /// `disk-bytes` or `steal-permille`; sent and received by the instance.
+    /// `packets-sent`, `packets-received`, `packets-unasked` (sent beyond those received),
+    /// `connections-sent`, `connections-received`, `disk-bytes` or `steal-permille`; sent and
+    /// received by the instance.
     #[schema(value_type = String)]
     pub measure: Measure,
     /// Its mean over the window: in a second, or in thousandths.

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use tenure_protocol::{id::TenantId, wire::v1::AlarmKind};
+use tenure_protocol::{
+    id::TenantId,
+    wire::v1::{AlarmKind, WHOLE_PERMILLE},
+};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -24,7 +27,7 @@ use super::{
     view::{Accepted, TenantView},
 };
 use crate::core::{
-    anomaly::{Anomalies, CUTTING, CutRule, OwnThresholds, Proposal, RATE_LIMIT, WHOLE_PERMILLE},
+    anomaly::{Anomalies, CUTTING, CutRule, OwnThresholds, Proposal, RATE_LIMIT},
     lifecycle::Event,
     tenant::OrderKind,
 };

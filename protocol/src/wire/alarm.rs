@@ -13,6 +13,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Thousandths that are the whole of a share.
+pub const WHOLE_PERMILLE: u64 = 1_000;
+
 /// From when on what is counted is an anomaly: beyond these rates, none of which is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thresholds {
@@ -22,7 +25,8 @@ pub struct Thresholds {
     pub connections_per_s: u64,
     /// Bytes that one instance reads from its volumes and writes to them, in a second.
     pub disk_bytes_per_s: u64,
-    /// Thousandths of its processors' time that the host itself does not get; 1,000 at most.
+    /// Thousandths of its processors' time that the host itself does not get; [`WHOLE_PERMILLE`] at
+    /// most.
     pub steal_permille: u64,
 }
 
@@ -31,7 +35,9 @@ impl Thresholds {
     #[must_use]
     pub const fn of(&self, measure: Measure) -> u64 {
         match measure {
-            Measure::PacketsSent | Measure::PacketsReceived => self.packets_per_s,
+            Measure::PacketsSent | Measure::PacketsReceived | Measure::PacketsUnasked => {
+                self.packets_per_s
+            }
             Measure::ConnectionsSent | Measure::ConnectionsReceived => self.connections_per_s,
             Measure::DiskBytes => self.disk_bytes_per_s,
             Measure::StealPermille => self.steal_permille,
@@ -97,24 +103,30 @@ pub enum Measure {
     DiskBytes,
     /// Thousandths of its processors' time that the host does not get.
     StealPermille,
+    /// Frames that an instance sends beyond those that it is given in the same time: answers, one
+    /// for each question, are none of them.
+    PacketsUnasked,
 }
 
 impl Measure {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PacketsSent,
         Self::PacketsReceived,
         Self::ConnectionsSent,
         Self::ConnectionsReceived,
         Self::DiskBytes,
         Self::StealPermille,
+        Self::PacketsUnasked,
     ];
 
     /// The kind of alarm that it raises.
     #[must_use]
     pub const fn kind(self) -> AlarmKind {
         match self {
-            Self::PacketsSent | Self::PacketsReceived => AlarmKind::PacketFlood,
+            Self::PacketsSent | Self::PacketsReceived | Self::PacketsUnasked => {
+                AlarmKind::PacketFlood
+            }
             Self::ConnectionsSent | Self::ConnectionsReceived => AlarmKind::ConnectionFlood,
             Self::DiskBytes => AlarmKind::DiskSaturation,
             Self::StealPermille => AlarmKind::CpuSteal,
@@ -131,6 +143,21 @@ impl Measure {
             Self::ConnectionsReceived => "connections-received",
             Self::DiskBytes => "disk-bytes",
             Self::StealPermille => "steal-permille",
+            Self::PacketsUnasked => "packets-unasked",
+        }
+    }
+
+    /// What its rate is a number of, in English.
+    #[must_use]
+    pub const fn in_english(self) -> &'static str {
+        match self {
+            Self::PacketsSent => "packets sent a second",
+            Self::PacketsReceived => "packets received a second",
+            Self::ConnectionsSent => "new TCP connections begun a second",
+            Self::ConnectionsReceived => "new TCP connections asked for a second",
+            Self::DiskBytes => "bytes a second from and to its volumes",
+            Self::StealPermille => "thousandths of the host's processors' time taken",
+            Self::PacketsUnasked => "packets a second sent beyond those received",
         }
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::alarm::{
     Alarm, AlarmKind, AlarmMessage, Culprit, Figures, HostAlarm, MAX_ALARM_BYTES, Measure,
-    SignedAlarm, Thresholds,
+    SignedAlarm, Thresholds, WHOLE_PERMILLE,
 };
 use crate::{
     digest::Digest,

@@ -17,7 +17,7 @@ use tenure_agent::{
 };
 use tenure_protocol::{
     id::{InstanceId, TenantId},
-    wire::v1::{Egress, Mark, Measure, Thresholds},
+    wire::v1::{Egress, Mark, Measure, PacketRule, Thresholds, Transport},
 };
 use tenure_tests::lab::{
     daemon::{run, wait_for},
@@ -56,6 +56,10 @@ struct Guests {
     watched: Watched,
     watch: Watch,
     policy: String,
+    /// Whether the second guest answers each frame that it is given.
+    answers: bool,
+    /// What the second guest sends as fast as it can.
+    floods: Option<Vec<u8>>,
     _dir: tempfile::TempDir,
 }
 
@@ -79,7 +83,8 @@ impl Guests {
         let wires = [wire(0)?, wire(1)?, wire(2)?];
         let watched =
             Watched::of(guests.map(|(number, mark, _)| (id(number), tenant(mark), THRESHOLDS)));
-        Ok(Self { site, wires, watched, watch: Watch::default(), policy, _dir: dir })
+        let (watch, answers, floods) = (Watch::default(), false, None);
+        Ok(Self { site, wires, watched, watch, policy, answers, floods, _dir: dir })
     }
 
     fn sample(&self) -> anyhow::Result<Sample> {
@@ -92,15 +97,20 @@ impl Guests {
         let began = clock::monotonic();
         self.wires[2].send(&frames::udp(B1, station(2, 1), (9, 5000), 1))?;
         while clock::monotonic().saturating_sub(began) < WINDOW {
-            match flood {
-                Some(frame) => self.wires[0].send(frame)?,
-                None => {
+            match (flood, &self.floods) {
+                (Some(frame), _) => self.wires[0].send(frame)?,
+                (None, Some(frame)) => self.wires[1].send(frame)?,
+                (None, None) => {
                     self.wires[0].wait(WINDOW / 10)?;
                 }
             }
             // What a guest does not read fills its tap.
-            for wire in &self.wires {
-                while wire.next()?.is_some() {}
+            for (place, wire) in self.wires.iter().enumerate() {
+                while wire.next()?.is_some() {
+                    if self.answers && place == 1 {
+                        wire.send(&frames::tcp(A2, A1, (80, 9), 0x12))?;
+                    }
+                }
             }
         }
         let sample = self.sample()?;
@@ -138,7 +148,8 @@ impl Guests {
 }
 
 fn policy_tap(tap: TapName, mark: Mark, at: Station) -> PolicyTap {
-    let (ingress, egress) = (Vec::new(), Egress::Everything);
+    let ingress = vec![PacketRule::open(Transport::Tcp, 80)];
+    let egress = Egress::Everything;
     PolicyTap { tap, mark, mac: at.mac, ip4: at.ip4.octets(), ingress, egress }
 }
 
@@ -149,15 +160,44 @@ fn a_flood_is_found_at_its_tap_alone_once_and_so_is_its_end() -> Tested {
         let first = tap_name(id(1)).as_str().to_owned();
         assert_eq!(guests.told(BEGIN + 3, None)?, [], "nothing but what is normal");
         let flood = frames::udp(A1, station(1, 1), (9, 5000), 7);
-        let begun = (first.clone(), Measure::PacketsSent, false);
-        assert_eq!(guests.told(BEGIN + 3, Some(&flood))?, [begun], "once");
-        let over = (first, Measure::PacketsSent, true);
-        assert_eq!(guests.told(END + 3, None)?, [over], "once");
+        let both = [Measure::PacketsSent, Measure::PacketsUnasked];
+        let begun = both.map(|measure| (first.clone(), measure, false));
+        assert_eq!(guests.told(BEGIN + 3, Some(&flood))?, begun, "once");
+        let over = both.map(|measure| (first.clone(), measure, true));
+        assert_eq!(guests.told(END + 3, None)?, over, "once");
         let sample = guests.sample()?;
         let neighbour = sample.taps[&tap_name(id(3))];
         ensure!(neighbour.packets_sent > 10 && neighbour.bytes_sent > 600, "{neighbour:?}");
         assert_eq!(sample.connections[&tap_name(id(1))], Default::default(), "UDP has none");
         guests.drift()
+    })
+}
+
+#[test]
+fn a_guest_that_answers_a_flood_is_told_of_and_what_it_does_cuts_nobody() -> Tested {
+    on_a_host("answers", |_| {
+        let mut guests = Guests::new()?;
+        let [first, second] = [1, 2].map(|number| tap_name(id(number)).as_str().to_owned());
+        guests.told(2, None)?;
+        guests.answers = true;
+        // SYN after SYN, each of which the second guest answers with SYN and ACK.
+        let syn = frames::tcp(A1, A2, (9, 80), 0x02);
+        let told = guests.told(BEGIN + 3, Some(&syn))?;
+        let of = |subject: &String| {
+            let found = told.iter().filter(|(tap, ..)| tap == subject);
+            found.map(|(_, measure, _)| *measure).collect::<Vec<_>>()
+        };
+        let (begun, asked) = (Measure::ConnectionsSent, Measure::ConnectionsReceived);
+        let answered = [Measure::PacketsSent, Measure::PacketsReceived, asked];
+        assert_eq!(of(&second), answered, "{told:?}");
+        ensure!(of(&first).contains(&begun), "who floods does so by itself: {told:?}");
+        guests.answers = false;
+        let flood = frames::udp(A2, A1, (9, 5000), 7);
+        guests.floods = Some(flood);
+        let told = guests.told(BEGIN + 3, None)?;
+        let unasked = (second, Measure::PacketsUnasked, false);
+        ensure!(told.contains(&unasked), "by itself it does: {told:?}");
+        Ok(())
     })
 }
 
