@@ -80,6 +80,8 @@ probe-unanswered = the test of { $customer }'s emergency contacts for { $month }
 contacts-changed = the emergency contacts of your system were changed at { $now } by { $by }; you are no longer notified in this way. If your organisation did not do this, call the provider at once.
     .subject = Emergency contacts changed: { $system }
 
+former-contact = You are a contact from before a change: the emergency contacts were changed at { $at } by { $by }, and for { $days } days after that you are told of cuts as well. If your organisation did not do this, call the provider at once.
+
 ## Cuts
 
 cut-announced = the network of your system is going to be cut for a time; its instant follows. Reason: { $reason }. Notified at { $now }.

@@ -80,6 +80,8 @@ probe-unanswered = { $customer } 的紧急联系渠道测试（{ $month }）未�
 contacts-changed = 贵单位系统的紧急联系人已于 { $now } 由 { $by } 变更，您不再以此方式接收通知。如非贵单位所为，请立即联系云服务方。
     .subject = 紧急联系人已变更
 
+former-contact = 您是变更前的紧急联系人：紧急联系人已于 { $at } 由 { $by } 变更，此后 { $days } 天内断网通知仍同时发给您。如非贵单位所为，请立即联系云服务方。
+
 ## Cuts
 
 cut-announced = 计划临时断开贵单位系统的网络连接，断开后另行通知。原因：{ $reason }。通知时间：{ $now }。

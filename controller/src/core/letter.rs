@@ -136,6 +136,7 @@ pub struct Reminder {
     pub today: Date,
 }
 
+pub(super) use contacts::to_former;
 pub(super) use joint::write as write_joint;
 use language::Language;
 pub use language::{Letters, LettersError};

@@ -139,6 +139,20 @@ impl NoticeKind {
         )
     }
 
+    /// Whether it tells the customer of a cut, or of its end.
+    #[must_use]
+    pub const fn is_of_cut(self) -> bool {
+        matches!(
+            self,
+            Self::CutAnnounced
+                | Self::CutCalledOff
+                | Self::Cut
+                | Self::CutCorrection
+                | Self::CutReminder
+                | Self::Restored
+        )
+    }
+
     /// Whether it is the provider's alone to read.
     #[must_use]
     pub const fn is_providers(self) -> bool {

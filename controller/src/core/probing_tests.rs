@@ -5,8 +5,8 @@ use tenure_protocol::channel::Secret;
 use super::*;
 use crate::core::{
     duty::{Need, Now, needs},
-    notice::{Notice, NoticeKind},
-    tenant::{Probe, Webhook},
+    notice::{Notice, NoticeKind, Outcome, Try},
+    tenant::{Probe, Webhook, former::FORMER_DAYS},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -142,5 +142,74 @@ fn new_contacts_are_probed_at_once_and_those_before_them_are_told() {
     assert_eq!(armed(&more, NoticeKind::Probe).len(), 1);
     let cut = Event::Cut { kind: CutKind::Emergency, reason: said("flood") };
     let cut = armed(&world.apply(&mut tenant, &cut).expect("cut"), NoticeKind::Cut);
-    assert_eq!((cut.len(), cut[0].contact.as_str()), (1, "new desk"));
+    assert_eq!((cut.len(), cut[0].contact.as_str()), (2, "new desk"), "and the one before it");
+}
+
+#[test]
+fn for_a_week_those_before_are_told_of_cuts_too_and_who_replaced_them_and_prove_no_arrival() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let old = Contact {
+        mobile: Some(said("13800000001")),
+        designated: vec![Designated::Email, Designated::Sms],
+        ..tenant.application.contacts[0].clone()
+    };
+    tenant.application.contacts = vec![old.clone()];
+    // Whoever has the account now leaves the telephone, and has it sent nothing.
+    let thief = Contact {
+        name: said("thief"),
+        email: Some(said("thief@elsewhere.example")),
+        mobile: old.mobile.clone(),
+        designated: vec![Designated::Email],
+        ..Contact::default()
+    };
+    let set = |contact: &Contact| Event::SetContacts { contacts: vec![contact.clone()] };
+    world.by(&mut tenant, Role::Customer, "mallory", &set(&thief)).expect("changed");
+    let changed = world.now;
+    // Again and again, so that what was first might be forgotten.
+    for n in 0..3 {
+        world.now = world.now.plus_ms(10 * 60_000);
+        let next = Contact { email: Some(format!("thief{n}@elsewhere.example")), ..thief.clone() };
+        world.by(&mut tenant, Role::Customer, "mallory", &set(&next)).expect("changed");
+    }
+    let cut = Event::Cut { kind: CutKind::Emergency, reason: said("flood") };
+    let effects = world.apply(&mut tenant, &cut).expect("cut");
+    let to_old = |effects: &[Effect], kind| -> Vec<Notice> {
+        armed(effects, kind).into_iter().filter(|notice| notice.contact == old.name).collect()
+    };
+    let told = to_old(&effects, NoticeKind::Cut);
+    let channels: Vec<_> = told.iter().map(|notice| notice.channel.as_str()).collect();
+    assert_eq!(channels, ["mail", "sms"]);
+    let known = tenant.last_cut().expect("a cut").notices.clone();
+    for notice in &told {
+        assert!(!notice.designated && !known.contains(&notice.id), "it proves no arrival");
+        for words in ["由 mallory 变更", &crate::core::letter::local(changed)] {
+            assert!(notice.body.contains(words), "{words}: {}", notice.body);
+        }
+        let mut tried = notice.clone();
+        let outcome = Outcome::Accepted { grade: Grade::E2 };
+        let attempt = Try { at: world.now, outcome, evidence: said("250"), by: None };
+        assert_eq!(tried.record(attempt), Some(Grade::E1));
+    }
+    assert!(told[0].body.contains("by mallory") && told[0].payload.contains("mallory"));
+    let arrived = Event::NoticeDelivered { notice: told[0].id, grade: Grade::E2, at: world.now };
+    world.apply(&mut tenant, &arrived).expect("delivered");
+    assert_eq!(tenant.last_cut().and_then(|cut| cut.notified_at), None);
+    world.obey(&mut tenant);
+    // The same account says that it knows: those before are told all the same.
+    let effects =
+        world.by(&mut tenant, Role::Customer, "mallory", &Event::AcknowledgeCut { cut: Some(1) });
+    let stopped = effects.expect("acknowledged").into_iter().any(|effect| match effect {
+        Effect::Stop { notices, .. } => told.iter().any(|one| notices.contains(&one.id)),
+        _ => false,
+    });
+    assert!(!stopped);
+    let restore = Event::Restore { reason: said("mended") };
+    let effects = world.apply(&mut tenant, &restore).expect("restored");
+    assert_eq!(to_old(&effects, NoticeKind::Restored).len(), 2);
+    world.obey(&mut tenant);
+    world.now = changed.plus_ms(FORMER_DAYS * 86_400_000);
+    let effects = world.apply(&mut tenant, &cut).expect("cut");
+    assert_eq!(to_old(&effects, NoticeKind::Cut), [], "the week is over");
+    assert!(tenant.former.iter().all(|former| former.at > changed), "and they are forgotten");
 }

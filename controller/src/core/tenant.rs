@@ -36,6 +36,7 @@
 pub mod application;
 pub mod compliance;
 pub mod format;
+pub mod former;
 pub mod hold;
 pub mod offboarding;
 pub mod papers;
@@ -64,6 +65,7 @@ pub use application::{
 };
 pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
 pub use format::Format;
+pub use former::Former;
 pub use hold::{Hold, HoldAct, HoldKind, HoldRegion};
 pub use offboarding::{Chase, Offboarding, OtherDelivery, Served, Waiver};
 
@@ -155,6 +157,9 @@ pub struct Tenant {
     /// The last probe of the channels to its contacts; none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// The contacts from before the last changes, oldest first: they are told of cuts for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
     /// The wipe, from the first approval on.
     pub wipe: Option<Wipe>,
     /// Legal instant at which [`super::lifecycle::Event::Tick`] has something to do.

@@ -78,6 +78,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         announcement: None,
         cuts: Vec::new(),
         probe: None,
+        former: Vec::new(),
         wipe: None,
         wake_at: None,
         duty_at: None,

@@ -278,6 +278,7 @@ fn release(step: &mut Step<'_>, kind: NoticeKind, correction: NoticeKind, letter
         let (notice, correction) = (Box::new(notice), Box::new(correction));
         step.effects.push(Effect::Release { notice, correction });
     }
+    step.arm_former(correction, letter, &due);
 }
 
 fn void(step: &mut Step<'_>, reason: &str) {
@@ -289,6 +290,7 @@ fn void(step: &mut Step<'_>, reason: &str) {
         let (reason, correction) = (reason.to_owned(), Box::new(correction));
         step.effects.push(Effect::Void { notice, reason, correction });
     }
+    step.arm_former(NoticeKind::CutCorrection, &letter, &due);
     let cut = step.tenant.last_cut().filter(|cut| cut.kind == CutKind::Emergency);
     if let Some(cut) = cut.map(|cut| cut.id) {
         step.effects.push(Effect::Disarm { cut, reason: DisarmReason::Void });

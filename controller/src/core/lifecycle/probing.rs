@@ -5,7 +5,8 @@
 //!                                                           └▶ acknowledged by the customer
 //!                       after a week, if either is missing ─▶ the provider is told, and the desk
 //! ```
-//! New contacts are probed at once, and those before them are told.
+//! New contacts are probed at once, and those before them are told; of cuts they are told for some
+//! days more ([`Former`](crate::core::tenant::Former)).
 
 use jiff::civil::Date;
 use tenure_protocol::{channel::Grade, id::NoticeId, time::Timestamp};
@@ -40,9 +41,9 @@ pub(super) fn set_contacts(step: &mut Step<'_>, contacts: &[Contact]) -> Result<
         step.effects.push(Effect::Stop { notices, reason });
     }
     step.applicant();
-    let before = std::mem::replace(&mut step.tenant.application.contacts, contacts.to_vec());
-    let gone: Vec<_> = before.iter().filter_map(|one| one.gone_from(contacts)).collect();
     let (due, by) = (step.due(), step.actor.name.clone());
+    let before = step.tenant.replace_contacts(contacts, &by, now);
+    let gone: Vec<_> = before.iter().filter_map(|one| one.gone_from(contacts)).collect();
     step.arm_for(NoticeKind::ContactsChanged, &Letter::ContactsChanged { by }, &due, &gone);
     send(step);
     Ok(())

@@ -65,6 +65,7 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn finish(mut self) -> Transition {
+        self.tenant.forget_former(self.context.now);
         let changed = !self.effects.is_empty() || self.before != Some(&self.tenant);
         if changed {
             self.tenant.version = self.tenant.version.saturating_add(1);
@@ -192,7 +193,8 @@ impl<'a> Step<'a> {
         self.tenant.hosts().iter().all(done)
     }
 
-    /// Renders a letter for every contact over every channel, and arms the notices.
+    /// Renders a letter for every contact over every channel, and arms the notices; of a cut, for
+    /// those before them as well, whose notices are none of those that it gives.
     pub(super) fn arm(
         &mut self,
         kind: NoticeKind,
@@ -200,7 +202,23 @@ impl<'a> Step<'a> {
         state: &NoticeState,
     ) -> Vec<NoticeId> {
         let contacts = self.tenant.application.contacts.clone();
-        self.arm_for(kind, letter, state, &contacts)
+        let ids = self.arm_for(kind, letter, state, &contacts);
+        if kind.is_of_cut() {
+            self.arm_former(kind, letter, state);
+        }
+        ids
+    }
+
+    /// As [`Step::arm`], for the contacts from before the last changes alone.
+    pub(super) fn arm_former(&mut self, kind: NoticeKind, letter: &Letter, state: &NoticeState) {
+        for former in self.tenant.former_contacts(self.now()) {
+            let contact = std::slice::from_ref(&former.contact);
+            let mut notices = self.render_for(kind, letter, state, contact);
+            notices
+                .iter_mut()
+                .for_each(|notice| letter::to_former(self.context.letters, notice, &former));
+            self.arm_rendered(notices);
+        }
     }
 
     /// As [`Step::arm`], for other contacts.

@@ -124,11 +124,12 @@ impl Contact {
         let bot = |one: &Self| one.bot.as_ref().map(|bot| (one.name.clone(), bot.kind));
         let email = self.email.clone().filter(|_| none(&|other| other.email == self.email));
         let webhook = self.webhook.clone().filter(|_| none(&|other| url(other) == url(self)));
-        let mobile = self.mobile.clone().filter(|_| none(&|other| other.mobile == self.mobile));
+        let sms = |one: &Self| one.mobile.is_some() && one.designated.contains(&Designated::Sms);
+        let same = |other: &Self| other.mobile == self.mobile && (sms(other) || !sms(self));
+        let mobile = self.mobile.clone().filter(|_| none(&same));
         let kept = self.bot.clone().filter(|_| none(&|other| bot(other) == bot(self)));
         let gone = Self { email, webhook, mobile, bot: kept, ..self.clone() };
-        let sms = gone.mobile.is_some() && gone.designated.contains(&Designated::Sms);
-        (gone.email.is_some() || gone.has_another() || sms).then_some(gone)
+        (gone.email.is_some() || gone.has_another()).then_some(gone)
     }
 
     /// The contact without its secrets, for records that are kept or shown.
