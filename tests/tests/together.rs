@@ -1,8 +1,10 @@
 //! Several tenants cut, and connected again, by one act: real engines on both sides.
 
+#[path = "together/watching.rs"]
+mod watching;
+
 use std::collections::BTreeSet;
 
-use tenure_agent::engine::watch::Errand;
 use tenure_controller::{
     core::{
         joint::Said,
@@ -20,7 +22,6 @@ use tenure_protocol::{
     digest::Digest,
     evidence::{dsse, predicate::Predicate},
     id::TenantId,
-    wire::watch::Destination,
 };
 use tenure_tests::fleet::{ARRIVES, Fleet, SENT, application, provider};
 
@@ -75,7 +76,7 @@ async fn act(
     fleet: &Fleet,
     which: Which,
     event: Event,
-) -> Result<Vec<tenure_controller::engine::Outcome>, EngineError> {
+) -> Result<Vec<tenure_controller::core::together::Outcome>, EngineError> {
     fleet.controller.act_together(operator().into(), &which, event).await
 }
 
@@ -318,37 +319,6 @@ async fn what_cannot_be_done_for_all_is_done_for_none_and_each_is_named() {
     assert!(matches!(other, Err(EngineError::Refused(_))), "{other:?}");
     for id in &ids {
         assert!(tenant(&fleet, *id).await.cuts.is_empty(), "nothing was done");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn hosts_tell_of_a_cut_of_many_in_the_controllers_place_and_each_system_is_told_of() {
-    let (mut fleet, ids) = site().await;
-    let own = ids[..3].to_vec();
-    act(&fleet, Which::Named(own.clone()), cut()).await.expect("cut");
-    fleet.settle().await.expect("hosts cut");
-    let t0 = tenant(&fleet, own[0]).await.last_cut().expect("cut").t0.expect("cut").earliest;
-    fleet.set_time_of_hosts(t0.plus_ms(120_000));
-    let arrives = |errand: &Errand| match errand.notice.to {
-        Destination::Mail { .. } => (Some(Grade::E2), "250 2.0.0 Ok"),
-        Destination::Webhook { .. } => (None, "connection refused"),
-    };
-    let mut carried = BTreeSet::new();
-    for member in fleet.members.values_mut() {
-        let errands = member.watching.look(arrives);
-        assert_eq!(errands.len(), 2, "each notice once, and not for each cut");
-        for errand in errands {
-            let text = &errand.notice.body;
-            assert!(own.iter().all(|id| text.contains(&id.to_string())), "{text}");
-            carried.insert(errand.notice.id);
-        }
-    }
-    assert_eq!(carried.len(), 2, "the same notice from every host");
-    fleet.set_time(t0.plus_ms(130_000)).await.expect("the controller is back");
-    fleet.settle().await.expect("heard");
-    for id in &own {
-        let met = ObligationState::Discharged { at: t0.plus_ms(120_000) };
-        assert_eq!(owed(&fleet, *id).await, met);
     }
 }
 

@@ -195,9 +195,20 @@ pub struct ByHost {
     pub name: String,
     /// The report's number among those of this host about this cut.
     pub sequence: u64,
-    /// Which cut the host watches over, if the notice is about several.
+    /// For which cut the host made it, if the notice is about several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<CutId>,
+    /// Those of several cuts over which the host watches: for no other does its word count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<CutId>,
+}
+
+impl Try {
+    /// Whether it counts for this cut of a joint notice.
+    #[must_use]
+    pub fn counts_for(&self, cut: CutId) -> bool {
+        self.by.as_ref().is_none_or(|by| by.cuts.contains(&cut))
+    }
 }
 
 /// How a try ended.

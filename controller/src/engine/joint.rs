@@ -30,7 +30,8 @@ impl Engine {
         Digest::of(&text)
     }
 
-    /// A joint notice arrived: recorded, and what follows from it for each of its tenants.
+    /// A joint notice arrived: recorded, and what follows from it for each of its tenants for whose
+    /// cut this counts.
     /// [`EngineError::Conflict`] if somebody else recorded it meanwhile.
     pub(super) async fn arrived_jointly(
         &self,
@@ -42,7 +43,7 @@ impl Engine {
             return Err(EngineError::Conflict);
         }
         let mut all: Vec<Followed> = Vec::new();
-        for part in row.notice.parts() {
+        for part in row.notice.parts().iter().filter(|part| attempt.counts_for(part.cut)) {
             let before = store::tenant(&mut tx, part.tenant).await?;
             let before = before.ok_or(EngineError::NotFound("tenant"))?;
             let grade = part.grade(grade);

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     core::{
+        joint::Part,
         lifecycle::{Acknowledged, Actor, Context, Event},
         notice::{Notice, NoticeKind, NoticeState, Outcome, Try},
         tenant::Tenant,
@@ -86,6 +87,8 @@ impl Engine {
                 return Ok(());
             }
             let holds = fence == Some(row.fence);
+            let (before, parts) = (row.notice.state.clone(), row.notice.parts());
+            let for_all = parts.iter().all(|part| attempt.counts_for(part.cut));
             let delivered = if holds {
                 row.leased_until = None;
                 row.notice.record(attempt.clone())
@@ -104,6 +107,10 @@ impl Engine {
             tracing::info!(notice = %id, kind, ?grade, "notice delivered");
             if row.notice.joint.is_some() {
                 drop(tx);
+                if !for_all {
+                    // The customer may know nothing of the others: it is tried on.
+                    row.notice.state = before;
+                }
                 match self.arrived_jointly(&row, (grade, &attempt)).await {
                     Err(EngineError::Conflict) => continue,
                     end => return end,
@@ -168,7 +175,7 @@ impl Engine {
             channel: notice.channel.as_str().to_owned(),
             contact: self.salted(&notice.contact),
             due_at,
-            tries: notice.tries.iter().map(|attempt| told(attempt, designated)).collect(),
+            tries: notice.tries.iter().map(|attempt| told(attempt, designated, part)).collect(),
         };
         self.signed(predicate)
     }
@@ -216,16 +223,15 @@ impl Engine {
 }
 
 /// A try as it is told of; what a joint notice's channel took proves less to a tenant whose
-/// contacts did not designate it.
-fn told(attempt: &Try, designated: bool) -> NoticeTry {
+/// contacts did not designate it, or whose cut the host that says so does not watch over.
+fn told(attempt: &Try, designated: bool, part: Option<&Part>) -> NoticeTry {
+    let counts = designated && part.is_none_or(|part| attempt.counts_for(part.cut));
     NoticeTry {
         at: attempt.at,
         host: attempt.by.as_ref().map(|by| by.host),
         outcome: match attempt.outcome {
             Outcome::Accepted { grade: Grade::E3 } => NoticeOutcome::Acknowledged,
-            Outcome::Accepted { grade } if grade.discharges() && designated => {
-                NoticeOutcome::Delivered
-            }
+            Outcome::Accepted { grade } if grade.discharges() && counts => NoticeOutcome::Delivered,
             Outcome::Accepted { .. } => NoticeOutcome::Accepted,
             Outcome::Failed => NoticeOutcome::Deferred,
         },

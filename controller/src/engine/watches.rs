@@ -1,9 +1,10 @@
 //! What hosts are told, and tell, of the cuts that they watch over. A packet is put together when
 //! it is sent, from the notices as they stand, and is kept nowhere here.
 //!
-//! A host's word that a notice arrived counts if the host watches over that very cut: it comes in a
-//! session that its certificate authenticates, and the statement that is signed of it names the
-//! host. A host that lies can end a notice so, in its own name, once the controller was silent for
+//! A host's word that a notice arrived counts if the host watches over that very cut, and of a
+//! joint notice for those of its cuts alone that it watches over: it comes in a session that its
+//! certificate authenticates, and the statement that is signed of it names the host. A host that
+//! lies can end a notice so, in its own name, once the controller was silent for
 //! half of the time after which hosts speak, and not sooner: until then the controller's own tries
 //! go on. It is not believed that a person acknowledged anything.
 
@@ -154,8 +155,14 @@ impl Engine {
         sequence: u64,
         tried: WatchTry,
     ) -> Result<(), EngineError> {
-        let known = store::notice(&mut *self.inner.store.read().await?, tried.notice).await?;
+        let mut conn = self.inner.store.read().await?;
+        let known = store::notice(&mut conn, tried.notice).await?;
         let notice = known.ok_or(EngineError::NotFound("notice"))?.notice;
+        let mut cuts = Vec::new();
+        for part in notice.parts() {
+            cuts.extend(store::watch(&mut conn, part.cut, host.id).await?.map(|row| row.cut));
+        }
+        drop(conn);
         if !notice.is_about(row.cut) || notice.kind != NoticeKind::Cut {
             let sentence = "this notice is not of the cut that the host watches over";
             return Err(EngineError::Invalid(sentence.to_owned()));
@@ -184,7 +191,7 @@ impl Engine {
         tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
             ?outcome, evidence, "a host tried a notice while the controller was silent");
         let cut = notice.joint.is_some().then_some(row.cut);
-        let by = ByHost { host: host.id, name: host.name.clone(), sequence, cut };
+        let by = ByHost { host: host.id, name: host.name.clone(), sequence, cut, cuts };
         let attempt = Try { at, outcome, evidence, by: Some(by) };
         self.tried(tried.notice, None, attempt).await
     }
