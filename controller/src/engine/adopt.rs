@@ -45,16 +45,17 @@ impl Engine {
         let opened: Result<Vec<_>, _> = envelopes.iter().map(open).collect();
         let opened = opened.map_err(|error| invalid(error.to_string()))?;
         let now = self.inner.clock.now();
-        let (Some(made), Some(last)) = (made(host, &record.name, &opened, now), envelopes.last())
-        else {
-            let sentence = "a local order is reported as one cut, or as one cut and its end";
-            return Err(invalid(sentence.to_owned()));
-        };
+        let sentence = "a local order is reported as one cut, or as one cut and its end";
+        let none = || invalid(sentence.to_owned());
+        let id = opened.first().map(|(cut, _)| cut.origin.tenant).ok_or_else(none)?;
+        // Before its first order the host knew nothing of the tenant.
+        let since = store::first_order(&mut conn, id, host).await?;
+        let since = since.map_or(now, |order| order.issued_at);
+        let made = made((host, &record.name), &opened, |cut| interval(cut, since, now));
+        let (made, last) = made.zip(envelopes.last()).ok_or_else(none)?;
         if store::evidence(&mut conn, Digest::of(last)).await?.is_some() {
             return Ok(());
         }
-        let id = opened.first().map(|(cut, _)| cut.origin.tenant);
-        let id = id.ok_or(EngineError::NotFound("tenant"))?;
         let tenant = store::tenant(&mut conn, id).await?.ok_or(EngineError::NotFound("tenant"))?;
         drop(conn);
         if !tenant.hosts().contains(&host) {
@@ -77,10 +78,9 @@ impl Engine {
 
 /// What the statements amount to, if they are a cut, or a cut and its end.
 fn made(
-    host: HostId,
-    name: &str,
+    (host, name): (HostId, &str),
     opened: &[(NetworkCut, LocalOrder)],
-    now: Timestamp,
+    interval: impl Fn(&NetworkCut) -> CommitInterval,
 ) -> Option<HostCut> {
     let [(cut, given), rest @ ..] = opened else { return None };
     let by = |given: &LocalOrder| format!("{} on host {name}", given.person());
@@ -91,7 +91,7 @@ fn made(
             if !same || end.direction != Direction::Restore {
                 return None;
             }
-            let (interval, reason) = (interval(end, now), given.reason.clone());
+            let (interval, reason) = (interval(end), given.reason.clone());
             Some(HostRestore { by: by(given), reason, interval })
         }
         _ => return None,
@@ -101,13 +101,30 @@ fn made(
         cut: cut.cut,
         by: by(given),
         reason: given.reason.clone(),
-        interval: interval(cut, now),
+        interval: interval(cut),
         ended,
     })
 }
 
-/// When the kernel took it. A clock that is ahead must not put the five minutes off.
-fn interval(cut: &NetworkCut, now: Timestamp) -> CommitInterval {
-    let (earliest, latest) = (cut.measured.earliest.min(now), cut.measured.latest.min(now));
-    CommitInterval { earliest, latest, took_ns: cut.measured.took_ns }
+/// When the kernel took it, as far as the host's clock can be right. Its own word stays in its
+/// statement.
+fn interval(cut: &NetworkCut, since: Timestamp, now: Timestamp) -> CommitInterval {
+    let measured = &cut.measured;
+    let said = CommitInterval {
+        earliest: measured.earliest,
+        latest: measured.latest,
+        took_ns: measured.took_ns,
+    };
+    between(said, since, now)
+}
+
+/// What a host's clock said, held between two times of ours. A clock that is ahead must not put the
+/// five minutes off, nor one that is behind make a breach of years.
+pub(super) fn between(said: CommitInterval, since: Timestamp, now: Timestamp) -> CommitInterval {
+    let held = |at: Timestamp| at.max(since).min(now);
+    let (earliest, latest) = (held(said.earliest), held(said.latest));
+    if (earliest, latest) != (said.earliest, said.latest) {
+        tracing::warn!(?said, %since, %now, "a host's clock is not right");
+    }
+    CommitInterval { earliest, latest, took_ns: said.took_ns }
 }

@@ -11,6 +11,7 @@ use tenure_protocol::{
         predicate::{Predicate, network_cut::Direction},
     },
     id::HostId,
+    time::Timestamp,
     wire::{
         order::SignedOrder,
         v1::{
@@ -20,7 +21,7 @@ use tenure_protocol::{
     },
 };
 
-use super::{Engine, EngineError, Reply, act::Beside, platform};
+use super::{Engine, EngineError, Reply, act::Beside, adopt, platform};
 use crate::{
     core::{
         attestation::{self, About, Attested},
@@ -277,6 +278,7 @@ impl Engine {
             | Reported::Failed { .. }
             | Reported::Refused { .. } => None,
         };
+        let report = within(report, record.issued_at, self.inner.clock.now());
         let beside = Beside {
             order: Some(record),
             evidence: good.iter().map(|(one, bytes)| kept(&known, one, bytes)).collect(),
@@ -416,6 +418,16 @@ fn outcome_of(outcome: &Outcome, opened: &Opened) -> Reported {
             .then(|| Reported::Wiped { findings: attestation::findings(&opened.attested()) }),
     };
     proven.unwrap_or_else(|| opened.unproven())
+}
+
+/// The report with what its host's clock said of a commit held between the order and now: no clock
+/// that is wrong puts the five minutes off, or has them begin before anything was ordered. The
+/// host's own word stays in its order and its statement.
+fn within(mut report: Reported, ordered_at: Timestamp, now: Timestamp) -> Reported {
+    if let Reported::Cut { interval } | Reported::Restored { interval } = &mut report {
+        *interval = adopt::between(*interval, ordered_at, now);
+    }
+    report
 }
 
 fn is_final(state: &str) -> bool {

@@ -89,6 +89,24 @@ pub async fn order(
     row.map(|row| Ok((record(&row)?, signed(&row)?))).transpose()
 }
 
+/// The first order to a host about a tenant.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn first_order(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+    host: HostId,
+) -> Result<Option<OrderRecord>> {
+    let row = query(sql::FIRST_ORDER)
+        .bind(tenant.to_string())
+        .bind(host.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("read an order"))?;
+    row.as_ref().map(record).transpose()
+}
+
 /// A tenant's orders, oldest first.
 ///
 /// # Errors

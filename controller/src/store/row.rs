@@ -134,7 +134,7 @@ pub struct OrderRecord {
     pub reported_at: Option<Timestamp>,
     /// The host's words, if it failed or refused; else how far it is.
     pub message: Option<String>,
-    /// For cuts and restores: when the kernel committed.
+    /// For cuts and restores: when the kernel committed, by the host's clock.
     pub interval: Option<CommitInterval>,
 }
 

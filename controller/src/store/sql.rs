@@ -94,6 +94,7 @@ statements! {
     ORDER: "SELECT record, signed_order, signature FROM orders WHERE id = $1";
     ORDERS_OF:
         "SELECT seq, record FROM orders WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    FIRST_ORDER: "SELECT record FROM orders WHERE tenant = $1 AND host = $2 ORDER BY seq LIMIT 1";
     OPEN_ORDERS:
         "SELECT signed_order, signature FROM orders WHERE host = $1 AND lane = $2 AND state IN \
          ('open', 'journalled', 'started', 'intent') ORDER BY seq";

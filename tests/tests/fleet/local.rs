@@ -244,3 +244,40 @@ async fn an_end_of_a_cut_that_the_hosts_key_did_not_sign_leaves_the_order_open()
     assert_eq!(fleet.controller.order(order).await.expect("kept").state, "failed");
     assert!(matches!(now(&fleet, id).await.isolation, Isolation::Connected), "void");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_clock_that_is_wrong_neither_puts_the_five_minutes_off_nor_makes_a_breach_of_years()
+{
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let id = on_trial(&mut fleet).await;
+    let configured = fleet.controller.clock().now();
+    // Ahead and behind, of a cut that the controller orders.
+    for wrong_ms in [3_600_000, -3_600_000] {
+        let ordered = fleet.controller.clock().now().plus_ms(60_000);
+        fleet.set_time(ordered).await.expect("time passes");
+        fleet.controller.act(provider("sun", Role::Operator), id, super::cut()).await.expect("cut");
+        fleet.set_time_of_hosts(ordered.plus_ms(wrong_ms));
+        fleet.settle().await.expect("hosts cut");
+        let tenant = now(&fleet, id).await;
+        let t0 = tenant.last_cut().expect("cut").t0.expect("cut");
+        assert_eq!((t0.earliest, t0.latest), (ordered, ordered), "{wrong_ms}");
+        let orders = fleet.controller.orders(id, &Page::default()).await.expect("read").items;
+        let said = orders.iter().rfind(|order| order.action == "cut");
+        let said = said.and_then(|order| order.interval).expect("the host's own word");
+        assert_eq!(said.earliest, ordered.plus_ms(wrong_ms), "it is kept");
+        let restore = Event::Restore { reason: "over".to_owned() };
+        fleet.controller.act(provider("sun", Role::Operator), id, restore).await.expect("restored");
+        fleet.settle().await.expect("restored");
+        let ended = now(&fleet, id).await.last_cut().map(|cut| cut.end.clone());
+        assert!(matches!(ended, Some(CutEnd::Restored { at: Some(at), .. }) if at == ordered));
+    }
+    // Of one that was ordered on the host: in 1970.
+    fleet.set_time_of_hosts(Timestamp::from_unix_ms(5_000));
+    reach(&mut fleet, false);
+    ask(&fleet, id, "alpha", Direction::Cut, "flood").await;
+    back(&mut fleet).await;
+    let tenant = now(&fleet, id).await;
+    let cut = tenant.last_cut().expect("cut");
+    assert_eq!(cut.t0.map(|t0| t0.earliest), Some(configured), "not before the tenant was there");
+    assert_eq!(cut.ordered_at, configured);
+}
