@@ -15,6 +15,12 @@ pub const GIVE_UP_S: i64 = 7 * 24 * 3600;
 /// it lies well within the 300 s of clause 6.3.
 pub const FALLBACK_AFTER_S: i64 = 120;
 
+/// Notices that are tried at once of those that go before all others, and of all others: so that
+/// nothing that waits for a slow receiver keeps the notices of a cut.
+pub const URGENT_AT_ONCE: u16 = 128;
+/// See [`URGENT_AT_ONCE`].
+pub const OTHER_AT_ONCE: u16 = 32;
+
 /// The first rung later than `passed_ms` after the notice became due, in ms after that moment;
 /// nothing once it is given up.
 #[must_use]

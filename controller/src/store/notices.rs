@@ -3,6 +3,7 @@
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
     id::{NoticeId, TenantId},
+    ladder::{OTHER_AT_ONCE, URGENT_AT_ONCE},
     time::Timestamp,
 };
 
@@ -16,8 +17,8 @@ use crate::core::notice::Notice;
 
 const TABLE: &str = "notices";
 
-/// Notices of cuts, and others, that are handed out at once, at most.
-const BATCHES: [(i64, i64); 2] = [(1, 128), (0, 32)];
+/// Notices of cuts, and others, that are handed out at once: for each there is a place.
+const BATCHES: [(i64, u16); 2] = [(1, URGENT_AT_ONCE), (0, OTHER_AT_ONCE)];
 
 /// A notice, and until when somebody is trying to deliver it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +164,7 @@ pub async fn lease_notices(
         let due = query(sql::NOTICES_TO_LEASE)
             .bind(urgent)
             .bind(now.unix_ms())
-            .bind(most)
+            .bind(i64::from(most))
             .fetch_all(&mut *conn)
             .await
             .map_err(failed(operation))?;

@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use tenure_protocol::{
     channel::{Channel, Grade},
+    ladder::{OTHER_AT_ONCE, URGENT_AT_ONCE},
     time::Timestamp,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -27,10 +28,6 @@ use self::{
 
 /// Longest try, from the first packet to the last reply.
 pub const TRY_LIMIT: Duration = Duration::from_secs(8);
-/// Tries at once over one channel of what is urgent, and of all else: so that nothing that waits
-/// for a slow receiver keeps the notices of a cut.
-const URGENT_PLACES: usize = 128;
-const OTHER_PLACES: usize = 32;
 /// Who found no place for so long gives up: a lease of 20 s, less one try.
 const PLACE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -91,8 +88,8 @@ struct Places {
 }
 
 impl Places {
-    fn new(most: usize) -> Self {
-        let places = || Arc::new(Semaphore::new(most));
+    fn new(most: u16) -> Self {
+        let places = || Arc::new(Semaphore::new(usize::from(most)));
         Self { mail: places(), webhook: places(), sms: places(), bot: places() }
     }
 
@@ -110,7 +107,7 @@ impl Courier {
     /// A courier; without a mail channel, mail fails and says so.
     #[must_use]
     pub fn new(mail: Option<MailChannel>, webhook: WebhookChannel) -> Self {
-        let (urgent, other) = (Places::new(URGENT_PLACES), Places::new(OTHER_PLACES));
+        let (urgent, other) = (Places::new(URGENT_AT_ONCE), Places::new(OTHER_AT_ONCE));
         Self { mail, webhook, sms: None, bots: None, urgent, other }
     }
 
