@@ -16,6 +16,7 @@ use crate::{
     contact::ContactVerb,
     deadline::DeadlineVerb,
     deployment::{ConfigurationVerb, DeploymentVerb},
+    drill::{CanaryVerb, DrillVerb},
     duty::DutyArgs,
     events::EventsArgs,
     filing::{AssessmentVerb, IcpVerb},
@@ -201,6 +202,16 @@ pub(crate) enum Noun {
     Cut(CutArgs),
     /// End a cut (operator)
     Restore(RestoreArgs),
+    /// Rehearse the emergency cut on a canary, and see how it went
+    Drill {
+        #[command(subcommand)]
+        verb: DrillVerb,
+    },
+    /// Which tenants are canaries, which exist for drills (two persons: operator, security)
+    Canary {
+        #[command(subcommand)]
+        verb: CanaryVerb,
+    },
     /// Leave the cloud: request and confirm (customer), approve or reject (reviewer)
     Offboarding {
         #[command(subcommand)]

@@ -33,6 +33,11 @@ fn every_verb_about_anomalies_parses() {
         "anomaly propose T --for packet-flood --for connection-flood --reason botnet",
         "anomaly confirm T --version 7",
         "anomaly withdraw T --reason mended",
+        "drill run T --reason monthly --wait --wait-limit 400",
+        "drill show T",
+        "canary propose T --reason ours",
+        "canary confirm T --version 7",
+        "canary withdraw T --reason sold",
     ]);
 }
 

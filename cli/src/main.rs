@@ -17,6 +17,7 @@ mod config;
 mod contact;
 mod deadline;
 mod deployment;
+mod drill;
 mod duty;
 mod environment;
 mod events;
@@ -125,6 +126,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<(), Failure> {
         Noun::Cut(args) => isolation::cut(&args, &api()?, screen),
         Noun::CutNotice { verb } => isolation::notice(&verb, &api()?, screen),
         Noun::Restore(args) => isolation::restore(&args, &api()?, screen),
+        Noun::Drill { verb } => drill::run(verb, &api()?, screen),
+        Noun::Canary { verb } => drill::canary(verb, &api()?, screen),
         Noun::Offboarding { verb } => offboarding::run(verb, &api()?, screen),
         Noun::Wipe { verb } => wipe::run(verb, &api()?, screen),
         Noun::Bundle { verb } => bundle::run(verb, &api()?, screen),

@@ -142,6 +142,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         "assessment file T --report-number n --assessor a --level 3 --conclusion good \
          --report report.pdf",
     ),
+    post("/v1/tenants/{id}/canary", "canary propose T --reason ours"),
+    post("/v1/tenants/{id}/canary/confirmation", "canary confirm T"),
+    post("/v1/tenants/{id}/canary/withdrawal", "canary withdraw T --reason sold"),
+    post("/v1/tenants/{id}/drill", "drill run T --reason monthly"),
+    get("/v1/tenants/{id}/drills", "drill show T"),
     get("/v1/tenants/{id}/anomalies", "anomaly show T"),
     post("/v1/tenants/{id}/anomalies/thresholds", "anomaly thresholds T --packets 50000"),
     post("/v1/tenants/{id}/anomalies/rule", "anomaly propose T --for packet-flood --reason botnet"),

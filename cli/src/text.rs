@@ -121,6 +121,8 @@ const WORDED: &[&str] = &[
     "lane",
     "party",
     "phase",
+    "step",
+    "verdict",
     "power",
     "role",
     "second_factor",

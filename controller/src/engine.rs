@@ -8,8 +8,10 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, and [`duty`]
-//! what needs a person now. [`sealing`] keeps the secrets of contacts' channels, [`receipt`] takes
+//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, [`drill`] is
+//! rehearsed
+//! cuts, and [`duty`] what needs a person now. [`sealing`] keeps the secrets of contacts'
+//! channels, [`receipt`] takes
 //! in what comes back on short messages. [`call`] says how a change is asked for.
 
 mod accounts;
@@ -21,6 +23,7 @@ mod calendar;
 mod call;
 mod certificate;
 mod drain;
+mod drill;
 mod duty;
 mod effects;
 mod error;

@@ -87,6 +87,11 @@ async fn a_rule_that_cuts_is_signed_by_two_persons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_canary_is_drilled_by_one_person_after_two_have_said_that_it_is_one() {
+    tell("drill.txt", include_str!("../scripts/drill.txt")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_customer_opens_and_closes_a_port_by_itself() {
     tell("groups.txt", include_str!("../scripts/groups.txt")).await;
 }

@@ -104,6 +104,9 @@ more-title = More on the network cut
 restore-ordered-title = Network restore ordered
 restored-title = Network restored
 
+drill = DRILL: this rehearses an emergency cut; nothing has happened.
+    .subject = DRILL
+
 cut-ordered =
     { cut-which } cut of your system's network was ordered at { $now }; its instant follows. Reason: { $reason }.
     { cut-number }

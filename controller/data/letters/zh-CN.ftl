@@ -104,6 +104,9 @@ more-title = 断网续报
 restore-ordered-title = 恢复网络
 restored-title = 网络已恢复
 
+drill = 【演练】这是一次应急断网演练，并非真实事件。
+    .subject = 演练
+
 cut-ordered =
     已于 { $now } 下令{ cut-how }断开贵单位系统的网络连接，断开时刻另行通知。原因：{ $reason }。
     { cut-number }

@@ -12,6 +12,11 @@ pub(super) fn of_the_controller(now: Timestamp) -> Vec<Event> {
             order,
             report: Reported::Refused { code: said("x"), message: said("y") },
         },
+        Event::DrillMeasured {
+            cut: CutId::from_uuid(Uuid::from_u128(13)),
+            received_at: now,
+            durable_at: now,
+        },
         cut_by_host(now, 13, false),
         cut_by_host(now, 17, true),
         Event::NoticeDelivered {

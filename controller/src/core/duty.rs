@@ -14,6 +14,8 @@ use tenure_protocol::{
 };
 
 use super::{
+    drill::{self, DrillReport, Verdict},
+    lifecycle::CutKind,
     obligation::{Obligation, ObligationId, Party},
     rules::{OnBreach, Period, Rules},
     tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Probe, Rung, Tenant},
@@ -44,6 +46,8 @@ pub enum Need {
     PlannedCut,
     /// A cut is open: it is temporary (O12c).
     CutOpen,
+    /// A drill is under way, has failed, or is due on a canary.
+    Drill,
     /// A wipe waits for approvals.
     WipeApproval,
     /// A probe of the customer's contacts was not taken everywhere, or not acknowledged.
@@ -64,6 +68,7 @@ impl Need {
             Self::WipeFailed => "wipe-failed",
             Self::PlannedCut => "planned-cut",
             Self::CutOpen => "cut-open",
+            Self::Drill => "drill",
             Self::WipeApproval => "wipe-approval",
             Self::Contacts => "contacts",
             Self::Deadline => "deadline",
@@ -143,19 +148,21 @@ pub struct HostStanding {
 /// event first. It orders tenants by urgency: the untold first.
 #[must_use]
 pub fn since(tenant: &Tenant, rules: &Rules) -> Option<Timestamp> {
-    if untold(tenant).next().is_some() {
+    if untold(tenant).any(|cut| cut.kind != CutKind::Drill) {
         return Some(FIRST);
     }
     let standing = open_cut(tenant).is_some()
         || planned_cut(tenant).is_some()
         || pending(tenant).next().is_some()
         || rotten_contacts(tenant).is_some()
-        || wipe_waits(tenant);
+        || wipe_waits(tenant)
+        || drill_stands(tenant, rules);
     if standing {
         return Some(ALWAYS);
     }
     let deadlines = owed(tenant, rules).filter_map(|owed| owed.due.due_at());
-    deadlines.map(|at| at.plus_ms(-AHEAD_MS)).min()
+    let deadlines = deadlines.map(|at| at.plus_ms(-AHEAD_MS));
+    deadlines.chain(drill::due_at(tenant).filter(|_| tenant.phase.has_traffic())).min()
 }
 
 /// What a tenant has for the desk now, most urgent first.
@@ -166,13 +173,15 @@ pub fn needs(
     rules: &Rules,
     now: Now,
 ) -> Vec<OnDesk> {
-    let untold = untold(tenant).map(|cut| untold_cut(tenant, cut, rules, now));
+    let in_earnest = |cut: &&Cut| cut.kind != CutKind::Drill;
+    let untold = untold(tenant).filter(in_earnest).map(|cut| untold_cut(tenant, cut, rules, now));
     let deadlines = owed(tenant, rules).filter_map(|owed| deadline(tenant, owed, now));
     let mut needs: Vec<OnDesk> = untold
         .chain(pending_hosts(tenant, hosts))
         .chain(failed_wipe(tenant))
         .chain(planned_cut(tenant))
         .chain(open_cut(tenant))
+        .chain(drilled(tenant, rules, now))
         .chain(waiting_wipe(tenant))
         .chain(rotten_contacts(tenant))
         .chain(deadlines)
@@ -354,10 +363,53 @@ fn open_cut(tenant: &Tenant) -> Option<OnDesk> {
     if tenant.isolation == Isolation::Connected || !tenant.phase.holds_resources() {
         return None;
     }
-    let cut = tenant.last_cut()?;
+    let cut = tenant.last_cut().filter(|cut| cut.kind != CutKind::Drill)?;
     let (standing, about) = (tenant.isolation.as_str(), format!("#{}", cut.number));
     let words = Some(cut.reason.clone());
     Some(OnDesk { words, ..OnDesk::new(tenant, Need::CutOpen, standing, about) })
+}
+
+/// Whether the last drill is not over, or has failed.
+fn drill_stands(tenant: &Tenant, rules: &Rules) -> bool {
+    // What has passed stays so, whenever somebody looks.
+    let now = Timestamp::default();
+    let passed = |(cut, drill)| drill::report(cut, drill, rules, now).verdict == Verdict::Passed;
+    let canary = tenant.canary.in_force.is_some() && tenant.phase.has_traffic();
+    canary && tenant.last_drill().is_some_and(|last| !passed(last))
+}
+
+/// A drill with the seconds that its ladder runs by; one that failed; or that one is due.
+fn drilled(tenant: &Tenant, rules: &Rules, now: Now) -> Option<OnDesk> {
+    let due = drill::due_at(tenant).filter(|_| tenant.phase.has_traffic())?;
+    let on_desk = |standing, about| OnDesk::new(tenant, Need::Drill, standing, about);
+    if let Some((cut, drill)) = tenant.last_drill() {
+        let DrillReport { verdict, steps, silent } = drill::report(cut, drill, rules, now.real);
+        let about = number_of(cut);
+        match verdict {
+            Verdict::UnderWay => {
+                let told = untold_cut(tenant, cut, rules, now);
+                let due = told.due.filter(|_| cut.is_untold());
+                return Some(OnDesk { due, ..on_desk(verdict.as_str(), about) });
+            }
+            Verdict::Failed => {
+                let failed = steps.iter().filter(|step| step.verdict == Verdict::Failed);
+                let mut words: Vec<_> = failed.map(|step| step.step.to_owned()).collect();
+                words.dedup();
+                words.extend(silent);
+                let words = Some(words.join(", "));
+                return Some(OnDesk { words, ..on_desk(verdict.as_str(), about) });
+            }
+            Verdict::Passed => {}
+        }
+    }
+    let left_ms = due.ms_since(now.legal);
+    let about = tenant.last_drill().map_or_else(|| "-".to_owned(), |(cut, _)| number_of(cut));
+    (left_ms <= 0)
+        .then(|| OnDesk { due: Some(Until { at: due, left_ms }), ..on_desk("overdue", about) })
+}
+
+fn number_of(cut: &Cut) -> String {
+    format!("#{}", cut.number)
 }
 
 fn waiting_wipe(tenant: &Tenant) -> Option<OnDesk> {

@@ -148,6 +148,9 @@ impl Oracle {
                 | Event::ProposeCutRule { .. }
                 | Event::ConfirmCutRule
                 | Event::WithdrawCutRule { .. }
+                | Event::ProposeCanary { .. }
+                | Event::ConfirmCanary
+                | Event::WithdrawCanary { .. }
         );
         match actor.role {
             Role::Customer => self.applied.insert(actor.name.clone()),
@@ -282,6 +285,7 @@ impl Oracle {
             }
             Event::AcknowledgeCut { cut: None }
             | Event::RecordAcknowledgement { cut: None, .. } => self.reached = true,
+            Event::Cut { kind: CutKind::Drill, .. } => {}
             Event::Cut { kind, .. } => {
                 let told_before = *kind == CutKind::Emergency || self.reached;
                 rule("a planned cut follows a notice that reached the customer", told_before)?;

@@ -23,6 +23,7 @@ use tenure_protocol::{
 
 use super::{
     draw::Draw,
+    lifecycle::CutKind,
     notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
@@ -152,17 +153,16 @@ pub fn render(
     real_now: Timestamp,
     draw: &mut Draw,
 ) -> Vec<Notice> {
-    let words = words(letters, tenant, letter, real_now);
+    let mut words = words(letters, tenant, letter, real_now);
     let abouts =
         [&letters.chinese, &letters.english].map(|language| about_system(language, tenant));
     let about = about(tenant, letter);
-    let mut facts = facts(tenant, about, kind, &words, real_now);
     let cut = match kind {
         NoticeKind::Cut
         | NoticeKind::CutCorrection
         | NoticeKind::CutReminder
         | NoticeKind::DutyAlarm
-        | NoticeKind::Restored => about.map(|cut| cut.id),
+        | NoticeKind::Restored => about,
         NoticeKind::Handover
         | NoticeKind::CutAnnounced
         | NoticeKind::CutCalledOff
@@ -178,6 +178,15 @@ pub fn render(
         | NoticeKind::ProviderReminder
         | NoticeKind::HostAlarm => None,
     };
+    let drill = cut.is_some_and(|cut| cut.kind == CutKind::Drill);
+    if drill {
+        words = words.of_a_drill(letters);
+    }
+    let mut facts = facts(tenant, about, kind, &words, real_now);
+    if drill {
+        facts["data"]["drill"] = json!(true);
+    }
+    let cut = cut.map(|cut| cut.id);
     let mut notices = Vec::new();
     for contact in contacts {
         // What goes to the provider's own desks is the provider's to judge.
@@ -254,6 +263,17 @@ impl Words {
     /// Of something of which nothing is known but the system's name.
     fn bare(system: &str) -> Self {
         Self { subject: system.to_owned(), chinese: String::new(), english: String::new() }
+    }
+
+    /// Says first, and wherever people look, that nothing has happened.
+    fn of_a_drill(self, letters: &Letters) -> Self {
+        let Self { subject, chinese, english } = self;
+        let drill = letters.words("drill", |_| variables!["subject" => subject.as_str()]);
+        Self {
+            subject: format!("【{}】{subject}", drill.subject),
+            chinese: format!("{}\n{chinese}", drill.chinese),
+            english: format!("{}\n{english}", drill.english),
+        }
     }
 
     /// The text for people, as long as the channel has room for.

@@ -3,7 +3,8 @@
 //!
 //! [`event`] says what may happen, [`admit`] when and by whom. [`applying`], [`joining`],
 //! [`trying`], [`leaving`] and [`wiping`] hold the parts of the way; [`announcing`], [`cutting`],
-//! [`adopting`], [`calling`], [`filing`], [`grouping`], [`probing`], [`watching`] and [`holding`]
+//! [`adopting`], [`drilling`], [`calling`], [`filing`], [`grouping`], [`probing`], [`watching`]
+//! and [`holding`]
 //! what is orthogonal to it; [`paperwork`] what records owe and discharge, [`suspending`] the
 //! review clock, [`passing`] what time alone does, [`reminding`] what is reminded of, [`recount`]
 //! what a new notice does to deadlines. [`invariant`] says what holds whatever happens, and refuses
@@ -16,6 +17,7 @@ mod announcing;
 mod applying;
 mod calling;
 mod cutting;
+mod drilling;
 mod effect;
 pub mod event;
 mod filing;
@@ -38,7 +40,7 @@ mod wiping;
 
 use std::collections::BTreeSet;
 
-use tenure_protocol::{digest::Digest, id::NoticeId, time::Timestamp};
+use tenure_protocol::{channel::Grade, digest::Digest, id::NoticeId, time::Timestamp};
 
 pub use actor::{Actor, Role};
 pub use effect::{Acknowledged, Effect, OrderDraft, Transition};
@@ -132,6 +134,7 @@ pub fn apply(
     admit::attached(&event.documents(), context.filed)?;
     let mut step = Step::new(tenant, actor, context);
     happen(&mut step, event)?;
+    drilling::go_on(&mut step);
     if admit::decides(event) {
         step.tenant.deciders.insert(actor.name.clone());
     }
@@ -168,6 +171,10 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         | Event::ProposeCutRule { .. }
         | Event::ConfirmCutRule
         | Event::WithdrawCutRule { .. } => anomalies(step, event)?,
+        Event::ProposeCanary { .. }
+        | Event::ConfirmCanary
+        | Event::WithdrawCanary { .. }
+        | Event::DrillMeasured { .. } => drills(step, event)?,
         Event::AnnounceCut { .. }
         | Event::CallOffCut { .. }
         | Event::AcknowledgeCut { .. }
@@ -194,12 +201,7 @@ fn happen(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         Event::CountersignService => leaving::countersign_service(step)?,
         Event::ApproveWipe => wiping::approve_wipe(step)?,
         Event::OrderReported { host, order, report } => reported(step, *host, *order, report)?,
-        Event::NoticeDelivered { notice, grade, at } => {
-            probing::delivered(step, *notice, *grade);
-            if grade.discharges() {
-                delivered(step, *notice, *at);
-            }
-        }
+        Event::NoticeDelivered { notice, grade, at } => taken(step, *notice, *grade, *at),
         Event::RecordCounts { fact } => paperwork::counts(step, fact),
         Event::Recount { notice, reason, changes } => {
             recount::recount(step, notice, reason, changes)?;
@@ -236,6 +238,14 @@ fn hold(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         holding::countersign(step, *hold)?;
     }
     Ok(())
+}
+
+/// A notice was taken over its channel.
+fn taken(step: &mut Step<'_>, notice: NoticeId, grade: Grade, at: Timestamp) {
+    probing::delivered(step, notice, grade);
+    if grade.discharges() {
+        delivered(step, notice, at);
+    }
 }
 
 /// A notice is in the system that the customer designated, or a person knows of it.
@@ -275,6 +285,20 @@ fn anomalies(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
         watching::confirm(step)?;
     } else if let Event::WithdrawCutRule { reason: _ } = event {
         watching::withdraw(step)?;
+    }
+    Ok(())
+}
+
+/// What is said of canaries and drills; nothing for other events.
+fn drills(step: &mut Step<'_>, event: &Event) -> Result<(), Refusal> {
+    if let Event::ProposeCanary { reason } = event {
+        drilling::propose(step, reason);
+    } else if matches!(event, Event::ConfirmCanary) {
+        drilling::confirm(step)?;
+    } else if let Event::WithdrawCanary { reason: _ } = event {
+        drilling::withdraw(step)?;
+    } else if let Event::DrillMeasured { cut, received_at, durable_at } = event {
+        drilling::measured(step, *cut, [*received_at, *durable_at]);
     }
     Ok(())
 }

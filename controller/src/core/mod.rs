@@ -8,10 +8,11 @@
 //! [`letter`] and [`alarm`] (what customer and provider are told), [`together`] (one act on several
 //! tenants) and [`joint`] (one notice about them), [`anomaly`] (from when on hosts tell of what
 //! they count, and who is cut for it), [`watch`] (by whom customers are told, if the controller
-//! cannot), [`duty`] (what needs a person of the provider now), [`fleet`] and [`placement`] (where
-//! instances go), [`access`] (who may come in) and [`identity`] (what people are called elsewhere),
-//! [`quota`] (how much one customer may take), and [`refusal`] (how something is refused). [`draw`]
-//! and [`canonical`] are what ids and digests are made with.
+//! cannot), [`duty`] (what needs a person of the provider now), [`drill`] (what a rehearsed cut has
+//! shown), [`fleet`] and [`placement`] (where instances go), [`access`] (who may come in) and
+//! [`identity`] (what people are called elsewhere), [`quota`] (how much one customer may take), and
+//! [`refusal`] (how something is refused). [`draw`] and [`canonical`] are what ids and digests are
+//! made with.
 
 pub mod access;
 pub mod admission;
@@ -24,6 +25,7 @@ pub mod canonical;
 pub mod counting;
 pub mod dispatch;
 pub mod draw;
+pub mod drill;
 pub mod duty;
 pub mod fleet;
 pub mod form;

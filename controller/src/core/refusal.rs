@@ -154,6 +154,10 @@ pub enum Code {
     AlreadyAcknowledged,
     /// The same was done a moment ago.
     TooSoon,
+    /// The tenant is no canary: it is not drilled.
+    NotACanary,
+    /// No instance of the tenant runs.
+    NothingRuns,
 }
 
 impl Code {
@@ -224,6 +228,8 @@ impl Code {
             Self::UnknownCut => "unknown-cut",
             Self::AlreadyAcknowledged => "already-acknowledged",
             Self::TooSoon => "too-soon",
+            Self::NotACanary => "not-a-canary",
+            Self::NothingRuns => "nothing-runs",
         }
     }
 }

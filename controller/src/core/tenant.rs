@@ -35,6 +35,7 @@
 
 pub mod application;
 pub mod compliance;
+pub mod drill;
 pub mod format;
 pub mod former;
 pub mod hold;
@@ -64,6 +65,7 @@ pub use application::{
     Webhook, Zone,
 };
 pub use compliance::{Assessment, IcpConfirmed, IcpFiled, IcpFiling, IcpOpening};
+pub use drill::{Canary, CanaryInForce, CanaryProposal, Drill, DrilledChannel};
 pub use format::Format;
 pub use former::Former;
 pub use hold::{Hold, HoldAct, HoldKind, HoldRegion};
@@ -144,6 +146,9 @@ pub struct Tenant {
     /// What it has of its own about anomalies: nothing before somebody sets it.
     #[serde(default)]
     pub anomalies: Anomalies,
+    /// Whether it may be drilled: nobody said so before somebody does.
+    #[serde(default)]
+    pub canary: Canary,
     /// Every hold, oldest first.
     pub holds: Vec<Hold>,
     /// What of its records matters to the lifecycle.
@@ -465,7 +470,7 @@ pub struct Cut {
     pub id: CutId,
     /// Number of the cut within the tenant, from 1: what people quote.
     pub number: u32,
-    /// In an emergency, or planned.
+    /// In an emergency, planned, or a drill.
     pub kind: CutKind,
     /// How the customer was told before: of a planned cut, or of one that was planned.
     pub announced: Option<Announcement>,
@@ -500,6 +505,9 @@ pub struct Cut {
     /// How a person of the customer acknowledged it (grade E3).
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// What is measured of it, if it is a drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
     /// How it ended.
     pub end: CutEnd,
     /// Legal instant of the last reminder that it is open.
@@ -523,7 +531,7 @@ pub enum CutEnd {
         /// The restore's notices.
         notices: Vec<NoticeId>,
     },
-    /// No host carried it out.
+    /// No host carried it out; or it was a drill that a cut in earnest overtook.
     Void {
         /// The hosts' words.
         reason: String,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tenure_protocol::{digest::Digest, id::TenantId};
+use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
 
 use super::{Call, Engine, EngineError, Expected, effects::Wakes};
 use crate::{
@@ -33,6 +33,8 @@ pub(super) struct Beside {
     pub(super) evidence: Vec<NewEvidence>,
     /// A notice that was tried.
     pub(super) notice: Option<NoticeRow>,
+    /// When the API took the request in, if it is for a drill; real clock.
+    pub(super) received_at: Option<Timestamp>,
 }
 
 /// What followed within another transaction.
@@ -190,7 +192,11 @@ impl Engine {
             self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
             self.keep(&mut tx, beside.key.as_ref(), Some(&transition.tenant)).await?;
             store::commit(tx).await?;
+            let durable_at = self.inner.clock.now();
             self.after(&transition.tenant, event, wakes).await;
+            if let Some(received_at) = beside.received_at {
+                self.measured(&transition.tenant, [received_at, durable_at]).await;
+            }
             return Ok(transition.tenant);
         }
         Err(EngineError::Conflict)

@@ -40,7 +40,7 @@ const ON_CHANGES: [u16; 4] = [409, 413, 415, 422];
 const ON_UPLOADS: [u16; 4] = [409, 413, 422, 507];
 
 /// Operations that need `If-Match`.
-const ON_A_VERSION: [&str; 7] = [
+const ON_A_VERSION: [&str; 8] = [
     "review-application",
     "review-reports",
     "review-offboarding",
@@ -48,6 +48,7 @@ const ON_A_VERSION: [&str; 7] = [
     "confirm-icp",
     "countersign-service",
     "confirm-cut-rule",
+    "confirm-canary",
 ];
 
 /// An `If-Match` or `If-None-Match`: `*`, or entity tags; an empty list matches nothing.

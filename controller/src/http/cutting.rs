@@ -1,7 +1,7 @@
 //! Cuts, what announces them, and how they end (clause 6.3).
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use tenure_protocol::{id::TenantId, time::Timestamp};
 use utoipa::{
     ToSchema,
@@ -28,6 +28,7 @@ use crate::core::{
 #[serde(deny_unknown_fields)]
 pub struct CutRequest {
     /// Which kind: `planned` once a notice of it has reached the customer.
+    #[serde(deserialize_with = "in_earnest")]
     #[schema(schema_with = cut_kinds)]
     kind: CutKind,
     /// Why: the customer reads this in the notice.
@@ -66,6 +67,14 @@ pub struct HeardAcknowledgement {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
+}
+
+/// The kinds of cut that are no drill: a drill is an operation of its own.
+pub(super) fn in_earnest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CutKind, D::Error> {
+    match CutKind::deserialize(deserializer)? {
+        CutKind::Drill => Err(D::Error::custom("a drill is ordered by …/drill: give another kind")),
+        kind @ (CutKind::Emergency | CutKind::Planned) => Ok(kind),
+    }
 }
 
 pub(super) fn cut_kinds() -> RefOr<Schema> {

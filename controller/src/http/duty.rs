@@ -32,7 +32,8 @@ pub struct NeedView {
     /// `cut-untold`: the customer does not know of an emergency cut yet; `watch-lost`: a host will
     /// not tell it if the controller cannot; `cut-pending`: a host has not carried a cut or restore
     /// out; `host-alarm`: an alarm of a host stands; `wipe-failed`; `planned-cut`; `cut-open`: a
-    /// cut is temporary; `wipe-approval`; `contacts`: a probe of a customer's contacts is
+    /// cut is temporary; `drill`: of a canary, under way, failed or overdue; `wipe-approval`;
+    /// `contacts`: a probe of a customer's contacts is
     /// unanswered; `deadline`: of the provider; `account` and `token`: to be confirmed.
     kind: &'static str,
     /// `trying`, `second-contacts`, `phone` and `breached`: the ladder of a cut that the customer

@@ -19,6 +19,7 @@ use axum::{
 use tenure_protocol::{
     digest::Digest,
     id::{OrderId, TenantId},
+    time::Timestamp,
 };
 
 use super::{
@@ -39,6 +40,10 @@ const MAX_SECRET_BYTES: usize = 256;
 const SECRETS: [&str; 7] =
     ["access_token", "token", "bearer", "authorization", "api_key", "password", "code"];
 
+/// When a request's head was here; real clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Received(pub Timestamp);
+
 /// Lets a request through to its handler, with its principal, or answers it.
 ///
 /// # Errors
@@ -51,6 +56,7 @@ pub async fn enforce(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    request.extensions_mut().insert(Received(app.engine.clock().now()));
     match pass(&app, path.as_str(), &mut request).await {
         Ok(route) => {
             // Short bodies have been read then; long ones are read in the seat. A cut needs none.

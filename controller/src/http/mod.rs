@@ -1,7 +1,8 @@
 //! The HTTP API. Its shape is the OpenAPI document ([`openapi`]); who may call what stands in one
 //! [`policy`], which [`gate`] asks with the actions of [`route`]; how often, in [`limit`]; [`edge`]
 //! is what stands before all of it. [`tenants`] are reads; [`applications`], [`trial`],
-//! [`compliance`], [`groups`], [`contacts`], [`anomalies`], [`cutting`] ([`together`]: of several
+//! [`compliance`], [`groups`], [`contacts`], [`anomalies`], [`drills`], [`cutting`] ([`together`]:
+//! of several
 //! tenants), [`holds`], [`offboarding`] and [`leaving`], which have [`acts`] in common, are what
 //! the lifecycle decides on; [`access`] is accounts, sessions and tokens, which a second person
 //! confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID provider ([`attempts`] and
@@ -34,6 +35,7 @@ mod contract;
 pub mod cutting;
 pub mod deadline;
 mod described;
+pub mod drills;
 pub mod duty;
 pub mod edge;
 pub mod events;
@@ -154,6 +156,11 @@ fn on_one_tenant() -> Router<App> {
         .route("/anomalies/rule", post(anomalies::propose))
         .route("/anomalies/rule/confirmation", post(anomalies::confirm))
         .route("/anomalies/rule/withdrawal", post(anomalies::withdraw))
+        .route("/canary", post(drills::propose))
+        .route("/canary/confirmation", post(drills::confirm))
+        .route("/canary/withdrawal", post(drills::withdraw))
+        .route("/drill", post(drills::drill))
+        .route("/drills", get(drills::show))
         .route("/holds", post(holds::place))
         .route("/holds/release", post(holds::release))
         .route("/holds/countersignatures", post(holds::countersign))

@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     App, access, alarms, anomalies, applications, attachments, calendar, checklist, compliance,
-    confirmation, contacts, contract, cutting, deadline, duty, events, form, groups, holds,
+    confirmation, contacts, contract, cutting, deadline, drills, duty, events, form, groups, holds,
     leaving, offboarding, oidc, platform, policy::Policy, problem, records, row, tenants, together,
     trial, view,
 };
@@ -66,7 +66,8 @@ use super::{
         compliance::confirm_icp, groups::list, groups::set, groups::remove,
         contacts::set, contacts::acknowledge,
         anomalies::show, anomalies::set, anomalies::propose, anomalies::confirm,
-        anomalies::withdraw,
+        anomalies::withdraw, drills::propose, drills::confirm, drills::withdraw, drills::drill,
+        drills::show,
     ),
     components(schemas(
         problem::Problem, form::ApplicationForm, form::ContactForm, form::InstanceForm,

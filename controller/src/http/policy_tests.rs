@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     core::{
         access::{Credential, Group},
-        lifecycle::{Actor, Event, admit, tests::events},
+        lifecycle::{Actor, CutKind, Event, admit, tests::events},
     },
     http::route::{READ_ENTRIES, Route, Subject, TABLE, Verb},
 };
@@ -30,7 +30,9 @@ const fn tenant(customer: &str) -> Resource<'_> {
 
 /// The action of the route by which somebody causes an event; none if only the controller does.
 fn action_of(event: &Event) -> Option<&'static str> {
+    let drill = matches!(event, Event::Cut { kind: CutKind::Drill, .. });
     let action = match event.name() {
+        _ if drill => "drill",
         "submit" => "resubmit",
         "review" => "review-application",
         "sign-recount" => "sign-deadlines",

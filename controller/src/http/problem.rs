@@ -249,6 +249,8 @@ impl From<refusal::Refusal> for Problem {
             | Code::NotNotified
             | Code::NotForAll
             | Code::AlreadyAnnounced
+            | Code::NotACanary
+            | Code::NothingRuns
             | Code::TooManyApplications => StatusCode::CONFLICT,
         };
         let problem = Self::new(status, refusal.code.as_str(), refusal.sentence);

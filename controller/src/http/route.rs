@@ -60,7 +60,7 @@ pub const READ_ENTRIES: &str = "read-entries";
 ///
 /// Clause 6.3 asks for the cut at once. So whoever may cut is never told to come later; who may not
 /// is limited as everybody, after the policy has said so.
-const UNLIMITED: [&str; 2] = ["cut", "cut-several"];
+const UNLIMITED: [&str; 3] = ["cut", "cut-several", "drill"];
 
 impl Route {
     /// Whether no limit of rates holds it up: it is a cut.
@@ -112,6 +112,7 @@ pub const TABLE: &[Route] = &[
     get("/v1/tenants/{id}/checklist", "show-checklist", Tenant),
     get("/v1/tenants/{id}/groups", "show-groups", Tenant),
     get("/v1/tenants/{id}/anomalies", "show-anomalies", Tenant),
+    get("/v1/tenants/{id}/drills", "show-drills", Tenant),
     get("/v1/tenants/{id}/journal", "show-journal", Tenant),
     get("/v1/tenants/{id}/deadlines", "show-deadlines", Tenant),
     get("/v1/tenants/{id}/orders", "show-orders", Tenant),
@@ -151,6 +152,10 @@ pub const TABLE: &[Route] = &[
     post("/v1/tenants/{id}/anomalies/rule", "propose-cut-rule", Tenant),
     post("/v1/tenants/{id}/anomalies/rule/confirmation", "confirm-cut-rule", Tenant),
     post("/v1/tenants/{id}/anomalies/rule/withdrawal", "withdraw-cut-rule", Tenant),
+    post("/v1/tenants/{id}/canary", "propose-canary", Tenant),
+    post("/v1/tenants/{id}/canary/confirmation", "confirm-canary", Tenant),
+    post("/v1/tenants/{id}/canary/withdrawal", "withdraw-canary", Tenant),
+    post("/v1/tenants/{id}/drill", "drill", Tenant),
     post("/v1/tenants/{id}/cut/acknowledgement", "acknowledge-cut", Tenant),
     post("/v1/tenants/{id}/cut/acknowledgement/heard", "record-acknowledgement", Tenant),
     post("/v1/tenants/{id}/cut/announcement", "announce-cut", Tenant),

@@ -11,7 +11,13 @@ use utoipa::{
     },
 };
 
-use super::{App, change::Change, cutting::cut_kinds, form, problem::Problem};
+use super::{
+    App,
+    change::Change,
+    cutting::{cut_kinds, in_earnest},
+    form,
+    problem::Problem,
+};
 use crate::core::{
     lifecycle::{CutKind, Event},
     tenant::Isolation,
@@ -26,6 +32,7 @@ const UUID_PATTERN: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 #[serde(deny_unknown_fields)]
 pub struct CutsRequest {
     /// Which kind: `planned` once a notice of it has reached the customer of each.
+    #[serde(deserialize_with = "in_earnest")]
     #[schema(schema_with = cut_kinds)]
     kind: CutKind,
     /// Why: the customers read this in the notice.

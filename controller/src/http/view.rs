@@ -190,7 +190,7 @@ pub struct CutView {
     pub id: CutId,
     /// Its number within the tenant.
     pub number: u32,
-    /// `emergency` or `planned`.
+    /// `emergency`, `planned` or `drill`.
     #[schema(value_type = String)]
     pub kind: CutKind,
     /// How the customer was told before.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tenure_tests::lab::{daemon::wait_for, site::Build};
 
 use crate::{
+    refused,
     rig::{Cut, Rig},
     scenario,
     steps::{self, Point, Tracer},
@@ -33,7 +34,7 @@ const SAMPLE: usize = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 
 impl Victim {
-    fn pid(self, rig: &Rig) -> anyhow::Result<u32> {
+    pub(crate) fn pid(self, rig: &Rig) -> anyhow::Result<u32> {
         let host = &rig.site.hosts[rig.cut_host];
         let daemon = match self {
             Self::Controller => &rig.site.controller,
@@ -43,7 +44,7 @@ impl Victim {
         Ok(daemon.as_ref().context("it does not run")?.pid())
     }
 
-    fn ended(self, rig: &mut Rig) -> anyhow::Result<bool> {
+    pub(crate) fn ended(self, rig: &mut Rig) -> anyhow::Result<bool> {
         let host = &mut rig.site.hosts[rig.cut_host];
         let daemon = match self {
             Self::Controller => &mut rig.site.controller,
@@ -53,7 +54,7 @@ impl Victim {
         daemon.as_mut().context("it does not run")?.ended()
     }
 
-    fn start(self, rig: &mut Rig) -> anyhow::Result<()> {
+    pub(crate) fn start(self, rig: &mut Rig) -> anyhow::Result<()> {
         let build = rig.site.build().clone();
         let host = &mut rig.site.hosts[rig.cut_host];
         match self {
@@ -68,13 +69,9 @@ impl Victim {
     }
 }
 
-/// Kills the victim at its steps, one after another; gives how often it was.
-pub(crate) fn sweep(
-    victim: Victim,
-    build: &Build,
-    venv: &Path,
-    every: bool,
-) -> anyhow::Result<usize> {
+/// Kills the victim at its steps, one after another: of cuts that take place, and of cuts that the
+/// host refuses.
+pub(crate) fn sweep(victim: Victim, build: &Build, venv: &Path, every: bool) -> anyhow::Result<()> {
     let mut rig = Rig::create(&format!("{victim:?}").to_lowercase(), build, venv)?;
     // The first cut is another one: it makes files that are there for all others.
     scenario::Scenario(Vec::new()).run(&mut rig, "first")?;
@@ -87,7 +84,10 @@ pub(crate) fn sweep(
         let killed = kill(victim, &mut rig, point, &key);
         kills += usize::from(killed.with_context(|| format!("{victim:?} killed at {point}"))?);
     }
-    Ok(kills)
+    ensure!(kills > 5, "{victim:?} was killed {kills} times alone");
+    let refused = refused::sweep(&mut rig, victim, every).context("refused cuts")?;
+    ensure!(refused > 0, "{victim:?} was never killed in a refused cut");
+    Ok(())
 }
 
 /// The steps of a cut, from the order until the hosts have destroyed its packets.
@@ -103,7 +103,7 @@ fn steps_of(victim: Victim, rig: &mut Rig) -> anyhow::Result<Vec<Point>> {
 }
 
 /// So many of the steps, spread over the calls of all threads.
-fn choose(points: &[Point], most: usize) -> Vec<Point> {
+pub(crate) fn choose(points: &[Point], most: usize) -> Vec<Point> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Point>> = BTreeMap::new();
     for point in points {
         groups.entry((&point.thread, &point.call)).or_default().push(point);

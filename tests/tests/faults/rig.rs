@@ -48,6 +48,7 @@ pub(crate) struct Rig {
     pub(crate) tenant: String,
     /// The host of its guest.
     pub(crate) cut_host: usize,
+    pub(crate) people: People,
     operator: api::Call,
     run: RunDir,
 }
@@ -98,9 +99,9 @@ impl Rig {
         let operator = api::Call { controller, ca, token };
         let mail = Some(mail);
         let (tenant, cut_host) = (String::new(), 0);
-        let mut rig = Self { site, mail, webhook, phone, tenant, cut_host, operator, run };
+        let mut rig = Self { site, mail, webhook, phone, tenant, cut_host, people, operator, run };
         rig.wait_hosts()?;
-        rig.tenant = people.apply()?;
+        rig.tenant = rig.people.apply()?;
         let view = wait_for("the trial", Duration::from_secs(240), || {
             rig.site.alive()?;
             let view = rig.view()?;
@@ -260,11 +261,13 @@ fn sender(address: IpAddr) -> String {
     }
 }
 
-struct People {
+/// Who acts.
+pub(crate) struct People {
     admin: Person,
+    pub(crate) security: Person,
     customer: Person,
     reviewer: Person,
-    operator: Person,
+    pub(crate) operator: Person,
 }
 
 impl People {
@@ -286,6 +289,7 @@ impl People {
             reviewer: make("li.na", "reviewer", None)?,
             operator: make("wang.lei", "operator", None)?,
             admin,
+            security,
         })
     }
 

@@ -63,6 +63,10 @@ pub(crate) fn event(what: &str) -> anyhow::Result<Event> {
         "proposes to cut it for connection floods" => {
             Event::ProposeCutRule { kinds: [AlarmKind::ConnectionFlood].into(), reason }
         }
+        "proposes it as a canary" => Event::ProposeCanary { reason },
+        "confirms the canary" => Event::ConfirmCanary,
+        "takes the canary back" => Event::WithdrawCanary { reason },
+        "drills it" => Event::Cut { kind: CutKind::Drill, reason },
         "confirms the cut rule" => Event::ConfirmCutRule,
         "takes the cut rule back" => Event::WithdrawCutRule { reason },
         "restores the network" => Event::Restore { reason: "the cause is gone".to_owned() },

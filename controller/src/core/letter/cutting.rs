@@ -12,7 +12,7 @@ use crate::core::{
 /// What the templates call a kind of cut.
 pub(super) const fn name_of(kind: CutKind) -> &'static str {
     match kind {
-        CutKind::Emergency => "emergency",
+        CutKind::Emergency | CutKind::Drill => "emergency",
         CutKind::Planned => "planned",
     }
 }

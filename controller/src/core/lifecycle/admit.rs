@@ -50,7 +50,10 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::SetThresholds { .. }
         | Event::ProposeCutRule { .. }
         | Event::ConfirmCutRule
-        | Event::WithdrawCutRule { .. } => {
+        | Event::WithdrawCutRule { .. }
+        | Event::ProposeCanary { .. }
+        | Event::ConfirmCanary
+        | Event::WithdrawCanary { .. } => {
             phase.is_open() || matches!(phase, Phase::Configuring | Phase::ConfigurationFailed)
         }
         Event::RequestOffboarding { .. } => may_leave(phase),
@@ -76,6 +79,7 @@ pub const fn admits(phase: Phase, event: &Event) -> bool {
         | Event::AcknowledgeProbe
         | Event::OrderReported { .. } => phase.holds_resources(),
         Event::NoticeDelivered { .. }
+        | Event::DrillMeasured { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }
         | Event::SignRecount { .. }
@@ -141,11 +145,15 @@ pub const fn roles(event: &Event) -> &'static [Role] {
         Event::ProposeCutRule { .. }
         | Event::ConfirmCutRule
         | Event::WithdrawCutRule { .. }
+        | Event::ProposeCanary { .. }
+        | Event::ConfirmCanary
+        | Event::WithdrawCanary { .. }
         | Event::WaivePeriod { .. }
         | Event::ApproveWipe => &[Role::Operator, Role::Security],
         Event::SignRecount { .. } => &[Role::Administrator],
         Event::OrderReported { .. }
         | Event::CutByHost { .. }
+        | Event::DrillMeasured { .. }
         | Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }
@@ -174,6 +182,9 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::ProposeCutRule { .. }
         | Event::ConfirmCutRule
         | Event::WithdrawCutRule { .. }
+        | Event::ProposeCanary { .. }
+        | Event::ConfirmCanary
+        | Event::WithdrawCanary { .. }
         | Event::ApproveWipe => true,
         Event::SaveDraft { .. }
         | Event::SubmitDraft
@@ -201,6 +212,7 @@ pub(super) const fn decides(event: &Event) -> bool {
         | Event::ConfirmOffboarding { .. }
         | Event::OrderReported { .. }
         | Event::CutByHost { .. }
+        | Event::DrillMeasured { .. }
         | Event::NoticeDelivered { .. }
         | Event::RecordCounts { .. }
         | Event::Recount { .. }

@@ -5,6 +5,7 @@
 //! Connected, Restoring ─cut-by-host→ Cutting: the customer is told, the other hosts cut as well,
 //!                                    and the restore goes by the ordinary way from then on
 //! Cutting, Cut         ─cut-by-host→ the same cut goes on, counted from the first host's commit
+//! a drill              ─cut-by-host→ as Connected: the drill is overtaken
 //! Connected            ─cut-by-host, ended there→ Connected: the customer is told of both
 //! Cutting, Cut, Restoring ─cut-by-host, ended there→ its commit counts for the cut that is there;
 //!                                    its end stands in the host's statements alone
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use tenure_protocol::{id::CutId, time::Timestamp};
 
 use super::{
-    cutting,
+    cutting, drilling,
     event::{CutKind, HostCut},
     step::Step,
 };
@@ -40,6 +41,9 @@ pub(super) fn adopt(step: &mut Step<'_>, made: &HostCut) -> Result<(), Refusal> 
     }
     if step.tenant.cuts.iter().any(|cut| cut.id == made.cut) {
         return Ok(());
+    }
+    if made.ended.is_none() {
+        drilling::overtake(step);
     }
     match (step.tenant.isolation, &made.ended) {
         (Isolation::Connected, Some(_)) => past(step, made),
@@ -103,6 +107,7 @@ fn open(step: &mut Step<'_>, made: &HostCut) -> u32 {
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        drill: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
     });

@@ -13,7 +13,8 @@ use crate::core::{
     placement,
     refusal::{Code, Refusal},
     tenant::{
-        Application, Format, Isolation, Opinion, OrderKind, Papers, Phase, Reports, Tenant, Waiting,
+        Application, Canary, Format, Isolation, Opinion, OrderKind, Papers, Phase, Reports, Tenant,
+        Waiting,
     },
 };
 
@@ -72,6 +73,7 @@ fn fresh(application: &Application, actor: &Actor, context: &Context<'_>, phase:
         icp_opening: None,
         groups: None,
         anomalies: Anomalies::default(),
+        canary: Canary::default(),
         holds: Vec::new(),
         papers: Papers::default(),
         offboarding: None,

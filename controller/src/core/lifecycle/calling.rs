@@ -20,7 +20,6 @@ use tenure_protocol::{id::NoticeId, time::Timestamp, wire::watch::DisarmReason};
 
 use super::{
     effect::{Acknowledged, Effect},
-    event::CutKind,
     reminding,
     step::Step,
 };
@@ -134,7 +133,7 @@ fn of_cut(step: &mut Step<'_>, number: u32, given: Acknowledgement) -> Result<()
     let at = given.at;
     cut.acknowledged = Some(given.clone());
     cut.notified_at = Some(cut.notified_at.map_or(at, |known| known.min(at)));
-    let (notices, id, emergency) = (cut.notices.clone(), cut.id, cut.kind == CutKind::Emergency);
+    let (notices, id, emergency) = (cut.notices.clone(), cut.id, cut.kind.is_at_once());
     let due_at = step.tenant.cuts.iter().find(|cut| cut.number == number);
     let due_at = due_at.and_then(|cut| step.tenant.notify_by(cut));
     // What is recorded once the deadline has passed rewrites no breach, and prevents none: a tick

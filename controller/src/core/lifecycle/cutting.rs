@@ -15,15 +15,17 @@ use tenure_protocol::{
     wire::{v1::CommitInterval, watch::DisarmReason},
 };
 
-use super::{Context, Role, announcing, calling, effect::Effect, event::CutKind, step::Step};
+use super::{
+    Context, Role, announcing, calling, drilling, effect::Effect, event::CutKind, step::Step,
+};
 use crate::core::{
     calendar::legal_day,
     letter::Letter,
-    notice::{ARMED_MS, NoticeKind, NoticeState},
+    notice::{ARMED_MS, Notice, NoticeKind, NoticeState},
     obligation::{Due, Obligation, ObligationId},
     refusal::{Code, Refusal},
     rules::Start,
-    tenant::{Cut, CutEnd, Isolation, OrderFate, OrderKind},
+    tenant::{Cut, CutEnd, Drill, Isolation, OrderFate, OrderKind},
     watch::{self, Witness},
 };
 
@@ -31,6 +33,11 @@ use crate::core::{
 const AGAIN_MS: i64 = 5_000;
 
 pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<(), Refusal> {
+    match kind {
+        CutKind::Drill => drilling::admit(step)?,
+        CutKind::Emergency => drilling::overtake(step),
+        CutKind::Planned => {}
+    }
     if step.tenant.isolation != Isolation::Connected {
         return Err(Refusal::new(
             Code::WrongIsolation,
@@ -49,6 +56,7 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
             step.lapse(ObligationId::O12a);
             step.tenant.announcement.take()
         }
+        CutKind::Drill => None,
     };
     let id = CutId::from_uuid(step.draw.uuid());
     let number = step.tenant.last_cut().map_or(0, |cut| cut.number).saturating_add(1);
@@ -70,15 +78,18 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        drill: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
     });
     let armed = armed(step);
-    let notices = step.arm(NoticeKind::Cut, &Letter::CutOrdered, &armed);
+    let notices = step.render(NoticeKind::Cut, &Letter::CutOrdered, &armed);
     if let Some(cut) = step.tenant.cuts.last_mut() {
-        cut.notices = notices;
+        cut.notices = notices.iter().map(|notice| notice.id).collect();
+        cut.drill = (kind == CutKind::Drill).then(|| drilling::begin(&notices));
     }
-    if kind == CutKind::Emergency {
+    step.arm_rendered(notices);
+    if kind.is_at_once() {
         watch(step, id);
     }
     step.order_all(OrderKind::Cut);
@@ -99,27 +110,43 @@ pub(super) fn watch(step: &mut Step<'_>, cut: CutId) {
 }
 
 pub(super) fn restore(step: &mut Step<'_>, reason: &str) -> Result<(), Refusal> {
-    let cut = match step.tenant.isolation {
-        Isolation::Cutting { cut } | Isolation::Cut { cut } => cut,
-        Isolation::Connected | Isolation::Restoring { .. } => {
-            return Err(Refusal::new(Code::WrongIsolation, "no cut is open: nothing to restore"));
+    match step.tenant.isolation {
+        Isolation::Cutting { .. } | Isolation::Cut { .. } => {
+            let by = step.actor.name.clone();
+            end(step, &by, reason);
+            Ok(())
         }
-    };
+        Isolation::Connected | Isolation::Restoring { .. } => {
+            Err(Refusal::new(Code::WrongIsolation, "no cut is open: nothing to restore"))
+        }
+    }
+}
+
+/// Ends the cut that is open.
+pub(super) fn end(step: &mut Step<'_>, by: &str, reason: &str) {
+    let Some(cut) = step.tenant.isolation.cut() else { return };
     step.tenant.isolation = Isolation::Restoring { cut };
     let unmade = step.tenant.last_cut().filter(|cut| cut.t0.is_none()).map(|cut| cut.number);
     if let Some(number) = unmade {
         calling::silence(step, number, "the cut was taken back before any host made it");
     }
-    let by = step.actor.name.clone();
     let armed = armed(step);
-    let end = CutEnd::Restored { by, reason: reason.to_owned(), at: None, notices: Vec::new() };
-    set_end(step, end);
+    let (by, reason) = (by.to_owned(), reason.to_owned());
+    set_end(step, CutEnd::Restored { by, reason, at: None, notices: Vec::new() });
+    let now = step.context.real_now;
+    measure(step, |drill| drill.restore_ordered_at = Some(now));
     let armed_notices = step.arm(NoticeKind::Restored, &Letter::RestoreOrdered, &armed);
     if let Some(Cut { end: CutEnd::Restored { notices, .. }, .. }) = step.tenant.cuts.last_mut() {
         *notices = armed_notices;
     }
     step.order_all(OrderKind::Restore);
-    Ok(())
+}
+
+/// Notes what is measured of the last cut, if it is a drill.
+fn measure(step: &mut Step<'_>, note: impl FnOnce(&mut Drill)) {
+    if let Some(drill) = step.tenant.cuts.last_mut().and_then(|cut| cut.drill.as_mut()) {
+        note(drill);
+    }
 }
 
 /// A host has committed the cut. The first commit on any host starts the five minutes.
@@ -145,10 +172,13 @@ pub(super) fn commit(step: &mut Step<'_>, host: HostId, interval: CommitInterval
         cut.t0 = Some(interval);
     }
     let (number, t0, notified_at) = (cut.number, cut.t0.unwrap_or(interval), cut.notified_at);
-    if cut.kind == CutKind::Emergency {
+    let kind = cut.kind;
+    if kind == CutKind::Emergency {
         owe_notification(step, number, t0.earliest);
     }
-    owe_restore(step, number, t0.earliest);
+    if kind != CutKind::Drill {
+        owe_restore(step, number, t0.earliest);
+    }
     if first {
         release(step, NoticeKind::Cut, NoticeKind::CutCorrection, &Letter::CutDone);
     }
@@ -159,6 +189,8 @@ pub(super) fn commit(step: &mut Step<'_>, host: HostId, interval: CommitInterval
         && step.all_done(OrderKind::Cut)
     {
         step.tenant.isolation = Isolation::Cut { cut };
+        let now = step.context.real_now;
+        measure(step, |drill| drill.proven_at = Some(now));
     }
 }
 
@@ -202,7 +234,8 @@ pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     let cuts = step.tenant.cuts.iter_mut();
     let Some(cut) = cuts.rev().find(|cut| cut.notices.contains(&notice)) else { return };
     let first = cut.notified_at.is_none();
-    let emergency = cut.kind == CutKind::Emergency;
+    drilling::told(cut, notice, at);
+    let watched = cut.kind.is_at_once();
     if cut.notified_at.is_none_or(|known| at < known) {
         cut.notified_at = Some(at);
     }
@@ -211,7 +244,7 @@ pub(super) fn notified(step: &mut Step<'_>, notice: NoticeId, at: Timestamp) {
     if first {
         calling::silence(step, number, "a notice of the cut has reached the customer");
     }
-    if first && emergency {
+    if first && watched {
         step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Told });
     }
 }
@@ -252,6 +285,8 @@ pub(super) fn restored(step: &mut Step<'_>, order: OrderId, interval: CommitInte
     }
     if step.all_done(OrderKind::Restore) {
         step.tenant.isolation = Isolation::Connected;
+        let ended = step.tenant.last_cut().and_then(restored_at);
+        measure(step, |drill| drill.restored_at = ended);
         step.meet(ObligationId::O12c);
         release(step, NoticeKind::Restored, NoticeKind::Restored, &Letter::RestoreDone);
     }
@@ -272,7 +307,7 @@ fn release(step: &mut Step<'_>, kind: NoticeKind, correction: NoticeKind, letter
     let armed = armed_ids(step, kind);
     let fresh = step.render(kind, letter, &due);
     let corrections = step.render(correction, letter, &due);
-    note_corrections(step, kind, corrections.iter().map(|notice| notice.id).collect());
+    note_corrections(step, kind, &armed, &corrections);
     for ((mut notice, id), correction) in fresh.into_iter().zip(armed).zip(corrections) {
         notice.readdress(id);
         let (notice, correction) = (Box::new(notice), Box::new(correction));
@@ -291,7 +326,7 @@ fn void(step: &mut Step<'_>, reason: &str) {
         step.effects.push(Effect::Void { notice, reason, correction });
     }
     step.arm_former(NoticeKind::CutCorrection, &letter, &due);
-    let cut = step.tenant.last_cut().filter(|cut| cut.kind == CutKind::Emergency);
+    let cut = step.tenant.last_cut().filter(|cut| cut.kind.is_at_once());
     if let Some(cut) = cut.map(|cut| cut.id) {
         step.effects.push(Effect::Disarm { cut, reason: DisarmReason::Void });
     }
@@ -306,11 +341,21 @@ fn armed_ids(step: &Step<'_>, kind: NoticeKind) -> Vec<NoticeId> {
 }
 
 /// A correction's delivery notifies as well as the notice that it follows.
-fn note_corrections(step: &mut Step<'_>, kind: NoticeKind, ids: Vec<NoticeId>) {
+fn note_corrections(step: &mut Step<'_>, kind: NoticeKind, armed: &[NoticeId], all: &[Notice]) {
     if kind == NoticeKind::Cut
         && let Some(cut) = step.tenant.cuts.last_mut()
     {
-        cut.notices.extend(ids);
+        cut.notices.extend(all.iter().map(|correction| correction.id));
+        for (armed, correction) in armed.iter().zip(all) {
+            drilling::corrected(cut, *armed, correction.id);
+        }
+    }
+}
+
+const fn restored_at(cut: &Cut) -> Option<Timestamp> {
+    match &cut.end {
+        CutEnd::Restored { at, .. } => *at,
+        CutEnd::Open | CutEnd::Void { .. } => None,
     }
 }
 

@@ -13,6 +13,10 @@ use tenure_protocol::{
     wire::v1::{AlarmKind, CommitInterval},
 };
 
+mod choice;
+
+pub use choice::{CutKind, Decision, Document, ReportsDecision};
+
 use super::{recount::Change, report::Reported};
 use crate::core::{
     admission::{
@@ -192,6 +196,20 @@ pub enum Event {
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
     },
+    /// One person proposes that the tenant is a canary: that it may be drilled.
+    ProposeCanary {
+        /// Why nobody is harmed if it is cut.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
+    /// A second person confirms it.
+    ConfirmCanary,
+    /// The tenant is a canary no more.
+    WithdrawCanary {
+        /// Why.
+        #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
+        reason: String,
+    },
     /// The customer is told of a cut that is planned.
     AnnounceCut {
         /// Why.
@@ -238,6 +256,15 @@ pub enum Event {
         /// Why.
         #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
         reason: String,
+    },
+    /// What the controller has measured of a drill that it took in.
+    DrillMeasured {
+        /// Which.
+        cut: CutId,
+        /// When the API took the request in; real clock.
+        received_at: Timestamp,
+        /// When its orders and armed notices were durable; real clock.
+        durable_at: Timestamp,
     },
     /// A person on a host cut the tenant there, while no controller answered.
     CutByHost {
@@ -436,12 +463,16 @@ impl Event {
             Self::ProposeCutRule { .. } => "propose-cut-rule",
             Self::ConfirmCutRule => "confirm-cut-rule",
             Self::WithdrawCutRule { .. } => "withdraw-cut-rule",
+            Self::ProposeCanary { .. } => "propose-canary",
+            Self::ConfirmCanary => "confirm-canary",
+            Self::WithdrawCanary { .. } => "withdraw-canary",
             Self::AnnounceCut { .. } => "announce-cut",
             Self::CallOffCut { .. } => "call-off-cut",
             Self::AcknowledgeCut { .. } => "acknowledge-cut",
             Self::RecordAcknowledgement { .. } => "record-acknowledgement",
             Self::Cut { .. } => "cut",
             Self::Restore { .. } => "restore",
+            Self::DrillMeasured { .. } => "drill-measured",
             Self::CutByHost { .. } => "cut-by-host",
             Self::PlaceHold { .. } => "place-hold",
             Self::ReleaseHold { .. } => "release-hold",
@@ -499,12 +530,16 @@ impl Event {
             | Self::ProposeCutRule { .. }
             | Self::ConfirmCutRule
             | Self::WithdrawCutRule { .. }
+            | Self::ProposeCanary { .. }
+            | Self::ConfirmCanary
+            | Self::WithdrawCanary { .. }
             | Self::AnnounceCut { .. }
             | Self::CallOffCut { .. }
             | Self::AcknowledgeCut { .. }
             | Self::RecordAcknowledgement { .. }
             | Self::Cut { .. }
             | Self::Restore { .. }
+            | Self::DrillMeasured { .. }
             | Self::CutByHost { .. }
             | Self::CountersignHold { .. }
             | Self::RequestOffboarding { .. }
@@ -521,48 +556,4 @@ impl Event {
             | Self::Tick => Vec::new(),
         }
     }
-}
-
-/// An opinion's outcome. It closes the clock, whichever it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decision {
-    /// Granted.
-    Approve,
-    /// Refused.
-    Reject,
-    /// Back to the customer for correction.
-    Return,
-}
-
-/// The outcome of the review of the reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReportsDecision {
-    /// Formal operation may begin.
-    Pass,
-    /// To be rectified.
-    Fail,
-}
-
-/// Kinds of cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CutKind {
-    /// First the cut, then the notice, within 5 minutes (clause 6.3).
-    Emergency,
-    /// First the notice, and the cut once it has reached the customer (clause 6.3).
-    Planned,
-}
-
-/// A document: an attachment of the tenant, by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub struct Document {
-    /// Its title or number.
-    #[garde(length(chars, min = 1, max = TEXT_LIMIT), custom(admission::text))]
-    pub title: String,
-    /// SHA-256 of the file, which has been filed as an attachment.
-    pub sha256: Digest,
 }

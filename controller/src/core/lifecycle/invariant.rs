@@ -51,6 +51,10 @@ pub fn check(
             after.cuts.iter().all(is_announced),
         ),
         (
+            "only what two persons called a canary is drilled",
+            !drills(event) || before.canary.in_force.is_some(),
+        ),
+        (
             "nothing comes in from the Internet before formal operation and its filing",
             ports_are_closed(after, &transition.effects, zones),
         ),
@@ -83,6 +87,7 @@ fn pairs_are_two(tenant: &Tenant) -> bool {
     });
     let confirmed = tenant.icp.iter();
     let rule = tenant.anomalies.in_force.as_ref();
+    let canary = tenant.canary.in_force.as_ref();
     let countersigned = |act: &HoldAct| act.countersigned_by.as_ref() != Some(&act.by);
     differ(wipe.map(|one| one.name.as_str()))
         && differ(waivers.map(|one| one.by.as_str()))
@@ -91,6 +96,7 @@ fn pairs_are_two(tenant: &Tenant) -> bool {
             .into_iter()
             .all(|one| one.countersigned_by.as_ref().is_some_and(|second| *second != one.by))
         && rule.is_none_or(|rule| rule.confirmed_by != rule.proposal.by)
+        && canary.is_none_or(|one| one.confirmed_by != one.proposal.by)
         && confirmed.into_iter().all(|one| one.by != one.filed.by)
 }
 
@@ -104,9 +110,13 @@ fn is_approved(event: &Event, tenant: &Tenant) -> bool {
     matches!(event, Event::ApproveWipe) && approvals == 2 && !tenant.is_held()
 }
 
+const fn drills(event: &Event) -> bool {
+    matches!(event, Event::Cut { kind: CutKind::Drill, .. })
+}
+
 fn is_announced(cut: &Cut) -> bool {
     match cut.kind {
-        CutKind::Emergency => true,
+        CutKind::Emergency | CutKind::Drill => true,
         CutKind::Planned => cut.announced.as_ref().is_some_and(|one| one.delivered_at.is_some()),
     }
 }

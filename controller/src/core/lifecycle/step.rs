@@ -323,9 +323,10 @@ impl<'a> Step<'a> {
         let check = super::paperwork::next_month(tenant).map(start_of_day);
         let rung = super::reminding::next_at(self);
         let call = super::calling::next_at(self).map(|at| at.plus_ms(legal_ahead));
+        let drill = super::drilling::next_at(self).map(|at| at.plus_ms(legal_ahead));
         let dates = deadlines.chain(again).chain(course).chain(phase).chain(check);
         let term = super::grouping::next_end(tenant);
         let probe = super::probing::next_at(self);
-        dates.chain(reminder).chain(rung).chain(call).chain(term).chain(probe).min()
+        dates.chain(reminder).chain(rung).chain(call).chain(term).chain(probe).chain(drill).min()
     }
 }

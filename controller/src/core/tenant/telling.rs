@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::time::Timestamp;
 
 use super::{Cut, CutEnd};
-use crate::core::lifecycle::CutKind;
 
 /// An upper rung of the ladder: the provider's people are called, since nothing of grade E2 is
 /// known. The lower rungs are the tries of each notice, and the last is the breach of O12b.
@@ -67,17 +66,17 @@ impl Acknowledgement {
 }
 
 impl Cut {
-    /// Whether the customer still has to be told that it was cut in an emergency: nothing of grade
+    /// Whether the customer still has to be told that it was cut in an emergency, or a drill of
+    /// one: nothing of grade
     /// E2 or E3 is known. A cut that no host made and that was restored is nothing to tell.
     #[must_use]
     pub const fn is_untold(&self) -> bool {
-        let emergency = matches!(self.kind, CutKind::Emergency);
         let made = match self.end {
             CutEnd::Open => true,
             CutEnd::Restored { .. } => self.t0.is_some(),
             CutEnd::Void { .. } => false,
         };
-        emergency && made && self.notified_at.is_none()
+        self.kind.is_at_once() && made && self.notified_at.is_none()
     }
 
     /// What the ladder counts from, real clock: t0, or the order while no t0 is known.
