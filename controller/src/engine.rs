@@ -8,10 +8,9 @@
 //! blocks hosts and records what happens to the platform, [`attachments`] and [`records`] keep what
 //! people hand in, [`calendar`] puts notices of holidays in force, [`drain`] brings the journal
 //! into the ledger, [`exit`] makes exit bundles, [`yearly`] watches the platform's assessments,
-//! [`watches`] speaks with hosts that keep notices, [`read`] is what is looked at, [`drill`] is
-//! rehearsed
-//! cuts, and [`duty`] what needs a person now. [`sealing`] keeps the secrets of contacts'
-//! channels, [`receipt`] takes
+//! [`watches`] speaks with hosts that keep notices, [`standing`] has them keep some for cuts to
+//! come, [`read`] is what is looked at, [`drill`] is rehearsed cuts, and [`duty`] what needs a
+//! person now. [`sealing`] keeps the secrets of contacts' channels, [`receipt`] takes
 //! in what comes back on short messages. [`call`] says how a change is asked for.
 
 mod accounts;
@@ -41,13 +40,14 @@ mod records;
 mod report;
 mod room;
 mod sealing;
+mod standing;
 mod together;
 mod tokens;
 mod watches;
 mod yearly;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -85,7 +85,6 @@ use crate::{
         lifecycle::{Actor, Event, Provider, Role},
         quota::Quotas,
         rules::Rules,
-        tenant::OrderFate,
         watch::Watching,
     },
     files::Files,
@@ -194,7 +193,8 @@ struct Inner {
     quotas: Quotas,
     watching: Watching,
     /// Tenants whose customers hosts may have told while nobody was here to hear it.
-    unheard: (BTreeSet<TenantId>, Timestamp),
+    /// Tenants whose hosts may have told their customers, and until when they are waited for.
+    unheard: Mutex<BTreeMap<TenantId, Timestamp>>,
     /// Who gives a file its name: those of the same bytes one after another.
     keeping: [tokio::sync::Mutex<()>; KEEPING],
     /// Where persons and hosts came in from.
@@ -245,8 +245,9 @@ impl Engine {
         store::sweep_changes(&mut tx, clock.now()).await?;
         hold_all_down(&mut tx).await?;
         let provider = sealing::sealed_provider(provider, &secrets)?;
-        let watched = store::watched_tenants(&mut tx).await?.into_iter().collect();
-        let unheard = (watched, clock.now().plus_ms(HEAR_MS));
+        let (watched, until) =
+            (store::watched_tenants(&mut tx).await?, clock.now().plus_ms(HEAR_MS));
+        let unheard = Mutex::new(watched.into_iter().map(|tenant| (tenant, until)).collect());
         let acquainted = presence::acquainted(&mut tx, clock.now()).await?;
         store::commit(tx).await?;
         let inner = Inner {
@@ -414,8 +415,8 @@ impl Engine {
         let mut tenants = store::tenants_to_wake(&mut conn, now).await?;
         drop(conn);
         let mut waiting = Vec::new();
-        for tenant in &self.inner.unheard.0 {
-            if tenants.contains(tenant) && self.waits_for_hosts(*tenant).await? {
+        for tenant in &tenants {
+            if self.waits_for_hosts(*tenant).await? {
                 waiting.push(*tenant);
             }
         }
@@ -435,23 +436,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a tenant's deadlines stand over: hosts may have told its customer in time while the
-    /// controller was away, and a breach that was declared is never taken back. Not if it has an
-    /// order to be sent again.
-    async fn waits_for_hosts(&self, id: TenantId) -> Result<bool, EngineError> {
-        if self.inner.clock.now() >= self.inner.unheard.1 {
-            return Ok(false);
-        }
-        let tenant = self.tenant(id).await?;
-        let told = tenant.last_cut().is_none_or(|cut| cut.notified_at.is_some());
-        let again = tenant
-            .orders
-            .iter()
-            .any(|order| matches!(order.state, OrderFate::Failed { again_at: Some(_), .. }));
-        Ok(!told && !again)
-    }
-
-    /// Looks at what the platform itself owes, once on each legal day.
+    /// Looks at what the platform itself owes, and at what hosts keep, once on each legal day.
     async fn look_once_a_day(&self) -> Result<(), EngineError> {
         let today = self.legal_today();
         let looked = *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner);
@@ -460,6 +445,7 @@ impl Engine {
         }
         self.warn_of_calendar(today).await?;
         self.tell_of_assessments(today).await?;
+        self.stand_all().await?;
         *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(today);
         Ok(())
     }

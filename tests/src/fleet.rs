@@ -243,6 +243,7 @@ impl Fleet {
             cut_journal: Journal::open(&self.dir.path().join(format!("{name}-cut.redb")))?,
             work_journal: Journal::open(&self.dir.path().join(format!("{name}-work.redb")))?,
             watch,
+            reserve: Arc::clone(&watching.reserve),
             identity: Arc::clone(&identity),
             clock: self.time.clone(),
             alarms: Arc::new(Alarms::open(&self.dir.path().join(format!("{name}-alarms")))),

@@ -25,7 +25,7 @@ use tenure_agent::{
     clock,
     config::HostdConfig,
     core::drift::Drift,
-    engine::{Engine, Identity, Parts, watch},
+    engine::{Engine, Identity, Parts, reserve::Reserve, watch},
     host::{fake::FakeHost, observe, preflight},
     join::{self, Invitation, JoinFailure, Pins},
     journal::Journal,
@@ -93,13 +93,16 @@ fn base(token: &str, allowed: u32) -> Base {
     let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     let journal = |name: &str| Journal::open(&config.state_dir.join(name)).expect("a journal");
     let packets = config.state_dir.join("packets");
-    let watch = watch::start(&packets, Arc::clone(&identity), clock::Clock::default());
+    let reserve = Arc::new(Reserve::default());
+    let (who, ids) = (Arc::clone(&identity), Arc::clone(&reserve));
+    let watch = watch::start(&packets, who, clock::Clock::default(), ids);
     let watch = watch.expect("a thread");
     let engine = Engine::start(Parts {
         host: Arc::new(FakeHost::default()),
         cut_journal: journal("cut.redb"),
         work_journal: journal("work.redb"),
         watch: watch.clone(),
+        reserve,
         identity: Arc::clone(&identity),
         clock: clock::Clock::default(),
         alarms: Arc::clone(&alarms),

@@ -5,6 +5,8 @@
 mod alarms;
 #[path = "fleet/local.rs"]
 mod local;
+#[path = "fleet/standing.rs"]
+mod standing;
 
 use ed25519_dalek::SigningKey;
 use serde_json::json;

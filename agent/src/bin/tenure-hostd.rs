@@ -13,7 +13,7 @@ use tenure_agent::{
     alarm::Alarms,
     clock::{self, Clock},
     config::{self, HostdConfig},
-    engine::{Engine, EngineFailure, Identity, Parts, watch},
+    engine::{Engine, EngineFailure, Identity, Parts, reserve::Reserve, watch},
     host::{nft, observe, preflight, real::RealHost, tap},
     join,
     journal::Journal,
@@ -98,13 +98,16 @@ fn run(config: &HostdConfig) -> Result<()> {
     let devices = tap::Monitor::open()?;
     let alarms = Arc::new(Alarms::open(&config.state_dir.join("alarms")));
     let packets = config.state_dir.join("packets");
-    let watch = watch::start(&packets, Arc::clone(&identity), Clock::default())?;
+    let reserve = Arc::new(Reserve::default());
+    let (who, clock, ids) = (Arc::clone(&identity), Clock::default(), Arc::clone(&reserve));
+    let watch = watch::start(&packets, who, clock, ids)?;
     // The cuts come first: all else that may fail or take its time is asked afterwards.
     let parts = Parts {
         host: Arc::clone(&host),
         cut_journal,
         work_journal,
         watch: watch.clone(),
+        reserve,
         identity: Arc::clone(&identity),
         clock: Clock::default(),
         alarms: Arc::clone(&alarms),

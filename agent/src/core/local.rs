@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! cut      of a tenant that is on this host and not cut: whoever ordered the cut that is open
-//! restore  of a cut that a person on this host ordered, while the controller does not know of it
+//! restore  of a cut that a person on this host ordered, until an order of the controller takes over
 //! ```
 //! A local act takes no generation: it stands under that of the controller's last order, so any
-//! newer order supersedes it. Once the controller has a local cut, its end is the controller's
-//! business, since the tenant is cut on its other hosts as well then.
+//! newer order supersedes it. Once the controller has a local cut, it orders the tenant cut: from
+//! that order on the end is its business, since the tenant is cut on its other hosts as well then.
+//! Nothing else takes a local cut out of this host's hands: receipts of reports are not signed.
+//!
+//! A cut takes the id of the standing packet that is kept for the tenant, so that the host tells the
+//! customer of it; without one it draws an id.
 
 use tenure_protocol::{
     digest::Digest,
@@ -33,6 +37,8 @@ pub struct Asked {
     pub given: LocalOrder,
     /// A number that this host uses once: ids are drawn from it.
     pub number: u64,
+    /// The id of the tenant's standing packet, if one is kept; of no cut before.
+    pub reserved: Option<CutId>,
 }
 
 /// Why a person on this host is refused.
@@ -65,11 +71,6 @@ pub enum LocalRefusal {
     /// Not this host's business.
     #[error("the controller ordered this cut (cut {0}): it alone ends it (`tenurectl restore`)")]
     RestoreByController(CutId),
-    /// Not this host's business any more.
-    #[error(
-        "the controller knows of this cut and has taken it over (cut {0}): restore the tenant there"
-    )]
-    TakenOver(CutId),
 }
 
 impl LocalRefusal {
@@ -83,7 +84,6 @@ impl LocalRefusal {
             Self::CutHere { .. } => "cut-here",
             Self::NotCut => "not-cut",
             Self::RestoreByController(_) => "restore-by-controller",
-            Self::TakenOver(_) => "taken-over",
         }
     }
 }
@@ -104,9 +104,9 @@ pub fn admit(asked: Asked, host: HostId, records: &Records) -> Result<LocalRecor
     let cut = match asked.direction {
         Direction::Cut => {
             cuttable(known, local)?;
-            CutId::from_uuid(fresh[1])
+            asked.reserved.unwrap_or_else(|| CutId::from_uuid(fresh[1]))
         }
-        Direction::Restore => restorable(records, known, local)?,
+        Direction::Restore => restorable(known, local)?,
     };
     Ok(LocalRecord {
         id: OrderId::from_uuid(fresh[0]),
@@ -137,16 +137,13 @@ fn cuttable(
 }
 
 fn restorable(
-    records: &Records,
     known: Option<&IsolationRecord>,
     local: Option<&LocalRecord>,
 ) -> Result<CutId, LocalRefusal> {
     let known = known.filter(|known| known.isolation == Isolation::Cut);
     let known = known.ok_or(LocalRefusal::NotCut)?;
-    let local = local.ok_or(LocalRefusal::RestoreByController(known.cut))?;
-    let is_said = matches!(local.stage, LocalStage::Done { .. });
-    if is_said && !records.queue.values().any(|report| report.order == local.id) {
-        return Err(LocalRefusal::TakenOver(known.cut));
+    if local.is_none() {
+        return Err(LocalRefusal::RestoreByController(known.cut));
     }
     Ok(known.cut)
 }
@@ -155,6 +152,13 @@ fn restorable(
 #[must_use]
 pub fn in_force<'a>(records: &'a Records, isolation: &IsolationRecord) -> Option<&'a LocalRecord> {
     records.locals.values().find(|local| local.isolation() == *isolation)
+}
+
+/// Whether no local cut has had this id yet.
+#[must_use]
+pub fn is_unused(records: &Records, cut: CutId) -> bool {
+    let isolated = records.isolations.values().any(|one| one.cut == cut);
+    !isolated && !records.locals.values().any(|local| local.cut.cut == cut)
 }
 
 /// Two ids, of the order and of its cut: version 7 like all others, and random enough, since no

@@ -16,7 +16,7 @@ fn given() -> LocalOrder {
 
 fn asked(direction: Direction, number: u64) -> Asked {
     let (tenant, mark) = (sample::tenant(1), Some(Mark(0x101)));
-    Asked { tenant, mark, direction, given: given(), number }
+    Asked { tenant, mark, direction, given: given(), number, reserved: None }
 }
 
 fn admitted(asked: Asked, records: &Records) -> Result<LocalRecord, &'static str> {
@@ -55,7 +55,7 @@ fn a_tenant_that_is_here_is_cut_once_and_by_ids_of_the_host() {
 }
 
 #[test]
-fn only_a_local_cut_that_the_controller_does_not_know_of_is_ended_here() {
+fn only_a_local_cut_that_no_order_of_the_controller_took_over_is_ended_here() {
     let mut records = Records::default();
     assert_eq!(admitted(asked(Direction::Restore, 1), &records), Err("not-cut"));
     let cut = admitted(asked(Direction::Cut, 2), &records).expect("cut");
@@ -63,8 +63,9 @@ fn only_a_local_cut_that_the_controller_does_not_know_of_is_ended_here() {
     let restore = admitted(asked(Direction::Restore, 3), &records).expect("restore");
     assert_eq!((restore.cut, restore.generation), (cut.cut, cut.generation));
     assert_eq!(restore.isolation().isolation, Isolation::Connected);
+    // A receipt says nothing: it is not signed.
     records.queue.clear();
-    assert_eq!(admitted(asked(Direction::Restore, 4), &records), Err("taken-over"));
+    assert!(admitted(asked(Direction::Restore, 4), &records).is_ok());
     // The same cut by the controller's order, a generation later.
     let ordered = IsolationRecord { generation: Generation(1), ..cut.isolation() };
     records.isolations.insert(cut.tenant, ordered);
@@ -79,4 +80,20 @@ fn a_cut_that_the_kernel_has_not_taken_yet_may_be_taken_back() {
     records.isolations.insert(cut.tenant, cut.isolation());
     records.locals.insert(cut.id, cut);
     assert!(admitted(asked(Direction::Restore, 2), &records).is_ok());
+}
+
+#[test]
+fn a_cut_takes_the_reserved_id_which_is_used_then() {
+    let mut records = Records::default();
+    let reserved = CutId::from_uuid(Uuid::from_u128(99));
+    assert!(is_unused(&records, reserved));
+    let with = Asked { reserved: Some(reserved), ..asked(Direction::Cut, 1) };
+    let cut = admitted(with, &records).expect("cut");
+    assert_eq!(cut.cut.cut, reserved);
+    done(&mut records, &cut, false);
+    assert!(!is_unused(&records, reserved));
+    let restore = admitted(asked(Direction::Restore, 2), &records).expect("restore");
+    assert_eq!(restore.cut.cut, reserved);
+    done(&mut records, &restore, false);
+    assert!(!is_unused(&records, reserved), "for ever");
 }

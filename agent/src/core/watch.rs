@@ -4,6 +4,7 @@
 //! waiting ─t0 (of a witness: the order)→ counting ─fallback_after→ sending, by the ladder
 //!    └──────────────┴─ the signed receipt, its time is over ──┴─ one notice arrived ─→ ended
 //! ```
+//! A standing packet waits for a cut that a person orders on this host: its t0 is that of this cut.
 //! The packet is destroyed with the end; the record stays as long as a packet may come again, so
 //! that an old one arms nothing, and while a report of it is without a receipt.
 
@@ -12,13 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     id::{CutId, HostId, NoticeId},
-    ladder::rung_after,
+    ladder::{GIVE_UP_S, rung_after},
     time::Timestamp,
     wire::watch::{Packet, Watch, WatchReport, WatchSaid, WatchTry},
 };
 
-/// Most packets that a host keeps at once.
+/// Most packets of cuts that a host keeps at once.
 pub const MAX_PACKETS: usize = 1024;
+
+/// Most standing packets that a host keeps beside them: one for each tenant.
+pub const MAX_STANDING: usize = 1024;
 
 /// Most reports of one watch that wait for a receipt; beyond it failed tries are not kept.
 pub const MAX_REPORTS: usize = 16_384;
@@ -96,8 +100,10 @@ pub enum Refusal {
     #[error("the packet expired at {0} by this host's clock: compare the clocks")]
     Expired(Timestamp),
     /// The host has all that it can keep.
-    #[error("the host keeps {MAX_PACKETS} packets already: end the cuts that are open")]
-    Full,
+    #[error(
+        "the host keeps {0} packets of this kind already: end cuts, or have fewer tenants on it"
+    )]
+    Full(usize),
     /// Nothing could be sent with it.
     #[error("the packet has no notice: designate a contact with an address")]
     Empty,
@@ -110,7 +116,7 @@ impl Refusal {
         match self {
             Self::NotForThisHost(_) => "not-for-this-host",
             Self::Expired(_) => "expired",
-            Self::Full => "full",
+            Self::Full(_) => "full",
             Self::Empty => "empty",
         }
     }
@@ -122,17 +128,19 @@ pub fn until(packet: &Packet) -> Timestamp {
     packet.issued_at.plus_ms(i64::try_from(packet.ttl_ms).unwrap_or(i64::MAX))
 }
 
-/// Whether a packet of a cut that is not known is taken by this host, which keeps so many.
+/// Whether a packet of a cut that is not known is taken by this host, which keeps so many of its
+/// kind.
 ///
 /// # Errors
 /// [`Refusal`].
 pub fn admit(packet: &Packet, host: HostId, now: Timestamp, kept: usize) -> Result<(), Refusal> {
+    let most = if packet.watch == Watch::Standing { MAX_STANDING } else { MAX_PACKETS };
     if packet.host != host {
         Err(Refusal::NotForThisHost(packet.host))
     } else if now >= until(packet) {
         Err(Refusal::Expired(until(packet)))
-    } else if kept >= MAX_PACKETS {
-        Err(Refusal::Full)
+    } else if kept >= most {
+        Err(Refusal::Full(most))
     } else if packet.notices.is_empty() {
         Err(Refusal::Empty)
     } else {
@@ -145,7 +153,7 @@ impl WatchRecord {
     #[must_use]
     pub fn armed(packet: &Packet, now: &Moment) -> Self {
         let since = match packet.watch {
-            Watch::Ordered => None,
+            Watch::Ordered | Watch::Standing => None,
             Watch::Witness { ordered_ms_ago } => {
                 Some(now.before(i64::try_from(ordered_ms_ago).unwrap_or(0)))
             }
@@ -168,10 +176,12 @@ impl WatchRecord {
         }
     }
 
-    /// This host has committed the cut. Gives whether that was news.
+    /// This host has committed the cut. Gives whether that was news. A packet that is old by then is
+    /// kept as long as notices are tried.
     pub fn begin(&mut self, at: Moment) -> bool {
         let news = self.stage == Stage::Armed && self.since.is_none();
         if news {
+            self.until = self.until.max(at.real.plus_ms(GIVE_UP_S * 1000));
             self.since = Some(at);
         }
         news

@@ -26,6 +26,7 @@ use tenure_protocol::{
         network_cut::{Direction, SealMeasured},
     },
     id::{CutId, OrderId, TenantId},
+    time::Timestamp,
     wire::{
         frame,
         order::SignedOrder,
@@ -37,12 +38,13 @@ use super::{
     EngineFailure, Identity, Input, MAX_INBOX,
     desk::{Admitted, Desk},
     herald::Herald,
+    reserve::Reserve,
     watch,
 };
 use crate::core::{
     attest::{self, Beside},
     drift::Drift,
-    record::{Change, Isolation, IsolationRecord, OrderRecord, OrderStage},
+    record::{Change, Isolation, IsolationRecord, LocalStage, OrderRecord, OrderStage},
     seal::NO_SEAL,
     step::{Host, HostFailure, Performed, Step},
 };
@@ -53,6 +55,7 @@ pub(super) struct CutLane {
     pub(super) identity: Arc<Identity>,
     pub(super) herald: Arc<Herald>,
     pub(super) watch: SyncSender<watch::Input>,
+    pub(super) reserve: Arc<Reserve>,
 }
 
 /// A change of a tenant's isolation, as it was ordered and as the kernel took it.
@@ -141,7 +144,7 @@ impl CutLane {
         if let Some((interval, _)) = &together {
             // The watch counts before anything is sealed or measured.
             let orders = cuts.iter().filter_map(|admitted| parts(&admitted.order));
-            orders.for_each(|(cut, _)| self.began(cut.cut, *interval));
+            orders.for_each(|(cut, _)| self.began(cut.cut, interval.earliest));
         }
         for admitted in cuts {
             let Some(mark) = of(&admitted) else { continue };
@@ -191,14 +194,19 @@ impl CutLane {
             };
             let order = frame::decode::<Order>(&record.signed.order);
             if let Ok(Order { action: Action::Cut(cut), .. }) = order {
-                self.began(cut.cut, *interval);
+                self.began(cut.cut, interval.earliest);
+            }
+        }
+        for local in self.desk.records().locals.values() {
+            if local.direction == Direction::Cut && matches!(local.stage, LocalStage::Done { .. }) {
+                self.began(local.cut.cut, local.given.at);
             }
         }
     }
 
     /// Never waits: a cut is not held up by what follows from it.
-    fn began(&self, cut: CutId, interval: CommitInterval) {
-        let _ = self.watch.try_send(watch::Input::Began { cut, at: interval.earliest });
+    fn began(&self, cut: CutId, at: Timestamp) {
+        let _ = self.watch.try_send(watch::Input::Began { cut, at });
     }
 
     fn assert_cuts(&self) {
@@ -285,7 +293,7 @@ impl CutLane {
         let state = match performed {
             Ok(Performed::Isolated { interval, read_back: cut_read_back }) => {
                 if direction == Direction::Cut {
-                    self.began(cut.cut, interval);
+                    self.began(cut.cut, interval.earliest);
                 }
                 let seal = self.seal(order.tenant, cut.mark);
                 let proof = (direction == Direction::Cut).then(|| self.prove(cut.mark));

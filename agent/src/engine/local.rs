@@ -5,6 +5,8 @@
 //! ```
 //! It is carried out as an order is, and under the same lane. The report waits in the journal for
 //! the controller; if the person ends the cut before the controller has it, one report tells both.
+//! A cut takes the id of the tenant's standing packet, and its t0 goes to the watch as that of an
+//! order does: this host then tells the customer, also of a cut that is ended meanwhile.
 
 use std::{collections::BTreeMap, sync::mpsc::SyncSender};
 
@@ -15,7 +17,7 @@ use tenure_protocol::{
     wire::v1::{CommitInterval, CutOrder, Mark, OrderState, Outcome},
 };
 
-use super::{EngineFailure, cut::CutLane, desk::KEEP_FINISHED_MS};
+use super::{EngineFailure, cut::CutLane, desk::KEEP_FINISHED_MS, reserve::Reserved};
 use crate::core::{
     local::{self, Asked},
     record::{Change, Isolation, LocalRecord, LocalStage},
@@ -65,6 +67,8 @@ pub enum LocalAnswer {
         interval: CommitInterval,
         /// The signed statement: DSSE envelope, JSON; none if it could not be signed.
         envelope: Option<Vec<u8>>,
+        /// How long after a cut this host tells the customer, ms; nothing if it will not.
+        told_after_ms: Option<u64>,
     },
     /// It is journalled and the kernel did not take it: it is tried again on every tick.
     NotYet {
@@ -95,6 +99,9 @@ pub struct TenantStands {
     pub cut: Option<CutId>,
     /// Who ordered it, if it was a person on this host.
     pub local: Option<LocalOrder>,
+    /// How long after a cut by a person on this host the host would tell the customer, ms; nothing
+    /// if no standing packet is kept.
+    pub told_after_ms: Option<u64>,
 }
 
 impl CutLane {
@@ -107,14 +114,30 @@ impl CutLane {
                 let at = self.desk.clock().now();
                 let given = LocalOrder { login, uid, by, reason, at };
                 let number = self.desk.number();
-                self.act_locally(Asked { tenant, mark, direction, given, number })?
+                let reserved = self.reserved(tenant, direction);
+                let id = reserved.map(|reserved| reserved.cut);
+                self.act_locally(
+                    Asked { tenant, mark, direction, given, number, reserved: id },
+                    reserved,
+                )?
             }
         };
         let _ = answer.try_send(said);
         Ok(())
     }
 
-    fn act_locally(&mut self, asked: Asked) -> Result<LocalAnswer, EngineFailure> {
+    /// The id of the tenant's standing packet, for a cut; taken at once, and never waited for.
+    fn reserved(&self, tenant: TenantId, direction: Direction) -> Option<Reserved> {
+        let taken = || self.reserve.take(tenant);
+        let reserved = (direction == Direction::Cut).then(taken).flatten();
+        reserved.filter(|reserved| local::is_unused(self.desk.records(), reserved.cut))
+    }
+
+    fn act_locally(
+        &mut self,
+        asked: Asked,
+        reserved: Option<Reserved>,
+    ) -> Result<LocalAnswer, EngineFailure> {
         let refused =
             |code: &str, message: String| LocalAnswer::Refused { code: code.to_owned(), message };
         let Some(host) = self.identity.host.get().copied() else {
@@ -125,6 +148,9 @@ impl CutLane {
         let record = match local::admit(asked, host, self.desk.records()) {
             Ok(record) => record,
             Err(refusal) => {
+                if let Some(reserved) = reserved {
+                    self.reserve.give_back(tenant, reserved);
+                }
                 let code = refusal.code();
                 tracing::warn!(%tenant, code, who, "a local order was refused: {refusal}");
                 return Ok(refused(code, refusal.to_string()));
@@ -135,7 +161,11 @@ impl CutLane {
         let (direction, reason) = (record.direction, record.given.reason.as_str());
         tracing::warn!(order = %record.id, %tenant, cut = %record.cut.cut, ?direction, who, reason,
             "a person on this host gave an order");
-        self.carry_out_locally(record, host)
+        let mut answer = self.carry_out_locally(record, host)?;
+        if let LocalAnswer::Done { told_after_ms, .. } = &mut answer {
+            *told_after_ms = reserved.map(|reserved| reserved.after_ms);
+        }
+        Ok(answer)
     }
 
     /// At start and on every tick: what the kernel has not taken yet is tried again, and what is
@@ -187,7 +217,7 @@ impl CutLane {
         let envelope = envelopes.into_iter().next();
         let stage = LocalStage::Done { envelope: envelope.clone() };
         self.finish_locally(LocalRecord { stage, ..record })?;
-        Ok(LocalAnswer::Done { order: id, cut, interval, envelope })
+        Ok(LocalAnswer::Done { order: id, cut, interval, envelope, told_after_ms: None })
     }
 
     /// The end of a local order: its record and its report in one commit. The report of a restore
@@ -257,7 +287,8 @@ impl CutLane {
             let isolation = cut.get(&tenant).copied();
             let local = isolation.and_then(|one| local::in_force(records, one));
             let (cut, local) = (isolation.map(|one| one.cut), local.map(|one| one.given.clone()));
-            TenantStands { tenant, mark, cut, local }
+            let told_after_ms = self.reserve.of(tenant).map(|reserved| reserved.after_ms);
+            TenantStands { tenant, mark, cut, local, told_after_ms }
         };
         LocalAnswer::Status(here.into_iter().map(stands).collect())
     }

@@ -23,6 +23,7 @@ mod desk;
 mod drift;
 mod herald;
 pub mod local;
+pub mod reserve;
 pub mod watch;
 mod wipe;
 mod work;
@@ -140,6 +141,8 @@ pub struct Parts<H> {
     pub work_journal: Journal,
     /// The way to the watch over cuts ([`watch::start`]).
     pub watch: SyncSender<watch::Input>,
+    /// The cuts that persons on this host may take the ids of, as the watch keeps them.
+    pub reserve: Arc<reserve::Reserve>,
     /// Who and whom.
     pub identity: Arc<Identity>,
     /// The time of orders, reports and statements.
@@ -220,7 +223,8 @@ impl Engine {
         parts: Parts<H>,
         fit: impl FnOnce() -> Result<(), PreflightFailure>,
     ) -> Result<Self, EngineFailure> {
-        let Parts { host, cut_journal, work_journal, watch, identity, clock, alarms } = parts;
+        let Parts { host, cut_journal, work_journal, watch, reserve, identity, clock, alarms } =
+            parts;
         let host: Arc<dyn Host> = host;
         let start = cut_journal.starts().max(work_journal.starts());
         let sequence = Arc::new(Sequence::of_start(start));
@@ -231,6 +235,7 @@ impl Engine {
             identity: Arc::clone(&identity),
             herald: Arc::clone(&herald),
             watch,
+            reserve,
         };
         cut_lane.begin()?;
         fit().map_err(Box::new)?;

@@ -34,6 +34,7 @@ struct Bench {
     identity: Arc<Identity>,
     order_key: SigningKey,
     ledger: SigningKey,
+    reserve: Arc<reserve::Reserve>,
 }
 
 struct Lanes {
@@ -66,6 +67,7 @@ impl Bench {
             identity: Arc::new(identity),
             order_key,
             ledger,
+            reserve: Arc::default(),
         }
     }
 
@@ -91,6 +93,7 @@ impl Bench {
             identity: Arc::clone(&self.identity),
             herald: Arc::new(Herald::new(self.alarms(), Arc::clone(&sequence), Clock::default())),
             watch: mpsc::sync_channel(1).0,
+            reserve: Arc::clone(&self.reserve),
         };
         cut.begin()?;
         let desk = Desk::new(work, Lane::Work, sequence, Clock::default());
@@ -112,6 +115,7 @@ impl Bench {
             cut_journal: self.journal("cut.redb"),
             work_journal: self.journal("work.redb"),
             watch: mpsc::sync_channel(1).0,
+            reserve: Arc::clone(&self.reserve),
             identity: Arc::clone(&self.identity),
             clock,
             alarms,

@@ -17,6 +17,8 @@
 //! cut never waits longer, and never fails for it: a packet that cannot be kept is reported, and a
 //! disk that fails here neither ends the process nor keeps a notice that is due from being sent.
 
+mod sending;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -31,15 +33,18 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     channel::Grade,
-    id::{CutId, NoticeId},
+    id::{CutId, NoticeId, TenantId},
     time::Timestamp,
     wire::watch::{
         DisarmReason, Packet, PacketNotice, Routes, SignedDisarm, SignedPacket, Watch,
-        WatchReceipt, WatchReport, WatchSaid, WatchTry,
+        WatchReceipt, WatchReport, WatchSaid,
     },
 };
 
-use super::Identity;
+use super::{
+    Identity,
+    reserve::{Reserve, Reserved},
+};
 use crate::{
     clock::Clock,
     core::watch::{self, Moment, Stage, WatchRecord},
@@ -65,7 +70,7 @@ const ERRAND_LIMIT_MS: i64 = 30_000;
 const AGAIN_MS: i64 = 30_000;
 
 /// How long a word on a cut whose packet never came is remembered, ms: longer than a packet lives.
-const REMEMBER_MS: i64 = 8 * 24 * 3600 * 1000;
+const REMEMBER_MS: i64 = 91 * 24 * 3600 * 1000;
 
 /// A message to the watch.
 #[derive(Debug)]
@@ -127,6 +132,19 @@ impl Held {
         let notices = self.packet.as_ref().map_or(&[][..], |packet| &packet.notices);
         notices.iter().any(|known| known.id == notice)
     }
+
+    /// The tenant of a standing packet that no cut has used, as far as the watch knows.
+    fn stands_for(&self) -> Option<TenantId> {
+        let packet = self.packet.as_ref().filter(|packet| packet.watch == Watch::Standing)?;
+        self.record.since.is_none().then_some(packet.tenant)
+    }
+
+    /// Whether this host cut under it.
+    fn began_here(&self) -> bool {
+        let watch = self.packet.as_ref().map(|packet| packet.watch);
+        let own = matches!(watch, Some(Watch::Ordered | Watch::Standing));
+        own && self.record.since.is_some()
+    }
 }
 
 /// A try that is under way.
@@ -143,6 +161,7 @@ pub struct Watcher {
     packets: Option<Packets>,
     identity: Arc<Identity>,
     clock: Clock,
+    reserve: Arc<Reserve>,
     held: BTreeMap<CutId, Held>,
     outlet: Option<SyncSender<WatchReport>>,
     courier: Option<SyncSender<Errand>>,
@@ -158,11 +177,12 @@ pub fn start(
     dir: &Path,
     identity: Arc<Identity>,
     clock: Clock,
+    reserve: Arc<Reserve>,
 ) -> std::io::Result<SyncSender<Input>> {
     let (inbox, messages) = sync_channel(MAX_INBOX);
     let dir = dir.to_owned();
     // Read on its own thread too: no cut waits for it.
-    let body = move || Watcher::open(&dir, identity, clock).run(&messages);
+    let body = move || Watcher::open(&dir, identity, clock, reserve).run(&messages);
     thread::Builder::new().name("watch".to_owned()).spawn(body)?;
     Ok(inbox)
 }
@@ -170,7 +190,7 @@ pub fn start(
 impl Watcher {
     /// Takes up what is kept. Without a directory nothing can be kept, and is reported so.
     #[must_use]
-    pub fn open(dir: &Path, identity: Arc<Identity>, clock: Clock) -> Self {
+    pub fn open(dir: &Path, identity: Arc<Identity>, clock: Clock, reserve: Arc<Reserve>) -> Self {
         let opened = Packets::open(dir).and_then(|packets| Ok((packets.load()?, packets)));
         let (found, packets) = match opened {
             Ok((found, packets)) => (found, Some(packets)),
@@ -182,8 +202,9 @@ impl Watcher {
         };
         let held = BTreeMap::new();
         let (outlet, courier, out) = (None, None, BTreeMap::new());
+        let last_ticket = 0;
         let mut watcher =
-            Self { packets, identity, clock, held, outlet, courier, out, last_ticket: 0 };
+            Self { packets, identity, clock, reserve, held, outlet, courier, out, last_ticket };
         found.into_iter().for_each(|found| watcher.resume(found));
         watcher
     }
@@ -230,6 +251,36 @@ impl Watcher {
         if lost || !armed {
             self.end(cut);
         }
+        self.offer(cut);
+    }
+
+    /// Lets a cut on this host take the id of a standing packet that is not used; the one before it
+    /// is over.
+    fn offer(&mut self, cut: CutId) {
+        let Some(held) = self.held.get(&cut) else { return };
+        let (Some(tenant), Some(packet)) = (held.stands_for(), &held.packet) else { return };
+        let reserved = Reserved { cut, after_ms: packet.fallback_after_ms };
+        let before = self.reserve.keep(tenant, reserved).filter(|before| before.cut != cut);
+        if let Some(Reserved { cut: before, .. }) = before {
+            self.end(before);
+            self.say(before, WatchSaid::Ended);
+        }
+    }
+
+    /// Whether a watch may end although nobody was told: not if a cut on this host has taken its id,
+    /// which the watch may not have heard yet. A free one is offered to no cut any more.
+    fn is_free(&self, cut: CutId) -> bool {
+        let tenant = self.held.get(&cut).and_then(Held::stands_for);
+        tenant.is_none_or(|tenant| self.reserve.withdraw(tenant, cut))
+    }
+
+    /// Whether a newer standing packet of the same tenant is kept.
+    fn is_outdated(&self, packet: &Packet) -> bool {
+        let newer = |held: &Held| {
+            held.stands_for() == Some(packet.tenant)
+                && held.packet.as_ref().is_some_and(|one| one.issued_at > packet.issued_at)
+        };
+        packet.watch == Watch::Standing && self.held.values().any(newer)
     }
 
     /// Takes a message.
@@ -271,7 +322,14 @@ impl Watcher {
             return tracing::error!(%cut, "a packet came before the host is enrolled");
         };
         let now = self.now();
-        let armed = self.held.values().filter(|held| held.packet.is_some()).count();
+        if self.is_outdated(&packet) {
+            let record = WatchRecord::ended(cut, watch::until(&packet));
+            self.held.insert(cut, Held { record, packet: None, said_ms: i64::MIN });
+            return self.say(cut, WatchSaid::Ended);
+        }
+        let standing = packet.watch == Watch::Standing;
+        let same = |held: &&Held| held.packet.is_some() && held.stands_for().is_some() == standing;
+        let armed = self.held.values().filter(same).count();
         let admitted = watch::admit(&packet, *host, now.real, armed)
             .map_err(|refusal| (refusal.code(), refusal.to_string()));
         let stored = admitted.and_then(|()| match &self.packets {
@@ -286,7 +344,8 @@ impl Watcher {
                 let record = WatchRecord::armed(&packet, &now);
                 let held = Held { record, packet: Some(packet), said_ms: i64::MIN };
                 self.held.insert(cut, held);
-                tracing::info!(%cut, "this host watches over a cut");
+                tracing::info!(%cut, standing, "this host keeps the notices of a cut");
+                self.offer(cut);
                 self.say(cut, WatchSaid::Kept);
             }
             Err((code, message)) => {
@@ -310,11 +369,9 @@ impl Watcher {
         let cut = disarm.cut;
         // What this host itself cut is not void, whatever the controller was told of it on the way:
         // its customer is told. A witness cuts nothing.
-        let began = self.held.get(&cut).is_some_and(|held| {
-            let ordered = held.packet.as_ref().is_some_and(|one| one.watch == Watch::Ordered);
-            ordered && held.record.since.is_some()
-        });
-        if disarm.reason == DisarmReason::Void && began {
+        let began = self.held.get(&cut).is_some_and(Held::began_here);
+        let free = self.is_free(cut);
+        if disarm.reason == DisarmReason::Void && (began || !free) {
             return tracing::error!(%cut, "a cut of this host was called void: its notices stay");
         }
         let until = self.clock.now().plus_ms(REMEMBER_MS);
@@ -334,6 +391,8 @@ impl Watcher {
 
     fn begin(&mut self, cut: CutId, at: Timestamp) {
         let now = self.now();
+        // Offered again by a restart, it is in use all the same.
+        self.is_free(cut);
         let Some(held) = self.held.get_mut(&cut) else { return };
         // The two clocks are compared at once, so that a step of the wall clock later counts not.
         if held.record.begin(now.before(now.real.ms_since(at).max(0))) {
@@ -351,119 +410,6 @@ impl Watcher {
             && let Err(error) = packets.destroy(cut)
         {
             tracing::error!(%cut, "{}", sentence(&error));
-        }
-    }
-
-    /// Does what is due: tries, reports that are said again, and what is over.
-    pub fn look(&mut self) {
-        let now = self.now();
-        let late = |out: &Out| now.ms_since(&out.began) >= ERRAND_LIMIT_MS;
-        let late: Vec<u64> =
-            self.out.iter().filter(|(_, out)| late(out)).map(|(ticket, _)| *ticket).collect();
-        for ticket in late {
-            let limit = ERRAND_LIMIT_MS / 1000;
-            let evidence = format!("the host's network side gave no answer within {limit} s");
-            self.carried(Carried { ticket, grade: None, evidence });
-        }
-        for cut in self.held.keys().copied().collect::<Vec<_>>() {
-            self.look_at(cut, &now);
-        }
-    }
-
-    fn look_at(&mut self, cut: CutId, now: &Moment) {
-        let Some(held) = self.held.get_mut(&cut) else { return };
-        if held.record.is_over(now.real) {
-            self.held.remove(&cut);
-            if let Some(Err(error)) = self.packets.as_ref().map(|packets| packets.forget(cut)) {
-                tracing::error!(%cut, "{}", sentence(&error));
-            }
-            return;
-        }
-        if now.boot_ms.saturating_sub(held.said_ms) >= AGAIN_MS && self.outlet.is_some() {
-            held.said_ms = now.boot_ms;
-            let reports: Vec<_> = held.record.queue.values().cloned().collect();
-            reports.into_iter().for_each(|report| self.send(report));
-        }
-        let Some(held) = self.held.get(&cut) else { return };
-        if held.record.is_stale(now.real) {
-            self.end(cut);
-            return self.say(cut, WatchSaid::Ended);
-        }
-        let Some(packet) = &held.packet else { return };
-        let due = held.record.due(packet, now);
-        let errands: Vec<_> = packet
-            .notices
-            .iter()
-            .filter(|notice| due.contains(&notice.id) && !self.is_anothers(cut, notice.id))
-            .map(|notice| (packet.routes.clone(), notice.clone()))
-            .collect();
-        for (routes, notice) in errands {
-            self.ask(cut, routes, notice, now);
-        }
-    }
-
-    /// Whether a watch that comes before this one has the same notice, and counts: what tells of
-    /// several cuts is sent once by this host.
-    fn is_anothers(&self, cut: CutId, notice: NoticeId) -> bool {
-        let mut before = self.held.range(..cut).map(|(_, held)| held);
-        before.any(|held| held.record.since.is_some() && held.has(notice))
-    }
-
-    /// What came of a try holds for every watch that has the same notice.
-    fn share(&mut self, cut: CutId, began: &Moment, tried: &WatchTry) {
-        let mut told = Vec::new();
-        let mut others = Vec::new();
-        for (other, held) in self.held.iter_mut().filter(|(other, _)| **other != cut) {
-            let Some(packet) = held.packet.as_ref().filter(|_| held.has(tried.notice)) else {
-                continue;
-            };
-            let list =
-                if held.record.shared(packet, began, tried) { &mut told } else { &mut others };
-            list.push(*other);
-        }
-        others.into_iter().for_each(|other| self.note(other));
-        for other in told {
-            self.end(other);
-            self.say(other, WatchSaid::Ended);
-        }
-    }
-
-    /// Asks tenure-agent to carry a notice, unless it is on its way.
-    fn ask(&mut self, cut: CutId, routes: Routes, notice: PacketNotice, now: &Moment) {
-        let id = notice.id;
-        let on_its_way = self.out.values().any(|out| out.notice == id);
-        let Some(courier) = self.courier.as_ref().filter(|_| !on_its_way) else { return };
-        if self.out.len() >= MAX_ERRANDS {
-            return;
-        }
-        let ticket = self.last_ticket + 1;
-        match courier.try_send(Errand { ticket, routes, notice }) {
-            Ok(()) => {
-                tracing::warn!(%cut, notice = %id, "the controller is silent: this host sends");
-                self.last_ticket = ticket;
-                self.out.insert(ticket, Out { cut, notice: id, began: now.clone() });
-            }
-            Err(TrySendError::Full(_)) => {}
-            Err(TrySendError::Disconnected(_)) => self.courier = None,
-        }
-    }
-
-    fn carried(&mut self, Carried { ticket, grade, evidence }: Carried) {
-        let Some(Out { cut, notice, began }) = self.out.remove(&ticket) else { return };
-        tracing::info!(%cut, %notice, ?grade, evidence, "tried a notice");
-        let tried = WatchTry { notice, at: self.clock.now(), grade, evidence };
-        self.share(cut, &began, &tried);
-        let Some(held) = self.held.get_mut(&cut) else { return };
-        let Some(packet) = &held.packet else {
-            // Disarmed meanwhile. That it was sent stays true.
-            return self.say(cut, WatchSaid::Tried(tried));
-        };
-        let (report, told) = held.record.tried(packet, &began, tried);
-        self.note(cut);
-        report.into_iter().for_each(|report| self.send(report));
-        if told {
-            tracing::info!(%cut, "the customer is told by this host");
-            self.end(cut);
         }
     }
 

@@ -23,7 +23,7 @@ const NOTIFY_MS: i64 = 300_000;
 #[must_use]
 pub fn of(answer: &LocalAnswer) -> (Vec<String>, bool) {
     match answer {
-        LocalAnswer::Done { order, cut, interval, envelope } => {
+        LocalAnswer::Done { order, cut, interval, envelope, told_after_ms } => {
             let stated = envelope.as_deref().and_then(stated);
             let what = stated.as_ref().map_or_else(
                 || "done".to_owned(),
@@ -38,12 +38,16 @@ pub fn of(answer: &LocalAnswer) -> (Vec<String>, bool) {
             );
             let mut lines = vec![what, format!("cut      {cut}"), format!("order    {order}")];
             lines.push(committed(interval));
+            let is_cut = stated.as_ref().is_none_or(|stated| stated.direction == Direction::Cut);
             match (&stated, envelope) {
                 (Some(stated), Some(envelope)) => lines.extend(measured(stated, envelope)),
                 _ => lines.push(
                     "signed   NO: the statement could not be signed; read tenure-hostd's log"
                         .to_owned(),
                 ),
+            }
+            if is_cut {
+                lines.extend(to_be_told(interval, *told_after_ms));
             }
             (lines, true)
         }
@@ -107,17 +111,40 @@ fn measured(stated: &NetworkCut, envelope: &[u8]) -> Vec<String> {
     }
     lines.push(format!("signed   {}", Digest::of(envelope)));
     match stated.direction {
-        Direction::Cut => {
-            let by = stated.measured.earliest.plus_ms(NOTIFY_MS);
-            lines.push(
-                "The controller is told when it is back, and then cuts the other hosts.".to_owned(),
-            );
-            lines.push(format!("The customer has to know before {by}."));
-        }
-        Direction::Restore => lines
-            .push("The controller is told of the cut and of its end when it is back.".to_owned()),
+        Direction::Cut => lines.push(
+            "The controller is told when it is back, and then cuts the other hosts.".to_owned(),
+        ),
+        Direction::Restore => lines.push(
+            "The controller is told of the cut and of its end when it is back. What this host was \
+             to tell the customer of the cut, it still tells."
+                .to_owned(),
+        ),
     }
     lines
+}
+
+/// Who tells the customer, and until when it has to know.
+fn to_be_told(interval: &CommitInterval, after_ms: Option<u64>) -> Vec<String> {
+    let by = interval.earliest.plus_ms(NOTIFY_MS);
+    let Some(after_ms) = after_ms else {
+        return vec![
+            "This host keeps no notices of this tenant: NOBODY TELLS THE CUSTOMER BUT YOU."
+                .to_owned(),
+            format!("Phone the customer: it has to know before {by}."),
+        ];
+    };
+    let from = interval.earliest.plus_ms(i64::try_from(after_ms).unwrap_or(NOTIFY_MS));
+    let seconds = after_ms / 1000;
+    vec![
+        format!(
+            "This host tells the customer by mail and webhook from {from} on, {seconds} s after"
+        ),
+        "the cut, unless the controller has by then. It needs tenure-agent running: its log says"
+            .to_owned(),
+        format!(
+            "whether a notice arrived. If none does, phone: the customer has to know before {by}."
+        ),
+    ]
 }
 
 const fn said<T>(fact: &Fact<T>) -> &'static str {
@@ -134,7 +161,15 @@ fn status(tenants: &[TenantStands]) -> Vec<String> {
     }
     let line = |stands: &TenantStands| {
         let how = match (&stands.cut, &stands.local) {
-            (None, _) => "connected".to_owned(),
+            (None, _) => match stands.told_after_ms {
+                Some(ms) => {
+                    format!(
+                        "connected; of a cut here this host tells the customer after {} s",
+                        ms / 1000
+                    )
+                }
+                None => "connected; of a cut here NOBODY tells the customer: phone".to_owned(),
+            },
             (Some(cut), None) => format!("cut by the controller's order (cut {cut})"),
             (Some(cut), Some(local)) => format!(
                 "cut here by {} at {}: {:?} (cut {cut})",
@@ -146,4 +181,47 @@ fn status(tenants: &[TenantStands]) -> Vec<String> {
         format!("{}  {:#010x}  {how}", stands.tenant, stands.mark.0)
     };
     tenants.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_protocol::{
+        id::{CutId, OrderId, TenantId},
+        time::Timestamp,
+        wire::v1::Mark,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn whoever_cuts_is_told_whether_the_host_tells_the_customer_or_nobody_does() {
+        let earliest = Timestamp::from_unix_ms(1_788_220_800_000);
+        let interval = CommitInterval { earliest, latest: earliest.plus_ms(1), took_ns: 1 };
+        let said = |told_after_ms| {
+            let order = OrderId::from_uuid(Uuid::from_u128(1));
+            let cut = CutId::from_uuid(Uuid::from_u128(2));
+            of(&LocalAnswer::Done { order, cut, interval, envelope: None, told_after_ms })
+                .0
+                .join("\n")
+        };
+        let (by_host, by_nobody) = (said(Some(120_000)), said(None));
+        let from = earliest.plus_ms(120_000).to_string();
+        assert!(by_host.contains(&from) && by_host.contains("120 s"), "{by_host}");
+        assert!(by_nobody.contains("NOBODY TELLS THE CUSTOMER BUT YOU"), "{by_nobody}");
+        let until = earliest.plus_ms(300_000).to_string();
+        assert!(by_host.contains(&until) && by_nobody.contains(&until));
+    }
+
+    #[test]
+    fn a_connected_tenant_is_listed_with_who_would_tell_its_customer() {
+        let tenant = TenantId::from_uuid(Uuid::from_u128(3));
+        let line = |told_after_ms| {
+            let stands =
+                TenantStands { tenant, mark: Mark(1), cut: None, local: None, told_after_ms };
+            of(&LocalAnswer::Status(vec![stands])).0.join("")
+        };
+        assert!(line(Some(120_000)).contains("tells the customer after 120 s"));
+        assert!(line(None).contains("NOBODY tells the customer"));
+    }
 }

@@ -120,6 +120,11 @@ cut-done =
     { cut-number }
     .subject = { cut-title } #{ $number }: { $system }
 
+cut-on-host =
+    the provider's staff cut your system's network on the host itself in an emergency. The controller did not answer, and the host sends this notice by itself; the reason and the times follow. It was written ahead, at { $now }.
+    Cut: { $id }
+    .subject = { cut-title }: { $system }
+
 cut-reminder =
     the network of your system has been cut since { $t0 }. Reason: { $reason }.
     { cut-number }

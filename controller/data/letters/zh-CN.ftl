@@ -117,6 +117,11 @@ cut-done =
     { cut-number }
     .subject = { cut-title }
 
+cut-on-host =
+    云服务方工作人员已在宿主机上紧急断开贵单位系统的网络连接，当时管理平台没有应答，本通知由宿主机自动发出。断网的原因和时刻另行通知。本通知预先拟定于 { $now }。
+    断网编号：{ $id }
+    .subject = { cut-title }
+
 cut-reminder =
     贵单位系统的网络连接自 { $t0 } 起仍处于断开状态。原因：{ $reason }。
     { cut-number }

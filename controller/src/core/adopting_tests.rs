@@ -104,3 +104,57 @@ fn a_host_cuts_no_tenant_that_it_does_not_have() {
     assert_eq!(refusal.code, Code::ReportMismatch);
     assert!(tenant.cuts.is_empty() && matches!(tenant.isolation, Isolation::Connected));
 }
+
+#[test]
+fn a_cut_that_was_over_before_the_one_that_is_there_is_a_cut_of_its_own_and_moves_nothing() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let past = cut_by_host(world.now.plus_ms(-3_600_000), 17, true);
+    let cut = Event::Cut { kind: CutKind::Emergency, reason: said("flood") };
+    world.apply(&mut tenant, &cut).expect("cut");
+    world.obey(&mut tenant);
+    let there = tenant.last_cut().expect("a cut").clone();
+    let due = tenant.notify_by(&there);
+    let effects = world.apply(&mut tenant, &past).expect("adopted");
+    assert_eq!(tenant.cuts.len(), 2);
+    assert_eq!(tenant.last_cut(), Some(&there), "the one that is there is as it was");
+    assert_eq!(tenant.notify_by(&there), due, "and its five minutes");
+    let own = &tenant.cuts[0];
+    assert_eq!(own.number, 2, "numbers that people quote stay");
+    assert!(matches!(&own.end, CutEnd::Restored { notices, .. } if !notices.is_empty()));
+    assert!(sent(&effects, NoticeKind::Cut) > 0 && sent(&effects, NoticeKind::Restored) > 0);
+    let told = |effect: &Effect| match effect {
+        Effect::Arm(notice) => notice.cut == Some(own.id),
+        _ => true,
+    };
+    assert!(effects.iter().all(told), "each notice is about it");
+    assert_eq!(orders(&effects, |_| true), 0);
+    let o12c = |serial| {
+        let is = |owed: &&crate::core::obligation::Obligation| {
+            owed.id == ObligationId::O12c && owed.serial == serial
+        };
+        tenant.obligations.iter().find(is).expect("owed").state
+    };
+    assert_eq!(o12c(1), ObligationState::Open, "the other one is still cut");
+    assert!(matches!(o12c(2), ObligationState::Discharged { .. }));
+    assert!(world.apply(&mut tenant, &past).expect("known").is_empty());
+    world.apply(&mut tenant, &Event::Restore { reason: said("over") }).expect("restored");
+    world.obey(&mut tenant);
+    world.apply(&mut tenant, &cut).expect("cut again");
+    assert_eq!(tenant.last_cut().map(|cut| cut.number), Some(3));
+}
+
+#[test]
+fn what_the_host_may_have_told_by_words_written_ahead_is_followed_by_why_and_when() {
+    let mut world = World::new();
+    let mut tenant = world.on_trial();
+    let foretold = made(cut_by_host(world.now, 13, false), |made| made.foretold = true);
+    let effects = world.apply(&mut tenant, &foretold).expect("adopted");
+    let first = sent(&effects, NoticeKind::Cut);
+    assert_eq!(first, sent(&effects, NoticeKind::CutCorrection));
+    let cut = tenant.last_cut().expect("a cut");
+    assert_eq!(cut.notices.len(), 2 * first);
+    let reserved = crate::core::watch::standing(&world.letters, &tenant, cut.id, world.now);
+    assert!(!reserved.is_empty());
+    assert!(reserved.iter().all(|notice| cut.notices.contains(&notice.id)), "the same ids");
+}

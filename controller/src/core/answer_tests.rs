@@ -55,6 +55,7 @@ pub(super) fn cut_by_host(now: Timestamp, id: u128, over: bool) -> Event {
         by: by.clone(),
         reason: said("flood"),
         interval,
+        foretold: false,
     };
     Event::CutByHost { made }
 }

@@ -54,6 +54,8 @@ pub enum Letter {
     CutOrdered,
     /// The traffic is cut, since t0.
     CutDone,
+    /// A person cut on a host itself; written ahead, for the host to send.
+    CutOnHost,
     /// The cut did not happen.
     CutVoid {
         /// The hosts' words.
@@ -327,6 +329,7 @@ fn words(letters: &Letters, tenant: &Tenant, letter: &Letter, real_now: Timestam
         }
         Letter::CutOrdered
         | Letter::CutDone
+        | Letter::CutOnHost
         | Letter::CutVoid { .. }
         | Letter::CutReminder
         | Letter::RestoreOrdered
@@ -402,7 +405,7 @@ fn facts(
     let cut = about.map(|cut| {
         json!({
             "id": cut.id,
-            "number": cut.number,
+            "number": (cut.number > 0).then_some(cut.number),
             "reason": cut.reason,
             "t0": cut.t0,
             "notify_by": tenant.notify_by(cut),

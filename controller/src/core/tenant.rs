@@ -210,6 +210,13 @@ impl Tenant {
         self.cuts.last()
     }
 
+    /// The number of the next cut. One that was heard of late stands before others and has a higher
+    /// number than theirs.
+    #[must_use]
+    pub fn next_cut(&self) -> u32 {
+        self.cuts.iter().map(|cut| cut.number).max().unwrap_or(0).saturating_add(1)
+    }
+
     /// The orders of one kind that hosts have not answered finally.
     #[must_use]
     pub fn open_orders(&self, kind: OrderKind) -> Vec<OrderId> {

@@ -6,26 +6,45 @@
 //! open ─kept→ kept ──told, or the cut is void──→ disarmed ─the host says so→ over
 //!   └─not kept→ lost ────────────────────────────────┘
 //! ```
+//! And of a cut that a person orders on a host itself: each host keeps a standing packet for each
+//! tenant on it, under the id that such a cut then has.
+//!
+//! ```text
+//! standing ─a person cuts on the host, and the controller hears of it→ the watch over that cut,
+//!    │                                       or over the cut that it counts into; another one stands
+//!    └─what it would say, or the routes, are others; it is old; nothing is there any more→ disarmed
+//! ```
+//! The ids of its notices follow from the cut's ([`reserve`]), so that the notices of the cut have
+//! them too once it is the controller's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     channel::Channel,
     digest::Digest,
-    id::{CutId, HostId},
+    id::{CutId, HostId, NoticeId},
     ladder::GIVE_UP_S,
     time::Timestamp,
     wire::watch::{Destination, Packet, PacketNotice, Routes, Watch},
 };
 
 use super::{
+    draw::Draw,
+    letter::{self, Letter, Letters},
+    lifecycle::CutKind,
     notice::{Notice, NoticeKind, NoticeState},
-    tenant::{Cut, Tenant},
+    tenant::{Cut, CutEnd, Tenant},
 };
 
 /// Hosts that are up among which a witness is looked for, at most.
 pub const MAX_CANDIDATES: u32 = 256;
+
+/// How long a host may keep a standing packet, ms: 90 days.
+const STANDING_TTL_MS: u64 = 90 * 86_400_000;
+
+/// After so long another one takes its place, ms: 30 days.
+pub const STANDING_RENEWED_MS: i64 = 30 * 86_400_000;
 
 /// A cut's witness: the host that was not ordered and keeps the notices all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +97,17 @@ impl WatchState {
     }
 }
 
+/// What a watch is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A cut that the controller ordered.
+    No,
+    /// No cut yet: the packet waits for a person's on the host.
+    Waits,
+    /// Such a cut, of which the controller has heard.
+    Used,
+}
+
 /// The witness of a cut among the hosts that are up: the same whoever asks, and another for another
 /// cut, so that no host bears them all.
 #[must_use]
@@ -122,6 +152,108 @@ pub fn packet(
             .filter_map(|notice| of_packet(notice, cut.id))
             .collect(),
     }
+}
+
+/// The notices of a standing packet for a cut of this id, as the tenant's contacts are now; those
+/// that hosts can carry.
+#[must_use]
+pub fn standing(
+    letters: &Letters,
+    tenant: &Tenant,
+    cut: CutId,
+    real_now: Timestamp,
+) -> Vec<Notice> {
+    // Nothing is known of it but its id: it has no number yet.
+    let mut cut_then = tenant.clone();
+    cut_then.cuts.push(Cut {
+        id: cut,
+        number: 0,
+        kind: CutKind::Emergency,
+        announced: None,
+        reason: String::new(),
+        ordered_by: String::new(),
+        ordered_at: real_now,
+        t0: None,
+        commits: BTreeMap::new(),
+        notices: Vec::new(),
+        witness: Witness::Unasked,
+        notified_at: None,
+        began_at: None,
+        alarm: None,
+        alarms: Vec::new(),
+        acknowledged: None,
+        end: CutEnd::Open,
+        reminded_at: real_now,
+    });
+    let state = NoticeState::Due { since: real_now, next_at: real_now };
+    let (contacts, letter) = (&tenant.application.contacts, (letters, &Letter::CutOnHost));
+    let (kind, mut draw) = (NoticeKind::Cut, Draw::new([0; 32], real_now));
+    let mut notices =
+        letter::render(letter, &cut_then, kind, &state, contacts, real_now, &mut draw);
+    reserve(cut, &mut notices);
+    notices.retain(|notice| of_packet(notice, cut).is_some());
+    notices
+}
+
+/// What a standing packet of a tenant says and by which routes, whenever it is made: another one
+/// takes its place when this changes. Nothing if no host could send anything.
+#[must_use]
+pub fn standing_digest(letters: &Letters, tenant: &Tenant, watching: &Watching) -> Option<Digest> {
+    let (nil, epoch) = (CutId::from_uuid(uuid::Uuid::nil()), Timestamp::from_unix_ms(0));
+    let notices = standing(letters, tenant, nil, epoch);
+    let said = serde_json::to_vec(&notices).ok().filter(|_| !notices.is_empty())?;
+    let routes = (&watching.routes, watching.fallback_after_ms);
+    let routes = tenure_protocol::wire::frame::encode(&routes).ok()?;
+    Some(Digest::of(&[said, routes].concat()))
+}
+
+/// A standing packet for one host; `notices` are [`standing`]'s, with their channels' secrets.
+#[must_use]
+pub fn standing_packet(
+    (tenant, cut, host): (&Tenant, CutId, HostId),
+    notices: &[Notice],
+    watching: &Watching,
+    real_now: Timestamp,
+) -> Packet {
+    Packet {
+        cut,
+        tenant: tenant.id,
+        host,
+        watch: Watch::Standing,
+        fallback_after_ms: watching.fallback_after_ms,
+        issued_at: real_now,
+        ttl_ms: STANDING_TTL_MS,
+        routes: watching.routes.clone(),
+        notices: notices.iter().filter_map(|notice| of_packet(notice, cut)).collect(),
+    }
+}
+
+/// Gives the notices of a cut that a person ordered on a host the ids that follow from the cut's and
+/// from where each goes: they are the same whoever makes them, and whenever.
+pub fn reserve(cut: CutId, notices: &mut [Notice]) {
+    let mut seen = BTreeMap::<Digest, u64>::new();
+    for notice in notices {
+        let to = match &notice.channel {
+            Channel::Mail { address } => address,
+            Channel::Webhook { url, .. } => url,
+            Channel::Sms { number } => number,
+            Channel::Bot { .. } => "",
+        };
+        let kind = notice.channel.as_str();
+        let place = format!("tenure/reserved\0{cut}\0{}\0{kind}\0{to}", notice.contact);
+        let place = Digest::of(place.as_bytes());
+        let nth = seen.entry(place).or_default();
+        let mut draw = Draw::new(Digest::of(format!("{place}\0{nth}").as_bytes()).0, of_cut(cut));
+        *nth += 1;
+        notice.readdress(NoticeId::from_uuid(draw.uuid()));
+    }
+}
+
+/// The time in a cut's id.
+fn of_cut(cut: CutId) -> Timestamp {
+    let (s, ns) = cut.as_uuid().get_timestamp().map_or((0, 0), |time| time.to_unix());
+    let ms = i64::try_from(s).unwrap_or(0).saturating_mul(1000);
+    Timestamp::from_unix_ms(ms.saturating_add(i64::from(ns / 1_000_000)))
 }
 
 fn is_sendable(notice: &Notice) -> bool {

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use tenure_protocol::{digest::Digest, id::TenantId, time::Timestamp};
 
-use super::{Call, Engine, EngineError, Expected, effects::Wakes};
+use super::{
+    Call, Engine, EngineError, Expected,
+    effects::Wakes,
+    standing::{self, OfHost},
+};
 use crate::{
     core::{
         admission,
@@ -35,6 +39,8 @@ pub(super) struct Beside {
     pub(super) notice: Option<NoticeRow>,
     /// When the API took the request in, if it is for a drill; real clock.
     pub(super) received_at: Option<Timestamp>,
+    /// The cut that a host says a person ordered there.
+    pub(super) of_host: Option<OfHost>,
 }
 
 /// What followed within another transaction.
@@ -184,12 +190,15 @@ impl Engine {
             {
                 continue;
             }
-            let wakes = if transition.changed {
+            let mut wakes = if transition.changed {
                 self.record(&mut tx, actor, event, &transition, &context).await?
             } else {
                 Wakes::default()
             };
             self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
+            if standing::concerns(&before, event, &transition.tenant) {
+                wakes.hosts.extend(self.stand(&mut tx, &transition.tenant, &context).await?);
+            }
             self.keep(&mut tx, beside.key.as_ref(), Some(&transition.tenant)).await?;
             store::commit(tx).await?;
             let durable_at = self.inner.clock.now();
@@ -219,11 +228,14 @@ impl Engine {
         {
             return Err(EngineError::Conflict);
         }
-        let wakes = if transition.changed {
+        let mut wakes = if transition.changed {
             self.record(tx, &actor, &event, &transition, &context).await?
         } else {
             Wakes::default()
         };
+        if standing::concerns(before, &event, &transition.tenant) {
+            wakes.hosts.extend(self.stand(tx, &transition.tenant, &context).await?);
+        }
         Ok(Followed { tenant: transition.tenant, event, wakes })
     }
 

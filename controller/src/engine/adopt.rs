@@ -16,7 +16,7 @@ use tenure_protocol::{
     wire::v1::CommitInterval,
 };
 
-use super::{Engine, EngineError, act::Beside, platform};
+use super::{Engine, EngineError, act::Beside, platform, standing::OfHost};
 use crate::{
     core::{
         attestation,
@@ -52,7 +52,7 @@ impl Engine {
         let since = store::first_order(&mut conn, id, host).await?;
         let since = since.map_or(now, |order| order.issued_at);
         let made = made((host, &record.name), &opened, |cut| interval(cut, since, now));
-        let (made, last) = made.zip(envelopes.last()).ok_or_else(none)?;
+        let (mut made, last) = made.zip(envelopes.last()).ok_or_else(none)?;
         if store::evidence(&mut conn, Digest::of(last)).await?.is_some() {
             return Ok(());
         }
@@ -68,11 +68,17 @@ impl Engine {
             order: None,
             envelope: envelope.clone(),
         });
-        let beside = Beside { evidence: evidence.collect(), ..Beside::default() };
+        let of_host = OfHost { host, cut: made.cut, since: made.interval.earliest };
+        made.foretold = self.may_have_told(of_host).await?;
+        let of_host = Some(of_host);
+        let beside = Beside { evidence: evidence.collect(), of_host, ..Beside::default() };
         let (by, cut) = (made.by.clone(), made.cut);
         tracing::warn!(%host, tenant = %id, %cut, by, "a person on a host cut a tenant there");
         let event = Event::CutByHost { made };
-        self.act_or_record(id, &event, &beside).await
+        self.act_or_record(id, &event, &beside).await?;
+        // It may have to be told at once that the customer is.
+        self.wake_hosts(&[host]);
+        Ok(())
     }
 }
 
@@ -103,6 +109,7 @@ fn made(
         reason: given.reason.clone(),
         interval: interval(cut),
         ended,
+        foretold: false,
     })
 }
 

@@ -122,6 +122,9 @@ impl Engine {
         for new in &beside.evidence {
             self.add_evidence(tx, tenant, new, context).await?;
         }
+        if let Some(made) = beside.of_host {
+            self.use_up(tx, tenant, made).await?;
+        }
         Ok(())
     }
 

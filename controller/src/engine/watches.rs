@@ -10,17 +10,18 @@
 
 use tenure_protocol::{
     channel::Grade,
-    id::{CutId, HostId},
+    id::{CutId, HostId, NoticeId},
     wire::watch::{
         Disarm, SignedDisarm, SignedPacket, WatchReceipt, WatchReport, WatchSaid, WatchTry,
     },
 };
 
-use super::{Engine, EngineError, platform};
+use super::{Engine, EngineError, platform, standing};
 use crate::{
     core::{
-        notice::{ByHost, NoticeKind, Outcome, Try},
-        watch::{self, WatchState},
+        notice::{ByHost, Notice, NoticeKind, Outcome, Try},
+        tenant::Cut,
+        watch::{self, Standing, WatchState},
     },
     store::{self, WatchRow, row::HostRecord},
 };
@@ -49,7 +50,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`].
     pub async fn watches_to_tell(&self, host: HostId) -> Result<Vec<WatchRow>, EngineError> {
-        Ok(store::watches_to_tell(&mut *self.inner.store.read().await?, host).await?)
+        let rows = store::watches_to_tell(&mut *self.inner.store.read().await?, host).await?;
+        Ok(standing::in_turn(rows))
     }
 
     /// What the host is to be told of this watch.
@@ -68,27 +70,14 @@ impl Engine {
         let mut conn = self.inner.store.read().await?;
         let tenant = store::tenant(&mut conn, row.tenant).await?;
         let tenant = tenant.ok_or(EngineError::NotFound("tenant"))?;
+        if row.standing == Standing::Waits {
+            return Ok(WatchWord::Packet(self.standing_word(&tenant, row)?));
+        }
         let cut = tenant.cuts.iter().find(|cut| cut.id == row.cut);
         let cut = cut.ok_or(EngineError::NotFound("cut"))?;
-        let mut notices = Vec::new();
-        for id in &cut.notices {
-            let Some(mut notice) = store::notice(&mut conn, *id).await?.map(|row| row.notice)
-            else {
-                continue;
-            };
-            match self.opened_channel(notice.channel) {
-                Ok(channel) => {
-                    notice.channel = channel;
-                    notices.push(notice);
-                }
-                // The host carries the others all the same.
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(notice = %id, error, "a notice cannot be given to a host");
-                }
-            }
-        }
+        let notices = notices_of(&mut conn, cut).await?;
         drop(conn);
+        let notices = self.opened_notices(notices);
         let (watching, now) = (&self.inner.watching, self.inner.clock.now());
         let packet = watch::packet(&tenant, cut, row.host, row.ordered_at, &notices, watching, now);
         Ok(WatchWord::Packet(SignedPacket::sign(&packet, key).map_err(invalid)?))
@@ -115,7 +104,9 @@ impl Engine {
             WatchSaid::Kept => self.note_watch(cut, host, WatchState::Kept, None).await?,
             WatchSaid::NotKept { code, message } => {
                 let words = clip(&format!("{code}: {message}"));
-                tracing::error!(%host, %cut, words, "a host cannot keep a cut's notices");
+                let standing = row.standing == Standing::Waits;
+                tracing::error!(%host, %cut, tenant = %row.tenant, standing, words,
+                    "a host cannot keep a cut's notices");
                 self.note_watch(cut, host, WatchState::Lost, Some(words)).await?;
             }
             WatchSaid::Ended => self.note_watch(cut, host, WatchState::Over, None).await?,
@@ -133,16 +124,21 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut tx = self.inner.store.write().await?;
         let row = store::watch(&mut tx, cut, host).await?;
-        let now = row.ok_or(EngineError::NotFound("watch of this host"))?.state;
+        let row = row.ok_or(EngineError::NotFound("watch of this host"))?;
+        let (now, waits) = (row.state, row.standing == Standing::Waits);
         let follows = match next {
             WatchState::Kept => matches!(now, WatchState::Open | WatchState::Lost),
-            WatchState::Lost => now == WatchState::Open,
+            WatchState::Lost => now == WatchState::Open || (waits && now == WatchState::Kept),
             WatchState::Over => now != WatchState::Over,
             WatchState::Open | WatchState::Disarmed => false,
         };
         if follows {
             store::save_watch(&mut tx, (cut, host), next, message.as_deref()).await?;
             store::commit(tx).await?;
+            // The next standing packet has its turn.
+            if waits {
+                self.wake_hosts(&[host]);
+            }
         }
         Ok(())
     }
@@ -155,15 +151,8 @@ impl Engine {
         sequence: u64,
         tried: WatchTry,
     ) -> Result<(), EngineError> {
-        let mut conn = self.inner.store.read().await?;
-        let known = store::notice(&mut conn, tried.notice).await?;
-        let notice = known.ok_or(EngineError::NotFound("notice"))?.notice;
-        let mut cuts = Vec::new();
-        for part in notice.parts() {
-            cuts.extend(store::watch(&mut conn, part.cut, host.id).await?.map(|row| row.cut));
-        }
-        drop(conn);
-        if !notice.is_about(row.cut) || notice.kind != NoticeKind::Cut {
+        let Some(notice) = self.notice_of(row, tried.notice).await? else { return Ok(()) };
+        if !notice.is_about(row.counts) || notice.kind != NoticeKind::Cut {
             let sentence = "this notice is not of the cut that the host watches over";
             return Err(EngineError::Invalid(sentence.to_owned()));
         }
@@ -188,13 +177,65 @@ impl Engine {
         // No machine hears a person.
         let grade = tried.grade.map(|grade| grade.min(Grade::E2));
         let outcome = grade.map_or(Outcome::Failed, |grade| Outcome::Accepted { grade });
-        tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %tried.notice,
+        tracing::warn!(host = %host.id, name = host.name, cut = %row.cut, notice = %notice.id,
             ?outcome, evidence, "a host tried a notice while the controller was silent");
-        let cut = notice.joint.is_some().then_some(row.cut);
+        let cuts = self.watched(host.id, row, &notice).await?;
+        let several = notice.joint.is_some() || row.counts != row.cut;
+        let cut = several.then_some(row.cut);
         let by = ByHost { host: host.id, name: host.name.clone(), sequence, cut, cuts };
         let attempt = Try { at, outcome, evidence, by: Some(by) };
-        self.tried(tried.notice, None, attempt).await
+        self.tried(notice.id, None, attempt).await
     }
+
+    /// The cuts in a joint notice that the host watches over; none of another notice.
+    async fn watched(
+        &self,
+        host: HostId,
+        row: &WatchRow,
+        notice: &Notice,
+    ) -> Result<Vec<CutId>, EngineError> {
+        let mut conn = self.inner.store.read().await?;
+        let mut cuts = Vec::new();
+        for part in notice.parts() {
+            let own = part.cut == row.counts;
+            if own || store::watch(&mut conn, part.cut, host).await?.is_some() {
+                cuts.push(part.cut);
+            }
+        }
+        Ok(cuts)
+    }
+
+    /// The notice that a host means. Of a standing packet nothing is known before its cut is; after
+    /// that it may name an address that the customer has no more, which counts for nothing.
+    async fn notice_of(&self, row: &WatchRow, id: NoticeId) -> Result<Option<Notice>, EngineError> {
+        let mut conn = self.inner.store.read().await?;
+        if row.standing == Standing::No {
+            let known = store::notice(&mut conn, id).await?;
+            return Ok(Some(known.ok_or(EngineError::NotFound("notice"))?.notice));
+        }
+        let tenant = store::tenant(&mut conn, row.tenant).await?;
+        let tenant = tenant.ok_or(EngineError::NotFound("tenant"))?;
+        let cut = tenant.cuts.iter().find(|cut| cut.id == row.counts);
+        let cut = cut.filter(|_| row.standing == Standing::Used);
+        let cut = cut.ok_or(EngineError::NotFound("cut of this watch yet"))?;
+        let meant = standing::meant(row, &notices_of(&mut conn, cut).await?, id);
+        if meant.is_none() {
+            tracing::warn!(host = %row.host, cut = %row.cut, notice = %id,
+                "a host told somebody who is no contact of the customer any more");
+        }
+        Ok(meant)
+    }
+}
+
+async fn notices_of(
+    conn: &mut sqlx::SqliteConnection,
+    cut: &Cut,
+) -> Result<Vec<Notice>, EngineError> {
+    let mut notices = Vec::new();
+    for id in &cut.notices {
+        notices.extend(store::notice(conn, *id).await?.map(|row| row.notice));
+    }
+    Ok(notices)
 }
 
 fn clip(text: &str) -> String {

@@ -75,7 +75,7 @@ const WAL_PAGES: u32 = 16_384;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The schema, in the order in which it grew; an entry never changes after its release.
-pub const MIGRATIONS: [(i64, &str); 21] = [
+pub const MIGRATIONS: [(i64, &str); 22] = [
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_salt.sql")),
     (3, include_str!("../../migrations/0003_platform.sql")),
@@ -97,6 +97,7 @@ pub const MIGRATIONS: [(i64, &str); 21] = [
     (19, include_str!("../../migrations/0019_joint.sql")),
     (20, include_str!("../../migrations/0020_standing.sql")),
     (21, include_str!("../../migrations/0021_urgent.sql")),
+    (22, include_str!("../../migrations/0022_standing_packets.sql")),
 ];
 
 /// The last migration that gave tenants a column of what their state says.

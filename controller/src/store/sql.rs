@@ -301,24 +301,34 @@ statements! {
     FORGET_SHORT_MESSAGES: "DELETE FROM short_messages WHERE sent_at <= $1";
     ADD_WATCH:
         "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason) VALUES ($1, $2, $3, \
-         $4, 'open', '')";
+         $4, 'open', '') ON CONFLICT (cut, host) DO NOTHING";
+    ADD_STANDING_WATCH:
+        "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason, standing, made_of) \
+         VALUES ($1, $2, $3, $4, 'open', '', 1, $5)";
+    STANDING_WATCHES:
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches \
+         WHERE standing = 1 AND tenant = $1 AND state IN ('open', 'kept', 'lost') ORDER BY cut";
+    ADOPT_WATCH:
+        "UPDATE watches SET standing = 2, counts = $1, ordered_at = $2, state = CASE WHEN state = \
+         'over' THEN 'over' ELSE $3 END, reason = 'told' WHERE cut = $4 AND host = $5";
     WATCH:
-        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE cut = $1 AND host \
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches WHERE cut = $1 AND host \
          = $2";
     WATCHES_TO_TELL:
-        "SELECT cut, host, tenant, ordered_at, state, reason FROM watches WHERE host = $1 AND \
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches WHERE host = $1 AND \
          state IN ('open', 'lost', 'disarmed') ORDER BY cut";
     SAVE_WATCH: "UPDATE watches SET state = $1, message = $2 WHERE cut = $3 AND host = $4";
     WATCHERS_OF:
-        "SELECT host FROM watches WHERE cut = $1 AND state IN ('open', 'kept', 'lost')";
+        "SELECT host FROM watches WHERE (cut = $1 OR counts = $1) AND state IN ('open', 'kept', \
+         'lost')";
     DISARM_WATCHES:
-        "UPDATE watches SET state = 'disarmed', reason = $1 WHERE cut = $2 AND state IN ('open', \
-         'kept', 'lost')";
+        "UPDATE watches SET state = 'disarmed', reason = $1 WHERE (cut = $2 OR counts = $2) AND \
+         state IN ('open', 'kept', 'lost')";
     WATCHED_TENANTS:
         "SELECT DISTINCT tenant FROM watches WHERE state IN ('open', 'kept', 'lost')";
     LOST_WATCHES:
-        "SELECT tenant, host, message FROM watches WHERE state = 'lost' ORDER BY tenant, host \
-         LIMIT $1";
+        "SELECT tenant, host, message FROM watches WHERE state = 'lost' AND standing <> 1 ORDER BY \
+         tenant, host LIMIT $1";
     HOSTS_UP: "SELECT id AS host FROM hosts WHERE up = 1 ORDER BY id LIMIT $1";
     ON_DUTY:
         "SELECT state FROM tenants WHERE duty_at <= $1 ORDER BY duty_at, id LIMIT $2";

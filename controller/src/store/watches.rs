@@ -2,6 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tenure_protocol::{
+    digest::Digest,
     id::{CutId, HostId, TenantId},
     time::Timestamp,
     wire::watch::DisarmReason,
@@ -11,7 +12,7 @@ use super::{
     Result, failed, parse,
     sql::{self, query},
 };
-use crate::core::watch::WatchState;
+use crate::core::watch::{Standing, WatchState};
 
 const TABLE: &str = "watches";
 
@@ -30,9 +31,15 @@ pub struct WatchRow {
     pub state: WatchState,
     /// Why the host is disarmed, once it is.
     pub reason: DisarmReason,
+    /// What it is over.
+    pub standing: Standing,
+    /// The cut whose notices these are: mostly its own.
+    pub counts: CutId,
+    /// Digest of what a standing packet says.
+    pub made_of: Option<Digest>,
 }
 
-/// Keeps a new watch.
+/// Keeps a new watch; one that is there stays as it is.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -49,6 +56,69 @@ pub async fn add_watch(
         .execute(conn)
         .await
         .map_err(failed("add a watch"))?;
+    Ok(())
+}
+
+/// Keeps a new standing watch, and what its packet says.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn add_standing_watch(
+    conn: &mut SqliteConnection,
+    (cut, host, tenant): (CutId, HostId, TenantId),
+    made_at: Timestamp,
+    made_of: Digest,
+) -> Result<()> {
+    query(sql::ADD_STANDING_WATCH)
+        .bind(cut.to_string())
+        .bind(host.to_string())
+        .bind(tenant.to_string())
+        .bind(made_at.unix_ms())
+        .bind(made_of.to_string())
+        .execute(conn)
+        .await
+        .map_err(failed("add a standing watch"))?;
+    Ok(())
+}
+
+/// The standing watches of a tenant's hosts.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn standing_watches(
+    conn: &mut SqliteConnection,
+    tenant: TenantId,
+) -> Result<Vec<WatchRow>> {
+    let rows = query(sql::STANDING_WATCHES)
+        .bind(tenant.to_string())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list a tenant's standing watches"))?;
+    rows.iter().map(read).collect()
+}
+
+/// A standing watch is over a cut from now on, which may count into another one; from when, and
+/// whether its customer is told already.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn adopt_watch(
+    conn: &mut SqliteConnection,
+    (cut, host): (CutId, HostId),
+    counts: CutId,
+    since: Timestamp,
+    is_told: bool,
+) -> Result<()> {
+    let state = if is_told { WatchState::Disarmed } else { WatchState::Kept };
+    query(sql::ADOPT_WATCH)
+        .bind(counts.to_string())
+        .bind(since.unix_ms())
+        .bind(state.as_str())
+        .bind(cut.to_string())
+        .bind(host.to_string())
+        .execute(conn)
+        .await
+        .map_err(failed("adopt a watch"))?;
     Ok(())
 }
 
@@ -206,12 +276,23 @@ fn read(row: &SqliteRow) -> Result<WatchRow> {
     // What no build has written is over: nothing follows from it.
     let state = states.into_iter().find(|one| one.as_str() == state).unwrap_or(WatchState::Over);
     let void = text("reason")? == reason(DisarmReason::Void);
+    let cut = parse(TABLE, &text("cut")?)?;
+    let standing: i64 = row.try_get("standing").map_err(failed("read a watch"))?;
+    let counts: Option<String> = row.try_get("counts").map_err(failed("read a watch"))?;
+    let counts = counts.map(|counts| parse(TABLE, &counts)).transpose()?;
     Ok(WatchRow {
-        cut: parse(TABLE, &text("cut")?)?,
+        cut,
         host: host_of(row)?,
         tenant: parse(TABLE, &text("tenant")?)?,
         ordered_at: Timestamp::from_unix_ms(ordered_at),
         state,
         reason: if void { DisarmReason::Void } else { DisarmReason::Told },
+        standing: match standing {
+            0 => Standing::No,
+            1 => Standing::Waits,
+            _ => Standing::Used,
+        },
+        counts: counts.unwrap_or(cut),
+        made_of: text("made_of")?.parse().ok(),
     })
 }

@@ -12,6 +12,9 @@
 //!   | -- WatchReceipt, when that is durable ----------> |
 //! ```
 //!
+//! A standing packet goes to each host of a tenant while nothing is cut: it waits for a cut that a
+//! person orders on the host itself, with no controller, and then counts from that commit.
+//!
 //! Packet and Disarm are signed by the controller's order key, each with a domain of its own, and
 //! bound to one host and one cut: who owns the network side of a host, or another host, can neither
 //! have anything sent nor keep it from being sent. What a packet holds is secret (contacts, the
@@ -151,6 +154,9 @@ pub enum Watch {
         /// How long ago the cut was ordered when the packet was made, ms.
         ordered_ms_ago: u64,
     },
+    /// From a cut that a person orders on that host itself: the cut then takes this packet's id.
+    /// Without one it waits for nothing.
+    Standing,
 }
 
 /// The routes of a site.
@@ -273,7 +279,8 @@ pub struct Disarm {
 pub enum DisarmReason {
     /// A notice of it reached the customer (E2 or E3).
     Told,
-    /// No host cut: the cut is void.
+    /// No host cut: the cut is void, or a standing packet is replaced or needed no more. A host that
+    /// did cut does not take it.
     Void,
 }
 

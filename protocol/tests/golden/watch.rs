@@ -59,6 +59,7 @@ fn packet(watch: Watch) -> Packet {
 fn watches_keep_their_bytes() {
     assert_wire("packet-ordered", &packet(Watch::Ordered));
     assert_wire("packet-witness", &packet(Watch::Witness { ordered_ms_ago: 1500 }));
+    assert_wire("packet-standing", &packet(Watch::Standing));
     for (name, resolver) in [("own", None), ("given", Some(([10, 0, 0, 53], 53).into()))] {
         assert_wire(&format!("mail-{name}"), &MailServer::Recipients { resolver, port: 25 });
     }

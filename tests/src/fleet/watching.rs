@@ -13,6 +13,7 @@ use tenure_agent::{
     clock::Clock,
     engine::{
         Identity,
+        reserve::Reserve,
         watch::{Carried, Errand, Input, Watcher},
     },
 };
@@ -44,7 +45,9 @@ pub struct Watching {
     said: Receiver<WatchReport>,
     errands: Receiver<Errand>,
     /// How it is put together again.
-    parts: (PathBuf, Arc<Identity>, Clock),
+    parts: Begins,
+    /// The cuts that a person on the host may take the ids of.
+    pub(super) reserve: Arc<Reserve>,
 }
 
 impl Watching {
@@ -56,14 +59,15 @@ impl Watching {
         clock: &Clock,
     ) -> (Self, SyncSender<Input>) {
         let (to_watch, inbox) = sync_channel(ROOM);
+        let reserve = Arc::new(Reserve::default());
         let parts = (dir, Arc::clone(identity), clock.clone());
-        let (watcher, said, errands) = begin(&parts);
-        (Self { watcher, inbox, said, errands, parts }, to_watch)
+        let (watcher, said, errands) = begin(&parts, &reserve);
+        (Self { watcher, inbox, said, errands, parts, reserve }, to_watch)
     }
 
     /// Ends it between two steps, as a kill of the process would, and starts it again.
     pub fn restart(&mut self) {
-        (self.watcher, self.said, self.errands) = begin(&self.parts);
+        (self.watcher, self.said, self.errands) = begin(&self.parts, &self.reserve);
     }
 
     /// What its cut lane said is taken; what is due is done, and what the host is asked to carry is
@@ -116,8 +120,11 @@ impl Watching {
 
 type Begun = (Watcher, Receiver<WatchReport>, Receiver<Errand>);
 
-fn begin((dir, identity, clock): &(PathBuf, Arc<Identity>, Clock)) -> Begun {
-    let mut watcher = Watcher::open(dir, Arc::clone(identity), clock.clone());
+type Begins = (PathBuf, Arc<Identity>, Clock);
+
+fn begin((dir, identity, clock): &Begins, reserve: &Arc<Reserve>) -> Begun {
+    let identity = Arc::clone(identity);
+    let mut watcher = Watcher::open(dir, identity, clock.clone(), Arc::clone(reserve));
     let (outlet, said) = sync_channel(ROOM);
     let (courier, errands) = sync_channel(ROOM);
     watcher.take(Input::Connected(outlet));
@@ -149,7 +156,9 @@ impl Fleet {
     ) -> anyhow::Result<WatchWord> {
         let ordered_at = self.controller.clock().now();
         let (state, reason) = (WatchState::Open, DisarmReason::Told);
-        let row = WatchRow { cut, host, tenant, ordered_at, state, reason };
+        let (standing, counts, made_of) = (watch::Standing::No, cut, None);
+        let row =
+            WatchRow { cut, host, tenant, ordered_at, state, reason, standing, counts, made_of };
         Ok(self.controller.watch_word(&row).await?)
     }
 }

@@ -11,7 +11,7 @@ use tenure_protocol::{
 use super::*;
 
 /// A person on a host asks its agent.
-async fn ask(
+pub(super) async fn ask(
     fleet: &Fleet,
     id: TenantId,
     host: &str,
@@ -26,19 +26,19 @@ async fn ask(
     fleet.members[host].ask_locally(ask).expect("answered")
 }
 
-fn cut_of(answer: &LocalAnswer) -> CutId {
+pub(super) fn cut_of(answer: &LocalAnswer) -> CutId {
     match answer {
         LocalAnswer::Done { cut, .. } => *cut,
         other => panic!("{other:?}"),
     }
 }
 
-fn reach(fleet: &mut Fleet, reachable: bool) {
+pub(super) fn reach(fleet: &mut Fleet, reachable: bool) {
     fleet.members.values_mut().for_each(|member| member.reachable = reachable);
 }
 
 /// What was reported makes orders, which are answered in turn.
-async fn back(fleet: &mut Fleet) {
+pub(super) async fn back(fleet: &mut Fleet) {
     reach(fleet, true);
     for member in fleet.members.values_mut() {
         member.reconnect().expect("reconnected");
@@ -48,11 +48,11 @@ async fn back(fleet: &mut Fleet) {
     }
 }
 
-async fn now(fleet: &Fleet, id: TenantId) -> Tenant {
+pub(super) async fn now(fleet: &Fleet, id: TenantId) -> Tenant {
     fleet.controller.tenant(id).await.expect("kept")
 }
 
-fn told(tenant: &Tenant) -> ObligationState {
+pub(super) fn told(tenant: &Tenant) -> ObligationState {
     let owed = tenant.obligations.iter().rfind(|owed| owed.id == ObligationId::O12b);
     owed.expect("owed").state
 }
@@ -113,7 +113,9 @@ async fn a_cut_that_the_controller_hears_of_too_late_is_a_breach_on_record() {
     fleet.set_time(t0.plus_ms(400_000)).await.expect("time passes");
     back(&mut fleet).await;
     let at = fleet.controller.clock().now();
-    fleet.set_time(at.plus_ms(1)).await.expect("time passes");
+    fleet.set_time(at.plus_ms(39_000)).await.expect("time passes");
+    assert_eq!(told(&now(&fleet, id).await), ObligationState::Open, "the host may have told it");
+    fleet.set_time(at.plus_ms(40_000)).await.expect("time passes");
     assert!(matches!(told(&now(&fleet, id).await), ObligationState::Breached { .. }));
 }
 

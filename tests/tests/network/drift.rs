@@ -191,6 +191,7 @@ fn the_kernels_word_alone_brings_a_flushed_policy_back_within_a_moment() -> Test
             cut_journal: journal("cut.redb")?,
             work_journal: journal("work.redb")?,
             watch: std::sync::mpsc::sync_channel(1).0,
+            reserve: Arc::default(),
             identity: Arc::new(Identity {
                 host: OnceLock::from(HostId::from_uuid(uuid::Uuid::from_u128(1))),
                 key: HostKey::from_secret(&[3; 32]),

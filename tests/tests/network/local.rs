@@ -69,6 +69,7 @@ fn start(dir: &Path, host: RealHost) -> anyhow::Result<Engine> {
         cut_journal: Journal::open(&dir.join("cut.redb"))?,
         work_journal: Journal::open(&dir.join("work.redb"))?,
         watch: sync_channel(64).0,
+        reserve: Arc::default(),
         identity: Arc::new(identity()?),
         clock: Clock::default(),
         alarms: Arc::new(Alarms::open(&dir.join("alarms"))),

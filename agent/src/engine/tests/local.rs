@@ -7,7 +7,10 @@ use tenure_protocol::{
 use super::*;
 use crate::{
     core::record::{Isolation, LocalStage},
-    engine::local::{LocalAnswer, LocalAsk, LocalInput, TenantStands},
+    engine::{
+        local::{LocalAnswer, LocalAsk, LocalInput, TenantStands},
+        reserve::Reserved,
+    },
 };
 
 impl Lanes {
@@ -139,7 +142,7 @@ fn a_restore_before_the_controller_knows_is_told_with_its_cut_in_one_report() {
 }
 
 #[test]
-fn the_controller_takes_a_cut_over_with_its_receipt_and_a_newer_order_supersedes_it() {
+fn no_receipt_takes_a_cut_over_and_an_order_that_the_controller_signed_does() {
     let bench = Bench::new();
     let mut lanes = bench.sound();
     lanes.act(Direction::Cut, "flood").expect("taken");
@@ -159,7 +162,6 @@ fn the_controller_takes_a_cut_over_with_its_receipt_and_a_newer_order_supersedes
     let last = reports.last().expect("a report");
     let receipt = ReportReceipt { order: last.order, sequence: last.sequence };
     lanes.cut.take(Input::ReportReceipt(receipt)).expect("taken");
-    assert_eq!(refused(&lanes.act(Direction::Restore, "over").expect("taken")), "taken-over");
     // Receipts are not signed: a new session hears of it once more, until an order supersedes it.
     drop(lanes);
     let mut lanes = bench.sound();
@@ -175,6 +177,47 @@ fn the_controller_takes_a_cut_over_with_its_receipt_and_a_newer_order_supersedes
     let isolation = &records.isolations[&sample::tenant(1)];
     assert_eq!((isolation.isolation, isolation.generation), (Isolation::Connected, Generation(3)));
     assert!(records.locals.values().all(|one| matches!(one.stage, LocalStage::Done { .. })));
+}
+
+#[test]
+fn a_receipt_that_the_network_side_forged_keeps_nobody_from_ending_the_cut() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    lanes.act(Direction::Cut, "flood").expect("taken");
+    for report in lanes.reports() {
+        let receipt = ReportReceipt { order: report.order, sequence: report.sequence };
+        lanes.cut.take(Input::ReportReceipt(receipt)).expect("taken");
+    }
+    assert!(lanes.cut.desk.records().queue.is_empty(), "it is said no more in this session");
+    let ended = lanes.act(Direction::Restore, "over").expect("taken");
+    assert!(matches!(ended, LocalAnswer::Done { .. }), "{ended:?}");
+    assert!(bench.host.state().cut.is_empty());
+    assert_eq!(reported(&bench, &lanes.reports()).len(), 2, "both are told again");
+}
+
+#[test]
+fn a_cut_takes_the_id_of_the_standing_packet_once_and_gives_it_back_if_it_is_refused() {
+    let bench = Bench::new();
+    let mut lanes = bench.sound();
+    let reserved = |n| Reserved {
+        cut: tenure_protocol::id::CutId::from_uuid(uuid::Uuid::from_u128(n)),
+        after_ms: 120_000,
+    };
+    let tenant = sample::tenant(1);
+    bench.reserve.keep(tenant, reserved(1));
+    assert_eq!(refused(&lanes.act(Direction::Cut, " ").expect("taken")), "words");
+    assert_eq!(lanes.status()[0].told_after_ms, Some(120_000), "given back");
+    let answer = lanes.act(Direction::Cut, "flood").expect("taken");
+    let LocalAnswer::Done { cut, told_after_ms, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((cut, told_after_ms), (reserved(1).cut, Some(120_000)));
+    assert_eq!(bench.reserve.of(tenant), None, "in use");
+    lanes.act(Direction::Restore, "over").expect("taken");
+    // As after a crash in which the watch had not heard of the cut: it offers the same one again.
+    bench.reserve.keep(tenant, reserved(1));
+    let answer = lanes.act(Direction::Cut, "flood").expect("taken");
+    let LocalAnswer::Done { cut, told_after_ms, .. } = answer else { panic!("{answer:?}") };
+    assert_ne!(cut, reserved(1).cut, "once");
+    assert_eq!(told_after_ms, None);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) fn cut(letters: &Letters, tenant: &Tenant, letter: &Letter, now: &str
     let (mut id, mut details) = ("cut-ordered", "");
     match letter {
         Letter::CutDone => id = "cut-done",
+        Letter::CutOnHost => id = "cut-on-host",
         Letter::CutReminder => id = "cut-reminder",
         Letter::CutVoid { reason } => (id, details) = ("cut-void", reason.as_str()),
         Letter::RestoreOrdered => id = "restore-ordered",

@@ -7,19 +7,23 @@
 //! Cutting, Cut         ─cut-by-host→ the same cut goes on, counted from the first host's commit
 //! a drill              ─cut-by-host→ as Connected: the drill is overtaken
 //! Connected            ─cut-by-host, ended there→ Connected: the customer is told of both
-//! Cutting, Cut, Restoring ─cut-by-host, ended there→ its commit counts for the cut that is there;
-//!                                    its end stands in the host's statements alone
+//! Cutting, Cut, Restoring ─cut-by-host, ended there→
+//!     before the cut that is there began: a cut of its own that is over, and is told as above
+//!     else its commit counts for the cut that is there; its end stands in the host's statements
 //! ```
+//! The notices have the ids that the host's standing packet gave them ([`watch::reserve`]); if the
+//! host may have sent those by now, what they do not say follows in others.
+//!
 //! The five minutes run from the host's commit, however late the controller hears of it. The host
 //! that cut is ordered to cut, too: from that order on the cut is the controller's to end.
 
 use std::collections::BTreeMap;
 
-use tenure_protocol::{id::CutId, time::Timestamp};
+use tenure_protocol::id::CutId;
 
 use super::{
     cutting, drilling,
-    event::{CutKind, HostCut},
+    event::{CutKind, HostCut, HostRestore},
     step::Step,
 };
 use crate::core::{
@@ -27,8 +31,8 @@ use crate::core::{
     notice::NoticeKind,
     obligation::ObligationId,
     refusal::{Code, Refusal},
-    tenant::{Cut, CutEnd, Isolation, OrderKind},
-    watch::Witness,
+    tenant::{Announcement, Cut, CutEnd, Isolation, OrderKind},
+    watch::{self, Witness},
 };
 
 /// Takes over what a host did; once, however often it is said.
@@ -46,7 +50,11 @@ pub(super) fn adopt(step: &mut Step<'_>, made: &HostCut) -> Result<(), Refusal> 
         drilling::overtake(step);
     }
     match (step.tenant.isolation, &made.ended) {
-        (Isolation::Connected, Some(_)) => past(step, made),
+        (Isolation::Connected, Some(ended)) => past(step, made, ended),
+        (
+            Isolation::Cutting { .. } | Isolation::Cut { .. } | Isolation::Restoring { .. },
+            Some(ended),
+        ) if is_before(step.tenant.last_cut(), ended) => past(step, made, ended),
         (Isolation::Connected | Isolation::Restoring { .. }, None) => begin(step, made),
         (Isolation::Cutting { .. } | Isolation::Cut { .. }, _)
         | (Isolation::Restoring { .. }, Some(_)) => {
@@ -56,19 +64,35 @@ pub(super) fn adopt(step: &mut Step<'_>, made: &HostCut) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Whether a cut was over before the one that is there began.
+fn is_before(there: Option<&Cut>, ended: &HostRestore) -> bool {
+    let began = there.and_then(|cut| cut.t0.map(|t0| t0.earliest).or(cut.began_at));
+    began.is_some_and(|began| ended.interval.latest < began)
+}
+
 /// A cut that goes on.
 fn begin(step: &mut Step<'_>, made: &HostCut) {
-    let number = open(step, made);
+    // What was planned is overtaken.
+    step.lapse(ObligationId::O12a);
+    let announced = step.tenant.announcement.take();
+    let number = step.tenant.next_cut();
+    open(step, made, number, announced);
     step.tenant.isolation = Isolation::Cutting { cut: made.cut };
-    tell(step, number, made.interval.earliest);
+    tell(step, number, made);
     cutting::watch(step, made.cut);
     step.order_all(OrderKind::Cut);
 }
 
-/// A cut that is over: nothing is ordered, and everything is said.
-fn past(step: &mut Step<'_>, made: &HostCut) {
-    let Some(ended) = &made.ended else { return };
-    let number = open(step, made);
+/// A cut that is over: nothing is ordered, and everything is said. It stands where its time is, also
+/// before cuts that are known already.
+fn past(step: &mut Step<'_>, made: &HostCut, ended: &HostRestore) {
+    let since = |cut: &Cut| cut.t0.map(|t0| t0.earliest).or(cut.began_at);
+    let earlier = |cut: &Cut| since(cut).is_none_or(|since| since <= made.interval.earliest);
+    let place = step.tenant.cuts.iter().rposition(earlier).map_or(0, |last| last + 1);
+    let number = step.tenant.next_cut();
+    // What is said is said of the last one.
+    let later = step.tenant.cuts.split_off(place);
+    open(step, made, number, None);
     let restored = |notices| CutEnd::Restored {
         by: ended.by.clone(),
         reason: ended.reason.clone(),
@@ -76,19 +100,19 @@ fn past(step: &mut Step<'_>, made: &HostCut) {
         notices,
     };
     set_end(step, made.cut, restored(Vec::new()));
-    tell(step, number, made.interval.earliest);
-    step.meet(ObligationId::O12c);
+    tell(step, number, made);
+    let now = step.now();
+    for owed in step.owed(ObligationId::O12c).filter(|owed| owed.serial == number) {
+        owed.meet(now);
+    }
     let due = step.due();
     let notices = step.arm(NoticeKind::Restored, &Letter::RestoreDone, &due);
     set_end(step, made.cut, restored(notices));
+    step.tenant.cuts.extend(later);
 }
 
-/// The cut as one of the tenant's; gives its number.
-fn open(step: &mut Step<'_>, made: &HostCut) -> u32 {
-    let number = step.tenant.last_cut().map_or(0, |cut| cut.number).saturating_add(1);
-    // What was planned is overtaken.
-    step.lapse(ObligationId::O12a);
-    let announced = step.tenant.announcement.take();
+/// The cut as one of the tenant's.
+fn open(step: &mut Step<'_>, made: &HostCut, number: u32, announced: Option<Announcement>) {
     let ago_ms = step.context.real_now.ms_since(made.interval.earliest).max(0);
     step.tenant.cuts.push(Cut {
         id: made.cut,
@@ -111,18 +135,24 @@ fn open(step: &mut Step<'_>, made: &HostCut) -> u32 {
         end: CutEnd::Open,
         reminded_at: step.now(),
     });
-    number
 }
 
-/// The customer has to know within five minutes of the host's commit, and is told now.
-fn tell(step: &mut Step<'_>, number: u32, t0: Timestamp) {
+/// The customer has to know within five minutes of the host's commit, and is told now. What the host
+/// may have sent under the same ids says neither why nor when: that follows under others.
+fn tell(step: &mut Step<'_>, number: u32, made: &HostCut) {
+    let t0 = made.interval.earliest;
     cutting::owe_notification(step, number, t0);
     cutting::owe_restore(step, number, t0);
     let due = step.due();
-    let notices = step.arm(NoticeKind::Cut, &Letter::CutDone, &due);
-    if let Some(cut) = step.tenant.cuts.last_mut() {
-        cut.notices = notices;
+    let mut notices = step.render(NoticeKind::Cut, &Letter::CutDone, &due);
+    watch::reserve(made.cut, &mut notices);
+    if made.foretold {
+        notices.extend(step.render(NoticeKind::CutCorrection, &Letter::CutDone, &due));
     }
+    if let Some(cut) = step.tenant.cuts.last_mut() {
+        cut.notices = notices.iter().map(|notice| notice.id).collect();
+    }
+    step.arm_rendered(notices);
 }
 
 fn set_end(step: &mut Step<'_>, id: CutId, end: CutEnd) {

@@ -59,7 +59,7 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         CutKind::Drill => None,
     };
     let id = CutId::from_uuid(step.draw.uuid());
-    let number = step.tenant.last_cut().map_or(0, |cut| cut.number).saturating_add(1);
+    let number = step.tenant.next_cut();
     step.tenant.isolation = Isolation::Cutting { cut: id };
     step.tenant.cuts.push(Cut {
         id,

@@ -404,6 +404,10 @@ pub struct HostCut {
     pub interval: CommitInterval,
     /// How it ended there before the controller knew of it.
     pub ended: Option<HostRestore>,
+    /// The host may have told the customer by now, in words that were written ahead: without the
+    /// reason and the times.
+    #[serde(default)]
+    pub foretold: bool,
 }
 
 /// The end of such a cut, ordered on the host as well.
