@@ -182,6 +182,7 @@ pub fn standing(
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        drill: None,
         end: CutEnd::Open,
         reminded_at: real_now,
     });
