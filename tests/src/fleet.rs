@@ -234,8 +234,7 @@ impl Fleet {
                 kernel: "6".to_owned(),
             },
         };
-        let host = Arc::new(FakeHost::at(self.time.clone()));
-        let identity = Arc::new(identity);
+        let (host, identity) = (Arc::new(FakeHost::at(self.time.clone())), Arc::new(identity));
         let packets = self.dir.path().join(format!("{name}-packets"));
         let (watching, watch) = Watching::start(packets, &identity, &self.time);
         let agent = AgentEngine::start(AgentParts {

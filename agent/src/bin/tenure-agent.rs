@@ -35,13 +35,14 @@ struct Arguments {
 enum Command {
     /// Cut a tenant's network on this host at once. It is journalled, measured and signed as a cut
     /// of the controller is, and reported to the controller when that is back, which then cuts the
-    /// tenant's other hosts. The host tells the customer, if it keeps the notices: the answer says so.
+    /// tenant's other hosts. The host tells the customer, if it keeps the notices: the answer says
+    /// so.
     Cut(Act),
     /// End a cut that was ordered on this host, as long as no order of the controller has taken it
     /// over.
     Restore(Act),
-    /// The tenants on this host: mark, whether they are cut, by whom and why, and who would tell the
-    /// customer.
+    /// The tenants on this host: mark, whether they are cut, by whom and why, and who would tell
+    /// the customer.
     Status,
 }
 

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! cut      of a tenant that is on this host and not cut: whoever ordered the cut that is open
-//! restore  of a cut that a person on this host ordered, until an order of the controller takes over
+//! restore  of a cut that a person on this host ordered, until the controller's order takes over
 //! ```
 //! A local act takes no generation: it stands under that of the controller's last order, so any
 //! newer order supersedes it. Once the controller has a local cut, it orders the tenant cut: from
 //! that order on the end is its business, since the tenant is cut on its other hosts as well then.
 //! Nothing else takes a local cut out of this host's hands: receipts of reports are not signed.
 //!
-//! A cut takes the id of the standing packet that is kept for the tenant, so that the host tells the
-//! customer of it; without one it draws an id.
+//! A cut takes the id of the standing packet that is kept for the tenant, so that the host tells
+//! the customer of it; without one it draws an id.
 
 use tenure_protocol::{
     digest::Digest,

@@ -176,8 +176,8 @@ impl WatchRecord {
         }
     }
 
-    /// This host has committed the cut. Gives whether that was news. A packet that is old by then is
-    /// kept as long as notices are tried.
+    /// This host has committed the cut. Gives whether that was news. A packet that is old by then
+    /// is kept as long as notices are tried.
     pub fn begin(&mut self, at: Moment) -> bool {
         let news = self.stage == Stage::Armed && self.since.is_none();
         if news {

@@ -1,13 +1,13 @@
-//! Which cut ids a person's cut on this host may take, so that its customer is told by the host: one
-//! for each tenant of which a standing packet is kept and not used yet.
+//! Which cut ids a person's cut on this host may take, so that its customer is told by the host:
+//! one for each tenant of which a standing packet is kept and not used yet.
 //!
 //! ```text
 //! watch ─ kept ───────────────► one for the tenant ─ a person cuts ─► taken, once: in use
 //! watch ─ another, disarmed, old ► withdrawn          └─ refused, or taken back ─► given back
 //! ```
 //! Whoever takes an id out first has it: what the cut lane took, the watch ends no more but by the
-//! customer's being told. The lock is held for a look-up and never over a file, so that no cut waits
-//! for the watch.
+//! customer's being told. The lock is held for a look-up and never over a file, so that no cut
+//! waits for the watch.
 
 use std::{
     collections::BTreeMap,

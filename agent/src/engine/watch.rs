@@ -267,8 +267,8 @@ impl Watcher {
         }
     }
 
-    /// Whether a watch may end although nobody was told: not if a cut on this host has taken its id,
-    /// which the watch may not have heard yet. A free one is offered to no cut any more.
+    /// Whether a watch may end although nobody was told: not if a cut on this host has taken its
+    /// id, which the watch may not have heard yet. A free one is offered to no cut any more.
     fn is_free(&self, cut: CutId) -> bool {
         let tenant = self.held.get(&cut).and_then(Held::stands_for);
         tenant.is_none_or(|tenant| self.reserve.withdraw(tenant, cut))

@@ -11,8 +11,8 @@
 //!
 //! ```text
 //! standing ─a person cuts on the host, and the controller hears of it→ the watch over that cut,
-//!    │                                       or over the cut that it counts into; another one stands
-//!    └─what it would say, or the routes, are others; it is old; nothing is there any more→ disarmed
+//!    │                                    or over the cut that it counts into; another one stands
+//!    └─its words or routes are others; it is old; nothing of the tenant is there→ disarmed
 //! ```
 //! The ids of its notices follow from the cut's ([`reserve`]), so that the notices of the cut have
 //! them too once it is the controller's.
@@ -229,8 +229,8 @@ pub fn standing_packet(
     }
 }
 
-/// Gives the notices of a cut that a person ordered on a host the ids that follow from the cut's and
-/// from where each goes: they are the same whoever makes them, and whenever.
+/// Gives the notices of a cut that a person ordered on a host the ids that follow from the cut's
+/// and from where each goes: they are the same whoever makes them, and whenever.
 pub fn reserve(cut: CutId, notices: &mut [Notice]) {
     let mut seen = BTreeMap::<Digest, u64>::new();
     for notice in notices {

@@ -1,5 +1,5 @@
-//! Standing packets: each host of a tenant keeps one for the cut that a person may order there while
-//! the controller is gone. Here they are given out, replaced, called off, and used up.
+//! Standing packets: each host of a tenant keeps one for the cut that a person may order there
+//! while the controller is gone. Here they are given out, replaced, called off, and used up.
 //!
 //! ```text
 //! a tenant's hosts, contacts or system change, a cut is adopted, each day ─► what each host should
@@ -89,7 +89,7 @@ impl Engine {
             for id in &ids {
                 if let Err(error) = self.stand_one(*id).await {
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(tenant = %id, error, "standing packets are not as they should be");
+                    tracing::error!(tenant = %id, error, "standing packets are out of date");
                 }
             }
             last = ids.last().copied();

@@ -306,17 +306,18 @@ statements! {
         "INSERT INTO watches (cut, host, tenant, ordered_at, state, reason, standing, made_of) \
          VALUES ($1, $2, $3, $4, 'open', '', 1, $5)";
     STANDING_WATCHES:
-        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches \
-         WHERE standing = 1 AND tenant = $1 AND state IN ('open', 'kept', 'lost') ORDER BY cut";
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM \
+         watches WHERE standing = 1 AND tenant = $1 AND state IN ('open', 'kept', 'lost') ORDER BY \
+         cut";
     ADOPT_WATCH:
         "UPDATE watches SET standing = 2, counts = $1, ordered_at = $2, state = CASE WHEN state = \
          'over' THEN 'over' ELSE $3 END, reason = 'told' WHERE cut = $4 AND host = $5";
     WATCH:
-        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches WHERE cut = $1 AND host \
-         = $2";
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM \
+         watches WHERE cut = $1 AND host = $2";
     WATCHES_TO_TELL:
-        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM watches WHERE host = $1 AND \
-         state IN ('open', 'lost', 'disarmed') ORDER BY cut";
+        "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM \
+         watches WHERE host = $1 AND state IN ('open', 'lost', 'disarmed') ORDER BY cut";
     SAVE_WATCH: "UPDATE watches SET state = $1, message = $2 WHERE cut = $3 AND host = $4";
     WATCHERS_OF:
         "SELECT host FROM watches WHERE (cut = $1 OR counts = $1) AND state IN ('open', 'kept', \

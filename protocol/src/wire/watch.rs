@@ -279,8 +279,8 @@ pub struct Disarm {
 pub enum DisarmReason {
     /// A notice of it reached the customer (E2 or E3).
     Told,
-    /// No host cut: the cut is void, or a standing packet is replaced or needed no more. A host that
-    /// did cut does not take it.
+    /// No host cut: the cut is void, or a standing packet is replaced or needed no more. A host
+    /// that did cut does not take it.
     Void,
 }
 

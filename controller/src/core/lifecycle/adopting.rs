@@ -83,8 +83,8 @@ fn begin(step: &mut Step<'_>, made: &HostCut) {
     step.order_all(OrderKind::Cut);
 }
 
-/// A cut that is over: nothing is ordered, and everything is said. It stands where its time is, also
-/// before cuts that are known already.
+/// A cut that is over: nothing is ordered, and everything is said. It stands where its time is,
+/// also before cuts that are known already.
 fn past(step: &mut Step<'_>, made: &HostCut, ended: &HostRestore) {
     let since = |cut: &Cut| cut.t0.map(|t0| t0.earliest).or(cut.began_at);
     let earlier = |cut: &Cut| since(cut).is_none_or(|since| since <= made.interval.earliest);
@@ -137,8 +137,8 @@ fn open(step: &mut Step<'_>, made: &HostCut, number: u32, announced: Option<Anno
     });
 }
 
-/// The customer has to know within five minutes of the host's commit, and is told now. What the host
-/// may have sent under the same ids says neither why nor when: that follows under others.
+/// The customer has to know within five minutes of the host's commit, and is told now. What the
+/// host may have sent under the same ids says neither why nor when: that follows under others.
 fn tell(step: &mut Step<'_>, number: u32, made: &HostCut) {
     let t0 = made.interval.earliest;
     cutting::owe_notification(step, number, t0);
@@ -153,6 +153,7 @@ fn tell(step: &mut Step<'_>, number: u32, made: &HostCut) {
         cut.notices = notices.iter().map(|notice| notice.id).collect();
     }
     step.arm_rendered(notices);
+    step.arm_former(NoticeKind::Cut, &Letter::CutDone, &due);
 }
 
 fn set_end(step: &mut Step<'_>, id: CutId, end: CutEnd) {

@@ -89,6 +89,7 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         cut.drill = (kind == CutKind::Drill).then(|| drilling::begin(&notices));
     }
     step.arm_rendered(notices);
+    step.arm_former(NoticeKind::Cut, &Letter::CutOrdered, &armed);
     if kind.is_at_once() {
         watch(step, id);
     }

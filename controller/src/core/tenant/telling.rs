@@ -66,9 +66,9 @@ impl Acknowledgement {
 }
 
 impl Cut {
-    /// Whether the customer still has to be told that it was cut in an emergency, or a drill of
-    /// one: nothing of grade
-    /// E2 or E3 is known. A cut that no host made and that was restored is nothing to tell.
+    /// Whether the customer still has to be told that it was cut in an emergency, or in a drill of
+    /// one: nothing of grade E2 or E3 is known. A cut that no host made and that was restored is
+    /// nothing to tell.
     #[must_use]
     pub const fn is_untold(&self) -> bool {
         let made = match self.end {
