@@ -6,3 +6,4 @@ ALTER TABLE watches ADD COLUMN counts TEXT;
 -- Digest of what its packet says and by which routes.
 ALTER TABLE watches ADD COLUMN made_of TEXT NOT NULL DEFAULT '';
 CREATE INDEX watches_standing ON watches (standing, tenant);
+CREATE INDEX watches_counts ON watches (counts);

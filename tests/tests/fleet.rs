@@ -7,6 +7,8 @@ mod alarms;
 mod local;
 #[path = "fleet/standing.rs"]
 mod standing;
+#[path = "fleet/witness.rs"]
+mod witness;
 
 use ed25519_dalek::SigningKey;
 use serde_json::json;

@@ -311,13 +311,29 @@ impl Notice {
         part: Part,
         of: (&Letters, Timestamp),
     ) -> Option<Self> {
+        self.following(id, kind, vec![part], of)
+    }
+
+    /// The correction of a joint notice that is void since none of its cuts was made; nothing of
+    /// another notice.
+    #[must_use]
+    pub fn correction_of_void(&self, id: NoticeId, of: (&Letters, Timestamp)) -> Option<Self> {
+        let not_cut = |part: &&Part| matches!(part.said, Said::NotCut { .. });
+        let parts: Vec<Part> = self.parts().iter().filter(not_cut).cloned().collect();
+        let any = !parts.is_empty();
+        any.then(|| self.following(id, NoticeKind::CutCorrection, parts, of)).flatten()
+    }
+
+    fn following(
+        &self,
+        id: NoticeId,
+        kind: NoticeKind,
+        parts: Vec<Part>,
+        of: (&Letters, Timestamp),
+    ) -> Option<Self> {
         let joint = self.joint.as_ref()?;
-        let joint = Joint {
-            customer: joint.customer.clone(),
-            ordered_at: joint.ordered_at,
-            parts: vec![part],
-            follows: Some(self.id),
-        };
+        let (customer, follows) = (joint.customer.clone(), Some(self.id));
+        let joint = Joint { customer, ordered_at: joint.ordered_at, parts, follows };
         Some(Self::joint(id, kind, self, joint, of))
     }
 

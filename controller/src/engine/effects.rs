@@ -205,6 +205,10 @@ async fn void(
     };
     row.notice.state = NoticeState::Void { reason: reason.to_owned() };
     store::save_notice(tx, &row).await?;
+    // A host that has not heard of it may send the notice all the same: then this one goes out.
+    let reason = "what it corrects was not sent".to_owned();
+    let held = Notice { state: NoticeState::Void { reason }, ..correction.clone() };
+    store::add_correction(tx, notice, &held).await?;
     Ok(false)
 }
 

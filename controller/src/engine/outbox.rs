@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     core::{
+        draw::Draw,
         joint::Part,
         lifecycle::{Acknowledged, Actor, Context, Event},
         notice::{Notice, NoticeKind, NoticeState, Outcome, Try},
@@ -70,6 +71,24 @@ impl Engine {
         self.tried(id, Some(fence), attempt).await
     }
 
+    /// A host has tried a notice of a cut that was void by then: what corrects it goes out, once.
+    async fn correct(&self, tx: &mut Tx, tried: &Notice) -> Result<(), EngineError> {
+        let now = self.inner.clock.now();
+        if let Some(mut held) = store::correction_of(tx, tried.id).await? {
+            if matches!(held.notice.state, NoticeState::Void { .. }) && held.notice.tries.is_empty()
+            {
+                held.notice.state = NoticeState::Due { since: now, next_at: now };
+                store::save_notice(tx, &held).await?;
+            }
+            return Ok(());
+        }
+        let id = NoticeId::from_uuid(Draw::new(self.inner.chance.draw()?, now).uuid());
+        if let Some(correction) = tried.correction_of_void(id, (&self.inner.letters, now)) {
+            store::add_correction(tx, tried.id, &correction).await?;
+        }
+        Ok(())
+    }
+
     /// As [`Engine::notice_tried`]; without a fence for a host, which never has a lease.
     pub(super) async fn tried(
         &self,
@@ -98,6 +117,9 @@ impl Engine {
             let Some(grade) = delivered else {
                 if !store::save_notice(&mut tx, &row).await? {
                     continue;
+                }
+                if attempt.by.is_some() && matches!(before, NoticeState::Void { .. }) {
+                    self.correct(&mut tx, &row.notice).await?;
                 }
                 store::commit(tx).await?;
                 self.inner.notices_wake.send_modify(|count| *count = count.wrapping_add(1));

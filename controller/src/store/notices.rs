@@ -61,7 +61,7 @@ async fn add_parts(conn: &mut SqliteConnection, notice: &Notice) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a correction that follows a joint notice, and that it is the last one.
+/// Keeps a correction that follows a notice, and that it is the last one.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -71,7 +71,7 @@ pub async fn add_correction(
     correction: &Notice,
 ) -> Result<()> {
     add_notice(&mut *conn, correction).await?;
-    query(sql::SET_JOINT_CORRECTION)
+    query(sql::SET_CORRECTION)
         .bind(of.to_string())
         .bind(correction.id.to_string())
         .execute(conn)
@@ -80,12 +80,12 @@ pub async fn add_correction(
     Ok(())
 }
 
-/// The last correction that followed a joint notice.
+/// The last correction that follows a notice.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn correction_of(conn: &mut SqliteConnection, of: NoticeId) -> Result<Option<NoticeRow>> {
-    let row = query(sql::JOINT_CORRECTION)
+    let row = query(sql::CORRECTION)
         .bind(of.to_string())
         .fetch_optional(conn)
         .await

@@ -112,11 +112,11 @@ statements! {
          n.id = p.notice WHERE p.tenant = $1 AND n.seq > $2 ORDER BY seq LIMIT $3";
     ADD_JOINT_PART:
         "INSERT INTO joint_parts (tenant, notice) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    SET_JOINT_CORRECTION:
-        "INSERT INTO joint_corrections (notice, correction) VALUES ($1, $2) ON CONFLICT (notice) \
+    SET_CORRECTION:
+        "INSERT INTO corrections (notice, correction) VALUES ($1, $2) ON CONFLICT (notice) \
          DO UPDATE SET correction = excluded.correction";
-    JOINT_CORRECTION:
-        "SELECT n.state, n.leased_until, n.fence FROM joint_corrections c JOIN notices n ON n.id = \
+    CORRECTION:
+        "SELECT n.state, n.leased_until, n.fence FROM corrections c JOIN notices n ON n.id = \
          c.correction WHERE c.notice = $1";
     NOTICES_TO_LEASE:
         "SELECT state, leased_until, fence FROM notices WHERE urgent = $1 AND next_at <= $2 AND \

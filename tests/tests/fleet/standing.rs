@@ -11,7 +11,7 @@ use super::{
 };
 
 /// What a host is asked to carry by now, with everything arriving or nothing.
-fn carried(fleet: &mut Fleet, host: &str, arrives: bool) -> Vec<Errand> {
+pub(super) fn carried(fleet: &mut Fleet, host: &str, arrives: bool) -> Vec<Errand> {
     let answer = |_: &Errand| {
         if arrives { (Some(Grade::E2), "204 No Content") } else { (None, "connection refused") }
     };
@@ -25,7 +25,7 @@ fn told_after(answer: &LocalAnswer) -> Option<u64> {
     }
 }
 
-async fn notices(fleet: &Fleet, id: TenantId) -> Vec<Notice> {
+pub(super) async fn notices(fleet: &Fleet, id: TenantId) -> Vec<Notice> {
     let page = Page { after: None, limit: 99 };
     fleet.controller.notices(id, &page).await.expect("read").items
 }
