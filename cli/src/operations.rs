@@ -22,6 +22,9 @@ pub(crate) const LOCAL: &[&str] =
 pub(crate) const IN_A_BROWSER: &[(&str, &str)] =
     &[("POST", "/v1/oidc/attempts"), ("POST", "/v1/oidc/sessions")];
 
+/// What the site's gateway of short messages calls, and no person.
+pub(crate) const OF_THE_GATEWAY: &[(&str, &str)] = &[("GET", "/v1/receipts/{token}")];
+
 const THING: &[&str] = &["{}"];
 const NOTHING: &[&str] = &["[]"];
 const INITIAL: &[&str] = &["{\"initial_password\":\"p\"}"];

@@ -15,7 +15,7 @@ use std::{
 };
 
 use double::answer;
-use operations::{FILES, IN_A_BROWSER, LOCAL, OPERATIONS, Operation};
+use operations::{FILES, IN_A_BROWSER, LOCAL, OF_THE_GATEWAY, OPERATIONS, Operation};
 use site::Site;
 
 const OPENAPI: &str = include_str!("../../controller/openapi.json");
@@ -99,6 +99,7 @@ fn every_operation_has_a_verb_and_none_is_made_up() {
         .iter()
         .map(|operation| (operation.method, operation.path))
         .chain(IN_A_BROWSER.iter().copied())
+        .chain(OF_THE_GATEWAY.iter().copied())
         .map(|(method, path)| (method.to_owned(), path.to_owned()))
         .collect();
     let without: Vec<_> = offered.difference(&reached).collect();

@@ -29,7 +29,7 @@ use tokio::{
 use crate::{
     chance::Chance,
     clock::Clock,
-    config::{Attachments, Config, ConfigError},
+    config::{Attachments, Config, ConfigError, Sms},
     core::{
         anomaly::SiteThresholds,
         fleet::Image,
@@ -250,6 +250,7 @@ impl Controller {
             destinations: config.webhook.policy(),
             bots: config.bot.hosts.clone(),
             sms: config.sms.is_some(),
+            receipts: config.sms.as_ref().and_then(Sms::receipts),
             joining: joining(config, &state, &authority, [&command, &enrolment]),
             anchors: serde_json::to_value(anchors(&state)?).unwrap_or_default(),
         };

@@ -86,6 +86,7 @@ impl Drain {
                     payload: notice.payload,
                     urgent: notice.kind.is_urgent(),
                     at: self.engine.clock().now(),
+                    receipt: Some(self.engine.receipt_token(id)),
                 };
                 self.courier.carry(parcel).await
             }

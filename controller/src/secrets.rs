@@ -1,6 +1,6 @@
 //! What people come in with: passwords (Argon2id) and second factors (TOTP, RFC 6238), and the key
-//! under which second factors and the secrets of contacts' channels are kept. It computes; what it
-//! computes is kept by the store.
+//! under which second factors and the secrets of contacts' channels are kept, and of which the
+//! tokens of receipts are made. It computes; what it computes is kept by the store.
 //!
 //! Hashing is slow on purpose and takes much memory, so it runs off the asynchronous threads, in
 //! few slots, with a queue that has an end.
@@ -9,8 +9,11 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use tenure_protocol::time::Timestamp;
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+};
+use tenure_protocol::{id::NoticeId, time::Timestamp};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
@@ -35,6 +38,8 @@ const TOTP_SKEW: u16 = 1;
 const TOTP_STEP_S: u64 = 30;
 /// Digits of a code.
 const TOTP_DIGITS: u8 = 6;
+/// What the key of receipts' tokens is made for.
+const RECEIPTS: &[u8] = b"tenure: tokens of short messages' receipts";
 /// After how long a caller may come again when the queue is full, s.
 pub const BUSY_FOR_S: u32 = 5;
 
@@ -61,6 +66,7 @@ pub enum SecretsError {
 /// Hashes, compares, seals and opens.
 pub struct Secrets {
     key: LessSafeKey,
+    receipts: hmac::Key,
     chance: Chance,
     slots: Semaphore,
     queue: Semaphore,
@@ -94,9 +100,11 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError::Sealed`]; not for a key of 32 bytes.
     pub fn new(key: &[u8; 32], chance: Chance) -> Result<Self, SecretsError> {
+        let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), RECEIPTS);
         let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| SecretsError::Sealed)?;
         Ok(Self {
             key: LessSafeKey::new(key),
+            receipts: hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()),
             chance,
             slots: Semaphore::new(SLOTS),
             queue: Semaphore::new(SLOTS + QUEUE),
@@ -206,6 +214,22 @@ impl Secrets {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
+    /// Who knows it may give receipts of a notice's short messages: its id and a tag, hexadecimal.
+    #[must_use]
+    pub fn receipt_token(&self, notice: NoticeId) -> String {
+        let id = notice.as_uuid().into_bytes();
+        format!("{}{}", hex::encode(id), hex::encode(hmac::sign(&self.receipts, &id)))
+    }
+
+    /// The notice of [`Secrets::receipt_token`]; nothing if no such token was ever made.
+    #[must_use]
+    pub fn receipt_of(&self, token: &str) -> Option<NoticeId> {
+        let bytes = hex::decode(token).ok()?;
+        let (id, tag) = bytes.split_first_chunk::<16>()?;
+        hmac::verify(&self.receipts, id, tag).ok()?;
+        Some(NoticeId::from_uuid(uuid::Uuid::from_bytes(*id)))
+    }
+
     fn seal(&self, about: &str, secret: &[u8]) -> Result<String, SecretsError> {
         let mut sealed = self.draw::<NONCE_LEN>()?.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| SecretsError::Sealed)?;
@@ -310,6 +334,25 @@ mod tests {
             bytes[place] ^= 1;
         }
         assert!(secrets().open_text("https://a.example/hook", "").is_err());
+    }
+
+    #[test]
+    fn a_receipts_token_is_of_one_notice_and_one_key_and_not_if_a_bit_of_it_was_changed() {
+        let notice = |number| NoticeId::from_uuid(uuid::Uuid::from_u128(number));
+        let token = secrets().receipt_token(notice(7));
+        assert_eq!(secrets().receipt_of(&token), Some(notice(7)));
+        assert_ne!(token, secrets().receipt_token(notice(8)));
+        let other = Secrets::new(&[8; 32], Chance::default()).expect("a key");
+        assert_eq!(other.receipt_of(&token), None);
+        let mut bytes = hex::decode(&token).expect("hexadecimal");
+        for place in 0..bytes.len() {
+            bytes[place] ^= 1;
+            assert_eq!(secrets().receipt_of(&hex::encode(&bytes)), None, "{place}");
+            bytes[place] ^= 1;
+        }
+        for wrong in ["", "00", &token[..32], &token[..94], &format!("{token}00"), "断网"] {
+            assert_eq!(secrets().receipt_of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@
     reason = "a test that damages a state directory"
 )]
 
+#[path = "channels/receipts.rs"]
+mod receipts;
+
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};

@@ -376,6 +376,7 @@ async fn what_waits_for_slow_receivers_keeps_no_notice_of_a_cut() {
         payload: "{}".to_owned(),
         urgent,
         at: Timestamp::from_unix_ms(1_700_000_000_000),
+        receipt: None,
     };
     let others: Vec<_> = (0..64)
         .map(|_| {

@@ -83,6 +83,7 @@ async fn carry(errand: Errand) -> Carried {
                 payload: notice.payload,
                 urgent: true,
                 at: clock::now(),
+                receipt: None,
             };
             courier.carry(parcel).await
         }

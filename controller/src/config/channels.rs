@@ -8,6 +8,7 @@ use tenure_delivery::{
     sms::{
         Numbers, SmsChannel, Told,
         gateway::{Gateway, GatewayChannel},
+        receipts::Receipts,
         smpp::{SmppChannel, SmppSettings},
     },
 };
@@ -66,6 +67,12 @@ pub struct Bots {
 }
 
 impl Sms {
+    /// How the gateway's receipts are read; nothing if none come.
+    #[must_use]
+    pub fn receipts(&self) -> Option<Receipts> {
+        self.gateway.as_ref()?.receipts.clone()
+    }
+
     /// The channel. It begins to bind at once if it is SMPP; `keeper` keeps messages' ids and takes
     /// receipts.
     ///

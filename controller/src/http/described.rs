@@ -25,9 +25,10 @@ const IN_QUERY: [(&str, &str, &str); 5] = [
 ];
 
 /// What stands in paths: the path's beginning, the parameter, its meaning.
-const IN_PATH: [(&str, &str, &str); 13] = [
+const IN_PATH: [(&str, &str, &str); 14] = [
     ("/v1/accounts/", "provider", "The provider's name in the controller's configuration"),
     ("/v1/accounts/", "name", "The account's name, which is the person's, such as `li.na`"),
+    ("/v1/receipts/", "token", "The message's token, as its `{receipt_url}` ends with it"),
     ("/v1/tokens/", "id", "The token's id, as the list of tokens gives it"),
     (
         "/v1/tenants/",

@@ -8,7 +8,8 @@
 //! confirms ([`confirmation`]); [`oidc`] is coming in by an OpenID provider ([`attempts`] and
 //! [`provider`] speak with it), [`tls`] by a client certificate; [`deadline`] and [`calendar`] are
 //! the law's days, [`duty`] is what needs a person now;
-//! [`records`] and [`attachments`] are what people put on paper; [`platform`] is the rest; [`view`]
+//! [`records`] and [`attachments`] are what people put on paper; [`receipts`] is what a gateway says
+//! of short messages; [`platform`] is the rest; [`view`]
 //! and [`row`] are what is shown; every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
@@ -54,6 +55,7 @@ pub mod platform;
 pub mod policy;
 pub mod problem;
 pub mod provider;
+pub mod receipts;
 pub mod records;
 pub mod route;
 pub mod row;
@@ -75,6 +77,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
+use tenure_delivery::sms::receipts::Receipts;
 use tenure_protocol::channel::{BotKind, destination::DestinationPolicy};
 use tokio::sync::watch;
 
@@ -113,6 +116,8 @@ pub struct Site {
     pub bots: BTreeMap<BotKind, Vec<String>>,
     /// Whether it sends short messages.
     pub sms: bool,
+    /// How what its gateway says later of them is read; nothing if it says nothing.
+    pub receipts: Option<Receipts>,
     /// What stands in join tokens.
     pub joining: Joining,
     /// The public keys that verifiers need.
@@ -239,6 +244,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/images", get(platform::images))
         .route("/v1/anchors", get(platform::anchors))
         .merge(days())
+        .route("/v1/receipts/{token}", get(receipts::take))
         .route("/v1/clock", get(platform::clock))
         .route("/v1/demo/clock", post(platform::advance))
         .route("/v1/ledger/checkpoint", get(platform::checkpoint))

@@ -14,8 +14,8 @@ use utoipa::{
 use super::{
     App, access, alarms, anomalies, applications, attachments, calendar, checklist, compliance,
     confirmation, contacts, contract, cutting, deadline, drills, duty, events, form, groups, holds,
-    leaving, offboarding, oidc, platform, policy::Policy, problem, records, row, tenants, together,
-    trial, view,
+    leaving, offboarding, oidc, platform, policy::Policy, problem, receipts, records, row, tenants,
+    together, trial, view,
 };
 
 /// The document.
@@ -36,7 +36,7 @@ use super::{
         platform::health, platform::hosts, platform::join_token, platform::block,
         platform::unblock, platform::journal, alarms::list, alarms::end,
         platform::images, platform::application_form,
-        platform::anchors, platform::clock, platform::advance,
+        receipts::take, platform::anchors, platform::clock, platform::advance,
         platform::checkpoint, platform::tile, document,
         access::sign_in, access::sign_out, access::accounts, access::create_account,
         access::disable_account, confirmation::confirm_account, confirmation::confirm_token,

@@ -56,6 +56,8 @@ pub enum Subject {
 
 /// The action of the ledger's tiles of entries.
 pub const READ_ENTRIES: &str = "read-entries";
+/// The action of a gateway that says what became of a short message.
+pub const TAKE_RECEIPT: &str = "take-receipt";
 /// The actions that no limit of rates holds up.
 ///
 /// Clause 6.3 asks for the cut at once. So whoever may cut is never told to come later; who may not
@@ -198,6 +200,7 @@ pub const TABLE: &[Route] = &[
     get("/v1/deadlines/preview", "preview-deadline", Platform),
     get("/v1/images", "list-images", Platform),
     get("/v1/anchors", "show-anchors", Platform),
+    get("/v1/receipts/{token}", TAKE_RECEIPT, Platform),
     get("/v1/clock", "show-clock", Platform),
     post("/v1/demo/clock", "advance-clock", Platform),
     get("/v1/ledger/checkpoint", "show-checkpoint", Platform),

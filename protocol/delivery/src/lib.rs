@@ -65,6 +65,8 @@ pub struct Parcel {
     pub urgent: bool,
     /// When this try is made.
     pub at: Timestamp,
+    /// What the URL of its receipts ends with; nothing if none can come to who sends it.
+    pub receipt: Option<String>,
 }
 
 /// All channels of a site.
@@ -128,7 +130,7 @@ impl Courier {
         let places = if parcel.urgent { &self.urgent } else { &self.other };
         let place = places.of(&parcel.channel).acquire();
         let _place = timeout(PLACE_LIMIT, place).await.ok()?.ok()?;
-        let Parcel { id, channel, subject, body, payload, urgent: _, at } = parcel;
+        let Parcel { id, channel, subject, body, payload, urgent: _, at, receipt } = parcel;
         let missing = |what: &str| Answer::Failed { evidence: what.to_owned() };
         Some(match channel {
             Channel::Mail { address } => {
@@ -157,7 +159,7 @@ impl Courier {
                     ));
                 };
                 let text = format!("{subject}\n{body}");
-                sms.send(ShortMessage { to: number, text, id }, TRY_LIMIT).await
+                sms.send(ShortMessage { to: number, text, id, receipt }, TRY_LIMIT).await
             }
             Channel::Bot { kind, url, secret } => {
                 let Some(bots) = &self.bots else {

@@ -8,9 +8,11 @@
 //!      └──deliver_sm_resp, once that is durable; "try again later" otherwise
 //! ```
 //! A receipt comes when it comes, so it is no part of a try: whoever keeps the notices takes it in
-//! by the message id.
+//! by the message id. A gateway's come to the controller's API, at a URL that the message takes
+//! along ([`receipts`]).
 
 pub mod gateway;
+pub mod receipts;
 pub mod smpp;
 mod text;
 
@@ -30,6 +32,8 @@ pub struct ShortMessage {
     pub text: String,
     /// The notice's id, the same in every try.
     pub id: String,
+    /// What the URL of its receipts ends with; nothing if none can come by one.
+    pub receipt: Option<String>,
 }
 
 /// How the number of a telephone is written for the one who takes the message.

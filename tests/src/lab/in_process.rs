@@ -72,7 +72,8 @@ impl InProcess {
         Self::start_with(clock, "")
     }
 
-    /// As [`InProcess::start`], with more of a configuration: first more of `[api]`, then tables.
+    /// As [`InProcess::start`], with more of a configuration: first more of `[api]`, which may begin
+    /// with another `listen`, then tables.
     ///
     /// # Errors
     /// If it does not start.
@@ -339,10 +340,11 @@ pub fn application(customer: &str) -> Value {
 
 fn config(state: &str, more: &str) -> String {
     let digest = "0".repeat(64);
+    let any = if more.starts_with("listen = ") { "" } else { "listen = \"127.0.0.1:0\"\n" };
     format!(
         "state_dir = {state:?}\n\
          server_names = [\"localhost\", \"127.0.0.1\"]\n\
-         [api]\nlisten = \"127.0.0.1:0\"\n{more}\n\
+         [api]\n{any}{more}\n\
          [link]\ncommand = \"127.0.0.1:0\"\nenrolment = \"127.0.0.1:0\"\n\
          [[image]]\nname = {IMAGE:?}\nkernel = {digest:?}\ninitrd = {digest:?}\n"
     )

@@ -1,5 +1,5 @@
 //! Kannel in the lab: a gateway for short messages that we did not write, with the message centre
-//! that it brings for tests, which shows what arrives.
+//! that it brings for tests, which shows what arrives, or with another, which gives receipts.
 
 use std::{
     collections::BTreeMap,
@@ -38,14 +38,37 @@ impl Kannel {
     /// # Errors
     /// If it does not start.
     pub fn start(password: &str) -> anyhow::Result<Self> {
+        let [centre] = ports()?;
+        let group = format!("smsc = fake\nport = {centre}\nconnect-allow-ip = 127.0.0.1");
+        let mut kannel = Self::start_before(&group, Some(centre), password)?;
+        let centre = centre.to_string();
+        kannel.run(2, &["-H", "127.0.0.1", "-r", &centre, "-m", "0", "1 2 text none"])?;
+        Ok(kannel)
+    }
+
+    /// As [`Kannel::start`], before a message centre that speaks SMPP here and has the same
+    /// password.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_by_smpp(password: &str, centre: u16) -> anyhow::Result<Self> {
+        let group = format!(
+            "smsc = smpp\nhost = 127.0.0.1\nport = {centre}\nsmsc-username = tenure\n\
+             smsc-password = {password}\nsystem-type = \"\"\ntransceiver-mode = true"
+        );
+        Self::start_before(&group, None, password)
+    }
+
+    /// With this message centre; `opened` is what it connects to.
+    fn start_before(group: &str, opened: Option<u16>, password: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let [admin, boxes, centre, port] = ports()?;
+        let [admin, boxes, port] = ports()?;
         let config = dir.path().join("kannel.conf");
         let text = format!(
             "group = core\nadmin-port = {admin}\nadmin-interface = 127.0.0.1\n\
              admin-password = {password}\nsmsbox-port = {boxes}\nsmsbox-interface = 127.0.0.1\n\
              box-allow-ip = 127.0.0.1\ndlr-storage = internal\n\n\
-             group = smsc\nsmsc = fake\nport = {centre}\nconnect-allow-ip = 127.0.0.1\n\n\
+             group = smsc\n{group}\n\n\
              group = smsbox\nbearerbox-host = 127.0.0.1\nbearerbox-port = {boxes}\n\
              sendsms-port = {port}\nsendsms-interface = 127.0.0.1\n\n\
              group = sendsms-user\nusername = tenure\npassword = {password}\n\
@@ -58,13 +81,11 @@ impl Kannel {
         let mut kannel = Self { port, dir, children: Vec::new() };
         // At the level below it a box writes its own configuration down, with the password.
         kannel.run(0, &["-v", "1", &config])?;
-        for opened in [boxes, centre] {
+        for opened in [boxes].into_iter().chain(opened) {
             kannel.wait(opened)?;
         }
         kannel.run(1, &["-v", "1", &config])?;
         kannel.wait(port)?;
-        let centre = centre.to_string();
-        kannel.run(2, &["-H", "127.0.0.1", "-r", &centre, "-m", "0", "1 2 text none"])?;
         Ok(kannel)
     }
 
@@ -168,11 +189,14 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     Some(found)
 }
 
-/// Ports that nobody listens on: Kannel takes none of its own choice.
-fn ports() -> anyhow::Result<[u16; 4]> {
+/// Ports that nobody listens on, for who takes none of its own choice.
+///
+/// # Errors
+/// If there is none.
+pub fn ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = [0; 4].map(bind);
-    let mut found = [0; 4];
+    let held = [0; N].map(bind);
+    let mut found = [0; N];
     for (port, listener) in found.iter_mut().zip(held) {
         *port = listener?.local_addr()?.port();
     }

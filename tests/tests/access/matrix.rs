@@ -169,6 +169,7 @@ fn targets(
         .replace("/notices/{id}", &format!("/notices/{notice}"))
         .replace("/tokens/{id}", &format!("/tokens/{token}"))
         .replace("{provider}", "portal")
+        .replace("/receipts/{token}", "/receipts/00")
         .replace("{sequence}", "7")
         .replace("{name}", account);
     if path.starts_with("/v1/tenants/{id}") || path == "/v1/orders/{id}" {

@@ -1,6 +1,7 @@
 //! Short messages by an HTTP gateway, which the site's configuration describes: where to, what to
 //! say, and what in the answer means yes. Its 2xx with the right words proves that the message is
-//! sent (E1), unless the site names words that say that it is on the telephone (E2).
+//! sent (E1), unless the site names words that say that it is on the telephone (E2), or the gateway
+//! gives a receipt later ([`Receipts`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,14 +14,14 @@ use ureq::{
     http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri},
 };
 
-use super::{Numbers, ShortMessage};
+use super::{Numbers, ShortMessage, receipts::Receipts};
 use crate::{Answer, outgoing};
 
 /// How the site describes its gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
-    /// Where to; `{to}`, `{text}` and `{id}` in it are filled in, escaped for a URL.
+    /// Where to; `{to}`, `{text}`, `{id}` and `{receipt_url}` in it are filled in, escaped for a URL.
     pub url: String,
     /// `POST` if not given.
     #[serde(default = "post")]
@@ -28,20 +29,25 @@ pub struct Gateway {
     /// What the body is; it says how what is filled in is escaped.
     #[serde(default)]
     pub format: Format,
-    /// The body; `{to}`, `{text}` and `{id}` in it are filled in.
+    /// The body; the same in it are filled in.
     #[serde(default)]
     pub body: String,
-    /// Headers; `{to}` and `{id}` in them are filled in.
+    /// Headers; the same but `{text}` in them are filled in.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// What in the answer means that the gateway took it; any 2xx if not given.
     pub accepted: Option<Words>,
     /// What in the answer means that it is on the telephone; nothing if not given.
     pub delivered: Option<Words>,
+    /// What it says later; nothing if not given.
+    pub receipts: Option<Receipts>,
     /// How numbers are written.
     #[serde(default)]
     pub numbers: Numbers,
 }
+
+/// The URL to which the gateway says later what became of a message.
+const RECEIPT_URL: &str = "{receipt_url}";
 
 fn post() -> String {
     "POST".to_owned()
@@ -85,6 +91,12 @@ pub enum GatewayError {
     /// The number or the text goes nowhere.
     #[error("{0} stands nowhere in url, headers and body: the gateway would not get it")]
     Unsaid(&'static str),
+    /// Receipts are asked for that nobody could read.
+    #[error(
+        "{{receipt_url}} needs receipts = {{ url = \"https://…\", parameter, delivered, failed }}: \
+         the API's URL without a path, and values of which none stands in both lists"
+    )]
+    Receipts,
 }
 
 /// Sends short messages by one gateway.
@@ -110,14 +122,21 @@ impl GatewayChannel {
     ) -> Result<Self, GatewayError> {
         let method = Method::from_bytes(settings.method.as_bytes())
             .map_err(|_| GatewayError::Method(settings.method.clone()))?;
-        for name in ["{to}", "{text}"] {
+        if settings.receipts.as_ref().is_some_and(|receipts| !receipts.is_usable()) {
+            return Err(GatewayError::Receipts);
+        }
+        for name in ["{to}", "{text}", RECEIPT_URL] {
             let mut places = vec![&settings.url, &settings.body];
             // A header holds no text of people.
-            if name == "{to}" {
+            if name != "{text}" {
                 places.extend(settings.headers.values());
             }
-            if !places.iter().any(|place| place.contains(name)) {
-                return Err(GatewayError::Unsaid(name));
+            let stands = places.iter().any(|place| place.contains(name));
+            match (name, &settings.receipts) {
+                (RECEIPT_URL, None) if stands => return Err(GatewayError::Receipts),
+                (RECEIPT_URL, None) => {}
+                (_, _) if !stands => return Err(GatewayError::Unsaid(name)),
+                (_, _) => {}
             }
         }
         let channel = Self {
@@ -130,6 +149,7 @@ impl GatewayChannel {
             to: "+8613800000000".to_owned(),
             text: "text".to_owned(),
             id: "id".to_owned(),
+            receipt: Some("token".to_owned()),
         };
         channel.request(&sample).map(|_| channel)
     }
@@ -163,9 +183,13 @@ impl GatewayChannel {
     }
 
     fn request(&self, message: &ShortMessage) -> Result<Request<Vec<u8>>, GatewayError> {
-        let Gateway { url, format, body, headers, numbers, .. } = &self.settings;
+        let Gateway { url, format, body, headers, numbers, receipts, .. } = &self.settings;
+        let receipt = receipts.as_ref().zip(message.receipt.as_ref());
+        let receipt = receipt.map(|(receipts, token)| receipts.url_of(token)).unwrap_or_default();
         let (to, _) = numbers.write(&message.to);
-        let values = [("{to}", to), ("{text}", &message.text), ("{id}", &message.id)];
+        let [to, text, id] = [("{to}", to), ("{text}", &message.text), ("{id}", &message.id)];
+        let receipt = (RECEIPT_URL, receipt.as_str());
+        let values = [to, text, id, receipt];
         let url: Uri = fill(url, &values, escape_url).parse().map_err(|_| GatewayError::Url)?;
         if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {
             return Err(GatewayError::Url);
@@ -178,9 +202,9 @@ impl GatewayChannel {
         let mut request = Request::new(body.into_bytes());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = url;
-        let plain = headers.iter().map(|(name, value)| {
-            (name, fill(value, &[("{to}", to), ("{id}", &message.id)], str::to_owned))
-        });
+        let plain = headers
+            .iter()
+            .map(|(name, value)| (name, fill(value, &[to, id, receipt], str::to_owned)));
         let secret = self.secrets.iter().map(|(name, value)| (name, value.reveal().to_owned()));
         request.headers_mut().insert("content-type", HeaderValue::from_static(kind));
         for (name, value) in plain.chain(secret) {
@@ -258,6 +282,7 @@ mod tests {
             to: "+8613800000000".to_owned(),
             text: "断网 \"{id}\" & {to}\n".to_owned(),
             id: "n1".to_owned(),
+            receipt: Some("t0k".to_owned()),
         }
     }
 
@@ -290,6 +315,26 @@ mod tests {
         let pairs: Vec<_> = form_urlencoded::parse(request.body()).into_owned().collect();
         assert_eq!(pairs[0], ("to".to_owned(), "8613800000000".to_owned()));
         assert_eq!(pairs[1], ("text".to_owned(), message().text));
+    }
+
+    #[test]
+    fn the_url_of_receipts_goes_along_and_needs_words_that_mean_something() {
+        let with = |receipts: &str, header: &str| {
+            gateway(&format!(
+                r#"{{"url": "http://sms.example/", "body": "{{to}}{{text}}"{receipts},
+                    "headers": {{"x-dlr": "{header}"}}}}"#
+            ))
+        };
+        let receipts = r#", "receipts": {"url": "https://t.example", "parameter": "status",
+            "delivered": ["1"], "failed": ["2"]}"#;
+        let usable = with(receipts, "{receipt_url}?status=%d").expect("usable");
+        let request = usable.request(&message()).expect("made");
+        assert_eq!(request.headers()["x-dlr"], "https://t.example/v1/receipts/t0k?status=%d");
+        let refused = |made: Result<GatewayChannel, _>| made.map(drop).expect_err("refused");
+        assert_eq!(refused(with("", "{receipt_url}")), GatewayError::Receipts);
+        assert_eq!(refused(with(receipts, "none")), GatewayError::Unsaid("{receipt_url}"));
+        let both = receipts.replace("[\"2\"]", "[\"1\"]");
+        assert_eq!(refused(with(&both, "{receipt_url}")), GatewayError::Receipts);
     }
 
     #[test]
