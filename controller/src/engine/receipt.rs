@@ -1,6 +1,6 @@
 //! What message centres and gateways say of short messages, at any time after they were handed
-//! over: a receipt finds its notice by the message's id, or by the token of the URL that the message
-//! took along, and is recorded as a try is.
+//! over: a receipt finds its notice by the message's id, or by the token of the URL that the
+//! message took along, and is recorded as a try is.
 
 use tenure_protocol::{
     channel::{Channel, Grade},

@@ -7,10 +7,10 @@ use axum::{
 
 use super::{App, problem::Problem, whole};
 
-/// Say what became of a short message: for the site's gateway, at the URL that came with the message
+/// Say what became of a short message: for the site's gateway, at the URL that came with it
 ///
-/// The query says it, in the words that the controller's configuration names. The answer is the same
-/// whether the notice is delivered already, or was never known.
+/// The query says it, in the words that the controller's configuration names. The answer is the
+/// same whether the notice is delivered already, or was never known.
 #[utoipa::path(get, path = "/v1/receipts/{token}", tag = "platform",
     params(("token" = String, Path)), responses((status = 204)), security(()))]
 pub async fn take(

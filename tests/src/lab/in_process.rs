@@ -72,8 +72,8 @@ impl InProcess {
         Self::start_with(clock, "")
     }
 
-    /// As [`InProcess::start`], with more of a configuration: first more of `[api]`, which may begin
-    /// with another `listen`, then tables.
+    /// As [`InProcess::start`], with more of a configuration: first more of `[api]`, which may
+    /// begin with another `listen`, then tables.
     ///
     /// # Errors
     /// If it does not start.

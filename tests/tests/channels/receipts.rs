@@ -149,8 +149,7 @@ fn what_kannel_reports_as_lost_is_one_failed_try_and_it_is_sent_again() -> anyho
 }
 
 #[test]
-fn without_kannels_receipt_of_a_delivery_it_stays_sent_and_the_ladder_goes_on() -> anyhow::Result<()>
-{
+fn without_kannels_receipt_it_stays_sent_and_the_ladder_goes_on() -> anyhow::Result<()> {
     let now = Clock::system().now();
     // Of what the message centre took alone: 8.
     let Some(rig) = Rig::start("8", Clock::simulated(now))? else { return Ok(()) };

@@ -21,7 +21,8 @@ use crate::{Answer, outgoing};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
-    /// Where to; `{to}`, `{text}`, `{id}` and `{receipt_url}` in it are filled in, escaped for a URL.
+    /// Where to; `{to}`, `{text}`, `{id}` and `{receipt_url}` in it are filled in, escaped for a
+    /// URL.
     pub url: String,
     /// `POST` if not given.
     #[serde(default = "post")]
