@@ -9,7 +9,8 @@
 //! [`provider`] speak with it), [`tls`] by a client certificate; [`deadline`] and [`calendar`] are
 //! the law's days, [`duty`] is what needs a person now;
 //! [`records`] and [`attachments`] are what people put on paper; [`receipts`] is what a gateway
-//! says of short messages; [`platform`] is the rest; [`view`] and [`row`] are what is shown; every error is a [`problem`].
+//! says of short messages; [`platform`] is the rest; [`view`] and [`row`] are what is shown;
+//! every error is a [`problem`].
 //!
 //! What every route of a kind has in common stands once: [`change`] is what changes come with
 //! (versions, keys), [`listing`] is how lists are paged, [`conditional`] how reads are answered to
