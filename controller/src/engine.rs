@@ -192,7 +192,6 @@ struct Inner {
     letters: Letters,
     quotas: Quotas,
     watching: Watching,
-    /// Tenants whose customers hosts may have told while nobody was here to hear it.
     /// Tenants whose hosts may have told their customers, and until when they are waited for.
     unheard: Mutex<BTreeMap<TenantId, Timestamp>>,
     /// Who gives a file its name: those of the same bytes one after another.
@@ -405,7 +404,7 @@ impl Engine {
     /// [`EngineError::Store`] if the tenants cannot be read. What fails for one of them is logged,
     /// and handled at the next call.
     pub async fn tick(&self) -> Result<(), EngineError> {
-        self.look_once_a_day().await?;
+        let new_day = self.look_once_a_day().await?;
         if let Err(error) = self.count_anew().await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "deadlines are not all counted by the new notice yet");
@@ -433,21 +432,23 @@ impl Engine {
                 }
             }
         }
+        if new_day {
+            self.stand_all().await?;
+        }
         Ok(())
     }
 
-    /// Looks at what the platform itself owes, and at what hosts keep, once on each legal day.
-    async fn look_once_a_day(&self) -> Result<(), EngineError> {
+    /// Looks at what the platform itself owes, once on each legal day; says whether it did.
+    async fn look_once_a_day(&self) -> Result<bool, EngineError> {
         let today = self.legal_today();
         let looked = *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner);
         if looked == Some(today) {
-            return Ok(());
+            return Ok(false);
         }
         self.warn_of_calendar(today).await?;
         self.tell_of_assessments(today).await?;
-        self.stand_all().await?;
         *self.inner.looked_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(today);
-        Ok(())
+        Ok(true)
     }
 
     /// When [`Engine::tick`] has something to do next; real clock.

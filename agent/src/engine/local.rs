@@ -76,6 +76,10 @@ pub enum LocalAnswer {
         code: String,
         /// What happened.
         message: String,
+        /// Which way.
+        direction: Direction,
+        /// How long after a cut this host tells the customer, ms; nothing if it will not.
+        told_after_ms: Option<u64>,
     },
     /// Refused, and nothing touched.
     Refused {
@@ -162,7 +166,9 @@ impl CutLane {
         tracing::warn!(order = %record.id, %tenant, cut = %record.cut.cut, ?direction, who, reason,
             "a person on this host gave an order");
         let mut answer = self.carry_out_locally(record, host)?;
-        if let LocalAnswer::Done { told_after_ms, .. } = &mut answer {
+        if let LocalAnswer::Done { told_after_ms, .. } | LocalAnswer::NotYet { told_after_ms, .. } =
+            &mut answer
+        {
             *told_after_ms = reserved.map(|reserved| reserved.after_ms);
         }
         Ok(answer)
@@ -204,7 +210,7 @@ impl CutLane {
         let given = (record.given.digest(&act), Some(record.given.clone()));
         let not_yet = |code: String, message: String| {
             tracing::error!(order = %id, code, message, "a local order is not in force");
-            Ok(LocalAnswer::NotYet { code, message })
+            Ok(LocalAnswer::NotYet { code, message, direction, told_after_ms: None })
         };
         let (outcome, envelopes) = match self.change(&record.as_order(host), given, None) {
             OrderState::Done { outcome, envelopes } => (outcome, envelopes),

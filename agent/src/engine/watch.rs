@@ -383,6 +383,7 @@ impl Watcher {
         let why = match disarm.reason {
             DisarmReason::Told => "the customer is told",
             DisarmReason::Void => "nothing was cut",
+            DisarmReason::Overtaken => "another cut has overtaken it",
         };
         tracing::info!(%cut, why, "this host need not watch over a cut any more");
         self.end(cut);

@@ -19,6 +19,9 @@ use crate::engine::local::{LocalAnswer, TenantStands};
 /// How long the law gives to tell the customer, ms.
 const NOTIFY_MS: i64 = 300_000;
 
+const NOBODY: &str =
+    "This host keeps no notices of this tenant: NOBODY TELLS THE CUSTOMER BUT YOU.";
+
 /// What is printed, and whether what was asked is done.
 #[must_use]
 pub fn of(answer: &LocalAnswer) -> (Vec<String>, bool) {
@@ -51,12 +54,15 @@ pub fn of(answer: &LocalAnswer) -> (Vec<String>, bool) {
             }
             (lines, true)
         }
-        LocalAnswer::NotYet { code, message } => {
-            let lines = vec![
+        LocalAnswer::NotYet { code, message, direction, told_after_ms } => {
+            let mut lines = vec![
                 format!("not in force: {message} ({code})"),
                 "It is journalled, and tried again every 3 s; `tenure-agent status` shows it."
                     .to_owned(),
             ];
+            if *direction == Direction::Cut {
+                lines.extend(would_be_told(*told_after_ms));
+            }
             (lines, false)
         }
         LocalAnswer::Refused { code, message } => {
@@ -123,15 +129,32 @@ fn measured(stated: &NetworkCut, envelope: &[u8]) -> Vec<String> {
     lines
 }
 
+/// Who tells the customer of a cut that has no instant yet.
+fn would_be_told(after_ms: Option<u64>) -> Vec<String> {
+    let minutes = NOTIFY_MS / 60_000;
+    let Some(after_ms) = after_ms else {
+        return vec![
+            NOBODY.to_owned(),
+            format!("Phone the customer: it has to know within {minutes} min once it is cut."),
+        ];
+    };
+    let seconds = after_ms / 1000;
+    vec![
+        format!("This host tells the customer by mail and webhook {seconds} s after the cut, once"),
+        "it is in force, unless the controller has. It needs tenure-agent running: its log says"
+            .to_owned(),
+        format!(
+            "whether a notice arrived. If none does, phone: the customer has to know within \
+             {minutes} min."
+        ),
+    ]
+}
+
 /// Who tells the customer, and until when it has to know.
 fn to_be_told(interval: &CommitInterval, after_ms: Option<u64>) -> Vec<String> {
     let by = interval.earliest.plus_ms(NOTIFY_MS);
     let Some(after_ms) = after_ms else {
-        return vec![
-            "This host keeps no notices of this tenant: NOBODY TELLS THE CUSTOMER BUT YOU."
-                .to_owned(),
-            format!("Phone the customer: it has to know before {by}."),
-        ];
+        return vec![NOBODY.to_owned(), format!("Phone the customer: it has to know before {by}.")];
     };
     let from = interval.earliest.plus_ms(i64::try_from(after_ms).unwrap_or(NOTIFY_MS));
     let seconds = after_ms / 1000;
@@ -211,6 +234,20 @@ mod tests {
         assert!(by_nobody.contains("NOBODY TELLS THE CUSTOMER BUT YOU"), "{by_nobody}");
         let until = earliest.plus_ms(300_000).to_string();
         assert!(by_host.contains(&until) && by_nobody.contains(&until));
+    }
+
+    #[test]
+    fn whoever_orders_a_cut_that_is_not_in_force_yet_is_told_who_will_tell_the_customer() {
+        let said = |direction, told_after_ms| {
+            let (code, message) = ("packet-filter".to_owned(), "busy".to_owned());
+            of(&LocalAnswer::NotYet { code, message, direction, told_after_ms })
+        };
+        let (by_host, done) = said(Direction::Cut, Some(120_000));
+        let by_host = by_host.join("\n");
+        assert!(!done && by_host.contains("120 s") && by_host.contains("5 min"), "{by_host}");
+        let by_nobody = said(Direction::Cut, None).0.join("\n");
+        assert!(by_nobody.contains("NOBODY TELLS THE CUSTOMER BUT YOU"), "{by_nobody}");
+        assert_eq!(said(Direction::Restore, None).0.len(), 2, "a restore is no cut");
     }
 
     #[test]

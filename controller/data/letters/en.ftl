@@ -37,7 +37,7 @@ handover = the cloud resources that you applied for are configured and open: { $
 trial-expired = the trial has ended and the test report and security risk assessment report have not been received. Inbound ports are closed; instances and data are kept. Please hand in the reports.
     .subject = Trial expired: { $system }
 
-confirmation-missing = the planned stop day has come, and migration and backup are not confirmed. Nothing is stopped or destroyed before that; without it a second notice follows.
+confirmation-missing = the planned stop day has come, and migration and backup are not confirmed. If they stay unconfirmed, a second notice follows; nothing is stopped or destroyed before it.
     .subject = Please confirm migration and backup: { $system }
 
 second-notice = this is the second notice. If migration and backup are not confirmed within { $grace } working days of its delivery, the instances are stopped; data is destroyed only after two persons of the provider have approved it. If you object, call the provider at once.
@@ -77,7 +77,7 @@ probe-unanswered = the test of { $customer }'s emergency contacts for { $month }
     } Please have the customer correct its contacts.
     .subject = Test of contacts unanswered { $month }: { $system }
 
-contacts-changed = the emergency contacts of your system were changed at { $now } by { $by }; you are no longer notified in this way. If your organisation did not do this, call the provider at once.
+contacts-changed = the emergency contacts of your system were changed at { $now } by { $by }; for 7 days you are still told of cuts, and of nothing else. If your organisation did not do this, call the provider at once.
     .subject = Emergency contacts changed: { $system }
 
 former-contact = You are a contact from before a change: the emergency contacts were changed at { $at } by { $by }, and for { $days } days after that you are told of cuts as well. If your organisation did not do this, call the provider at once.
@@ -104,7 +104,7 @@ more-title = More on the network cut
 restore-ordered-title = Network restore ordered
 restored-title = Network restored
 
-drill = DRILL: this rehearses an emergency cut; nothing has happened.
+drill = DRILL: this rehearses an emergency cut. The network is really cut for it and restored by itself; there is no security incident.
     .subject = DRILL
 
 cut-ordered =
@@ -122,7 +122,7 @@ cut-done =
 
 cut-on-host =
     the provider's staff cut your system's network on the host itself in an emergency. The controller did not answer, and the host sends this notice by itself; the reason and the times follow. It was written ahead, at { $now }.
-    Cut: { $id }
+    Cut id: { $id }
     .subject = { cut-title }: { $system }
 
 cut-reminder =

@@ -31,19 +31,19 @@ period = { $unit ->
 
 ## The way of a tenant
 
-handover = 贵单位申请的云资源已完成配置并开通，共 { $instances } 台实例。自本通知送达之日起，试用期 { $trial } 开始计算；请在 { $deploy } 内开展部署。
+handover = 贵单位申请的云资源已完成配置并开通，共 { $instances } 台实例。试用期为 { $trial }，自本通知送达之日起计算；请在 { $deploy } 内启动部署。
     .subject = 资源开通通知
 
 trial-expired = 试用期已届满，尚未收到测试报告和安全风险评估报告。入站端口已关闭，实例和数据保留；请尽快提交报告。
     .subject = 试用期届满
 
-confirmation-missing = 计划下线日已到，尚未收到贵单位对数据迁移和备份的确认。收到确认前不停机、不清除；如仍无确认，将第二次通知。
+confirmation-missing = 计划下线日已到，尚未收到贵单位对数据迁移和备份的确认。如仍无确认，将发出第二次通知；在此之前，不会停止实例，也不会清除数据。
     .subject = 请确认迁移和备份
 
 second-notice = 这是第二次通知。自本通知送达之日起 { $grace } 个工作日内仍未确认迁移和备份的，实例将停机；数据须经云服务方两人批准后方可清除。如有异议，请立即联系云服务方。
     .subject = 第二次通知：请确认迁移和备份
 
-rules-ended = 下列安全组规则的期限已届满，不再放行任何流量：{ $rules }。如仍需要，请重新设置安全组。
+rules-ended = 下列安全组规则的期限已届满：{ $rules }。上述规则已停止放行流量。如仍需要，请重新设置安全组。
     .subject = 安全组规则到期
 
 rules-ended-one = { $group }：{ $purpose }
@@ -54,7 +54,7 @@ inspection = 贵单位系统 { $month } 的安全检查已完成，发现问题 
 closed = 贵单位的磁盘、内存和密钥已全部清除，每一项均有签名证明，可凭退出证据包独立核验。时间：{ $now }。
     .subject = 下线完成
 
-reminder = 第 { $clause } 条（{ $id }）由{ $party ->
+reminder = 第 { $clause } 条（{ $id }）应由{ $party ->
         [customer] 云服务客户
        *[provider] 云服务方
     }履行的义务{ $state ->
@@ -77,7 +77,7 @@ probe-unanswered = { $customer } 的紧急联系渠道测试（{ $month }）未�
     }请联系客户更正紧急联系人。
     .subject = 联系渠道测试未完成
 
-contacts-changed = 贵单位系统的紧急联系人已于 { $now } 由 { $by } 变更，您不再以此方式接收通知。如非贵单位所为，请立即联系云服务方。
+contacts-changed = 贵单位系统的紧急联系人已于 { $now } 由 { $by } 变更，此后 7 天内断网通知仍同时发给您，其他通知不再发送。如非贵单位所为，请立即联系云服务方。
     .subject = 紧急联系人已变更
 
 former-contact = 您是变更前的紧急联系人：紧急联系人已于 { $at } 由 { $by } 变更，此后 { $days } 天内断网通知仍同时发给您。如非贵单位所为，请立即联系云服务方。
@@ -104,7 +104,7 @@ more-title = 断网续报
 restore-ordered-title = 恢复网络
 restored-title = 网络已恢复
 
-drill = 【演练】这是一次应急断网演练，并非真实事件。
+drill = 【演练】这是一次应急断网演练：演练期间网络会实际短暂断开并自动恢复，并非真实安全事件。
     .subject = 演练
 
 cut-ordered =
@@ -118,8 +118,8 @@ cut-done =
     .subject = { cut-title }
 
 cut-on-host =
-    云服务方工作人员已在宿主机上紧急断开贵单位系统的网络连接，当时管理平台没有应答，本通知由宿主机自动发出。断网的原因和时刻另行通知。本通知预先拟定于 { $now }。
-    断网编号：{ $id }
+    云服务方工作人员已在宿主机上紧急断开贵单位系统的网络连接，管理平台当时无响应，本通知由宿主机自动发出。断网的原因和时刻另行通知。本通知文本于 { $now } 预先生成。
+    断网标识：{ $id }
     .subject = { cut-title }
 
 cut-reminder =
@@ -143,9 +143,9 @@ restore-done =
     .subject = { restored-title }
 
 untold =
-    紧急断网 #{ $number }（客户：{ $customer }）{ $alarm ->
-        [phone] 仍无任何通知送达，请立即电话通知客户并登记确认。
-       *[second-contacts] 尚无任何通知送达。
+    关于紧急断网 #{ $number }（客户：{ $customer }）的通知{ $alarm ->
+        [phone] 至今均未送达客户，请立即电话通知并登记。
+       *[second-contacts] 尚未送达客户。
     }
     { $t0 ->
         [known] 断网时刻

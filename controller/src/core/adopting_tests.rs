@@ -154,7 +154,8 @@ fn what_the_host_may_have_told_by_words_written_ahead_is_followed_by_why_and_whe
     assert_eq!(first, sent(&effects, NoticeKind::CutCorrection));
     let cut = tenant.last_cut().expect("a cut");
     assert_eq!(cut.notices.len(), 2 * first);
-    let reserved = crate::core::watch::standing(&world.letters, &tenant, cut.id, world.now);
+    let reserved =
+        crate::core::watch::standing(&world.letters, &tenant, cut.id, (world.now, world.now));
     assert!(!reserved.is_empty());
     assert!(reserved.iter().all(|notice| cut.notices.contains(&notice.id)), "the same ids");
 }

@@ -23,7 +23,10 @@ use tenure_protocol::{
     wire::v1::{Alarm, AlarmKind, Figures, Measure, Thresholds, WHOLE_PERMILLE},
 };
 
-use super::tenant::{Cut, CutEnd, Isolation, Tenant};
+use super::{
+    lifecycle::CutKind,
+    tenant::{Cut, CutEnd, Isolation, Tenant},
+};
 
 /// How long after a cut's end a rule does not cut the tenant again, ms.
 pub const COOL_DOWN_MS: i64 = 15 * 60 * 1000;
@@ -180,7 +183,10 @@ pub fn answer(
     let begins = !alarm.repaired && figures.rate > threshold;
     let fresh = now.ms_since(alarm.at).abs() <= FRESH_MS;
     let here = alarm.tenant == Some(tenant.id) && tenant.hosts().contains(&host);
-    let free = tenant.isolation == Isolation::Connected && !is_cooling(tenant.last_cut(), now);
+    // A drill protects nobody, and keeps no cut in earnest waiting.
+    let drilled = tenant.last_cut().is_some_and(|cut| cut.kind == CutKind::Drill);
+    let last = tenant.cuts.iter().rfind(|cut| cut.kind != CutKind::Drill);
+    let free = (drilled || tenant.isolation == Isolation::Connected) && !is_cooling(last, now);
     if !(applies && begins && fresh && here && free) {
         return None;
     }

@@ -1,7 +1,7 @@
 //! The duty desk: what is on it, in what order, and from when.
 
 use super::*;
-use crate::core::duty::{HostStanding, Need, Now, OnDesk, needs, since};
+use crate::core::duty::{HostStanding, Need, Now, OnDesk, needs, since, without_standing};
 
 fn desk(world: &World, tenant: &Tenant, up: bool) -> Vec<OnDesk> {
     let standing = |host: HostId| (host, HostStanding { name: format!("of {host}"), up });
@@ -137,4 +137,21 @@ fn a_stopped_tenant_waits_for_two_approvals_unless_something_holds_it() {
     let hold = Event::PlaceHold { kind, document, reason: said("a claim") };
     world.by(&mut tenant, Role::Security, "han", &hold).expect("held");
     assert_eq!(wipe(&desk(&world, &tenant, true)), None);
+}
+
+#[test]
+fn a_host_without_standing_packets_is_on_the_desk_after_everything_else() {
+    let mut world = World::new();
+    let tenant = world.submitted();
+    let opinion = tenant.obligations.iter().find(|owed| owed.id == ObligationId::O3);
+    world.now = opinion.and_then(|owed| owed.due.due_at()).expect("five working days");
+    let mut needs = vec![without_standing("alpha", 3), without_standing("beta", 1)];
+    needs.extend(desk(&world, &tenant, true));
+    needs.sort_by_key(OnDesk::urgency);
+    let lost = (Need::StandingLost, "not-kept");
+    assert_eq!(seen(&needs), [(Need::Deadline, "overdue"), lost, lost]);
+    let said: Vec<_> = needs[1..].iter().map(|one| one.words.as_deref()).collect();
+    let words = ["keeps no standing packet for 3 tenants", "keeps no standing packet for 1 tenant"];
+    assert_eq!(said, words.map(Some));
+    assert_eq!(needs[1].about, "alpha");
 }

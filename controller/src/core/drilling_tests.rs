@@ -1,10 +1,13 @@
 //! Drills: who is drilled, what a drill owes, how it ends, and what its report says.
 
+use tenure_protocol::wire::watch::DisarmReason;
+
 use super::*;
 use crate::core::{
     drill::{self, Verdict},
     duty::{Need, Now, needs, since},
     notice::NoticeKind,
+    tenant::CutEnd,
 };
 
 fn drill() -> Event {
@@ -223,4 +226,56 @@ fn a_cut_in_earnest_overtakes_a_drill_and_nothing_restores_it() {
         assert!(matches!(tenant.isolation, Isolation::Cut { .. }), "by a person alone");
         world.now = now;
     }
+}
+
+#[test]
+fn nothing_of_a_drill_that_is_overtaken_goes_out_and_hosts_forget_it() {
+    let mut world = World::new();
+    let mut tenant = canary(&mut world);
+    world.apply(&mut tenant, &drill()).expect("drilled");
+    world.obey(&mut tenant);
+    arrives(&mut world, &mut tenant);
+    let drilled = tenant.last_cut().expect("a cut").clone();
+    let CutEnd::Restored { notices, .. } = &drilled.end else { panic!("{drilled:?}") };
+    let flood = Event::Cut { kind: CutKind::Emergency, reason: said("flood") };
+    let effects = world.apply(&mut tenant, &flood).expect("cut");
+    let stopped = |id: &NoticeId| {
+        let is = |one: &Effect| matches!(one, Effect::Stop { notices, .. } if notices.contains(id));
+        effects.iter().any(is)
+    };
+    assert!(!notices.is_empty() && notices.iter().chain(&drilled.notices).all(stopped));
+    let forgotten = |one: &Effect| {
+        let reason = DisarmReason::Overtaken;
+        matches!(one, Effect::Disarm { cut, reason: why } if *cut == drilled.id && *why == reason)
+    };
+    assert!(effects.iter().any(forgotten), "{effects:?}");
+}
+
+#[test]
+fn a_cut_of_a_host_that_was_over_during_a_drill_is_told_in_earnest_and_the_drill_goes_on() {
+    let mut world = World::new();
+    let mut tenant = canary(&mut world);
+    world.apply(&mut tenant, &drill()).expect("drilled");
+    world.obey(&mut tenant);
+    let drilled = tenant.last_cut().expect("a cut").id;
+    world.apply(&mut tenant, &cut_by_host(world.now, 13, true)).expect("adopted");
+    let [own, last] = &tenant.cuts[..] else { panic!("{:?}", tenant.cuts) };
+    assert_eq!((own.kind, last.id), (CutKind::Emergency, drilled));
+    assert_eq!(owed(&tenant, ObligationId::O12b), ObligationState::Open);
+    assert!(tenant.isolation.cut() == Some(drilled));
+}
+
+#[test]
+fn one_drill_does_not_follow_another_at_once() {
+    let mut world = World::new();
+    let mut tenant = canary(&mut world);
+    world.apply(&mut tenant, &drill()).expect("drilled");
+    world.obey(&mut tenant);
+    arrives(&mut world, &mut tenant);
+    world.obey(&mut tenant);
+    assert_eq!(tenant.isolation, Isolation::Connected);
+    let refused = world.apply(&mut tenant, &drill());
+    assert_eq!(refused.expect_err("a canary is not cut all the time").code, Code::TooSoon);
+    world.now = world.now.plus_ms(3_700_000);
+    world.apply(&mut tenant, &drill()).expect("an hour later");
 }

@@ -1,5 +1,6 @@
 //! The duty desk: what needs a person of the provider now, most urgent first: by the state of each
-//! tenant, by what hosts could not keep ([`lost`]), and by their alarms that stand ([`alarm`]).
+//! tenant, by what hosts could not keep ([`lost`], [`without_standing`]), and by their alarms that
+//! stand ([`alarm`]).
 //!
 //! [`since`] says from when on a tenant has something for the desk: it is stored beside the tenant,
 //! so that nobody looks for those few among all. [`needs`] says what that is.
@@ -23,6 +24,8 @@ use super::{
 
 /// A deadline of the provider's is on the desk for this long before it ends, ms: a day.
 const AHEAD_MS: i64 = 86_400_000;
+/// A host that has not answered a standing packet for this long is on the desk, ms: 10 minutes.
+pub const STANDING_ANSWER_MS: i64 = 600_000;
 /// Before everything else: a customer does not know that it was cut.
 const FIRST: Timestamp = Timestamp::from_unix_ms(0);
 /// There at any time, before what a deadline brings.
@@ -54,6 +57,8 @@ pub enum Need {
     Contacts,
     /// The provider owes something within a day, or is late.
     Deadline,
+    /// A host keeps no standing packets: it will tell nobody of a cut that a person orders there.
+    StandingLost,
 }
 
 impl Need {
@@ -72,6 +77,7 @@ impl Need {
             Self::WipeApproval => "wipe-approval",
             Self::Contacts => "contacts",
             Self::Deadline => "deadline",
+            Self::StandingLost => "standing-lost",
         }
     }
 }
@@ -221,6 +227,22 @@ impl OnDesk {
 pub fn lost(tenant: &Tenant, host: &str, words: Option<String>) -> Option<OnDesk> {
     untold(tenant).next()?;
     Some(OnDesk { words, ..OnDesk::new(tenant, Need::WatchLost, "not-kept", host.to_owned()) })
+}
+
+/// A host that keeps no standing packet for so many of its tenants: if a person cuts one of them
+/// there while the controller is gone, nobody tells its customer but that person.
+#[must_use]
+pub fn without_standing(host: &str, tenants: u64) -> OnDesk {
+    let of = if tenants == 1 { "tenant" } else { "tenants" };
+    OnDesk {
+        need: Need::StandingLost,
+        whose: None,
+        standing: "not-kept",
+        about: host.to_owned(),
+        words: Some(format!("keeps no standing packet for {tenants} {of}")),
+        due: None,
+        phones: Vec::new(),
+    }
 }
 
 /// An alarm of a host that stands. It leaves the desk when the host says that it is repaired, or a
@@ -380,7 +402,7 @@ fn drill_stands(tenant: &Tenant, rules: &Rules) -> bool {
 
 /// A drill with the seconds that its ladder runs by; one that failed; or that one is due.
 fn drilled(tenant: &Tenant, rules: &Rules, now: Now) -> Option<OnDesk> {
-    let due = drill::due_at(tenant).filter(|_| tenant.phase.has_traffic())?;
+    let due = drill::due_at(tenant).filter(|_| tenant.phase.has_traffic());
     let on_desk = |standing, about| OnDesk::new(tenant, Need::Drill, standing, about);
     if let Some((cut, drill)) = tenant.last_drill() {
         let DrillReport { verdict, steps, silent } = drill::report(cut, drill, rules, now.real);
@@ -391,7 +413,7 @@ fn drilled(tenant: &Tenant, rules: &Rules, now: Now) -> Option<OnDesk> {
                 let due = told.due.filter(|_| cut.is_untold());
                 return Some(OnDesk { due, ..on_desk(verdict.as_str(), about) });
             }
-            Verdict::Failed => {
+            Verdict::Failed if due.is_some() => {
                 let failed = steps.iter().filter(|step| step.verdict == Verdict::Failed);
                 let mut words: Vec<_> = failed.map(|step| step.step.to_owned()).collect();
                 words.dedup();
@@ -399,9 +421,10 @@ fn drilled(tenant: &Tenant, rules: &Rules, now: Now) -> Option<OnDesk> {
                 let words = Some(words.join(", "));
                 return Some(OnDesk { words, ..on_desk(verdict.as_str(), about) });
             }
-            Verdict::Passed => {}
+            Verdict::Failed | Verdict::Passed => {}
         }
     }
+    let due = due?;
     let left_ms = due.ms_since(now.legal);
     let about = tenant.last_drill().map_or_else(|| "-".to_owned(), |(cut, _)| number_of(cut));
     (left_ms <= 0)

@@ -285,12 +285,13 @@ impl Oracle {
             }
             Event::AcknowledgeCut { cut: None }
             | Event::RecordAcknowledgement { cut: None, .. } => self.reached = true,
-            Event::Cut { kind: CutKind::Drill, .. } => {}
             Event::Cut { kind, .. } => {
-                let told_before = *kind == CutKind::Emergency || self.reached;
+                let told_before = *kind != CutKind::Planned || self.reached;
                 rule("a planned cut follows a notice that reached the customer", told_before)?;
-                self.announced.clear();
-                self.reached = false;
+                if *kind != CutKind::Drill {
+                    self.announced.clear();
+                    self.reached = false;
+                }
                 let armed = told.effects.iter().any(
                     |effect| matches!(effect, Effect::Arm(armed) if armed.kind == NoticeKind::Cut),
                 );

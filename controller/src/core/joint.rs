@@ -6,7 +6,8 @@
 //!   armed ─something is known of one system→ its text anew; out when all is known, or 500 ms later
 //!   out   ─something is known of one system→ a correction, armed for 3 s, which gathers the rest
 //! ```
-//! A channel of which only one of the systems has need keeps that tenant's own notice. Each
+//! A channel of which only one of the systems has need keeps that tenant's own notice; so do a
+//! drill, which is none in earnest, and contacts that were replaced, who are told by whom. Each
 //! tenant's cut knows a joint notice by its id, and a correction by the id of the notice that it
 //! follows: a delivery of either counts for every tenant in it.
 
@@ -166,10 +167,15 @@ pub fn join(
 ) {
     let mut channels: BTreeMap<(String, Digest), Vec<(usize, Notice)>> = BTreeMap::new();
     for (place, transition) in transitions.iter().enumerate() {
+        let Some(cut) = transition.tenant.last_cut() else { continue };
+        if cut.kind == CutKind::Drill {
+            continue;
+        }
         let customer = &transition.tenant.application.customer;
         for effect in &transition.effects {
             if let Effect::Arm(notice) = effect
                 && notice.kind == kind
+                && !cut.former.contains(&notice.id)
             {
                 let key = (customer.clone(), address(&notice.channel));
                 channels.entry(key).or_default().push((place, notice.as_ref().clone()));

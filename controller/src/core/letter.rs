@@ -27,7 +27,7 @@ use super::{
     notice::{Notice, NoticeKind, NoticeState, designation},
     obligation::{Due, ObligationId, Party},
     rules::Period,
-    tenant::{Contact, Cut, Designated, Rung, Tenant},
+    tenant::{Contact, Cut, Designated, Former, Rung, Tenant},
 };
 
 /// What a letter is about; the facts are in the tenant.
@@ -139,10 +139,30 @@ pub struct Reminder {
     pub today: Date,
 }
 
-pub(super) use contacts::to_former;
 pub(super) use joint::write as write_joint;
 use language::Language;
 pub use language::{Letters, LettersError};
+
+/// As [`render`], for contacts that were replaced: each letter says by whom.
+#[must_use]
+pub fn render_former(
+    (letters, letter): (&Letters, &Letter),
+    tenant: &Tenant,
+    kind: NoticeKind,
+    state: &NoticeState,
+    former: &[Former],
+    real_now: Timestamp,
+    draw: &mut Draw,
+) -> Vec<Notice> {
+    let mut all = Vec::new();
+    for one in former {
+        let contact = std::slice::from_ref(&one.contact);
+        let mut notices = render((letters, letter), tenant, kind, state, contact, real_now, draw);
+        notices.iter_mut().for_each(|notice| contacts::to_former(letters, notice, one));
+        all.append(&mut notices);
+    }
+    all
+}
 
 /// Renders a letter for every contact over every channel, in the application's order.
 #[must_use]
@@ -267,7 +287,7 @@ impl Words {
         Self { subject: system.to_owned(), chinese: String::new(), english: String::new() }
     }
 
-    /// Says first, and wherever people look, that nothing has happened.
+    /// Says first, and wherever people look, that it is a drill.
     fn of_a_drill(self, letters: &Letters) -> Self {
         let Self { subject, chinese, english } = self;
         let drill = letters.words("drill", |_| variables!["subject" => subject.as_str()]);

@@ -139,10 +139,13 @@ impl World {
     }
 
     /// Answers every open order as a sound host does.
-    fn obey(&mut self, tenant: &mut Tenant) {
+    /// Hosts carry out what is open; gives what follows from their reports.
+    fn obey(&mut self, tenant: &mut Tenant) -> Vec<Effect> {
+        let mut effects = Vec::new();
         for event in answers(tenant, self.now) {
-            self.apply(tenant, &event).expect("a sound report");
+            effects.extend(self.apply(tenant, &event).expect("a sound report"));
         }
+        effects
     }
 
     fn on_trial(&mut self) -> Tenant {

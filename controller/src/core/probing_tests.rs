@@ -180,9 +180,11 @@ fn for_a_week_those_before_are_told_of_cuts_too_and_who_replaced_them_and_prove_
     let told = to_old(&effects, NoticeKind::Cut);
     let channels: Vec<_> = told.iter().map(|notice| notice.channel.as_str()).collect();
     assert_eq!(channels, ["mail", "sms"]);
-    let known = tenant.last_cut().expect("a cut").notices.clone();
+    let cut_of = tenant.last_cut().expect("a cut").clone();
+    assert_eq!(cut_of.former, told.iter().map(|notice| notice.id).collect::<Vec<_>>());
     for notice in &told {
-        assert!(!notice.designated && !known.contains(&notice.id), "it proves no arrival");
+        let known = cut_of.notices.contains(&notice.id);
+        assert!(!notice.designated && !known, "it proves no arrival");
         for words in ["由 mallory 变更", &crate::core::letter::local(changed)] {
             assert!(notice.body.contains(words), "{words}: {}", notice.body);
         }
@@ -195,7 +197,25 @@ fn for_a_week_those_before_are_told_of_cuts_too_and_who_replaced_them_and_prove_
     let arrived = Event::NoticeDelivered { notice: told[0].id, grade: Grade::E2, at: world.now };
     world.apply(&mut tenant, &arrived).expect("delivered");
     assert_eq!(tenant.last_cut().and_then(|cut| cut.notified_at), None);
-    world.obey(&mut tenant);
+    // They hear when it was as all others do: in the armed notice, or in what corrects it.
+    let mut void = tenant.clone();
+    let effects = world.obey(&mut tenant);
+    let released = |id: &NoticeId| {
+        let is = |one: &&Effect| matches!(one, Effect::Release { notice, .. } if notice.id == *id);
+        effects.iter().filter(is).count()
+    };
+    assert!(cut_of.former.iter().chain(&cut_of.notices).all(|id| released(id) == 1));
+    for event in answers(&void, world.now) {
+        let Event::OrderReported { host, order, .. } = event else { panic!("{event:?}") };
+        let report = Reported::Refused { code: said("stale-generation"), message: said("old") };
+        let refused = Event::OrderReported { host, order, report };
+        let effects = world.apply(&mut void, &refused).expect("a report");
+        let former = |id: &NoticeId| cut_of.former.contains(id);
+        let is = |one: &&Effect| matches!(one, Effect::Void { notice, .. } if former(notice));
+        let count = effects.iter().filter(is).count();
+        let over = void.isolation == Isolation::Connected;
+        assert_eq!(count, if over { cut_of.former.len() } else { 0 });
+    }
     // The same account says that it knows: those before are told all the same.
     let effects =
         world.by(&mut tenant, Role::Customer, "mallory", &Event::AcknowledgeCut { cut: Some(1) });
@@ -206,8 +226,9 @@ fn for_a_week_those_before_are_told_of_cuts_too_and_who_replaced_them_and_prove_
     assert!(!stopped);
     let restore = Event::Restore { reason: said("mended") };
     let effects = world.apply(&mut tenant, &restore).expect("restored");
+    assert_eq!(to_old(&effects, NoticeKind::Restored), [], "not before it is done");
+    let effects = world.obey(&mut tenant);
     assert_eq!(to_old(&effects, NoticeKind::Restored).len(), 2);
-    world.obey(&mut tenant);
     world.now = changed.plus_ms(FORMER_DAYS * 86_400_000);
     let effects = world.apply(&mut tenant, &cut).expect("cut");
     assert_eq!(to_old(&effects, NoticeKind::Cut), [], "the week is over");

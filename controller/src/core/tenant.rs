@@ -512,6 +512,10 @@ pub struct Cut {
     /// How a person of the customer acknowledged it (grade E3).
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// Its notices to contacts from before the last changes: they prove no arrival, and no
+    /// acknowledgement keeps them from going out ([`former`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<NoticeId>,
     /// What is measured of it, if it is a drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,

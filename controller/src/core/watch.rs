@@ -154,14 +154,14 @@ pub fn packet(
     }
 }
 
-/// The notices of a standing packet for a cut of this id, as the tenant's contacts are now; those
-/// that hosts can carry.
+/// The notices of a standing packet for a cut of this id, as the tenant's contacts are at `now`
+/// (legal time), and those before them that are told of cuts; those that hosts can carry.
 #[must_use]
 pub fn standing(
     letters: &Letters,
     tenant: &Tenant,
     cut: CutId,
-    real_now: Timestamp,
+    (now, real_now): (Timestamp, Timestamp),
 ) -> Vec<Notice> {
     // Nothing is known of it but its id: it has no number yet.
     let mut cut_then = tenant.clone();
@@ -182,6 +182,7 @@ pub fn standing(
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        former: Vec::new(),
         drill: None,
         end: CutEnd::Open,
         reminded_at: real_now,
@@ -192,16 +193,26 @@ pub fn standing(
     let mut notices =
         letter::render(letter, &cut_then, kind, &state, contacts, real_now, &mut draw);
     reserve(cut, &mut notices);
+    let former = tenant.former_contacts(now);
+    let mut former =
+        letter::render_former(letter, &cut_then, kind, &state, &former, real_now, &mut draw);
+    reserve(cut, &mut former);
+    notices.append(&mut former);
     notices.retain(|notice| of_packet(notice, cut).is_some());
     notices
 }
 
-/// What a standing packet of a tenant says and by which routes, whenever it is made: another one
-/// takes its place when this changes. Nothing if no host could send anything.
+/// What a standing packet of a tenant says at `now` (legal time) and by which routes, whenever it
+/// is made: another one takes its place when this changes. Nothing if no host could send anything.
 #[must_use]
-pub fn standing_digest(letters: &Letters, tenant: &Tenant, watching: &Watching) -> Option<Digest> {
+pub fn standing_digest(
+    letters: &Letters,
+    tenant: &Tenant,
+    watching: &Watching,
+    now: Timestamp,
+) -> Option<Digest> {
     let (nil, epoch) = (CutId::from_uuid(uuid::Uuid::nil()), Timestamp::from_unix_ms(0));
-    let notices = standing(letters, tenant, nil, epoch);
+    let notices = standing(letters, tenant, nil, (now, epoch));
     let said = serde_json::to_vec(&notices).ok().filter(|_| !notices.is_empty())?;
     let routes = (&watching.routes, watching.fallback_after_ms);
     let routes = tenure_protocol::wire::frame::encode(&routes).ok()?;

@@ -2,8 +2,9 @@
 //! when it is back, and believed by its key's signature alone.
 //!
 //! A host that lies can cut in this way only tenants that it has, which it could do anyhow. The
-//! network side of a host, or another host, can neither make such a report nor change one: it can
-//! withhold it, as it can its link. What comes again is known by the digest of its statement.
+//! network side of a host, or another host, can make no such statement: it can withhold one, as it
+//! can its link, or the end of a cut alone, which then stays cut until a person ends it here. What
+//! comes again is known by the digest of its statement.
 
 use tenure_protocol::{
     digest::Digest,
@@ -21,6 +22,7 @@ use crate::{
     core::{
         attestation,
         lifecycle::{Event, HostCut, HostRestore},
+        watch::Standing,
     },
     store::{self, NewEvidence},
 };
@@ -47,10 +49,18 @@ impl Engine {
         let now = self.inner.clock.now();
         let sentence = "a local order is reported as one cut, or as one cut and its end";
         let none = || invalid(sentence.to_owned());
-        let id = opened.first().map(|(cut, _)| cut.origin.tenant).ok_or_else(none)?;
-        // Before its first order the host knew nothing of the tenant.
+        let (id, cut) =
+            opened.first().map(|(said, _)| (said.origin.tenant, said.cut)).ok_or_else(none)?;
+        if store::is_watched_for_other(&mut conn, cut, id).await? {
+            return Err(invalid(format!("cut {cut} is another tenant's")));
+        }
+        let packet = store::watch(&mut conn, cut, host).await?;
+        // Before its first order the host knew nothing of the tenant, nor before its packet of
+        // that.
         let since = store::first_order(&mut conn, id, host).await?;
         let since = since.map_or(now, |order| order.issued_at);
+        let packet_since = packet.as_ref().filter(|row| row.standing == Standing::Waits);
+        let since = packet_since.map_or(since, |row| since.max(row.ordered_at.min(now)));
         let made = made((host, &record.name), &opened, |cut| interval(cut, since, now));
         let (mut made, last) = made.zip(envelopes.last()).ok_or_else(none)?;
         if store::evidence(&mut conn, Digest::of(last)).await?.is_some() {
@@ -69,7 +79,8 @@ impl Engine {
             envelope: envelope.clone(),
         });
         let of_host = OfHost { host, cut: made.cut, since: made.interval.earliest };
-        made.foretold = self.may_have_told(of_host).await?;
+        let since = made.interval.earliest;
+        made.foretold = packet.is_some_and(|row| self.may_have_told(&row, since));
         let of_host = Some(of_host);
         let beside = Beside { evidence: evidence.collect(), of_host, ..Beside::default() };
         let (by, cut) = (made.by.clone(), made.cut);
@@ -97,8 +108,11 @@ fn made(
             if !same || end.direction != Direction::Restore {
                 return None;
             }
-            let (interval, reason) = (interval(end), given.reason.clone());
-            Some(HostRestore { by: by(given), reason, interval })
+            let (begun, mut interval) = (interval(cut), interval(end));
+            // A clock that was put back between the two makes no end before its cut.
+            interval.earliest = interval.earliest.max(begun.latest);
+            interval.latest = interval.latest.max(interval.earliest);
+            Some(HostRestore { by: by(given), reason: given.reason.clone(), interval })
         }
         _ => return None,
     };

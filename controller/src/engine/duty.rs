@@ -14,7 +14,8 @@ use crate::{
     store::{self, LostWatch, Tx},
 };
 
-/// Most tenants, alarms, lost watches, accounts and tokens each, that one answer goes through.
+/// Most tenants, alarms, lost watches, hosts without packets, accounts and tokens each, that one
+/// answer goes through.
 const MOST: u32 = 500;
 
 /// Name of what says, among the settings, that every tenant's place on the desk is written down.
@@ -49,14 +50,18 @@ impl Engine {
         let mut tokens = store::pending_tokens(&mut conn, real, MOST + 1).await?;
         let mut alarms = store::standing_alarms(&mut conn, MOST + 1).await?;
         let mut lost = store::lost_watches(&mut conn, MOST + 1).await?;
+        let late = real.plus_ms(-duty::STANDING_ANSWER_MS);
+        let mut without = store::without_standing(&mut conn, late, MOST + 1).await?;
         let hosts = store::hosts(&mut conn).await?;
         drop(conn);
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
-        let counts = [tenants.len(), alarms.len(), lost.len(), accounts.len(), tokens.len()];
-        let more = counts.iter().any(|count| *count > most);
+        let of_hosts = [alarms.len(), lost.len(), without.len()];
+        let of_people = [tenants.len(), accounts.len(), tokens.len()];
+        let more = of_hosts.iter().chain(&of_people).any(|count| *count > most);
         tenants.truncate(most);
         alarms.truncate(most);
         lost.truncate(most);
+        without.truncate(most);
         accounts.truncate(most);
         tokens.truncate(most);
         let hosts: BTreeMap<HostId, HostStanding> = hosts
@@ -74,6 +79,8 @@ impl Engine {
             duty::lost(tenant, &name(host), words)
         }));
         needs.extend(alarms.iter().map(|(host, record)| duty::alarm(&name(*host), &record.alarm)));
+        let without = without.iter();
+        needs.extend(without.map(|(host, tenants)| duty::without_standing(&name(*host), *tenants)));
         needs.sort_by_key(OnDesk::urgency);
         Ok(Desk { at: real, needs, accounts, tokens, more })
     }

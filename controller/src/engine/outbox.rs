@@ -71,12 +71,13 @@ impl Engine {
         self.tried(id, Some(fence), attempt).await
     }
 
-    /// A host has tried a notice of a cut that was void by then: what corrects it goes out, once.
+    /// A host has tried a notice of a cut that was void by then: what corrects it goes out, once;
+    /// also if the try failed, since a letter whose acceptance was not heard may have been taken.
     async fn correct(&self, tx: &mut Tx, tried: &Notice) -> Result<(), EngineError> {
         let now = self.inner.clock.now();
         if let Some(mut held) = store::correction_of(tx, tried.id).await? {
-            if matches!(held.notice.state, NoticeState::Void { .. }) && held.notice.tries.is_empty()
-            {
+            let is_held = matches!(held.notice.state, NoticeState::Void { .. });
+            if is_held && held.notice.joint.is_none() && held.notice.tries.is_empty() {
                 held.notice.state = NoticeState::Due { since: now, next_at: now };
                 store::save_notice(tx, &held).await?;
             }

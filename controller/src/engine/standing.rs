@@ -25,7 +25,7 @@ use crate::{
         lifecycle::{Context, Event},
         notice::Notice,
         tenant::{OrderFate, Tenant},
-        watch::{self, STANDING_RENEWED_MS, Standing, WatchState},
+        watch::{self, STANDING_RENEWED_MS, Standing},
     },
     store::{self, Tx, WatchRow},
 };
@@ -58,7 +58,8 @@ impl Engine {
         tenant: &Tenant,
         context: &Context<'_>,
     ) -> Result<Vec<HostId>, EngineError> {
-        let made_of = watch::standing_digest(&self.inner.letters, tenant, &self.inner.watching);
+        let (letters, watching) = (&self.inner.letters, &self.inner.watching);
+        let made_of = watch::standing_digest(letters, tenant, watching, context.now);
         let wanted = made_of.filter(|_| tenant.phase.holds_resources());
         let mut without = wanted.map_or_else(BTreeSet::new, |_| tenant.hosts());
         let mut told = Vec::new();
@@ -136,7 +137,7 @@ impl Engine {
         OfHost { host, cut, since }: OfHost,
     ) -> Result<(), EngineError> {
         let row = store::watch(tx, cut, host).await?;
-        if row.is_none_or(|row| row.standing != Standing::Waits) {
+        if row.is_none_or(|row| row.standing != Standing::Waits || row.tenant != tenant.id) {
             return Ok(());
         }
         let own = tenant.cuts.iter().find(|known| known.id == cut).or(tenant.last_cut());
@@ -145,19 +146,19 @@ impl Engine {
         Ok(store::adopt_watch(tx, (cut, host), own.id, since, is_told).await?)
     }
 
-    /// Whether a host that cut then may have told the customer by now; if so, its deadline stands
-    /// over until the host is heard.
-    pub(super) async fn may_have_told(&self, made: OfHost) -> Result<bool, EngineError> {
-        let mut conn = self.inner.store.read().await?;
-        let row = store::watch(&mut conn, made.cut, made.host).await?;
-        let Some(row) = row.filter(|row| row.standing != Standing::No) else { return Ok(false) };
+    /// Whether a host that cut then, by this standing packet, may have told the customer by now; if
+    /// so, its deadline stands over until the host is heard: once for each packet.
+    pub(super) fn may_have_told(&self, row: &WatchRow, since: Timestamp) -> bool {
+        if row.standing != Standing::Waits {
+            return row.standing == Standing::Used;
+        }
         let now = self.inner.clock.now();
         let after = i64::try_from(self.inner.watching.fallback_after_ms).unwrap_or(i64::MAX);
-        let told = now.ms_since(made.since) >= after;
+        let told = now.ms_since(since) >= after;
         if told {
             self.unheard().insert(row.tenant, now.plus_ms(HEAR_MS));
         }
-        Ok(told)
+        told
     }
 
     /// Whether a tenant's deadlines stand over: hosts may have told its customer in time while the
@@ -188,8 +189,9 @@ impl Engine {
         row: &WatchRow,
     ) -> Result<SignedPacket, EngineError> {
         let now = self.inner.clock.now();
+        let times = (self.inner.clock.legal(now), now);
         let notices =
-            self.opened_notices(watch::standing(&self.inner.letters, tenant, row.cut, now));
+            self.opened_notices(watch::standing(&self.inner.letters, tenant, row.cut, times));
         let what = (tenant, row.cut, row.host);
         let packet = watch::standing_packet(what, &notices, &self.inner.watching, now);
         SignedPacket::sign(&packet, &self.inner.keys.order)
@@ -225,10 +227,9 @@ pub(super) fn meant(row: &WatchRow, notices: &[Notice], id: NoticeId) -> Option<
     notices.get(place).cloned()
 }
 
-/// Whether a row has something that its host is to be told in this round: of the standing packets
-/// that are to be kept one at a time, so that an order never waits behind many.
-pub(super) fn in_turn(rows: Vec<WatchRow>) -> Vec<WatchRow> {
-    let mut one = true;
-    let waits = |row: &WatchRow| row.standing == Standing::Waits && row.state == WatchState::Open;
-    rows.into_iter().filter(|row| !waits(row) || std::mem::take(&mut one)).collect()
+/// What a host is to be told, in its order: standing packets that are to be kept come last, and a
+/// session sends one of them at a time, so that an order never waits behind many.
+pub(super) fn in_turn(mut rows: Vec<WatchRow>) -> Vec<WatchRow> {
+    rows.sort_by_key(WatchRow::waits_its_turn);
+    rows
 }

@@ -232,7 +232,7 @@ async fn notices_of(
     cut: &Cut,
 ) -> Result<Vec<Notice>, EngineError> {
     let mut notices = Vec::new();
-    for id in &cut.notices {
+    for id in cut.notices.iter().chain(&cut.former) {
         notices.extend(store::notice(conn, *id).await?.map(|row| row.notice));
     }
     Ok(notices)

@@ -34,7 +34,8 @@ pub struct NeedView {
     /// out; `host-alarm`: an alarm of a host stands; `wipe-failed`; `planned-cut`; `cut-open`: a
     /// cut is temporary; `drill`: of a canary, under way, failed or overdue; `wipe-approval`;
     /// `contacts`: a probe of a customer's contacts is
-    /// unanswered; `deadline`: of the provider; `account` and `token`: to be confirmed.
+    /// unanswered; `deadline`: of the provider; `standing-lost`: a host would not tell customers of
+    /// a cut that a person orders there; `account` and `token`: to be confirmed.
     kind: &'static str,
     /// `trying`, `second-contacts`, `phone` and `breached`: the ladder of a cut that the customer
     /// does not know of; `not-kept`, `failed` or `unreachable`: a host; the kind of an alarm;

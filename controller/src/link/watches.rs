@@ -37,10 +37,7 @@ impl Watches {
             }
         };
         let mut frames = Vec::new();
-        for row in rows {
-            if !self.told.insert((row.cut, row.state == WatchState::Disarmed)) {
-                continue;
-            }
+        for row in self.of_this_round(rows) {
             match frame(&link.engine, &row).await {
                 Ok(frame) => frames.push(frame),
                 Err(error) => {
@@ -52,6 +49,20 @@ impl Watches {
             }
         }
         frames
+    }
+
+    /// Which of the rows the host is told in this round: those that it was not told yet, and of the
+    /// standing packets among them that wait their turn the first alone. One that the host does not
+    /// answer holds up no other.
+    fn of_this_round(&mut self, rows: Vec<WatchRow>) -> Vec<WatchRow> {
+        let mut one = true;
+        let is_due = |row: &WatchRow| {
+            let word = (row.cut, row.state == WatchState::Disarmed);
+            let untold = !self.told.contains(&word);
+            let in_turn = untold && (!row.waits_its_turn() || std::mem::take(&mut one));
+            in_turn && self.told.insert(word)
+        };
+        rows.into_iter().filter(is_due).collect()
     }
 }
 
@@ -95,4 +106,49 @@ pub(super) async fn taken(
         Err(error) => return Err(error.into()),
     };
     Ok(vec![frame?])
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_protocol::{id::TenantId, time::Timestamp, wire::watch::DisarmReason};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::watch::Standing;
+
+    fn row(number: u128, state: WatchState, standing: Standing) -> WatchRow {
+        let cut = CutId::from_uuid(Uuid::from_u128(number));
+        WatchRow {
+            cut,
+            host: HostId::from_uuid(Uuid::from_u128(1)),
+            tenant: TenantId::from_uuid(Uuid::from_u128(number)),
+            ordered_at: Timestamp::from_unix_ms(0),
+            state,
+            reason: DisarmReason::Void,
+            standing,
+            counts: cut,
+            made_of: None,
+        }
+    }
+
+    #[test]
+    fn a_standing_packet_without_an_answer_holds_up_no_other() {
+        let rows = || {
+            vec![
+                row(1, WatchState::Open, Standing::No),
+                row(2, WatchState::Disarmed, Standing::Waits),
+                row(3, WatchState::Open, Standing::Waits),
+                row(4, WatchState::Lost, Standing::Waits),
+                row(5, WatchState::Open, Standing::Waits),
+            ]
+        };
+        let mut watches = Watches::default();
+        for expected in [&[1_u128, 2, 3][..], &[4], &[5], &[]] {
+            let told = watches.of_this_round(rows());
+            let told: Vec<u128> = told.iter().map(|row| row.cut.as_uuid().as_u128()).collect();
+            assert_eq!(told, expected);
+        }
+        let told = watches.of_this_round(vec![row(3, WatchState::Disarmed, Standing::Waits)]);
+        assert_eq!(told.len(), 1, "another word on the same");
+    }
 }

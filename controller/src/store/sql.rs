@@ -319,6 +319,8 @@ statements! {
         "SELECT cut, host, tenant, ordered_at, state, reason, standing, counts, made_of FROM \
          watches WHERE host = $1 AND state IN ('open', 'lost', 'disarmed') ORDER BY cut";
     SAVE_WATCH: "UPDATE watches SET state = $1, message = $2 WHERE cut = $3 AND host = $4";
+    WATCHED_FOR_OTHER:
+        "SELECT cut FROM watches WHERE (cut = $1 OR counts = $1) AND tenant <> $2 LIMIT 1";
     WATCHERS_OF:
         "SELECT host FROM watches WHERE (cut = $1 OR counts = $1) AND state IN ('open', 'kept', \
          'lost')";
@@ -330,6 +332,10 @@ statements! {
     LOST_WATCHES:
         "SELECT tenant, host, message FROM watches WHERE state = 'lost' AND standing <> 1 ORDER BY \
          tenant, host LIMIT $1";
+    WITHOUT_STANDING:
+        "SELECT host, COUNT(*) AS tenants FROM watches WHERE state IN ('open', 'lost') AND \
+         standing NOT IN (0, 2) AND (state = 'lost' OR ordered_at <= $1) GROUP BY host ORDER BY \
+         host LIMIT $2";
     HOSTS_UP: "SELECT id AS host FROM hosts WHERE up = 1 ORDER BY id LIMIT $1";
     ON_DUTY:
         "SELECT state FROM tenants WHERE duty_at <= $1 ORDER BY duty_at, id LIMIT $2";

@@ -11,6 +11,7 @@ use tenure_protocol::{
 use super::{
     Result, failed, parse,
     sql::{self, query},
+    to_u64,
 };
 use crate::core::watch::{Standing, WatchState};
 
@@ -37,6 +38,16 @@ pub struct WatchRow {
     pub counts: CutId,
     /// Digest of what a standing packet says.
     pub made_of: Option<Digest>,
+}
+
+impl WatchRow {
+    /// Whether it is a standing packet that is to be sent, again if the host could not keep it:
+    /// those are told one at a time.
+    #[must_use]
+    pub fn waits_its_turn(&self) -> bool {
+        let to_send = matches!(self.state, WatchState::Open | WatchState::Lost);
+        self.standing == Standing::Waits && to_send
+    }
 }
 
 /// Keeps a new watch; one that is there stays as it is.
@@ -198,6 +209,24 @@ pub async fn disarm_watches(
     rows.iter().map(host_of).collect()
 }
 
+/// Whether hosts watch over this cut, or keep its packet, for another tenant.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn is_watched_for_other(
+    conn: &mut SqliteConnection,
+    cut: CutId,
+    tenant: TenantId,
+) -> Result<bool> {
+    let row = query(sql::WATCHED_FOR_OTHER)
+        .bind(cut.to_string())
+        .bind(tenant.to_string())
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("look for a cut's watches"))?;
+    Ok(row.is_some())
+}
+
 /// The tenants whose cuts hosts watch over, and may have told of.
 ///
 /// # Errors
@@ -243,6 +272,30 @@ pub async fn lost_watches(conn: &mut SqliteConnection, most: u32) -> Result<Vec<
     rows.iter().map(lost).collect()
 }
 
+/// Hosts that keep no standing packet for some of their tenants, and for how many: they could not,
+/// or have not answered one that is older than `late`; so many at most.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn without_standing(
+    conn: &mut SqliteConnection,
+    late: Timestamp,
+    most: u32,
+) -> Result<Vec<(HostId, u64)>> {
+    let operation = "list hosts without standing packets";
+    let rows = query(sql::WITHOUT_STANDING)
+        .bind(late.unix_ms())
+        .bind(i64::from(most))
+        .fetch_all(conn)
+        .await
+        .map_err(failed(operation))?;
+    let of = |row: &SqliteRow| {
+        let tenants: i64 = row.try_get("tenants").map_err(failed(operation))?;
+        Ok((host_of(row)?, to_u64(tenants)))
+    };
+    rows.iter().map(of).collect()
+}
+
 /// Hosts that are up, in the order of their ids; so many at most.
 ///
 /// # Errors
@@ -265,6 +318,7 @@ const fn reason(why: DisarmReason) -> &'static str {
     match why {
         DisarmReason::Told => "told",
         DisarmReason::Void => "void",
+        DisarmReason::Overtaken => "overtaken",
     }
 }
 
@@ -275,7 +329,9 @@ fn read(row: &SqliteRow) -> Result<WatchRow> {
     let state = text("state")?;
     // What no build has written is over: nothing follows from it.
     let state = states.into_iter().find(|one| one.as_str() == state).unwrap_or(WatchState::Over);
-    let void = text("reason")? == reason(DisarmReason::Void);
+    let why = text("reason")?;
+    let reasons = [DisarmReason::Void, DisarmReason::Overtaken];
+    let why = reasons.into_iter().find(|one| reason(*one) == why).unwrap_or(DisarmReason::Told);
     let cut = parse(TABLE, &text("cut")?)?;
     let standing: i64 = row.try_get("standing").map_err(failed("read a watch"))?;
     let counts: Option<String> = row.try_get("counts").map_err(failed("read a watch"))?;
@@ -286,7 +342,7 @@ fn read(row: &SqliteRow) -> Result<WatchRow> {
         tenant: parse(TABLE, &text("tenant")?)?,
         ordered_at: Timestamp::from_unix_ms(ordered_at),
         state,
-        reason: if void { DisarmReason::Void } else { DisarmReason::Told },
+        reason: why,
         standing: match standing {
             0 => Standing::No,
             1 => Standing::Waits,

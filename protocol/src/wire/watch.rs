@@ -282,6 +282,8 @@ pub enum DisarmReason {
     /// No host cut: the cut is void, or a standing packet is replaced or needed no more. A host
     /// that did cut does not take it.
     Void,
+    /// Another cut of the tenant has overtaken it, and that one's notices are what is to be said.
+    Overtaken,
 }
 
 /// What a host says of its watch.

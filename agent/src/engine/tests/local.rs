@@ -110,8 +110,14 @@ fn what_the_kernel_does_not_take_is_tried_again_on_every_tick() {
     let bench = Bench::new();
     let mut lanes = bench.sound();
     bench.host.fail("cut", "packet-filter");
+    let cut = tenure_protocol::id::CutId::from_uuid(uuid::Uuid::from_u128(1));
+    bench.reserve.keep(sample::tenant(1), Reserved { cut, after_ms: 120_000 });
     let answer = lanes.act(Direction::Cut, "flood").expect("taken");
-    assert!(matches!(&answer, LocalAnswer::NotYet { code, .. } if code == "packet-filter"));
+    let LocalAnswer::NotYet { code, direction, told_after_ms, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    let who = (direction, told_after_ms);
+    assert_eq!((code.as_str(), who), ("packet-filter", (Direction::Cut, Some(120_000))));
     assert!(lanes.reports().is_empty());
     bench.host.heal("cut");
     lanes.cut.take(Input::Tick).expect("taken");

@@ -8,7 +8,7 @@
 //! a drill              ─cut-by-host→ as Connected: the drill is overtaken
 //! Connected            ─cut-by-host, ended there→ Connected: the customer is told of both
 //! Cutting, Cut, Restoring ─cut-by-host, ended there→
-//!     before the cut that is there began: a cut of its own that is over, and is told as above
+//!     before the cut that is there began, or during a drill: a cut of its own, told as above
 //!     else its commit counts for the cut that is there; its end stands in the host's statements
 //! ```
 //! The notices have the ids that the host's standing packet gave them ([`watch::reserve`]); if the
@@ -49,12 +49,13 @@ pub(super) fn adopt(step: &mut Step<'_>, made: &HostCut) -> Result<(), Refusal> 
     if made.ended.is_none() {
         drilling::overtake(step);
     }
+    let apart = |ended| step.tenant.last_cut().is_some_and(|there| is_apart(there, ended));
     match (step.tenant.isolation, &made.ended) {
         (Isolation::Connected, Some(ended)) => past(step, made, ended),
         (
             Isolation::Cutting { .. } | Isolation::Cut { .. } | Isolation::Restoring { .. },
             Some(ended),
-        ) if is_before(step.tenant.last_cut(), ended) => past(step, made, ended),
+        ) if apart(ended) => past(step, made, ended),
         (Isolation::Connected | Isolation::Restoring { .. }, None) => begin(step, made),
         (Isolation::Cutting { .. } | Isolation::Cut { .. }, _)
         | (Isolation::Restoring { .. }, Some(_)) => {
@@ -64,10 +65,11 @@ pub(super) fn adopt(step: &mut Step<'_>, made: &HostCut) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Whether a cut was over before the one that is there began.
-fn is_before(there: Option<&Cut>, ended: &HostRestore) -> bool {
-    let began = there.and_then(|cut| cut.t0.map(|t0| t0.earliest).or(cut.began_at));
-    began.is_some_and(|began| ended.interval.latest < began)
+/// Whether a cut that is over is none that is there: it was over before that one began, or that one
+/// is a drill.
+fn is_apart(there: &Cut, ended: &HostRestore) -> bool {
+    let began = there.t0.map(|t0| t0.earliest).or(there.began_at);
+    there.kind == CutKind::Drill || began.is_some_and(|began| ended.interval.latest < began)
 }
 
 /// A cut that goes on.
@@ -89,6 +91,10 @@ fn past(step: &mut Step<'_>, made: &HostCut, ended: &HostRestore) {
     let since = |cut: &Cut| cut.t0.map(|t0| t0.earliest).or(cut.began_at);
     let earlier = |cut: &Cut| since(cut).is_none_or(|since| since <= made.interval.earliest);
     let place = step.tenant.cuts.iter().rposition(earlier).map_or(0, |last| last + 1);
+    // The one that is open stays the last.
+    let open_one =
+        step.tenant.cuts.iter().position(|cut| step.tenant.isolation.cut() == Some(cut.id));
+    let place = open_one.map_or(place, |at| place.min(at));
     let number = step.tenant.next_cut();
     // What is said is said of the last one.
     let later = step.tenant.cuts.split_off(place);
@@ -131,6 +137,7 @@ fn open(step: &mut Step<'_>, made: &HostCut, number: u32, announced: Option<Anno
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        former: Vec::new(),
         drill: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
@@ -149,11 +156,14 @@ fn tell(step: &mut Step<'_>, number: u32, made: &HostCut) {
     if made.foretold {
         notices.extend(step.render(NoticeKind::CutCorrection, &Letter::CutDone, &due));
     }
+    let mut former = step.render_former(NoticeKind::Cut, &Letter::CutDone, &due);
+    watch::reserve(made.cut, &mut former);
     if let Some(cut) = step.tenant.cuts.last_mut() {
-        cut.notices = notices.iter().map(|notice| notice.id).collect();
+        cut.notices = cutting::ids(&notices);
+        cut.former = cutting::ids(&former);
     }
     step.arm_rendered(notices);
-    step.arm_former(NoticeKind::Cut, &Letter::CutDone, &due);
+    step.arm_rendered(former);
 }
 
 fn set_end(step: &mut Step<'_>, id: CutId, end: CutEnd) {

@@ -78,18 +78,21 @@ pub(super) fn cut(step: &mut Step<'_>, kind: CutKind, reason: &str) -> Result<()
         alarm: None,
         alarms: Vec::new(),
         acknowledged: None,
+        former: Vec::new(),
         drill: None,
         end: CutEnd::Open,
         reminded_at: step.now(),
     });
     let armed = armed(step);
     let notices = step.render(NoticeKind::Cut, &Letter::CutOrdered, &armed);
+    let former = step.render_former(NoticeKind::Cut, &Letter::CutOrdered, &armed);
     if let Some(cut) = step.tenant.cuts.last_mut() {
-        cut.notices = notices.iter().map(|notice| notice.id).collect();
+        cut.notices = ids(&notices);
+        cut.former = ids(&former);
         cut.drill = (kind == CutKind::Drill).then(|| drilling::begin(&notices));
     }
     step.arm_rendered(notices);
-    step.arm_former(NoticeKind::Cut, &Letter::CutOrdered, &armed);
+    step.arm_rendered(former);
     if kind.is_at_once() {
         watch(step, id);
     }
@@ -136,7 +139,10 @@ pub(super) fn end(step: &mut Step<'_>, by: &str, reason: &str) {
     set_end(step, CutEnd::Restored { by, reason, at: None, notices: Vec::new() });
     let now = step.context.real_now;
     measure(step, |drill| drill.restore_ordered_at = Some(now));
-    let armed_notices = step.arm(NoticeKind::Restored, &Letter::RestoreOrdered, &armed);
+    // Those from before the last changes hear of it once it is done.
+    let contacts = step.tenant.application.contacts.clone();
+    let letter = Letter::RestoreOrdered;
+    let armed_notices = step.arm_for(NoticeKind::Restored, &letter, &armed, &contacts);
     if let Some(Cut { end: CutEnd::Restored { notices, .. }, .. }) = step.tenant.cuts.last_mut() {
         *notices = armed_notices;
     }
@@ -309,28 +315,55 @@ fn release(step: &mut Step<'_>, kind: NoticeKind, correction: NoticeKind, letter
     let fresh = step.render(kind, letter, &due);
     let corrections = step.render(correction, letter, &due);
     note_corrections(step, kind, &armed, &corrections);
+    release_each(step, armed, fresh, corrections);
+    if kind != NoticeKind::Cut {
+        return step.arm_former(kind, letter, &due);
+    }
+    let armed = former_ids(step);
+    let fresh = step.render_former(kind, letter, &due);
+    let corrections = step.render_former(correction, letter, &due);
+    if let Some(cut) = step.tenant.cuts.last_mut() {
+        cut.former.extend(ids(&corrections));
+    }
+    release_each(step, armed, fresh, corrections);
+}
+
+fn release_each(
+    step: &mut Step<'_>,
+    armed: Vec<NoticeId>,
+    fresh: Vec<Notice>,
+    corrections: Vec<Notice>,
+) {
     for ((mut notice, id), correction) in fresh.into_iter().zip(armed).zip(corrections) {
         notice.readdress(id);
         let (notice, correction) = (Box::new(notice), Box::new(correction));
         step.effects.push(Effect::Release { notice, correction });
     }
-    step.arm_former(correction, letter, &due);
 }
 
 fn void(step: &mut Step<'_>, reason: &str) {
-    let due = step.due();
-    let armed = armed_ids(step, NoticeKind::Cut);
+    let (due, kind) = (step.due(), NoticeKind::CutCorrection);
     let letter = Letter::CutVoid { reason: reason.to_owned() };
-    let corrections = step.render(NoticeKind::CutCorrection, &letter, &due);
-    for (notice, correction) in armed.into_iter().zip(corrections) {
-        let (reason, correction) = (reason.to_owned(), Box::new(correction));
-        step.effects.push(Effect::Void { notice, reason, correction });
+    let armed = [armed_ids(step, NoticeKind::Cut), former_ids(step)];
+    let corrections = [step.render(kind, &letter, &due), step.render_former(kind, &letter, &due)];
+    for (armed, corrections) in armed.into_iter().zip(corrections) {
+        for (notice, correction) in armed.into_iter().zip(corrections) {
+            let (reason, correction) = (reason.to_owned(), Box::new(correction));
+            step.effects.push(Effect::Void { notice, reason, correction });
+        }
     }
-    step.arm_former(NoticeKind::CutCorrection, &letter, &due);
     let cut = step.tenant.last_cut().filter(|cut| cut.kind.is_at_once());
     if let Some(cut) = cut.map(|cut| cut.id) {
         step.effects.push(Effect::Disarm { cut, reason: DisarmReason::Void });
     }
+}
+
+fn former_ids(step: &Step<'_>) -> Vec<NoticeId> {
+    step.tenant.last_cut().map_or_else(Vec::new, |cut| cut.former.clone())
+}
+
+pub(super) fn ids(notices: &[Notice]) -> Vec<NoticeId> {
+    notices.iter().map(|notice| notice.id).collect()
 }
 
 fn armed_ids(step: &Step<'_>, kind: NoticeKind) -> Vec<NoticeId> {

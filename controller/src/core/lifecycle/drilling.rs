@@ -24,6 +24,9 @@ use crate::core::{
     tenant::{CanaryInForce, CanaryProposal, Cut, CutEnd, Drill, DrilledChannel, Isolation},
 };
 
+/// Between the end of a drill and the next one.
+const PAUSE_MS: i64 = 3_600_000;
+
 /// Why a drill's cut ends.
 const OVER: &str = "演练结束，自动恢复。The drill is over: restored by itself.";
 
@@ -69,6 +72,14 @@ pub(super) fn admit(step: &Step<'_>) -> Result<(), Refusal> {
             Code::NotACanary,
             "this tenant is no canary, and a customer's system is never drilled: have one person \
              propose and another confirm it (`tenurectl canary`), if it exists for that",
+        ));
+    }
+    let ended = step.tenant.last_drill().and_then(|(_, drill)| drill.restored_at);
+    if ended.is_some_and(|at| step.context.real_now.ms_since(at) < PAUSE_MS) {
+        return Err(Refusal::new(
+            Code::TooSoon,
+            "the last drill ended less than an hour ago: a drill after another would keep the \
+             canary cut; see its report (`tenurectl drill show`)",
         ));
     }
     let running = |power: Option<Power>| power == Some(Power::Running);
@@ -139,11 +150,15 @@ pub(super) fn overtake(step: &mut Step<'_>) {
     let being_ended = matches!(step.tenant.isolation, Isolation::Restoring { .. });
     let last = step.tenant.last_cut().filter(|cut| cut.kind == CutKind::Drill);
     let Some(cut) = last.filter(|_| being_ended || under_way(step).is_some()) else { return };
-    let (id, number, notices) = (cut.id, cut.number, cut.notices.clone());
+    let (id, number) = (cut.id, cut.number);
+    let mut notices = [cut.notices.as_slice(), &cut.former].concat();
+    if let CutEnd::Restored { notices: of_restore, .. } = &cut.end {
+        notices.extend(of_restore);
+    }
     let reason = "a cut in earnest has overtaken the drill".to_owned();
     calling::silence(step, number, &reason);
     step.effects.push(Effect::Stop { notices, reason: reason.clone() });
-    step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Void });
+    step.effects.push(Effect::Disarm { cut: id, reason: DisarmReason::Overtaken });
     if let Some(cut) = step.tenant.cuts.last_mut() {
         cut.end = CutEnd::Void { reason };
     }

@@ -55,6 +55,13 @@ pub fn check(
             !drills(event) || before.canary.in_force.is_some(),
         ),
         (
+            "the cut that is open is the last one",
+            after
+                .isolation
+                .cut()
+                .is_none_or(|cut| after.cuts.last().map(|last| last.id) == Some(cut)),
+        ),
+        (
             "nothing comes in from the Internet before formal operation and its filing",
             ports_are_closed(after, &transition.effects, zones),
         ),

@@ -211,14 +211,20 @@ impl<'a> Step<'a> {
 
     /// As [`Step::arm`], for the contacts from before the last changes alone.
     pub(super) fn arm_former(&mut self, kind: NoticeKind, letter: &Letter, state: &NoticeState) {
-        for former in self.tenant.former_contacts(self.now()) {
-            let contact = std::slice::from_ref(&former.contact);
-            let mut notices = self.render_for(kind, letter, state, contact);
-            notices
-                .iter_mut()
-                .for_each(|notice| letter::to_former(self.context.letters, notice, &former));
-            self.arm_rendered(notices);
-        }
+        let notices = self.render_former(kind, letter, state);
+        self.arm_rendered(notices);
+    }
+
+    /// As [`Step::render`], for the contacts from before the last changes alone.
+    pub(super) fn render_former(
+        &mut self,
+        kind: NoticeKind,
+        letter: &Letter,
+        state: &NoticeState,
+    ) -> Vec<Notice> {
+        let (letter, now) = ((self.context.letters, letter), self.context.real_now);
+        let all = self.tenant.former_contacts(self.now());
+        letter::render_former(letter, &self.tenant, kind, state, &all, now, &mut self.draw)
     }
 
     /// As [`Step::arm`], for other contacts.
