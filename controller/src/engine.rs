@@ -433,7 +433,7 @@ impl Engine {
             }
         }
         if new_day {
-            self.stand_all().await?;
+            Box::pin(self.stand_all()).await?;
         }
         Ok(())
     }

@@ -273,29 +273,28 @@ impl Oracle {
         Ok(())
     }
 
+    fn forget_announced(&mut self) {
+        self.announced.clear();
+        self.reached = false;
+    }
+
     /// A planned cut follows a notice that reached the customer; each cut is notified.
     fn isolation(&mut self, told: &Told<'_>) -> Verdict {
         match told.event {
-            Event::AnnounceCut { .. } | Event::CallOffCut { .. } => {
-                self.announced.clear();
-                self.reached = false;
-            }
+            Event::AnnounceCut { .. } | Event::CallOffCut { .. } => self.forget_announced(),
             Event::NoticeDelivered { notice, grade: Grade::E2, .. } => {
                 self.reached |= self.announced.contains(notice);
             }
             Event::AcknowledgeCut { cut: None }
             | Event::RecordAcknowledgement { cut: None, .. } => self.reached = true,
             Event::Cut { kind, .. } => {
-                let told_before = *kind != CutKind::Planned || self.reached;
-                rule("a planned cut follows a notice that reached the customer", told_before)?;
+                let ready = *kind != CutKind::Planned || self.reached;
+                rule("a planned cut follows a notice that reached the customer", ready)?;
                 if *kind != CutKind::Drill {
-                    self.announced.clear();
-                    self.reached = false;
+                    self.forget_announced();
                 }
-                let armed = told.effects.iter().any(
-                    |effect| matches!(effect, Effect::Arm(armed) if armed.kind == NoticeKind::Cut),
-                );
-                rule("the notice of a cut is armed with it", armed)?;
+                let cut = |e: &Effect| matches!(e, Effect::Arm(of) if of.kind == NoticeKind::Cut);
+                rule("the notice of a cut is armed with it", told.effects.iter().any(cut))?;
             }
             _ => {}
         }

@@ -197,14 +197,15 @@ impl Engine {
             };
             self.record_beside(&mut tx, &transition.tenant, beside, &context).await?;
             if standing::concerns(&before, event, &transition.tenant) {
-                wakes.hosts.extend(self.stand(&mut tx, &transition.tenant, &context).await?);
+                let standing = Box::pin(self.stand(&mut tx, &transition.tenant, &context));
+                wakes.hosts.extend(standing.await?);
             }
             self.keep(&mut tx, beside.key.as_ref(), Some(&transition.tenant)).await?;
             store::commit(tx).await?;
             let durable_at = self.inner.clock.now();
             self.after(&transition.tenant, event, wakes).await;
             if let Some(received_at) = beside.received_at {
-                self.measured(&transition.tenant, [received_at, durable_at]).await;
+                Box::pin(self.measured(&transition.tenant, [received_at, durable_at])).await;
             }
             return Ok(transition.tenant);
         }
@@ -234,7 +235,8 @@ impl Engine {
             Wakes::default()
         };
         if standing::concerns(before, &event, &transition.tenant) {
-            wakes.hosts.extend(self.stand(tx, &transition.tenant, &context).await?);
+            let standing = Box::pin(self.stand(tx, &transition.tenant, &context));
+            wakes.hosts.extend(standing.await?);
         }
         Ok(Followed { tenant: transition.tenant, event, wakes })
     }

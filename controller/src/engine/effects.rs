@@ -123,7 +123,7 @@ impl Engine {
             self.add_evidence(tx, tenant, new, context).await?;
         }
         if let Some(made) = beside.of_host {
-            self.use_up(tx, tenant, made).await?;
+            Box::pin(self.use_up(tx, tenant, made)).await?;
         }
         Ok(())
     }
