@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Group, Pid, User},
@@ -81,7 +82,8 @@ impl MailServer {
         Ok(())
     }
 
-    /// All mail that arrived, word for word, and when its file was written.
+    /// All mail that arrived, its head word for word and its text as a reader sees it, and when its
+    /// file was written.
     ///
     /// # Errors
     /// If the mailbox cannot be read.
@@ -92,9 +94,21 @@ impl MailServer {
         files.sort();
         files
             .iter()
-            .map(|file| Ok((fs::read_to_string(file)?, fs::metadata(file)?.modified()?)))
+            .map(|file| {
+                Ok((readable(&fs::read_to_string(file)?)?, fs::metadata(file)?.modified()?))
+            })
             .collect()
     }
+}
+
+/// A text is sent in base64 if much of it is Chinese.
+fn readable(mail: &str) -> anyhow::Result<String> {
+    let (head, body) = mail.split_once("\n\n").context("a mail without a body")?;
+    if !head.contains("Content-Transfer-Encoding: base64") {
+        return Ok(mail.to_owned());
+    }
+    let text = STANDARD.decode(body.split_whitespace().collect::<String>())?;
+    Ok(format!("{head}\n\n{}", String::from_utf8(text)?))
 }
 
 impl Drop for MailServer {

@@ -406,5 +406,8 @@ fn hostd_config(dir: &Path, vmm_uid: u32, build: &Build) -> String {
 
 fn agent_config(dir: &Path) -> String {
     let dir = dir.display();
-    format!("state_dir = \"{dir}/agent\"\nsocket = \"{dir}/run/hostd.sock\"\n")
+    format!(
+        "state_dir = \"{dir}/agent\"\nsocket = \"{dir}/run/hostd.sock\"\n\
+         operator_socket = \"{dir}/run/operator.sock\"\n"
+    )
 }

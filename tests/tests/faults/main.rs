@@ -16,6 +16,7 @@ mod drill;
 mod durability;
 mod fault;
 mod heard;
+mod local;
 mod refused;
 mod rig;
 mod scenario;
@@ -32,6 +33,12 @@ fn the_customer_is_told_whatever_one_or_two_faults_there_are() -> anyhow::Result
 fn a_drill_cuts_tells_as_a_drill_restores_by_itself_and_reports_every_time() -> anyhow::Result<()> {
     let Some((build, venv)) = course::build("drill")? else { return Ok(()) };
     drill::run(&build, &venv)
+}
+
+#[test]
+fn a_person_cuts_on_a_host_without_a_controller_and_the_host_tells() -> anyhow::Result<()> {
+    let Some((build, venv)) = course::build("local")? else { return Ok(()) };
+    local::tell(&build, &venv)
 }
 
 fn killed_at_every_step(victim: Victim) -> anyhow::Result<()> {
