@@ -51,6 +51,10 @@ const HOST_CHANNELS: [Fault; 2] = [Smtp, Webhook];
 const CORES: [[Fault; 3]; 3] =
     [[Database, Smtp, Webhook], [Smtp, Sms, Webhook], [Database, CutHost, WitnessHost]];
 
+/// What breaks a cut that a person ordered on a host: nobody but that host knows of it at first.
+const LOCAL_CORES: [&[Fault]; 4] =
+    [&[CutHost], &[Database, Smtp, Webhook], &[Smtp, Webhook, Link], &[Smtp, Sms, Webhook]];
+
 /// How notices are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Design {
@@ -60,6 +64,9 @@ enum Design {
     DeadMan,
     /// The same, and by a witness.
     Witness,
+    /// A person cuts on the host, which keeps a standing packet: nobody else knows of it before it
+    /// reports.
+    Local,
 }
 
 #[derive(Debug, Clone)]
@@ -148,7 +155,7 @@ impl Protocol {
     fn host_keeps(&self, host: usize) -> bool {
         match self.design {
             Design::AfterReport => false,
-            Design::DeadMan => host == 0,
+            Design::DeadMan | Design::Local => host == 0,
             Design::Witness => true,
         }
     }
@@ -173,7 +180,8 @@ impl Protocol {
 
     /// All who are due try over every channel.
     fn attempt(&self, state: &mut State) {
-        if self.design != Design::AfterReport && state.due.is_none() {
+        let armed = matches!(self.design, Design::DeadMan | Design::Witness);
+        if armed && state.due.is_none() {
             let release = ARMED_MS / 1000;
             if state.now_s >= release && self.controller_acts(state) {
                 state.due = Some((release, release));
@@ -343,4 +351,12 @@ fn a_notice_that_waits_for_the_report_breaks_with_one_fault() {
     let faults: Vec<Fault> = FAULTS.into_iter().filter(|fault| *fault != WitnessHost).collect();
     let (all, sets) = broken(Design::AfterReport, &faults, 1);
     assert_eq!((all, sets), (7, vec![vec![Database], vec![CutHost], vec![Link]]));
+}
+
+#[test]
+fn a_cut_on_a_host_is_told_unless_that_host_fails_or_neither_it_nor_the_controller_gets_through() {
+    for faults in subsets(&FAULTS) {
+        let expected = LOCAL_CORES.iter().any(|core| core.iter().all(|one| faults.contains(one)));
+        assert_eq!(breaks(Design::Local, &faults), expected, "{faults:?}");
+    }
 }
