@@ -13,7 +13,7 @@ use tenure_agent::{
     clock::Clock,
     engine::{
         Identity,
-        reserve::Reserve,
+        reserve::{Reserve, Reserved},
         watch::{Carried, Errand, Input, Watcher},
     },
 };
@@ -85,6 +85,19 @@ impl Watching {
             self.watcher.take(Input::Carried(Carried { ticket, grade, evidence }));
         }
         errands
+    }
+
+    /// Has the tenant's next cut on this host take another id, as a host that lies does.
+    pub fn claim(&self, tenant: TenantId, cut: CutId) {
+        let known = self.reserve.take(tenant);
+        let after_ms = known.map_or(0, |known| known.after_ms);
+        self.reserve.give_back(tenant, Reserved { cut, after_ms });
+    }
+
+    /// The id that the tenant's next cut on this host takes, if a packet stands for it.
+    #[must_use]
+    pub fn reserved(&self, tenant: TenantId) -> Option<CutId> {
+        self.reserve.of(tenant).map(|reserved| reserved.cut)
     }
 
     /// Gives it a message, as somebody in the network side would.

@@ -135,7 +135,7 @@ async fn of_two_hosts_on_which_it_is_cut_what_either_told_counts_and_both_are_di
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standing_packet_is_replaced_with_the_contacts_and_called_off_with_the_tenant() {
+async fn a_standing_packet_is_replaced_with_the_contacts_and_before_it_is_too_old() {
     let mut fleet = Fleet::start().await.expect("a fleet");
     let id = on_trial(&mut fleet).await;
     let count = |fleet: &Fleet| {
@@ -155,9 +155,36 @@ async fn a_standing_packet_is_replaced_with_the_contacts_and_called_off_with_the
     assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
     fleet.settle().await.expect("nothing more");
     assert_eq!(count(&fleet), after);
-    let withdrawn = fleet.controller.clock().now().plus_ms(31 * 86_400_000);
-    fleet.set_time(withdrawn).await.expect("time passes");
+    let later = fleet.controller.clock().now().plus_ms(31 * 86_400_000);
+    fleet.set_time(later).await.expect("time passes");
     fleet.settle().await.expect("told");
     let renewed = count(&fleet);
     assert!(renewed.len() == 1 && renewed != after, "long before it is too old");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_cannot_use_up_the_packets_of_another_tenant() {
+    let mut fleet = Fleet::start().await.expect("a fleet");
+    let one = on_trial(&mut fleet).await;
+    let other = fleet.controller.submit(customer("li"), application()).await.expect("submitted").id;
+    let approve = Event::Review { decision: Decision::Approve, opinion: "sound".to_owned() };
+    fleet.controller.act(provider("zhao", Role::Reviewer), other, approve).await.expect("approved");
+    fleet.settle().await.expect("configured");
+    fleet.deliver(ARRIVES).await.expect("delivered");
+    reach(&mut fleet, false);
+    let alpha = fleet.members.get_mut("alpha").expect("known");
+    let foreign = alpha.watching.reserved(one).expect("a packet stands");
+    alpha.watching.claim(other, foreign);
+    assert_eq!(cut_of(&ask(&fleet, other, "alpha", Direction::Cut, "flood").await), foreign);
+    reach(&mut fleet, true);
+    let alpha = fleet.members.get_mut("alpha").expect("known");
+    alpha.reconnect().expect("reconnected");
+    let refused = fleet.settle().await.expect_err("it lies").to_string();
+    assert!(refused.contains("another tenant's"), "{refused}");
+    assert!(now(&fleet, other).await.cuts.is_empty());
+    assert!(now(&fleet, one).await.cuts.is_empty());
+    for host in ["alpha", "beta"] {
+        let told = fleet.controller.watches_to_tell(fleet.members[host].id).await.expect("read");
+        assert!(told.is_empty(), "nothing is called off: {told:?}");
+    }
 }
