@@ -3,6 +3,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread::ScopedJoinHandle,
     time::{Duration, Instant},
 };
 
@@ -150,20 +151,30 @@ fn while_replaced(
             }
             anyhow::Ok(took_ms)
         });
-        let mut cuts_ms = Vec::new();
-        while !replacer.is_finished() {
-            cuts_ms.push(timed(|| Ok(table.cut(Mark(0x102)).map(drop)?))?);
-            table.restore(Mark(0x102))?;
-            elapse(Duration::from_millis(1));
-        }
-        let replaces_ms = replacer.join().ok().context("the replacer panicked")??;
+        let measured = beside(table, replacer);
+        // Whatever came of it: the others wait for this.
         done.store(true, Ordering::SeqCst);
+        let (cuts_ms, replaces_ms) = measured?;
         let sent = sender.join().ok().context("the sender panicked")??;
         reader.join().ok().context("the reader panicked")??;
         let lost = sent.saturating_sub(came.load(Ordering::SeqCst));
         ensure!(sent > 0 && !cuts_ms.is_empty(), "nothing was measured");
         Ok((cuts_ms, replaces_ms, f64::from(u32::try_from(lost)?)))
     })
+}
+
+/// Cuts until the replaces are over: ms of each cut, and of each replace.
+fn beside(
+    table: &mut CutTable,
+    replacer: ScopedJoinHandle<'_, anyhow::Result<Vec<f64>>>,
+) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+    let mut cuts_ms = Vec::new();
+    while !replacer.is_finished() {
+        cuts_ms.push(timed(|| Ok(table.cut(Mark(0x102)).map(drop)?))?);
+        table.restore(Mark(0x102))?;
+        elapse(Duration::from_millis(1));
+    }
+    Ok((cuts_ms, replacer.join().ok().context("the replacer panicked")??))
 }
 
 /// Counts the stream's packets until it has ended and none is on its way any more.

@@ -42,13 +42,7 @@ pub(super) fn confirm(step: &mut Step<'_>) -> Result<(), Refusal> {
         let sentence = "nobody has proposed that this tenant is a canary: propose it first";
         Refusal::new(Code::NothingToConfirm, sentence)
     })?;
-    let confirmed_by = step.actor.name.clone();
-    if proposal.by == confirmed_by {
-        return Err(Refusal::new(
-            Code::SeparationOfDuties,
-            format!("{confirmed_by} proposed this canary: a second person has to confirm it"),
-        ));
-    }
+    let confirmed_by = step.second_person(&proposal.by, "canary")?;
     let confirmed_at = step.now();
     step.tenant.canary.in_force = Some(CanaryInForce { proposal, confirmed_by, confirmed_at });
     Ok(())

@@ -21,6 +21,7 @@ use crate::core::{
     letter::{self, Letter},
     notice::{Notice, NoticeKind, NoticeState},
     obligation::{Counted, Due, Obligation, ObligationId},
+    refusal::{Code, Refusal},
     rules::{Period, Rungs, Start},
     tenant::{Contact, Cut, Isolation, OrderFate, OrderKind, Phase, Tenant},
 };
@@ -181,6 +182,18 @@ impl<'a> Step<'a> {
         let again_at = again_ms.map(|ms| self.context.now.plus_ms(ms));
         let (code, message) = (code.to_owned(), message.to_owned());
         self.set_fate(order, OrderFate::Failed { code, message, again_at });
+    }
+
+    /// Who acts, if it is another person than who proposed `what`.
+    pub(super) fn second_person(&self, first: &str, what: &str) -> Result<String, Refusal> {
+        let second = self.actor.name.clone();
+        if second == first {
+            return Err(Refusal::new(
+                Code::SeparationOfDuties,
+                format!("{second} proposed this {what}: a second person has to confirm it"),
+            ));
+        }
+        Ok(second)
     }
 
     /// Whether every host has carried out its order of this kind.

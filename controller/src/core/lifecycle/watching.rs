@@ -53,13 +53,7 @@ pub(super) fn confirm(step: &mut Step<'_>) -> Result<(), Refusal> {
         let sentence = "no rule waits for a second person: propose one first";
         Refusal::new(Code::NothingToConfirm, sentence)
     })?;
-    let confirmed_by = step.actor.name.clone();
-    if proposal.by == confirmed_by {
-        return Err(Refusal::new(
-            Code::SeparationOfDuties,
-            format!("{confirmed_by} proposed this rule: a second person has to confirm it"),
-        ));
-    }
+    let confirmed_by = step.second_person(&proposal.by, "rule")?;
     let confirmed_at = step.now();
     step.tenant.anomalies.in_force = Some(CutRule { proposal, confirmed_by, confirmed_at });
     Ok(())
