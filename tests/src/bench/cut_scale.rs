@@ -1,9 +1,9 @@
 //! The kernel's part of a cut on a host of 10, 1,000 and 5,000 taps, beside `nft add element`; the
-//! same while the policy is replaced; and what a replace, read back and compared, takes and loses.
+//! same while a tenant's rules change, and while the whole policy is replaced, as at an agent's
+//! start; and what both of these, read back and compared, take and lose.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread::ScopedJoinHandle,
     time::{Duration, Instant},
 };
 
@@ -35,11 +35,17 @@ const CUTS: usize = 400;
 const PEER_EVERY: usize = 10;
 /// How often the policy is replaced.
 const REPLACES: usize = 12;
+/// How often a tenant is cut while policies are put in place.
+const CUTS_BESIDE: usize = 200;
+/// Between two of these cuts.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Between two packets of the stream that replaces must not disturb: 10,000 a second.
 const GAP: Duration = Duration::from_micros(100);
 /// How long a packet may be on its way on a busy machine.
 const ON_ITS_WAY: Duration = Duration::from_millis(200);
 const PORT: u16 = 5000;
+/// The tenant that is cut.
+const CUT: Mark = Mark(0x102);
 const GUEST: Station = station(1, 10);
 const GATEWAY: Station = station(1, 1);
 
@@ -57,32 +63,45 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
 
 fn measure(taps: u32) -> anyhow::Result<Vec<Row>> {
     let mut table = CutTable::open()?;
-    let policy = fill(&mut table, taps)?;
-    let mut policies = PolicyTable::open(Changes::default())?;
-    policies.replace(&policy)?;
+    let policies = fill(&mut table, taps)?;
+    PolicyTable::open(Changes::default())?.replace(&policies[0])?;
     let (ours, peer) = commits(&mut table)?;
-    let (during, replaces, lost) = while_replaced(&mut table, &mut policies, &policy)?;
+    let replaced = while_replaced(&mut table, &policies)?;
     let row = |figure: &str, unit, runs: Vec<f64>| {
         Row::new("cut", &format!("{taps:>5} taps: {figure}"), unit, runs)
     };
     let at = |runs: &[f64], percent| percentile(runs, percent).into_iter().collect::<Vec<_>>();
-    let replace = row("policy replaced", "ms", replaces);
-    let last = TAPS.last() == Some(&taps);
-    Ok(vec![
+    let aimed = |row: Row| match TAPS.last() == Some(&taps) {
+        true => row.aiming(Goal::AtMost(800.0)),
+        false => row,
+    };
+    let mut rows = vec![
         row("kernel's commit, p50", "ms", at(&ours, 50)).beside(NFT, at(&peer, 50)),
         row("kernel's commit, p99", "ms", at(&ours, 99))
             .beside(NFT, at(&peer, 99))
             .aiming(Goal::AtMost(0.1)),
-        row("kernel's commit while the policy is replaced, p50", "ms", at(&during, 50)),
-        row("kernel's commit while the policy is replaced, p99", "ms", at(&during, 99)),
-        row("kernel's commit while the policy is replaced, max", "ms", at(&during, 100)),
-        if last { replace.aiming(Goal::AtMost(800.0)) } else { replace },
-        row("packets lost in all replaces", "packets", vec![lost]).aiming(Goal::AtMost(0.0)),
-    ])
+    ];
+    for (what, cuts) in [
+        ("a tenant's rules change", &replaced.beside_changes),
+        ("the policy is replaced", &replaced.beside_whole),
+    ] {
+        for (name, percent) in [("p50", 50), ("p99", 99), ("max", 100)] {
+            let figure = format!("kernel's commit while {what}, {name}");
+            rows.push(row(&figure, "ms", at(cuts, percent)));
+        }
+    }
+    rows.extend([
+        aimed(row("a tenant's rules changed", "ms", replaced.changes)),
+        aimed(row("policy replaced", "ms", replaced.whole)),
+        row("packets lost in all changes and replaces", "packets", vec![replaced.lost])
+            .aiming(Goal::AtMost(0.0)),
+    ]);
+    Ok(rows)
 }
 
-/// Enlists the taps, and renders their policy. The first tap is real, the others are names.
-fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<String> {
+/// Enlists the taps, and renders two policies, of which one tenant's rules differ. The first tap is
+/// real, the others are names.
+fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<[String; 2]> {
     let mut policy = Vec::new();
     let mut peer = format!(
         "add table bridge {PEER_TABLE}\n{}",
@@ -107,12 +126,16 @@ fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<String> {
         policy.push(PolicyTap { tap, mark, mac, ip4, ingress, egress: Egress::Everything });
     }
     feed(&peer)?;
-    Ok(ruleset::policy(&policy))
+    let first = ruleset::policy(&policy);
+    for tap in policy.iter_mut().filter(|tap| tap.mark == CUT) {
+        tap.ingress.push(PacketRule::open(Transport::Tcp, 22));
+    }
+    Ok([first, ruleset::policy(&policy)])
 }
 
 /// Cuts of a tenant, ours and the peer's interleaved; ms each.
 fn commits(table: &mut CutTable) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let mark = Mark(0x102);
+    let mark = CUT;
     let element = format!("element bridge {PEER_TABLE} cut_tenant {{ {:#x} }}", mark.0);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for run in 0..CUTS {
@@ -127,13 +150,23 @@ fn commits(table: &mut CutTable) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     Ok((ours, peer))
 }
 
-/// Cuts while the policy is replaced again and again under a stream of packets to another tenant:
-/// ms of each cut, ms of each replace, and packets of the stream that were lost.
-fn while_replaced(
-    table: &mut CutTable,
-    policies: &mut PolicyTable,
-    policy: &str,
-) -> anyhow::Result<(Vec<f64>, Vec<f64>, f64)> {
+/// What was measured while packets to another tenant streamed; times in ms.
+struct Replaced {
+    /// Each change of one tenant's rules, read back and compared.
+    changes: Vec<f64>,
+    /// Each replace of the whole policy, read back and compared.
+    whole: Vec<f64>,
+    /// Each cut while the kernel takes one change after the other.
+    beside_changes: Vec<f64>,
+    /// Each cut while the kernel takes one whole policy after the other.
+    beside_whole: Vec<f64>,
+    /// Packets of the stream that were lost.
+    lost: f64,
+}
+
+/// Changes and replaces the policy again and again, and cuts while the kernel takes these: under a
+/// stream of packets to another tenant.
+fn while_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
     let name = TapName::parse("tap-0")?;
     let (guest, outer) = plugged(&name)?;
     let (done, came) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -144,37 +177,62 @@ fn while_replaced(
         });
         let (ended, came) = (&done, &came);
         let reader = scope.spawn(move || hear(&guest, ended, came));
-        let replacer = scope.spawn(|| {
-            let mut took_ms = Vec::new();
-            for _ in 0..REPLACES {
-                took_ms.push(timed(|| Ok(policies.replace(policy)?))?);
-            }
-            anyhow::Ok(took_ms)
-        });
-        let measured = beside(table, replacer);
+        let measured = replaced(table, policies);
         // Whatever came of it: the others wait for this.
         done.store(true, Ordering::SeqCst);
-        let (cuts_ms, replaces_ms) = measured?;
+        let measured = measured?;
         let sent = sender.join().ok().context("the sender panicked")??;
         reader.join().ok().context("the reader panicked")??;
+        ensure!(sent > 0, "nothing was sent");
         let lost = sent.saturating_sub(came.load(Ordering::SeqCst));
-        ensure!(sent > 0 && !cuts_ms.is_empty(), "nothing was measured");
-        Ok((cuts_ms, replaces_ms, f64::from(u32::try_from(lost)?)))
+        Ok(Replaced { lost: f64::from(u32::try_from(lost)?), ..measured })
     })
 }
 
-/// Cuts until the replaces are over: ms of each cut, and of each replace.
-fn beside(
-    table: &mut CutTable,
-    replacer: ScopedJoinHandle<'_, anyhow::Result<Vec<f64>>>,
-) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let mut cuts_ms = Vec::new();
-    while !replacer.is_finished() {
-        cuts_ms.push(timed(|| Ok(table.cut(Mark(0x102)).map(drop)?))?);
-        table.restore(Mark(0x102))?;
-        elapse(Duration::from_millis(1));
-    }
-    Ok((cuts_ms, replacer.join().ok().context("the replacer panicked")??))
+fn replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
+    let open = || PolicyTable::open(Changes::default());
+    // Who opens it anew knows nothing of what is there.
+    let whole = |_| timed(|| Ok(open()?.replace(&policies[0])?));
+    let whole: Vec<f64> = (0..REPLACES).map(whole).collect::<anyhow::Result<_>>()?;
+    let mut kept = open()?;
+    kept.replace(&policies[0])?;
+    let mut other = policies.iter().rev().cycle();
+    let change = |_| timed(|| Ok(kept.replace(other.next().context("no policy")?)?));
+    let changes: Vec<f64> = (0..REPLACES).map(change).collect::<anyhow::Result<_>>()?;
+    let steps = |old: &str, new: &str| {
+        anyhow::Ok(ruleset::change(old, new).context("no change of elements")?.steps)
+    };
+    let [one, two] = policies;
+    let beside_changes = beside(table, &[steps(one, two)?, steps(two, one)?].concat())?;
+    let beside_whole = beside(table, policies)?;
+    Ok(Replaced { changes, whole, beside_changes, beside_whole, lost: 0.0 })
+}
+
+/// Cuts while nft puts these texts in place in turn; ms of each cut. Nothing is listed meanwhile:
+/// nft begins a listing anew at each change, and cuts without a pause let it never end.
+fn beside(table: &mut CutTable, texts: &[String]) -> anyhow::Result<Vec<f64>> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let replacer = scope.spawn(|| {
+            for text in texts.iter().cycle() {
+                feed(text)?;
+                if done.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+            anyhow::Ok(())
+        });
+        let cuts_ms = (0..CUTS_BESIDE).map(|_| {
+            elapse(PAUSE);
+            let took = timed(|| Ok(table.cut(CUT).map(drop)?))?;
+            table.restore(CUT)?;
+            Ok(took)
+        });
+        let cuts_ms: anyhow::Result<Vec<_>> = cuts_ms.collect();
+        done.store(true, Ordering::SeqCst);
+        replacer.join().ok().context("the replacer panicked")??;
+        cuts_ms
+    })
 }
 
 /// Counts the stream's packets until it has ended and none is on its way any more.

@@ -235,12 +235,18 @@ fn new_connections_are_counted_at_both_ends_and_what_is_counted_is_no_drift() ->
             [at(&first, Measure::ConnectionsSent), at(&second, Measure::ConnectionsReceived)];
         assert_eq!(told, wanted);
         guests.drift()?;
-        // A policy that is replaced counts anew, and nothing is made of that.
-        let text = guests.policy.clone();
-        guests.site.perform(&Step::ApplyPolicy { text })?;
+        // A change of the policy counts on; one that is made anew counts anew, and nothing is made
+        // of that.
+        let apply = Step::ApplyPolicy { text: guests.policy.clone() };
+        let before = guests.sample()?.connections[&first];
+        guests.site.perform(&apply)?;
+        assert_eq!(guests.sample()?.connections[&first], before);
+        guests.drift()?;
+        run(&["nft", "delete table bridge tenure"])?;
+        guests.site.perform(&apply)?;
         assert_eq!(guests.sample()?.connections[&first], Default::default());
         assert_eq!(floods(guests.told(1, None)?), []);
-        guests.drift()
+        Ok(())
     })
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use tenure_agent::core::ruleset::PolicyTap;
+use tenure_agent::{
+    core::ruleset::{self, PolicyTap},
+    host::nft::{Changes, PolicyTable},
+};
 use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport};
 use tenure_tests::lab::{
     daemon::run,
@@ -263,7 +266,9 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
         wanted.push(PolicyTap { egress, ..tap("tap-g1", A, A2, &ingress)? });
         Ok(wanted)
     };
-    let apply = |round| host.within(|| put(&changed(round)?));
+    let mut table = host.within(|| PolicyTable::open(Changes::default()))??;
+    let mut apply =
+        |round| host.within(|| anyhow::Ok(table.replace(&ruleset::policy(&changed(round)?))?));
     apply(0)??;
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;

@@ -5,6 +5,11 @@
 //!     └───► the host, one transaction  ─► nft lists it: what it is     ─► the same?
 //! ```
 //!
+//! Where a policy of ours is in force, only the elements that differ are put there and taken away:
+//! the kernel commits one transaction at a time, and a cut would wait for a whole policy. What must
+//! be listed then is what was, without those that go and with those that come; only these are put
+//! into the empty namespace.
+//!
 //! What a text must look like once it is in the kernel, only nft and the kernel can say, each
 //! version in its own words. So the text is put into a network namespace that holds nothing else
 //! and lives for that moment, and the two listings are compared. The kernel counts its rule sets
@@ -22,7 +27,7 @@ use super::{
     table::{generation, table},
     text,
 };
-use crate::core::ruleset::POLICY_TABLE;
+use crate::core::ruleset::{self, Change, POLICY_TABLE};
 
 /// How often a table is put in place while somebody else changes it at the same time.
 const TRIES: u32 = 3;
@@ -68,18 +73,48 @@ impl PolicyTable {
         Ok(Self { kernel, wanted: None, good: None, changes })
     }
 
-    /// Puts a text of [`crate::core::ruleset::policy`] in force in one transaction, and sees that
-    /// it is. Cuts may be committed meanwhile.
+    /// Puts a text of [`crate::core::ruleset::policy`] in force, and sees that it is: by its
+    /// elements that differ from those that are in force, else whole, in one transaction. Cuts may
+    /// be committed meanwhile.
     ///
     /// # Errors
     /// [`NftFailure::Text`] or [`NftFailure::Namespace`]: the old policy stays in force.
     /// [`NftFailure::Altered`]: somebody else changes the table again and again.
     pub fn replace(&mut self, policy: &str) -> Result<(), NftFailure> {
-        let listing = in_an_empty_namespace(policy)?;
+        let change = self.wanted.as_ref().and_then(|old| ruleset::change(&old.text, policy));
+        let change = change.filter(|_| self.good.is_some());
+        let listing = match (&self.wanted, &change) {
+            (Some(old), Some(Change { gone, come, .. })) => {
+                old.listing.changed(&in_an_empty_namespace(gone)?, &in_an_empty_namespace(come)?)
+            }
+            _ => in_an_empty_namespace(policy)?,
+        };
         let digest = Digest::of(policy.as_bytes());
         self.good = None;
         self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
-        self.put()
+        match change {
+            Some(Change { steps, .. }) if self.adjust(&steps)? => Ok(()),
+            _ => self.put(),
+        }
+    }
+
+    /// Whether the steps of a change made what is wanted of the table.
+    fn adjust(&mut self, steps: &[String]) -> Result<bool, NftFailure> {
+        let Some(wanted) = &self.wanted else { return Ok(false) };
+        for step in steps {
+            match text("change the policy table", step) {
+                Ok(pid) => self.changes.ours(pid),
+                // Somebody else changed the table a moment ago: what goes is gone already.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the policy's elements cannot be changed: all of it is");
+                    return Ok(false);
+                }
+            }
+        }
+        let (what, seen) = differs(&mut self.kernel, &wanted.listing)?;
+        self.good = what.is_none().then_some(seen);
+        Ok(what.is_none())
     }
 
     /// Puts what is wanted in force again.

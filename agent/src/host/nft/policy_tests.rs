@@ -27,7 +27,7 @@ fn policy(count: u8) -> String {
         mark: Mark(0x100 + u32::from(number)),
         mac: [0x52, 0x54, 0, 0, 1, number],
         ip4: [10, 64, 1, number],
-        ingress: vec![PacketRule::open(Transport::Tcp, 80)],
+        ingress: vec![PacketRule::open(Transport::Tcp, 80 + u16::from(number / 4))],
         egress: Egress::Everything,
     };
     ruleset::policy(&(1..=count).map(tap).collect::<Vec<_>>())
@@ -81,6 +81,34 @@ fn whatever_others_do_to_the_table_is_seen_with_who_did_it_and_mended() {
         assert!(table.in_force().is_some());
         assert!(table.replace("add nonsense").is_err(), "refused by nft");
         assert!(table.in_force().is_some(), "and the old one stays");
+    });
+}
+
+#[test]
+fn another_policy_changes_elements_alone_and_all_of_it_if_others_were_there() {
+    alone(|| {
+        let chain = || {
+            let argv = ["nft", "-a", "list", "chain", "bridge", "tenure", "to_tap"];
+            process::run(&argv, &[], &[]).expect("listed").stdout
+        };
+        let mut table = PolicyTable::open(Changes::default()).expect("a table");
+        table.replace(&policy(3)).expect("replaced");
+        let made = chain();
+        for count in [5, 5, 0, 4] {
+            table.replace(&policy(count)).expect("changed");
+            assert_eq!(table.check().expect("seen"), None);
+            assert_eq!(table.in_force(), Some(Digest::of(policy(count).as_bytes())));
+            assert_eq!(chain(), made, "the same rules, by their handles");
+        }
+        // One element that goes is gone already, and one that stays went unseen.
+        for (gone, count) in [("tap-4 . 52:54:00:00:01:04", 3), ("tap-1 . 52:54:00:00:01:01", 2)] {
+            let before = chain();
+            run(&["nft", &format!("delete element bridge tenure src_mac {{ {gone} }}")]);
+            table.replace(&policy(count)).expect("replaced");
+            assert_eq!(table.check().expect("seen"), None);
+            assert_eq!(table.in_force(), Some(Digest::of(policy(count).as_bytes())));
+            assert_ne!(chain(), before, "made anew");
+        }
     });
 }
 

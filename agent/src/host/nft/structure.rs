@@ -4,7 +4,7 @@
 //! counters as 32 bits: with the counts left in, they refuse the list of a table that has dropped
 //! 4 GiB.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ use crate::host::process;
 
 /// Keys of nft's JSON that change without the table being another.
 const VOLATILE: [&str; 5] = ["metainfo", "handle", "packets", "bytes", "expires"];
+/// What a line of an element begins with; lines of all else are JSON.
+const ELEMENT: &str = "element of ";
 /// What a difference is told by at most, characters.
 const MAX_TOLD: usize = 240;
 
@@ -66,7 +68,7 @@ impl Listing {
                 let name = set.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
                 let Some(Value::Array(list)) = set.remove("elem") else { continue };
                 if elements == Elements::Compared {
-                    let lines = list.iter().map(|one| format!("element of {name}: {one}"));
+                    let lines = list.iter().map(|one| format!("{ELEMENT}{name}: {one}"));
                     listing.parts.extend(lines);
                 }
             }
@@ -76,6 +78,17 @@ impl Listing {
         }
         listing.parts.sort();
         Ok(listing)
+    }
+
+    /// This listing without the elements of one and with those of another.
+    pub(super) fn changed(&self, gone: &Self, come: &Self) -> Self {
+        let is_element = |line: &&String| line.starts_with(ELEMENT);
+        let gone: BTreeSet<_> = gone.parts.iter().filter(is_element).collect();
+        let stays = self.parts.iter().filter(|line| !gone.contains(line));
+        let mut parts: Vec<String> =
+            stays.chain(come.parts.iter().filter(is_element)).cloned().collect();
+        parts.sort();
+        Self { parts, rules: self.rules.clone() }
     }
 
     /// What another listing has that this one has not, and the other way round, as a sentence;
