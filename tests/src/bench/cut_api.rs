@@ -121,8 +121,10 @@ impl Bench {
         for run in 0..RUNS {
             self.flow.flows()?;
             let (asked, _) = world.api_post(&people.operator, &path, body)?;
-            isolation::wait_for_state(people, tenant, "cut")?;
+            // Before anything else is started here, which would take processors from the cut.
             measured.api.push(self.flow.last_ms(asked)?);
+            isolation::wait_for_state(people, tenant, "cut")?;
+            self.flow.silent()?;
             measured.told.push(told_ms(people, tenant)?);
             people.operator.call(&["restore", &tenant.id, "--reason", "a benchmark"])?;
             isolation::wait_for_state(people, tenant, "connected")?;
@@ -145,6 +147,7 @@ impl Bench {
         let done = add(&format!("add {element}"))?;
         ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let last_ms = self.flow.last_ms(asked)?;
+        self.flow.silent()?;
         feed(&self.netns, &format!("delete {element}"))?;
         Ok(last_ms)
     }
@@ -215,14 +218,24 @@ impl Flow {
 
     /// When the last packet was sent that arrived, ms after `asked`; 0 if it was before.
     fn last_ms(&self, asked: Instant) -> anyhow::Result<f64> {
-        elapse(QUIET);
-        let last = self.heard.load(Ordering::SeqCst);
-        elapse(QUIET);
-        ensure!(self.heard.load(Ordering::SeqCst) == last, "packets pass after the cut");
+        let mut last = self.heard.load(Ordering::SeqCst);
+        wait_for("an end of the packets", LIMIT, || {
+            elapse(QUIET);
+            let before = std::mem::replace(&mut last, self.heard.load(Ordering::SeqCst));
+            Ok((before == last).then_some(()))
+        })?;
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(last)?.checked_sub(1).and_then(|index| sent.get(index));
         let at = at.context("nothing ever came")?;
         Ok(at.saturating_duration_since(asked).as_secs_f64() * 1000.0)
+    }
+
+    /// Nothing passes any more.
+    fn silent(&self) -> anyhow::Result<()> {
+        let last = self.heard.load(Ordering::SeqCst);
+        elapse(QUIET);
+        ensure!(self.heard.load(Ordering::SeqCst) == last, "packets pass after the cut");
+        Ok(())
     }
 }
 
