@@ -33,6 +33,7 @@ use tenure_tests::{
     scan,
 };
 
+mod carvers;
 mod ground;
 
 use ground::{EXT4, Ground, MIB, XFS, assert_passes, code, request, wipe};
