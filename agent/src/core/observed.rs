@@ -8,7 +8,7 @@ use tenure_protocol::{
     wire::v1::{Mark, Power},
 };
 
-use super::ruleset::TapName;
+use super::ruleset::{ListKey, TapName};
 
 /// One look at the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Observed {
     /// Digest of the policy text that the kernel has in force, read back; `None` if this process
     /// has not applied one yet, or the kernel has another.
     pub policy: Option<Digest>,
+    /// From what this host numbers lists of rules.
+    pub list_key: ListKey,
     /// Instances that have a run directory, a memory file or a process.
     pub instances: BTreeMap<InstanceId, Power>,
     /// Volumes whose file is there.

@@ -15,7 +15,7 @@ use tenure_protocol::{
 use super::{
     observed::Observed,
     record::{Allocation, Fate, TenantRecord},
-    ruleset::{self, PolicyTap},
+    ruleset::{self, ListKey, PolicyTap},
     step::{StartInstance, Step},
 };
 
@@ -45,7 +45,7 @@ impl PlanRefusal {
 
 /// The policy's text for all tenants of the host.
 #[must_use]
-pub fn policy(tenants: &BTreeMap<TenantId, TenantRecord>) -> String {
+pub fn policy(tenants: &BTreeMap<TenantId, TenantRecord>, key: &ListKey) -> String {
     let live = tenants.values().filter(|tenant| match tenant.fate {
         Fate::Live => true,
         Fate::Destroying | Fate::Destroyed { .. } => false,
@@ -62,11 +62,11 @@ pub fn policy(tenants: &BTreeMap<TenantId, TenantRecord>) -> String {
             })
         })
         .collect();
-    ruleset::policy(&taps)
+    ruleset::policy(&taps, key)
 }
 
 /// The steps that bring `tenant` into its wanted state. `tenants` are all of the host, this one
-/// with its new wanted state: the policy is always applied whole.
+/// with its new wanted state: the policy is always made for all.
 ///
 /// # Errors
 /// [`PlanRefusal`]; nothing was planned then.
@@ -163,7 +163,7 @@ pub fn apply_policy(
     observed: &Observed,
     steps: &mut Vec<Step>,
 ) {
-    let text = policy(tenants);
+    let text = policy(tenants, &observed.list_key);
     if observed.policy != Some(Digest::of(text.as_bytes())) {
         steps.push(Step::ApplyPolicy { text });
     }

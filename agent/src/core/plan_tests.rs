@@ -103,15 +103,15 @@ fn a_volume_that_was_made_and_is_gone_is_never_made_again() {
 #[test]
 fn the_policy_has_every_tenant_that_lives_and_none_that_does_not() {
     let (one, two) = (sample::record(1, Power::Running), sample::record(2, Power::Running));
-    let both = policy(&tenants(&[one.clone(), two.clone()]));
+    let both = policy(&tenants(&[one.clone(), two.clone()]), &ListKey::default());
     for record in [&one, &two] {
         for instance in &record.wanted.instances {
             assert!(both.contains(ruleset::tap_name(instance.instance).as_str()));
         }
     }
     let gone = TenantRecord { fate: Fate::Destroying, ..two };
-    let left = policy(&tenants(&[one.clone(), gone]));
-    assert_eq!(left, policy(&tenants(&[one])));
+    let left = policy(&tenants(&[one.clone(), gone]), &ListKey::default());
+    assert_eq!(left, policy(&tenants(&[one]), &ListKey::default()));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_policy_of_three_taps_is_the_golden_text() {
         tap("tap-a2", 0x101, 11, &[], Egress::Only(web.to_vec())),
         tap("tap-a1", 0x101, 10, &web, Egress::Everything),
     ];
-    let text = policy(&wanted);
+    let text = policy(&wanted, &ListKey::default());
     let elements = text.split_once("\n}\nadd element").map(|(_, elements)| elements);
     assert_eq!(
         elements,
@@ -46,12 +46,15 @@ fn the_policy_of_three_taps_is_the_golden_text() {
                 .trim_start_matches("add element")
         )
     );
-    assert!(text.starts_with(&policy(&[])), "the structure never changes");
+    assert!(text.starts_with(&policy(&[], &ListKey::default())), "the structure never changes");
 }
 
 #[test]
 fn no_taps_means_a_table_without_elements_that_replaces_itself_in_place() {
-    assert_eq!(policy(&[]), include_str!("../../tests/golden/policy_empty.nft"));
+    assert_eq!(
+        policy(&[], &ListKey::default()),
+        include_str!("../../tests/golden/policy_empty.nft")
+    );
 }
 
 #[test]
@@ -64,7 +67,24 @@ fn the_order_of_taps_and_rules_changes_nothing() {
     let (tcp, udp) = (PacketRule::open(Transport::Tcp, 1), PacketRule::open(Transport::Udp, 1));
     let a = tap("tap-a1", 1, 1, &[tcp, udp], Egress::Everything);
     let b = tap("tap-b1", 2, 2, &[udp, tcp, tcp], Egress::Everything);
-    assert_eq!(policy(&[a.clone(), b.clone()]), policy(&[b, a]));
+    let key = ListKey::default();
+    assert_eq!(policy(&[a.clone(), b.clone()], &key), policy(&[b, a], &key));
+}
+
+#[test]
+fn a_lists_number_is_of_its_rules_and_the_key_and_never_anothers() {
+    let one = |port| BTreeSet::from([PacketRule::open(Transport::Tcp, port)]);
+    let lists = BTreeSet::from([one(1), one(2), one(3), BTreeSet::new()]);
+    let numbers =
+        |number: u32| numbered(lists.clone(), |_| number).into_values().collect::<BTreeSet<_>>();
+    assert_eq!(numbers(7), BTreeSet::from([7, 8, 9, 10]));
+    assert_eq!(numbers(0), BTreeSet::from([1, 2, 3, 4]), "0 is no list");
+    assert_eq!(numbers(u32::MAX - 1), BTreeSet::from([u32::MAX - 1, u32::MAX, 1, 2]));
+    let (key, other) = (ListKey([1; 32]), ListKey([2; 32]));
+    assert_eq!(number_of(&one(1), &key), number_of(&one(1), &key));
+    assert_ne!(number_of(&one(1), &key), number_of(&one(1), &other));
+    assert_ne!(number_of(&one(1), &key), number_of(&one(2), &key));
+    assert!(!format!("{key:?}").contains('1'));
 }
 
 #[test]

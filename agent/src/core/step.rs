@@ -66,7 +66,7 @@ pub enum Step {
         /// The tap's name.
         tap: TapName,
     },
-    /// Replace the policy table whole, in one transaction.
+    /// Put a policy in force: by the elements that differ, or whole in one transaction.
     ApplyPolicy {
         /// Text for nft.
         text: String,

@@ -1,5 +1,5 @@
 //! The kernel's packet filter: the cut table, kept by one netlink socket, and the policy table,
-//! replaced whole through nft.
+//! changed and replaced through nft.
 //!
 //! ```text
 //!              open                        the agent ends, however
@@ -185,7 +185,7 @@ impl CutTable {
     /// As [`Self::open`].
     pub fn open_among(changes: Changes) -> Result<Self, NftFailure> {
         let mut kernel = Channel::open(NETLINK_NETFILTER).map_err(making)?;
-        changes.ours(kernel.port());
+        changes.socket(kernel.port());
         let fresh = table(&mut kernel, BRIDGE, CUT_TABLE)?.is_none();
         let (protection, structure) = prepare(&mut kernel, &changes)?;
         // Proofs alone need it: a cut does not fail by it.

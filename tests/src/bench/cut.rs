@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use tenure_agent::{
-    core::ruleset::{self, CUT_TABLE, PolicyTap, TapName},
+    core::ruleset::{self, CUT_TABLE, ListKey, PolicyTap, TapName},
     host::{
         nft::{Changes, CutTable, PolicyTable, Protection},
         tap,
@@ -118,7 +118,8 @@ fn measure() -> anyhow::Result<Measured> {
     let ingress = vec![PacketRule::open(Transport::Udp, PORT)];
     let (mac, ip4) = (GUEST.mac, GUEST.ip4.octets());
     let policy = PolicyTap { tap: name.clone(), mark: MARK, mac, ip4, ingress, egress };
-    PolicyTable::open(Changes::default())?.replace(&ruleset::policy(&[policy]))?;
+    PolicyTable::open(Changes::default())?
+        .replace(&ruleset::policy(&[policy], &ListKey::default()))?;
     let (guest, outer) = plugged(&name)?;
 
     let (sent, done) = (AtomicU64::new(0), AtomicBool::new(false));

@@ -122,9 +122,9 @@ impl Bench {
             self.flow.flows()?;
             let (asked, _) = world.api_post(&people.operator, &path, body)?;
             // Before anything else is started here, which would take processors from the cut.
-            measured.api.push(self.flow.last_ms(asked)?);
+            let last = self.flow.last_ms(asked)?;
             isolation::wait_for_state(people, tenant, "cut")?;
-            self.flow.silent()?;
+            measured.api.push(self.flow.silent_after(last)?);
             measured.told.push(told_ms(people, tenant)?);
             people.operator.call(&["restore", &tenant.id, "--reason", "a benchmark"])?;
             isolation::wait_for_state(people, tenant, "connected")?;
@@ -146,8 +146,7 @@ impl Bench {
         let asked = now();
         let done = add(&format!("add {element}"))?;
         ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let last_ms = self.flow.last_ms(asked)?;
-        self.flow.silent()?;
+        let last_ms = self.flow.silent_after(self.flow.last_ms(asked)?)?;
         feed(&self.netns, &format!("delete {element}"))?;
         Ok(last_ms)
     }
@@ -177,6 +176,13 @@ fn told_ms(people: &People, tenant: &Tenant) -> anyhow::Result<f64> {
             (told.parse()?, string(cut, "/t0/earliest")?.parse()?);
         Ok(Some(f64::from(i32::try_from(told.ms_since(t0))?)))
     })
+}
+
+/// The last packet that came through.
+struct Last {
+    number: u64,
+    /// When it was sent, ms after the request.
+    ms: f64,
 }
 
 /// A stream of numbered packets from the office to one guest, and the last that reached its tap.
@@ -217,7 +223,7 @@ impl Flow {
     }
 
     /// When the last packet was sent that arrived, ms after `asked`; 0 if it was before.
-    fn last_ms(&self, asked: Instant) -> anyhow::Result<f64> {
+    fn last_ms(&self, asked: Instant) -> anyhow::Result<Last> {
         let mut last = self.heard.load(Ordering::SeqCst);
         wait_for("an end of the packets", LIMIT, || {
             elapse(QUIET);
@@ -227,15 +233,14 @@ impl Flow {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(last)?.checked_sub(1).and_then(|index| sent.get(index));
         let at = at.context("nothing ever came")?;
-        Ok(at.saturating_duration_since(asked).as_secs_f64() * 1000.0)
+        Ok(Last { number: last, ms: at.saturating_duration_since(asked).as_secs_f64() * 1000.0 })
     }
 
-    /// Nothing passes any more.
-    fn silent(&self) -> anyhow::Result<()> {
-        let last = self.heard.load(Ordering::SeqCst);
+    /// Nothing has passed after that.
+    fn silent_after(&self, last: Last) -> anyhow::Result<f64> {
         elapse(QUIET);
-        ensure!(self.heard.load(Ordering::SeqCst) == last, "packets pass after the cut");
-        Ok(())
+        ensure!(self.heard.load(Ordering::SeqCst) == last.number, "packets pass after the cut");
+        Ok(last.ms)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use tenure_agent::{
-    core::ruleset::{self, CUT_TABLE, PolicyTap, TapName},
+    core::ruleset::{self, CUT_TABLE, ListKey, PolicyTap, TapName},
     host::nft::{Changes, CutTable, PolicyTable},
 };
 use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
@@ -126,11 +126,11 @@ fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<[String; 2]> {
         policy.push(PolicyTap { tap, mark, mac, ip4, ingress, egress: Egress::Everything });
     }
     feed(&peer)?;
-    let first = ruleset::policy(&policy);
+    let first = ruleset::policy(&policy, &ListKey::default());
     for tap in policy.iter_mut().filter(|tap| tap.mark == CUT) {
         tap.ingress.push(PacketRule::open(Transport::Tcp, 22));
     }
-    Ok([first, ruleset::policy(&policy)])
+    Ok([first, ruleset::policy(&policy, &ListKey::default())])
 }
 
 /// Cuts of a tenant, ours and the peer's interleaved; ms each.
@@ -177,7 +177,7 @@ fn while_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Resul
         });
         let (ended, came) = (&done, &came);
         let reader = scope.spawn(move || hear(&guest, ended, came));
-        let measured = replaced(table, policies);
+        let measured = changed_and_replaced(table, policies);
         // Whatever came of it: the others wait for this.
         done.store(true, Ordering::SeqCst);
         let measured = measured?;
@@ -189,7 +189,8 @@ fn while_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Resul
     })
 }
 
-fn replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
+/// All but the lost packets.
+fn changed_and_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
     let open = || PolicyTable::open(Changes::default());
     // Who opens it anew knows nothing of what is there.
     let whole = |_| timed(|| Ok(open()?.replace(&policies[0])?));
@@ -199,6 +200,8 @@ fn replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Repl
     let mut other = policies.iter().rev().cycle();
     let change = |_| timed(|| Ok(kept.replace(other.next().context("no policy")?)?));
     let changes: Vec<f64> = (0..REPLACES).map(change).collect::<anyhow::Result<_>>()?;
+    // Whatever the last one was.
+    kept.replace(&policies[0])?;
     let steps = |old: &str, new: &str| {
         anyhow::Ok(ruleset::change(old, new).context("no change of elements")?.steps)
     };

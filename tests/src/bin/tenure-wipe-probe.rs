@@ -10,7 +10,7 @@
 )]
 
 use std::{
-    fs::{self, File},
+    fs,
     io::Write as _,
     ops::ControlFlow,
     path::Path,
@@ -20,6 +20,7 @@ use std::{
 use anyhow::Context as _;
 use tenure_agent::{
     core::wipe::{Seed, Verdict},
+    file,
     host::{
         disk::{self, DiskProgress, DiskWipe},
         overwrite::Clocks,
@@ -52,11 +53,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn save(path: &Path, progress: &DiskProgress, place: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(&postcard::to_stdvec(progress)?)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    file::replace(path, &postcard::to_stdvec(progress)?, None)?;
     let (stage, least) = place.rsplit_once(' ').unwrap_or((place, "0"));
     let course = progress.course();
     if format!("{:?}", course.stage()) != stage || course.offset() < least.parse()? {

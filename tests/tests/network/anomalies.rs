@@ -9,7 +9,7 @@ use tenure_agent::{
     clock,
     core::{
         anomaly::{Anomaly, BEGIN, END, Sample, Watch, Watched},
-        ruleset::{self, PolicyTap, TapName, tap_name},
+        ruleset::{self, ListKey, PolicyTap, TapName, tap_name},
         step::{Host as _, Performed, Step},
     },
     file,
@@ -70,7 +70,7 @@ impl Guests {
         let site = Site::open(dir.path())?;
         let guests = [(1, A, A1), (2, A, A2), (3, B, B1)];
         let taps = guests.map(|(number, mark, at)| policy_tap(tap_name(id(number)), mark, at));
-        let policy = ruleset::policy(&taps);
+        let policy = ruleset::policy(&taps, &ListKey::default());
         site.perform(&Step::ApplyPolicy { text: policy.clone() })?;
         site.perform(&Step::EnsureBridge { bridge: BRIDGE.to_owned() })?;
         for tap in &taps {
@@ -269,7 +269,7 @@ fn a_sample_of_a_thousand_taps_takes_a_moment() -> Tested {
             device::ensure_tap(&tap, BRIDGE, || ())?;
             taps.push(policy_tap(tap, Mark(0x100 + u32::from(number)), station(high, low)));
         }
-        site.perform(&Step::ApplyPolicy { text: ruleset::policy(&taps) })?;
+        site.perform(&Step::ApplyPolicy { text: ruleset::policy(&taps, &ListKey::default()) })?;
         let (mut took, rounds) = (Vec::new(), 20);
         for _ in 0..rounds {
             let began = used()?;

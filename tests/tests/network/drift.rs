@@ -12,7 +12,7 @@ use tenure_agent::{
     clock::{self, Clock},
     core::{
         drift::Drift,
-        ruleset::{self, PolicyTap, TapName, tap_name},
+        ruleset::{self, ListKey, PolicyTap, TapName, tap_name},
         step::{Host as _, Performed, Step},
     },
     engine::{Engine, Identity, Parts},
@@ -46,7 +46,7 @@ fn policy(taps: &[&TapName]) -> String {
         ingress: Vec::new(),
         egress: Egress::Everything,
     };
-    ruleset::policy(&taps.iter().map(of).collect::<Vec<_>>())
+    ruleset::policy(&taps.iter().map(of).collect::<Vec<_>>(), &ListKey::default())
 }
 
 impl Site {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use tenure_agent::{
-    core::ruleset::{self, PolicyTap},
+    core::ruleset::{self, ListKey, PolicyTap},
     host::nft::{Changes, PolicyTable},
 };
 use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport};
@@ -244,6 +244,17 @@ fn read_pattern(mut stream: TcpStream) -> anyhow::Result<usize> {
 
 #[test]
 fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
+    stream_through(false)
+}
+
+#[test]
+fn a_tcp_stream_past_a_policy_that_is_made_anew_loses_nothing() -> Tested {
+    stream_through(true)
+}
+
+/// A stream to a guest while policies come: of which its own rules differ, by their elements; or of
+/// which a neighbour's differ, each put whole by an agent that knows nothing of the last.
+fn stream_through(anew: bool) -> Tested {
     if !tenure_tests::lab::net::can_run("a stream through changes") {
         return Ok(());
     }
@@ -263,13 +274,25 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
             _ => Egress::Only(vec![more]),
         };
         let mut wanted = taps()?;
+        if anew {
+            wanted[0].ingress = vec![more];
+            wanted.push(tap("tap-g1", A, A2, &[ports(Transport::Tcp, 7000, 7000, here)])?);
+            return Ok(wanted);
+        }
         wanted.push(PolicyTap { egress, ..tap("tap-g1", A, A2, &ingress)? });
         Ok(wanted)
     };
-    let mut table = host.within(|| PolicyTable::open(Changes::default()))??;
-    let mut apply =
-        |round| host.within(|| anyhow::Ok(table.replace(&ruleset::policy(&changed(round)?))?));
+    let mut kept = host.within(|| PolicyTable::open(Changes::default()))??;
+    let mut apply = |round| {
+        host.within(|| match anew {
+            true => put(&changed(round)?),
+            false => Ok(kept.replace(&ruleset::policy(&changed(round)?, &ListKey::default()))?),
+        })
+    };
     apply(0)??;
+    let handles =
+        || host.within(|| run(&["nft", "-a", "list", "chain", "bridge", "tenure", "to_tap"]));
+    let made = handles()??;
     let before = host.within(dropped)??;
     let listener = guest.within(|| TcpListener::bind((A2.ip4, 7000)))??;
     let (rounds, read) = std::thread::scope(|scope| {
@@ -294,6 +317,7 @@ fn a_tcp_stream_through_changes_of_rules_loses_nothing() -> Tested {
     println!("{read} bytes through {rounds} changes, {lost} frames dropped");
     ensure!(rounds > 3, "the rules changed {rounds} times only");
     assert_eq!((read, lost), (BYTES, 0));
+    assert_eq!(handles()?? == made, !anew, "whether rules were made anew");
     drop(rig);
     Ok(())
 }

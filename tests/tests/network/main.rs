@@ -15,7 +15,7 @@ mod sealing;
 use std::time::Duration;
 
 use tenure_agent::{
-    core::ruleset::{self, PolicyTap, TapName},
+    core::ruleset::{self, ListKey, PolicyTap, TapName},
     host::{
         nft::{Changes, CutTable, PolicyTable},
         tap as device,
@@ -43,7 +43,7 @@ pub(crate) type Tested = anyhow::Result<()>;
 /// Puts the policy of these taps in force.
 pub(crate) fn put(taps: &[PolicyTap]) -> anyhow::Result<()> {
     let mut table = PolicyTable::open(Changes::default())?;
-    Ok(table.replace(&ruleset::policy(taps))?)
+    Ok(table.replace(&ruleset::policy(taps, &ListKey::default()))?)
 }
 
 /// Two tenants on one bridge, which is worse than what the agent makes, and an uplink.

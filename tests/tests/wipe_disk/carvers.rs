@@ -63,7 +63,7 @@ fn document(ground: &Ground, number: usize) -> anyhow::Result<Vec<u8>> {
     for line in 0..800 {
         filling.extend(format!("line {line} of {number}: {}\n", line * 7919 % 1000).bytes());
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         filling.truncate(64 * 64 * 3);
         let (pixels, all) = (u32::try_from(filling.len())?, u32::try_from(filling.len() + 54)?);
         let mut bmp = b"BM".to_vec();

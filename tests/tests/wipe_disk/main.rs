@@ -35,6 +35,7 @@ use tenure_tests::{
 
 mod carvers;
 mod ground;
+mod killed;
 
 use ground::{EXT4, Ground, MIB, XFS, assert_passes, code, request, wipe};
 

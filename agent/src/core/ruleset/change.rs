@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A transaction each: the kernel lets sets with intervals follow a moment after all others, and a
-//! frame in between would find a tap's new list empty. A list's number is of its rules alone, so
-//! that no step gives a number another meaning.
+//! frame in between would find a tap's new list empty. A list's number is of its rules, so that no
+//! step gives a number another meaning; where two lists would have had the same number, there is no
+//! order of steps without a moment in which it has, and the policy is replaced whole.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ pub struct Change {
 }
 
 /// The change from one text of [`super::policy`] to another; none if they differ in more than
-/// elements, as those of two builds may.
+/// elements, as those of two builds may, or if one list takes over another's number.
 #[must_use]
 pub fn change(old: &str, new: &str) -> Option<Change> {
     let ((structure, old), (same, new)) = (parts(old)?, parts(new)?);
@@ -45,6 +46,10 @@ pub fn change(old: &str, new: &str) -> Option<Change> {
         return None;
     }
     let (gone, come) = (without(&old, &new), without(&new, &old));
+    let shares = |rules: &Elements<'_>, taps| !numbers(rules).is_disjoint(&asked_for(taps));
+    if shares(&come, &old) || shares(&gone, &new) {
+        return None;
+    }
     let of_list = |set: &str| LISTS.contains(&set);
     let all_else = |set: &str| !LISTS.contains(&set);
     // What goes, goes first: an element of a map may come again with another value.
@@ -81,6 +86,18 @@ fn without<'a>(these: &Elements<'a>, others: &Elements<'a>) -> Elements<'a> {
     these.iter().map(left).collect()
 }
 
+/// Numbers of lists that have one of these rules.
+fn numbers<'a>(of: &Elements<'a>) -> BTreeSet<&'a str> {
+    let rules = LISTS.iter().filter_map(|set| of.get(*set)).flatten();
+    rules.filter_map(|rule| Some(rule.split_once(" . ")?.0)).collect()
+}
+
+/// Numbers of lists that a tap goes by.
+fn asked_for<'a>(of: &Elements<'a>) -> BTreeSet<&'a str> {
+    let taps = ["in_list", "out_list"].iter().filter_map(|map| of.get(*map)).flatten();
+    taps.filter_map(|tap| Some(tap.rsplit_once(" : ")?.1)).collect()
+}
+
 fn statements(verb: &str, elements: &Elements<'_>, of: fn(&str) -> bool) -> String {
     let mut text = String::new();
     for (set, elements) in elements.iter().filter(|(set, elements)| of(set) && !elements.is_empty())
@@ -111,11 +128,13 @@ mod tests {
 
     #[test]
     fn a_tap_with_another_list_of_rules_changes_four_elements_and_no_other_tap() {
+        let policy = |taps: &[PolicyTap]| policy(taps, &ListKey::default());
         let taps: Vec<_> = (1..=200).map(|number| tap(number, 1000 + u16::from(number))).collect();
         let mut other = taps.clone();
         other[100] = tap(101, 80);
         let change = change(&policy(&taps), &policy(&other)).expect("elements alone");
-        let list = |port| number_of(&list(&[PacketRule::open(Transport::Tcp, port)]));
+        let list =
+            |port| number_of(&list(&[PacketRule::open(Transport::Tcp, port)]), &ListKey::default());
         let of_tap = |port| format!("in_list {{\n  \"tap-101\" : {:#x}\n}}\n", list(port));
         let rule = |port| {
             let everybody = peers(Peers::EVERYBODY);
@@ -136,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_same_is_no_change_and_another_structure_is_no_change_of_elements() {
-        let (one, none) = (policy(&[tap(1, 80)]), policy(&[]));
+        let key = ListKey::default();
+        let (one, none) = (policy(&[tap(1, 80)], &key), policy(&[], &key));
         let steps = |old, new| change(old, new).expect("elements").steps.concat();
         assert_eq!(steps(&one, &one), "");
         assert_eq!(change(&one, &one).expect("elements").come, none);
@@ -147,5 +167,29 @@ mod tests {
         assert_eq!(change(&one.replace("accept", "drop"), &one), None);
         assert_eq!(change("add nonsense", &one), None);
         assert_eq!(change(&one, &format!("{one}nonsense\n")), None);
+    }
+
+    #[test]
+    fn no_steps_lead_to_a_policy_in_which_a_list_has_anothers_number() {
+        let key = ListKey::default();
+        let number = |port| number_of(&list(&[PacketRule::open(Transport::Tcp, port)]), &key);
+        let hex = |number: u32| format!("{number:#x}");
+        // Had both lists the same number, the later would have the next.
+        let both = policy(&[tap(1, 80), tap(2, 443)], &key)
+            .replace(&hex(number(80)), &hex(7))
+            .replace(&hex(number(443)), &hex(8));
+        let alone = policy(&[tap(2, 443)], &key).replace(&hex(number(443)), &hex(7));
+        assert_eq!(change(&both, &alone), None, "the second tap goes to 7, which is another's");
+        assert_eq!(change(&alone, &both), None, "and back to 8, while 7 becomes another's");
+        let other = alone.replace(&hex(7), &hex(8));
+        assert!(change(&both, &other).is_some(), "nothing is taken over");
+    }
+
+    #[test]
+    fn every_set_with_intervals_holds_lists_of_rules() {
+        let structure = policy(&[], &ListKey::default());
+        let sets = structure.lines().filter(|line| line.contains("flags interval"));
+        let names: Vec<_> = sets.filter_map(|line| line.split(' ').nth(4)).collect();
+        assert_eq!(names, LISTS);
     }
 }

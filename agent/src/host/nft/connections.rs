@@ -24,8 +24,8 @@ impl ConnectionCounters {
         Reader::open().map(Self)
     }
 
-    /// What each tap has begun and was asked for, since the policy was last replaced. Nothing where
-    /// there is no policy yet.
+    /// What each tap has begun and was asked for, since it came or the policy table was made anew.
+    /// Nothing where there is no policy yet.
     ///
     /// # Errors
     /// [`NftFailure::Kernel`].

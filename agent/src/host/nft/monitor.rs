@@ -58,7 +58,9 @@ struct Read {
     transactions: VecDeque<Transaction>,
     /// Generation of the newest; none while nobody listens.
     generation: Option<u32>,
-    /// Netlink ports of this process and of what it started.
+    /// Netlink ports of this process's sockets.
+    sockets: BTreeSet<u32>,
+    /// Netlink ports of what it started, the last [`OURS`].
     ours: VecDeque<u32>,
 }
 
@@ -84,13 +86,19 @@ impl Changes {
         let mut others = read.transactions.iter().rev().filter(|one| {
             one.tables.contains(table)
                 && !read.ours.contains(&one.port)
+                && !read.sockets.contains(&one.port)
                 && since.is_none_or(|since| is_before(since, one.generation))
         });
         let last = others.next()?;
         Some(Culprit { pid: last.pid, command: last.command.clone() })
     }
 
-    /// A netlink port that is ours: a socket's, or the id of a process that we started.
+    /// The netlink port of a socket of this process, which it has to its end.
+    pub(super) fn socket(&self, port: u32) {
+        lock(&self.0.0).sockets.insert(port);
+    }
+
+    /// The netlink port of a process that we started: its id.
     pub(super) fn ours(&self, port: u32) {
         let mut read = lock(&self.0.0);
         if read.ours.len() >= OURS {

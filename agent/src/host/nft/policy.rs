@@ -1,4 +1,5 @@
-//! The policy table: replaced whole, read back, compared with what was rendered.
+//! The policy table: changed by its elements or replaced whole, read back, compared with what was
+//! rendered.
 //!
 //! ```text
 //!   text ─► an empty network namespace ─► nft lists it: what it must be
@@ -69,7 +70,7 @@ impl PolicyTable {
     pub fn open(changes: Changes) -> Result<Self, NftFailure> {
         let kernel = Channel::open(NETLINK_NETFILTER)
             .map_err(|source| NftFailure::Kernel { operation: "watch the policy table", source })?;
-        changes.ours(kernel.port());
+        changes.socket(kernel.port());
         Ok(Self { kernel, wanted: None, good: None, changes })
     }
 
@@ -78,12 +79,14 @@ impl PolicyTable {
     /// be committed meanwhile.
     ///
     /// # Errors
-    /// [`NftFailure::Text`] or [`NftFailure::Namespace`]: the old policy stays in force.
-    /// [`NftFailure::Altered`]: somebody else changes the table again and again.
+    /// [`NftFailure::Text`] or [`NftFailure::Namespace`]: the old policy stays in force, or the new
+    /// one with lists for which no tap asks. [`NftFailure::Altered`]: somebody else changes the
+    /// table again and again.
     pub fn replace(&mut self, policy: &str) -> Result<(), NftFailure> {
         let change = self.wanted.as_ref().and_then(|old| ruleset::change(&old.text, policy));
         let change = change.filter(|_| self.good.is_some());
         let listing = match (&self.wanted, &change) {
+            (Some(old), Some(Change { steps, .. })) if steps.is_empty() => old.listing.clone(),
             (Some(old), Some(Change { gone, come, .. })) => {
                 old.listing.changed(&in_an_empty_namespace(gone)?, &in_an_empty_namespace(come)?)
             }
@@ -92,10 +95,15 @@ impl PolicyTable {
         let digest = Digest::of(policy.as_bytes());
         self.good = None;
         self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
-        match change {
-            Some(Change { steps, .. }) if self.adjust(&steps)? => Ok(()),
-            _ => self.put(),
+        if let Some(Change { steps, .. }) = change {
+            if self.adjust(&steps)? {
+                return Ok(());
+            }
+            // Nothing that was computed is taken for granted any more.
+            let listing = in_an_empty_namespace(policy)?;
+            self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
         }
+        self.put()
     }
 
     /// Whether the steps of a change made what is wanted of the table.
@@ -104,7 +112,7 @@ impl PolicyTable {
         for step in steps {
             match text("change the policy table", step) {
                 Ok(pid) => self.changes.ours(pid),
-                // Somebody else changed the table a moment ago: what goes is gone already.
+                // For instance, somebody else changed the table a moment ago: what goes is gone.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "the policy's elements cannot be changed: all of it is");
@@ -113,8 +121,12 @@ impl PolicyTable {
             }
         }
         let (what, seen) = differs(&mut self.kernel, &wanted.listing)?;
-        self.good = what.is_none().then_some(seen);
-        Ok(what.is_none())
+        if let Some(what) = what {
+            tracing::warn!(what, "the policy is not as its change made it: all of it is replaced");
+            return Ok(false);
+        }
+        self.good = Some(seen);
+        Ok(true)
     }
 
     /// Puts what is wanted in force again.

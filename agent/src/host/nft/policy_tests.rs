@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Transport};
+use tenure_protocol::wire::v1::{Egress, Mark, PacketRule, Peers, Traffic, Transport};
 
 use super::*;
 use crate::{
-    core::ruleset::{self, PolicyTap, TapName},
+    core::ruleset::{self, ListKey, PolicyTap, TapName},
     host::{nft::Monitor, process},
 };
 
@@ -21,16 +21,40 @@ fn alone(test: fn()) {
     assert!(thread.join().is_ok(), "the test panicked");
 }
 
+fn ports(transport: Transport, first: u16, last: u16) -> Traffic {
+    Traffic::Ports { transport, first, last }
+}
+
+fn rule(traffic: Traffic, first: [u8; 4], last: [u8; 4]) -> PacketRule {
+    PacketRule { traffic, peers: Peers { first, last } }
+}
+
+/// Of taps with rules of every kind, in every form in which nft lists them.
 fn policy(count: u8) -> String {
-    let tap = |number: u8| PolicyTap {
+    ruleset::policy(&(1..=count).map(tap).collect::<Vec<_>>(), &ListKey::default())
+}
+
+fn tap(number: u8) -> PolicyTap {
+    PolicyTap {
         tap: TapName::parse(&format!("tap-{number}")).expect("a name"),
         mark: Mark(0x100 + u32::from(number)),
         mac: [0x52, 0x54, 0, 0, 1, number],
         ip4: [10, 64, 1, number],
-        ingress: vec![PacketRule::open(Transport::Tcp, 80 + u16::from(number / 4))],
-        egress: Egress::Everything,
-    };
-    ruleset::policy(&(1..=count).map(tap).collect::<Vec<_>>())
+        ingress: vec![
+            PacketRule::open(Transport::Tcp, 80 + u16::from(number / 4)),
+            rule(
+                ports(Transport::Udp, 1000 + u16::from(number), 2047),
+                [10, 8, 0, 0],
+                [10, 8, 3, 255],
+            ),
+            rule(Traffic::Echo, [10, number, 0, 0], [10, number, 0, 77]),
+            rule(Traffic::All, [10, 9, number, 1], [10, 9, number, 1]),
+        ],
+        egress: match number % 2 {
+            0 => Egress::Everything,
+            _ => Egress::Only(vec![rule(Traffic::All, [10, 7, 0, 0], [10, 7, 255, 255])]),
+        },
+    }
 }
 
 fn run(argv: &[&str]) {
@@ -100,6 +124,17 @@ fn another_policy_changes_elements_alone_and_all_of_it_if_others_were_there() {
             assert_eq!(table.in_force(), Some(Digest::of(policy(count).as_bytes())));
             assert_eq!(chain(), made, "the same rules, by their handles");
         }
+        // Of one address, and alone in its set and its statement.
+        for peer in [[10, 9, 0, 1], [10, 9, 0, 2]] {
+            let one = PolicyTap { ingress: vec![rule(Traffic::All, peer, peer)], ..tap(1) };
+            let text = ruleset::policy(
+                &[PolicyTap { egress: Egress::Everything, ..one }],
+                &ListKey::default(),
+            );
+            table.replace(&text).expect("changed");
+            assert_eq!(chain(), made, "the same rules, by their handles");
+        }
+        table.replace(&policy(4)).expect("changed");
         // One element that goes is gone already, and one that stays went unseen.
         for (gone, count) in [("tap-4 . 52:54:00:00:01:04", 3), ("tap-1 . 52:54:00:00:01:01", 2)] {
             let before = chain();

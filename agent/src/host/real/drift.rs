@@ -7,7 +7,7 @@
 //!
 //! The two share no lock but for a moment: a cut never waits for a policy that is being replaced.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use tenure_protocol::{
     digest::Digest,
@@ -15,13 +15,14 @@ use tenure_protocol::{
     wire::v1::{AlarmKind, Culprit, Mark},
 };
 
-use super::{RealHost, nft};
+use super::{RealHost, RealHostFailure, nft};
 use crate::{
     core::{
         drift::Drift,
-        ruleset::{CUT_TABLE, POLICY_TABLE, TapName},
+        ruleset::{CUT_TABLE, ListKey, POLICY_TABLE, TapName},
         step::HostFailure,
     },
+    file,
     host::{
         nft::{Altered, Mended, NftFailure, PolicyTable, Ways},
         tap::{self, Device, DeviceKind},
@@ -76,6 +77,19 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// From what this host numbers lists of rules: kept, so that a start of the agent gives each list
+/// the number that it has in the kernel, and no frame finds it missing meanwhile.
+pub(super) fn list_key(path: &Path) -> Result<ListKey, RealHostFailure> {
+    let mut key = ListKey::default();
+    let kept = file::read_limited(path, key.0.len() as u64).ok();
+    if let Some(kept) = kept.and_then(|bytes| bytes.try_into().ok()) {
+        return Ok(ListKey(kept));
+    }
+    getrandom::fill(&mut key.0).map_err(RealHostFailure::Random)?;
+    file::replace(path, &key.0, None)?;
+    Ok(key)
 }
 
 fn changed(table: &str, what: String, culprit: Option<Culprit>) -> Drift {

@@ -35,7 +35,7 @@ use crate::{
         anomaly::Sample,
         machine::MachineSpec,
         observed::Observed,
-        ruleset::TapName,
+        ruleset::{ListKey, TapName},
         seal,
         step::{Host, HostFailure, Performed, StartInstance, Step, StepProgress},
     },
@@ -57,6 +57,9 @@ pub enum RealHostFailure {
     /// A directory.
     #[error(transparent)]
     File(#[from] FileFailure),
+    /// The kernel gave no random bytes.
+    #[error("the kernel gives no random bytes")]
+    Random(#[source] getrandom::Error),
     /// The devices.
     #[error(transparent)]
     Tap(#[from] TapFailure),
@@ -73,6 +76,7 @@ impl From<VmmFailure> for RealHostFailure {
 pub struct RealHost {
     cuts: Mutex<Cuts>,
     policy: Mutex<Policy>,
+    list_key: ListKey,
     /// Taps that were made and are to be there, each with its bridge.
     devices: Mutex<BTreeMap<TapName, String>>,
     changes: Changes,
@@ -172,6 +176,7 @@ impl RealHost {
         Ok(Self {
             cuts: Mutex::new(Cuts { table, taps, no_seal, fresh }),
             policy: Mutex::new(Policy::new(PolicyTable::open(changes.clone())?)),
+            list_key: drift::list_key(&config.state_dir.join("lists.key"))?,
             devices: Mutex::new(devices),
             changes,
             volumes,
@@ -347,6 +352,7 @@ impl Host for RealHost {
             *seen = observe::machines(&self.vmm)?;
         }
         observed.instances = seen.clone();
+        observed.list_key = self.list_key.clone();
         Ok(observed)
     }
 
