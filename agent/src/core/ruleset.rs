@@ -40,7 +40,7 @@ mod change;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write as _},
+    fmt,
 };
 
 pub use change::{Change, change};
@@ -167,11 +167,7 @@ pub fn policy(wanted: &[PolicyTap], key: &ListKey) -> String {
     let lists = numbered(lists(&taps), |rules| number_of(rules, key));
     let mut text = policy_structure(POLICY_TABLE);
     let mut elements = |set: &str, elements: Vec<String>| {
-        if !elements.is_empty() {
-            let _ = writeln!(text, "add element bridge {POLICY_TABLE} {set} {{");
-            let _ = writeln!(text, "  {}", elements.join(",\n  "));
-            let _ = writeln!(text, "}}");
-        }
+        text.push_str(&change::statement("add", set, &elements));
     };
     let each = |line: &dyn Fn(&PolicyTap) -> String| taps.iter().map(|tap| line(tap)).collect();
     elements("port_tenant", each(&|t| format!("{:?} : {:#x}", t.tap.0, t.mark.0)));

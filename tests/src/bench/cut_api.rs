@@ -122,7 +122,7 @@ impl Bench {
             self.flow.flows()?;
             let (asked, _) = world.api_post(&people.operator, &path, body)?;
             // Before anything else is started here, which would take processors from the cut.
-            let last = self.flow.last_ms(asked)?;
+            let last = self.flow.last(asked)?;
             isolation::wait_for_state(people, tenant, "cut")?;
             measured.api.push(self.flow.silent_after(last)?);
             measured.told.push(told_ms(people, tenant)?);
@@ -146,7 +146,7 @@ impl Bench {
         let asked = now();
         let done = add(&format!("add {element}"))?;
         ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let last_ms = self.flow.silent_after(self.flow.last_ms(asked)?)?;
+        let last_ms = self.flow.silent_after(self.flow.last(asked)?)?;
         feed(&self.netns, &format!("delete {element}"))?;
         Ok(last_ms)
     }
@@ -181,7 +181,7 @@ fn told_ms(people: &People, tenant: &Tenant) -> anyhow::Result<f64> {
 /// The last packet that came through.
 struct Last {
     number: u64,
-    /// When it was sent, ms after the request.
+    /// When it was sent, ms after it was asked for.
     ms: f64,
 }
 
@@ -222,8 +222,8 @@ impl Flow {
         })
     }
 
-    /// When the last packet was sent that arrived, ms after `asked`; 0 if it was before.
-    fn last_ms(&self, asked: Instant) -> anyhow::Result<Last> {
+    /// The last packet, once no more come; 0 ms if it was sent before `asked`.
+    fn last(&self, asked: Instant) -> anyhow::Result<Last> {
         let mut last = self.heard.load(Ordering::SeqCst);
         wait_for("an end of the packets", LIMIT, || {
             elapse(QUIET);
@@ -236,7 +236,7 @@ impl Flow {
         Ok(Last { number: last, ms: at.saturating_duration_since(asked).as_secs_f64() * 1000.0 })
     }
 
-    /// Nothing has passed after that.
+    /// When the last packet was sent, ms; nothing has passed after it.
     fn silent_after(&self, last: Last) -> anyhow::Result<f64> {
         elapse(QUIET);
         ensure!(self.heard.load(Ordering::SeqCst) == last.number, "packets pass after the cut");

@@ -66,15 +66,13 @@ fn measure(taps: u32) -> anyhow::Result<Vec<Row>> {
     let policies = fill(&mut table, taps)?;
     PolicyTable::open(Changes::default())?.replace(&policies[0])?;
     let (ours, peer) = commits(&mut table)?;
-    let replaced = while_replaced(&mut table, &policies)?;
+    let (replaced, lost) = while_streaming(&mut table, &policies)?;
     let row = |figure: &str, unit, runs: Vec<f64>| {
         Row::new("cut", &format!("{taps:>5} taps: {figure}"), unit, runs)
     };
     let at = |runs: &[f64], percent| percentile(runs, percent).into_iter().collect::<Vec<_>>();
-    let aimed = |row: Row| match TAPS.last() == Some(&taps) {
-        true => row.aiming(Goal::AtMost(800.0)),
-        false => row,
-    };
+    let last = TAPS.last() == Some(&taps);
+    let aimed = |row: Row| if last { row.aiming(Goal::AtMost(800.0)) } else { row };
     let mut rows = vec![
         row("kernel's commit, p50", "ms", at(&ours, 50)).beside(NFT, at(&peer, 50)),
         row("kernel's commit, p99", "ms", at(&ours, 99))
@@ -93,7 +91,7 @@ fn measure(taps: u32) -> anyhow::Result<Vec<Row>> {
     rows.extend([
         aimed(row("a tenant's rules changed", "ms", replaced.changes)),
         aimed(row("policy replaced", "ms", replaced.whole)),
-        row("packets lost in all changes and replaces", "packets", vec![replaced.lost])
+        row("packets lost in all changes and replaces", "packets", vec![lost])
             .aiming(Goal::AtMost(0.0)),
     ]);
     Ok(rows)
@@ -135,12 +133,11 @@ fn fill(table: &mut CutTable, taps: u32) -> anyhow::Result<[String; 2]> {
 
 /// Cuts of a tenant, ours and the peer's interleaved; ms each.
 fn commits(table: &mut CutTable) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let mark = CUT;
-    let element = format!("element bridge {PEER_TABLE} cut_tenant {{ {:#x} }}", mark.0);
+    let element = format!("element bridge {PEER_TABLE} cut_tenant {{ {:#x} }}", CUT.0);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for run in 0..CUTS {
-        ours.push(timed(|| Ok(table.cut(mark).map(drop)?))?);
-        table.restore(mark)?;
+        ours.push(timed(|| Ok(table.cut(CUT).map(drop)?))?);
+        table.restore(CUT)?;
         if run % PEER_EVERY == 0 {
             let add = format!("add {element}");
             peer.push(timed(|| daemon::run(&["nft", &add]).map(drop))?);
@@ -150,7 +147,7 @@ fn commits(table: &mut CutTable) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     Ok((ours, peer))
 }
 
-/// What was measured while packets to another tenant streamed; times in ms.
+/// What was measured, ms.
 struct Replaced {
     /// Each change of one tenant's rules, read back and compared.
     changes: Vec<f64>,
@@ -160,13 +157,13 @@ struct Replaced {
     beside_changes: Vec<f64>,
     /// Each cut while the kernel takes one whole policy after the other.
     beside_whole: Vec<f64>,
-    /// Packets of the stream that were lost.
-    lost: f64,
 }
 
-/// Changes and replaces the policy again and again, and cuts while the kernel takes these: under a
-/// stream of packets to another tenant.
-fn while_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
+/// Measures under a stream of packets to another tenant: what, and how many of them were lost.
+fn while_streaming(
+    table: &mut CutTable,
+    policies: &[String; 2],
+) -> anyhow::Result<(Replaced, f64)> {
     let name = TapName::parse("tap-0")?;
     let (guest, outer) = plugged(&name)?;
     let (done, came) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -185,11 +182,11 @@ fn while_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Resul
         reader.join().ok().context("the reader panicked")??;
         ensure!(sent > 0, "nothing was sent");
         let lost = sent.saturating_sub(came.load(Ordering::SeqCst));
-        Ok(Replaced { lost: f64::from(u32::try_from(lost)?), ..measured })
+        Ok((measured, f64::from(u32::try_from(lost)?)))
     })
 }
 
-/// All but the lost packets.
+/// Changes and replaces the policy again and again, and cuts while the kernel takes these.
 fn changed_and_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow::Result<Replaced> {
     let open = || PolicyTable::open(Changes::default());
     // Who opens it anew knows nothing of what is there.
@@ -208,7 +205,7 @@ fn changed_and_replaced(table: &mut CutTable, policies: &[String; 2]) -> anyhow:
     let [one, two] = policies;
     let beside_changes = beside(table, &[steps(one, two)?, steps(two, one)?].concat())?;
     let beside_whole = beside(table, policies)?;
-    Ok(Replaced { changes, whole, beside_changes, beside_whole, lost: 0.0 })
+    Ok(Replaced { changes, whole, beside_changes, beside_whole })
 }
 
 /// Cuts while nft puts these texts in place in turn; ms of each cut. Nothing is listed meanwhile:

@@ -1,6 +1,9 @@
 //! Block devices and mounts of the lab: a loop device over a file, a file system on it, a tmpfs.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -31,12 +34,19 @@ impl LoopDisk {
     /// If a program fails.
     pub fn with(mount: PathBuf, mib: u64, mkfs: &[&str]) -> anyhow::Result<Self> {
         let backing = mount.with_extension("img");
-        fs::create_dir_all(&mount)?;
+        fs::create_dir_all(mount.parent().context("the mount has no directory")?)?;
         let path = backing.to_str().context("path is not UTF-8")?;
         run(&["fallocate", "-l", &format!("{mib}MiB"), path])?;
-        let show = ["losetup", "--find", "--show", "--direct-io=on", path];
-        let device = run(&show)?.trim().to_owned();
-        let disk = Self { device, mount, backing };
+        Self::over(backing, mount, mkfs)
+    }
+
+    /// As [`LoopDisk::with`], over a file that is there, which goes with it.
+    ///
+    /// # Errors
+    /// If a program fails.
+    pub fn over(backing: PathBuf, mount: PathBuf, mkfs: &[&str]) -> anyhow::Result<Self> {
+        fs::create_dir_all(&mount)?;
+        let disk = Self { device: attach(&backing)?, mount, backing };
         run(&[mkfs, &[disk.device.as_str()]].concat())?;
         run(&["mount", &disk.device, disk.mount.to_str().context("path is not UTF-8")?])?;
         Ok(disk)
@@ -49,6 +59,16 @@ impl Drop for LoopDisk {
         let _ = run(&["losetup", "-d", &self.device]);
         let _ = fs::remove_file(&self.backing);
     }
+}
+
+/// A loop device over a file, with direct I/O: its name. Whoever makes it frees it.
+///
+/// # Errors
+/// If `losetup` fails.
+pub fn attach(file: &Path) -> anyhow::Result<String> {
+    let path = file.to_str().context("path is not UTF-8")?;
+    let show = ["losetup", "--find", "--show", "--direct-io=on", path];
+    Ok(run(&show)?.trim().to_owned())
 }
 
 /// A tmpfs of its own. Dropping it unmounts it.

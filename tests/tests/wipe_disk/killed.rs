@@ -1,11 +1,8 @@
 //! Wipes whose process is killed, and whose host loses its power, at moments that nobody chose.
 
-use std::{
-    process::Child,
-    time::{Duration, SystemTime},
-};
+use std::{process::Child, time::Duration};
 
-use tenure_tests::lab::daemon::elapse;
+use tenure_tests::lab::{daemon::elapse, storage::attach};
 
 use super::*;
 
@@ -44,8 +41,7 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> anyhow::Result<Self> {
-        let seed =
-            u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() % (1 << 60))?;
+        let seed = u64::try_from(UNIX_EPOCH.elapsed()?.as_nanos() % (1 << 60))?;
         println!("the moments' seed: {seed}");
         Ok(Self(seed | 1))
     }
@@ -97,14 +93,10 @@ fn a_wipe_goes_on_after_its_host_lost_its_power_at_any_moment() -> anyhow::Resul
     let backing = outer.path("inner.img");
     File::create(&backing)?.set_len(48 * MIB)?;
     let mount = outer.disk.mount.with_extension("inner");
-    fs::create_dir(&mount)?;
+    // Blocks of whole pages, which a loop device over XFS has for sectors.
+    let mkfs = [EXT4, &["-b", "4096"]].concat();
+    let mut inner = LoopDisk::over(backing.clone(), mount.clone(), &mkfs)?;
     let (text, at) = (backing.to_str().context("UTF-8")?, mount.to_str().context("UTF-8")?);
-    let attach = || run(&["losetup", "--find", "--show", "--direct-io=on", text]);
-    let device = attach()?.trim().to_owned();
-    let mut inner = LoopDisk { device, mount: mount.clone(), backing: backing.clone() };
-    // Of whole pages, which a loop device over XFS has for sectors.
-    run(&[EXT4, &["-b", "4096", inner.device.as_str()]].concat())?;
-    run(&["mount", &inner.device, at])?;
     // The progress is on the same device: it loses its power with it.
     let (path, saved) = (mount.join("volume"), mount.join("progress"));
     let (mut moments, mut under_way) = (Moments::new()?, 0);
@@ -121,7 +113,7 @@ fn a_wipe_goes_on_after_its_host_lost_its_power_at_any_moment() -> anyhow::Resul
         run(&["umount", at])?;
         run(&["losetup", "-d", &inner.device])?;
         fs::rename(&copy, &backing)?;
-        attach()?.trim().clone_into(&mut inner.device);
+        inner.device = attach(&backing)?;
         run(&["mount", &inner.device, at])?;
 
         let told = said(start(&path, &saved)?)?.with_context(|| format!("round {round}"))?;

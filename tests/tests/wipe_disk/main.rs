@@ -356,14 +356,8 @@ fn a_device_that_loses_blocks_never_passes() -> anyhow::Result<()> {
     let Some(outer) = Ground::new("outer", 48, EXT4)? else { return Ok(()) };
     let backing = outer.path("inner.img");
     File::create(&backing)?.set_len(160 * MIB)?;
-    let show =
-        ["losetup", "--find", "--show", "--direct-io=on", backing.to_str().context("UTF-8")?];
-    let device = run(&show)?.trim().to_owned();
-    let mount = outer.disk.mount.with_extension("inner");
-    fs::create_dir(&mount)?;
-    let inner = LoopDisk { device, mount, backing };
-    run(&["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &inner.device])?;
-    run(&["mount", &inner.device, inner.mount.to_str().context("UTF-8")?])?;
+    let mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal"];
+    let inner = LoopDisk::over(backing, outer.disk.mount.with_extension("inner"), &mkfs)?;
     let path = inner.mount.join("volume");
     run(&["fallocate", "-l", "64MiB", path.to_str().context("UTF-8")?])?;
     run(&["sync", "-f", inner.mount.to_str().context("UTF-8")?])?;

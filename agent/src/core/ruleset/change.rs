@@ -13,8 +13,8 @@
 //! order of steps without a moment in which it has, and the policy is replaced whole.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
 };
 
 use super::POLICY_TABLE;
@@ -99,14 +99,21 @@ fn asked_for<'a>(of: &Elements<'a>) -> BTreeSet<&'a str> {
 }
 
 fn statements(verb: &str, elements: &Elements<'_>, of: fn(&str) -> bool) -> String {
-    let mut text = String::new();
-    for (set, elements) in elements.iter().filter(|(set, elements)| of(set) && !elements.is_empty())
-    {
-        let elements: Vec<&str> = elements.iter().copied().collect();
-        let _ = writeln!(text, "{verb} element bridge {POLICY_TABLE} {set} {{");
-        let _ = writeln!(text, "  {}\n}}", elements.join(",\n  "));
+    let these = elements.iter().filter(|(set, _)| of(set));
+    let one = |(set, elements): (&&str, &BTreeSet<&str>)| {
+        statement(verb, set, &elements.iter().copied().collect::<Vec<_>>())
+    };
+    these.map(one).collect()
+}
+
+/// A statement about elements of a set or map of the policy table, as [`parts`] reads it; nothing
+/// about none.
+pub(super) fn statement(verb: &str, set: &str, elements: &[impl Borrow<str>]) -> String {
+    if elements.is_empty() {
+        return String::new();
     }
-    text
+    let elements = elements.join(",\n  ");
+    format!("{verb} element bridge {POLICY_TABLE} {set} {{\n  {elements}\n}}\n")
 }
 
 #[cfg(test)]

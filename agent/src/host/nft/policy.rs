@@ -83,27 +83,26 @@ impl PolicyTable {
     /// one with lists for which no tap asks. [`NftFailure::Altered`]: somebody else changes the
     /// table again and again.
     pub fn replace(&mut self, policy: &str) -> Result<(), NftFailure> {
-        let change = self.wanted.as_ref().and_then(|old| ruleset::change(&old.text, policy));
-        let change = change.filter(|_| self.good.is_some());
-        let listing = match (&self.wanted, &change) {
-            (Some(old), Some(Change { steps, .. })) if steps.is_empty() => old.listing.clone(),
-            (Some(old), Some(Change { gone, come, .. })) => {
-                old.listing.changed(&in_an_empty_namespace(gone)?, &in_an_empty_namespace(come)?)
-            }
-            _ => in_an_empty_namespace(policy)?,
-        };
-        let digest = Digest::of(policy.as_bytes());
-        self.good = None;
-        self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
-        if let Some(Change { steps, .. }) = change {
+        if self.good.is_some()
+            && let Some(old) = &self.wanted
+            && let Some(Change { steps, gone, come }) = ruleset::change(&old.text, policy)
+        {
+            let (gone, come) = (in_an_empty_namespace(&gone)?, in_an_empty_namespace(&come)?);
+            let listing = old.listing.changed(&gone, &come);
+            self.want(policy, listing);
             if self.adjust(&steps)? {
                 return Ok(());
             }
-            // Nothing that was computed is taken for granted any more.
-            let listing = in_an_empty_namespace(policy)?;
-            self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
         }
+        let listing = in_an_empty_namespace(policy)?;
+        self.want(policy, listing);
         self.put()
+    }
+
+    fn want(&mut self, policy: &str, listing: Listing) {
+        let digest = Digest::of(policy.as_bytes());
+        self.good = None;
+        self.wanted = Some(Wanted { text: policy.to_owned(), digest, listing });
     }
 
     /// Whether the steps of a change made what is wanted of the table.

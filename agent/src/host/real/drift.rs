@@ -7,7 +7,7 @@
 //!
 //! The two share no lock but for a moment: a cut never waits for a policy that is being replaced.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, io::ErrorKind, path::Path};
 
 use tenure_protocol::{
     digest::Digest,
@@ -83,9 +83,13 @@ impl Policy {
 /// the number that it has in the kernel, and no frame finds it missing meanwhile.
 pub(super) fn list_key(path: &Path) -> Result<ListKey, RealHostFailure> {
     let mut key = ListKey::default();
-    let kept = file::read_limited(path, key.0.len() as u64).ok();
-    if let Some(kept) = kept.and_then(|bytes| bytes.try_into().ok()) {
-        return Ok(ListKey(kept));
+    match file::read_limited(path, key.0.len() as u64).map(<[u8; 32]>::try_from) {
+        Ok(Ok(kept)) => return Ok(ListKey(kept)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Ok(Err(_)) | Err(_) => {
+            let path = path.display();
+            tracing::warn!(%path, "no key of lists can be read: a new one gives them new numbers");
+        }
     }
     getrandom::fill(&mut key.0).map_err(RealHostFailure::Random)?;
     file::replace(path, &key.0, None)?;
@@ -228,5 +232,26 @@ impl RealHost {
             }
         }
         cuts.table.prove(mark, &ways).map_err(nft)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_lists_stays_the_same_and_one_that_is_damaged_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lists.key");
+        let key = || list_key(&path).expect("a key");
+        let first = key();
+        assert_ne!(first, ListKey::default());
+        assert_eq!(key(), first);
+        for damaged in [&[7; 31][..], &[7; 33]] {
+            file::replace(&path, damaged, None).expect("written");
+            let other = key();
+            assert_ne!(other, first);
+            assert_eq!(key(), other);
+        }
     }
 }
