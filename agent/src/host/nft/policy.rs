@@ -213,6 +213,10 @@ fn differs(
                 Err(_) => Some("the table comes and goes".to_owned()),
             },
         };
+        // What nft lists is of one generation: none is older than the one before.
+        if what.is_none() {
+            return Ok((None, before));
+        }
         last = (what, generation(kernel)?);
         if last.1 == before {
             break;
