@@ -49,7 +49,7 @@ use crate::{
         EngineFailure, Identity, Input, MAX_OUTLET, lock,
         watch::{self, Carried, Errand},
     },
-    join,
+    join, precedence,
 };
 
 /// Longest path of a unix socket, bytes (`sun_path` without its end).
@@ -282,6 +282,7 @@ impl Desk {
         give(Input::Connected(outlet))?;
         let mut cuts = None;
         if lane == Lane::Cut {
+            precedence::take();
             let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
             write_all("watch reports", Kind::WatchReport, out, reports)?;
             // A watch that does not listen is no reason not to cut.

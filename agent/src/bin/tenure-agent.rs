@@ -13,7 +13,7 @@ use tenure_agent::{
     join::{self, Invitation},
     link::{Link, courier},
     operator::{OperatorAsk, account, client},
-    telemetry,
+    precedence, telemetry,
 };
 use tenure_protocol::{evidence::predicate::network_cut::Direction, id::TenantId};
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,6 +102,7 @@ async fn run(config: &Path) -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         bail!("tenure-agent must not run as root: start it as its own user (agent_uid)");
     }
+    precedence::take();
     let path = join::invitation_path(&config.state_dir);
     if !path.exists() {
         return Err(join::JoinFailure::NotJoined.into());

@@ -41,12 +41,15 @@ use super::{
     reserve::Reserve,
     watch,
 };
-use crate::core::{
-    attest::{self, Beside},
-    drift::Drift,
-    record::{Change, Isolation, IsolationRecord, LocalStage, OrderRecord, OrderStage},
-    seal::NO_SEAL,
-    step::{Host, HostFailure, Performed, Step},
+use crate::{
+    core::{
+        attest::{self, Beside},
+        drift::Drift,
+        record::{Change, Isolation, IsolationRecord, LocalStage, OrderRecord, OrderStage},
+        seal::NO_SEAL,
+        step::{Host, HostFailure, Performed, Step},
+    },
+    precedence,
 };
 
 pub(super) struct CutLane {
@@ -82,6 +85,7 @@ impl CutLane {
     }
 
     pub(super) fn run(&mut self, inbox: &Receiver<Input>) -> Result<(), EngineFailure> {
+        precedence::take();
         let mut next = None;
         loop {
             match next.take().map_or_else(|| inbox.recv(), Ok) {

@@ -49,6 +49,7 @@ use crate::{
     clock::Clock,
     core::watch::{self, Moment, Stage, WatchRecord},
     packets::{Found, PacketFailure, Packets, reopen},
+    precedence,
 };
 
 /// Longest time that a cut waits for its packet to be durable.
@@ -182,7 +183,10 @@ pub fn start(
     let (inbox, messages) = sync_channel(MAX_INBOX);
     let dir = dir.to_owned();
     // Read on its own thread too: no cut waits for it.
-    let body = move || Watcher::open(&dir, identity, clock, reserve).run(&messages);
+    let body = move || {
+        precedence::take();
+        Watcher::open(&dir, identity, clock, reserve).run(&messages);
+    };
     thread::Builder::new().name("watch".to_owned()).spawn(body)?;
     Ok(inbox)
 }

@@ -155,6 +155,8 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
         let tls = self.tls.clone();
         Box::pin(async move {
             let (places, outside) = places?;
+            // An answer in two pieces would wait for the peer's delayed acknowledgement, 40 ms.
+            stream.set_nodelay(true)?;
             let (stream, service) = tls.accept(stream, service).await?;
             let presented = Presented::of(stream.get_ref().1);
             let visit = Arc::new(Visit::new(outside));

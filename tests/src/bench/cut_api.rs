@@ -1,7 +1,8 @@
 //! From a request to the API to the last packet that still reaches a real guest's tap, under 10,000
 //! packets a second: two fsyncs, a signed order over QUIC, two processes. Beside it what a user
-//! would do instead, on the host itself: `nft add element`, and Ansible's step for it. And how long
-//! after the cut the first notice has arrived by real mail and webhook.
+//! would do instead, on the host itself: `nft add element`, and Ansible's step for it; the same
+//! while the host changes the tenant's rules. And how long after the cut the first notice has arrived
+//! by real mail and webhook.
 
 use std::{
     net::Ipv4Addr,
@@ -41,7 +42,9 @@ use crate::{
 };
 
 /// How often a tenant is cut through the API.
-const RUNS: usize = 200;
+const RUNS: usize = 250;
+/// In every so many of them the host is changing the tenant's rules.
+const RULES_EVERY: usize = 5;
 /// Every so many of them each peer is measured once.
 const PEER_EVERY: usize = 10;
 /// Between two packets: 10,000 a second.
@@ -58,6 +61,8 @@ const ANSIBLE: &str = "Ansible, connection local";
 #[derive(Default)]
 struct Measured {
     api: Vec<f64>,
+    /// The same while the host changes the tenant's rules.
+    beside_rules: Vec<f64>,
     nft: Vec<f64>,
     ansible: Vec<f64>,
     /// From the kernel's commit to the first delivery that discharges the duty to notify.
@@ -90,17 +95,20 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
 }
 
 fn rows(measured: &Measured) -> Vec<Row> {
-    let Measured { api, nft, ansible, told } = measured;
+    let Measured { api, beside_rules, nft, ansible, told } = measured;
     let row = |figure: &str, runs: Vec<f64>| {
         let figure = format!("API request to the last packet at the guest, {figure}");
         Row::new("cut", &figure, "ms", runs)
     };
     let at = |percent| percentile(api, percent).into_iter().collect::<Vec<_>>();
+    let rules = |percent| percentile(beside_rules, percent).into_iter().collect::<Vec<_>>();
     vec![
         row("p50", at(50)).beside(NFT, nft.clone()),
         row("p50", at(50)).beside(ANSIBLE, ansible.clone()).aiming(Goal::RatioAtMost(0.01)),
         row("p99", at(99)).aiming(Goal::AtMost(10.0)),
         row("max", at(100)),
+        row("while the tenant's rules change, p50", rules(50)),
+        row("while the tenant's rules change, max", rules(100)),
         Row::new("cut", "the kernel's commit to the first arrival of a notice", "ms", told.clone())
             .aiming(Goal::AtMost(3_000.0)),
     ]
@@ -120,11 +128,16 @@ impl Bench {
         let body = r#"{"kind":"emergency","reason":"a benchmark"}"#;
         for run in 0..RUNS {
             self.flow.flows()?;
+            let beside_rules = run % RULES_EVERY == 0;
+            if beside_rules {
+                change_rules(people, tenant, run)?;
+            }
             let (asked, _) = world.api_post(&people.operator, &path, body)?;
             // Before anything else is started here, which would take processors from the cut.
             let last = self.flow.last(asked)?;
             isolation::wait_for_state(people, tenant, "cut")?;
-            measured.api.push(self.flow.silent_after(last)?);
+            let taken = if beside_rules { &mut measured.beside_rules } else { &mut measured.api };
+            taken.push(self.flow.silent_after(last)?);
             measured.told.push(told_ms(people, tenant)?);
             people.operator.call(&["restore", &tenant.id, "--reason", "a benchmark"])?;
             isolation::wait_for_state(people, tenant, "connected")?;
@@ -164,6 +177,13 @@ impl Bench {
         let what = ["-m", "ansible.builtin.command", "-a", &task];
         output(&[[program].as_slice(), &here, &what].concat(), b"")
     }
+}
+
+/// The customer sets its rules; the hosts put them in force just after the answer.
+fn change_rules(people: &People, tenant: &Tenant, run: usize) -> anyhow::Result<()> {
+    let rule = ["--rule", "ingress", &format!("tcp:{}", 20_000 + run), "10.1.0.0/16", "changes"];
+    let set = ["group", "set", &tenant.id, "bench", "--role", "web"];
+    people.customer.call(&[set.as_slice(), &rule].concat()).map(drop)
 }
 
 /// How long after the last cut's commit its customer was told.

@@ -40,7 +40,12 @@ impl Daemon {
         log: &Path,
     ) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
-        let mut full = enter(netns);
+        let mut full = Vec::new();
+        if uid.is_some() {
+            // As a unit file would with LimitRTPRIO: only root may allow it.
+            full.extend(["prlimit", "--rtprio=1"].map(str::to_owned));
+        }
+        full.extend(enter(netns));
         if let Some(uid) = uid {
             full.extend([format!("--setgid={uid}"), format!("--setuid={uid}")]);
         }
