@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
 };
 
@@ -62,6 +63,12 @@ pub struct HostdConfig {
     /// Volumes: on ext4 or XFS.
     #[serde(default = "volume_dir")]
     pub volume_dir: PathBuf,
+    /// Block devices for volumes, one each; if there are any, volumes are no files.
+    #[serde(default)]
+    pub volume_devices: Vec<PathBuf>,
+    /// Most MiB a second that the wipe of a volume writes or reads; no limit if it is not said.
+    #[serde(default)]
+    pub wipe_mib_per_s: Option<NonZeroU32>,
     /// Volumes' keys; 0700, on a file system that is overwritten in place (ext4 or XFS).
     #[serde(default = "key_dir")]
     pub key_dir: PathBuf,
@@ -126,6 +133,13 @@ impl HostdConfig {
     #[must_use]
     pub fn instances_dir(&self) -> PathBuf {
         self.run_dir.join("instances")
+    }
+
+    /// Most bytes a second of a volume's wipe.
+    #[must_use]
+    pub fn wipe_bytes_per_s(&self) -> Option<NonZeroU64> {
+        let mib = self.wipe_mib_per_s?;
+        NonZeroU64::new(u64::from(mib.get()) << 20)
     }
 
     /// The socket for tenure-agent.

@@ -1,4 +1,4 @@
-//! Precedence for the way of a cut: guests that burn every processor of a host must not hold an
+//! Which threads go before others. Precedence for the way of a cut: guests that burn every processor of a host must not hold an
 //! emergency cut up.
 //!
 //! A thread without it waits for the slices of those that run, at each of the dozen times that a
@@ -6,7 +6,9 @@
 //! do little: the cut lane, the watch, and the socket's thread of that lane in tenure-hostd, and
 //! tenure-agent, which has one thread alone. The kernel leaves others 5 % of the time whatever these
 //! do (`sched_rt_runtime_us`).
-#![allow(unsafe_code, reason = "no crate here knows the scheduler's policies")]
+//!
+//! A wipe is the opposite: its reads and writes of a disk go after those of others.
+#![allow(unsafe_code, reason = "no crate here knows the schedulers' policies")]
 
 use std::io;
 
@@ -28,6 +30,20 @@ pub fn take() {
     }
 }
 
+/// `ioprio_set(2)`: of one thread; the class best-effort, and its lowest level.
+const WHO_THREAD: libc::c_int = 1;
+const LOWEST: libc::c_int = (2 << 13) | 7;
+
+/// Lets the calling thread's reads and writes of disks go after those of others, where the disk's
+/// scheduler knows priorities. Where it cannot be had, it is done without.
+pub fn give_way() {
+    // SAFETY: takes three integers, and changes the calling thread alone.
+    let given = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0, LOWEST) };
+    if given != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "no lower I/O priority");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;
@@ -36,6 +52,16 @@ mod tests {
     fn policy() -> libc::c_int {
         // SAFETY: asks for the calling thread alone.
         unsafe { libc::sched_getscheduler(0) }
+    }
+
+    #[test]
+    fn a_thread_gives_way_on_disks() {
+        let given = thread::spawn(|| {
+            super::give_way();
+            // SAFETY: asks for the calling thread alone.
+            unsafe { libc::syscall(libc::SYS_ioprio_get, super::WHO_THREAD, 0) }
+        });
+        assert_eq!(given.join().expect("a priority"), libc::c_long::from(super::LOWEST));
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! How far something is, on stderr: a bar for who looks on, a line for each change in a log.
+//! How far something is, on stderr: a bar for who looks on, with the pace and the time that is left
+//! where hosts count bytes; a line for each change in a log.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::{
@@ -28,11 +29,59 @@ pub(crate) struct Extent {
     permille: u64,
 }
 
+/// What a host counts of the thing that it is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count<'a> {
+    what: &'a str,
+    done: u64,
+    all: u64,
+}
+
+/// Where the counting of one order's thing began.
+#[derive(Debug)]
+struct Start {
+    what: String,
+    at: Duration,
+    done: u64,
+}
+
+/// How fast the orders under way are together, and when the last of them is through with what it is
+/// at.
+#[derive(Debug, Default)]
+struct Pace {
+    starts: BTreeMap<String, Start>,
+}
+
+impl Pace {
+    /// Bytes a second and what is left at that pace, once two looks have told.
+    fn of(&mut self, orders: &[Value], now: Duration) -> Option<(u64, Duration)> {
+        let mut sum = None::<(u64, Duration)>;
+        for order in orders.iter().filter(|order| !order["finished_at"].is_string()) {
+            let (id, message) = (cell(order, &["/id"]), cell(order, &["/message"]));
+            let Some(count) = counted(&message) else { continue };
+            let known = self.starts.get(&id).filter(|start| start.what == count.what);
+            let Some(start) = known.filter(|start| start.done <= count.done) else {
+                let Count { what, done, .. } = count;
+                self.starts.insert(id, Start { what: what.to_owned(), at: now, done });
+                continue;
+            };
+            let ms = u64::try_from(now.saturating_sub(start.at).as_millis()).unwrap_or(u64::MAX);
+            let each_s = (count.done - start.done).saturating_mul(1000).checked_div(ms);
+            let Some(each_s) = each_s.filter(|each_s| *each_s > 0) else { continue };
+            let left = Duration::from_secs(count.all.saturating_sub(count.done) / each_s);
+            let (before_s, before_left) = sum.unwrap_or_default();
+            sum = Some((before_s.saturating_add(each_s), before_left.max(left)));
+        }
+        sum
+    }
+}
+
 /// One wait's display.
 pub(crate) struct Meter {
     bar: Option<ProgressBar>,
     shown: String,
     extent: Option<String>,
+    pace: Pace,
 }
 
 impl Meter {
@@ -44,7 +93,7 @@ impl Meter {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self { bar, shown: String::new(), extent: None }
+        Self { bar, shown: String::new(), extent: None, pace: Pace::default() }
     }
 
     /// Whether it is worth measuring.
@@ -53,17 +102,23 @@ impl Meter {
     }
 
     /// Takes over what orders say of themselves: a list of them, or one.
-    pub(crate) fn measure(&mut self, orders: &Value, screen: &Screen) {
+    pub(crate) fn measure(&mut self, orders: &Value, waited: Duration, screen: &Screen) {
         let Some(bar) = &self.bar else { return };
         let one = std::slice::from_ref(orders);
-        let extent = extent(if orders["state"].is_string() { one } else { rows(orders) });
+        let orders = if orders["state"].is_string() { one } else { rows(orders) };
+        let extent = extent(orders);
         if extent.orders == 0 {
             return;
         }
         bar.set_style(style(COUNTED));
         bar.set_position(extent.permille);
         let (done, all) = (extent.done.to_string(), extent.orders.to_string());
-        self.extent = Some(screen.fill("{} of {} orders", &[&done, &all]));
+        let mut text = screen.fill("{} of {} orders", &[&done, &all]);
+        if let Some((each_s, left)) = self.pace.of(orders, waited) {
+            let (each_s, left) = (BinaryBytes(each_s).to_string(), left.as_secs().to_string());
+            text += &screen.fill("; {}/s, {} s left", &[&each_s, &left]);
+        }
+        self.extent = Some(text);
     }
 
     /// Shows in words how far it is.
@@ -110,12 +165,17 @@ fn extent(orders: &[Value]) -> Extent {
     Extent { permille: permille / sum.orders.max(1), ..sum }
 }
 
-/// Thousandths, from a host's `WHAT: DONE of ALL bytes`.
-fn reported(message: &str) -> Option<u64> {
-    let (_, counted) = message.rsplit_once(": ")?;
+/// A host's `WHAT: DONE of ALL bytes`.
+fn counted(message: &str) -> Option<Count<'_>> {
+    let (what, counted) = message.rsplit_once(": ")?;
     let (done, all) = counted.strip_suffix(" bytes")?.split_once(" of ")?;
-    let (done, all): (u128, u128) = (done.parse().ok()?, all.parse().ok()?);
-    let permille = done.min(all).saturating_mul(1000).checked_div(all)?;
+    Some(Count { what, done: done.parse().ok()?, all: all.parse().ok()? })
+}
+
+/// Thousandths of what a host counts.
+fn reported(message: &str) -> Option<u64> {
+    let Count { done, all, .. } = counted(message)?;
+    let permille = u128::from(done.min(all)).saturating_mul(1000).checked_div(u128::from(all))?;
     u64::try_from(permille).ok()
 }
 
@@ -146,6 +206,28 @@ mod tests {
             assert_eq!(reported(message), None, "{message}");
         }
         assert_eq!(reported("a: 3 of 2 bytes"), Some(1000));
+    }
+
+    #[test]
+    fn the_pace_is_that_of_all_orders_and_what_is_left_that_of_the_slowest() {
+        let order =
+            |id: &str, message: &str| json!({"id": id, "state": "started", "message": message});
+        let mut pace = Pace::default();
+        let s = Duration::from_secs;
+        let first =
+            [order("a", "wipe v1: 100 of 1000 bytes"), order("b", "wipe v2: 0 of 500 bytes")];
+        assert_eq!(pace.of(&first, s(10)), None, "one look tells no pace");
+        let second =
+            [order("a", "wipe v1: 300 of 1000 bytes"), order("b", "wipe v2: 100 of 500 bytes")];
+        assert_eq!(pace.of(&second, s(12)), Some((150, s(8))));
+        let next = [
+            order("a", "wipe v3: 5 of 1000 bytes"),
+            json!({"id": "b", "state": "done",
+            "finished_at": "2026-10-20T00:00:00Z", "message": "wipe v2: 500 of 500 bytes"}),
+        ];
+        assert_eq!(pace.of(&next, s(20)), None, "another thing is counted anew");
+        let again = [order("a", "wipe v3: 2 of 1000 bytes")];
+        assert_eq!(pace.of(&again, s(22)), None, "and so is one that was begun again");
     }
 
     #[test]

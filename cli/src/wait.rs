@@ -66,14 +66,14 @@ pub(crate) fn until(
             Err(Failure::Unreachable(text)) => seen = text,
             Err(failure) => return Err(failure),
         }
+        let waited = pause::now().duration_since(begun);
         // Who may not see orders waits without them.
         if let Some(orders) = orders
             && meter.is_watched()
             && let Ok(Some(orders)) = api.get_changed(orders, &mut orders_tag)
         {
-            meter.measure(&orders, screen);
+            meter.measure(&orders, waited, screen);
         }
-        let waited = pause::now().duration_since(begun);
         meter.show(&seen, waited, screen);
         if waited >= limit {
             return Err(Failure::Unfinished(format!(

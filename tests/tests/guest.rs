@@ -99,7 +99,7 @@ impl Host {
         let (run_dir, volume_dir, key_dir) = (dir("run"), dir("volumes"), dir("keys"));
         let ram = RamDisk::create(lab.path.join("ram"), 256).expect("tmpfs");
         let netns = Netns::create(&lab.netns("host")).expect("namespace");
-        let store = VolumeStore::new(&volume_dir, &key_dir, Path::new("qemu-img"));
+        let store = VolumeStore::new(&volume_dir, &[], &key_dir, Path::new("qemu-img"));
         let config = VmmConfig {
             program: "qemu-system-x86_64".into(),
             run_dir,

@@ -116,7 +116,8 @@ fn run(config: &HostdConfig) -> Result<()> {
     listen("filter monitor", engine.nudge(), filter, nft::Monitor::wait)?;
     listen("device monitor", engine.nudge(), devices, tap::Monitor::wait)?;
     let accelerator = host.accelerator()?;
-    let (ram, volumes) = (&config.ram_dir, &config.volume_dir);
+    let ram = &config.ram_dir;
+    let volumes = (config.volume_dir.as_path(), config.volume_devices.as_slice());
     let kernel = &identity.agent.kernel;
     let hello = Hello {
         agent_version: identity.agent.version.clone(),

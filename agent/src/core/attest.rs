@@ -9,6 +9,7 @@ use tenure_protocol::{
             Predicate, Run, Wipe, WipeAccount, WipeIntent, WipeResult,
             configuration::{ConfigurationMeasured, InstanceMeasured},
             cut_proof::CutProof,
+            media_wipe::FileSystemKind,
             network_cut::{Direction, NetworkCutMeasured, SealMeasured},
             wipe::Claimed,
         },
@@ -69,11 +70,13 @@ pub fn passes(facts: &WipeFacts) -> bool {
     }
 }
 
-/// The facts once the file is unlinked.
+/// The facts once the file is unlinked; a device stays.
 #[must_use]
 pub fn unlinked(mut facts: WipeFacts) -> WipeFacts {
     match &mut facts {
-        WipeFacts::Volume { media, .. } => media.unlinked = true,
+        WipeFacts::Volume { media, .. } => {
+            media.unlinked = media.file_system.kind != FileSystemKind::None;
+        }
         WipeFacts::Memory { memory, .. } => memory.unlinked = true,
     }
     facts

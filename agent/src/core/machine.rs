@@ -288,21 +288,38 @@ pub struct QmpCommand {
     pub carries: Carries,
 }
 
+/// What a volume's container is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// A file of its own, which has just the volume's size.
+    File,
+    /// A block device, which may be larger.
+    Device {
+        /// Size that the guest sees, bytes.
+        size_bytes: u64,
+    },
+}
+
 /// The commands that give a machine its volume number `index`, in order. The passphrase leaves
 /// QEMU's objects again as soon as the volume is open.
 #[must_use]
-pub fn volume_commands(index: usize, volume: VolumeId) -> Vec<QmpCommand> {
+pub fn volume_commands(index: usize, volume: VolumeId, backing: Backing) -> Vec<QmpCommand> {
     let set = CONSOLE_SET + 1 + index;
     let (file, node, key) =
         (format!("file{index}"), format!("volume{index}"), format!("key{index}"));
     let serial: String = volume.as_uuid().simple().to_string()[12..].to_owned();
     let command = |execute, arguments, carries| QmpCommand { execute, arguments, carries };
-    vec![
+    let (driver, sized) = match backing {
+        Backing::File => ("file", None),
+        Backing::Device { size_bytes } => ("host_device", Some(size_bytes)),
+    };
+    let drive = sized.map_or_else(|| node.clone(), |_| format!("sized{index}"));
+    let mut commands = vec![
         command("add-fd", json!({"fdset-id": set}), Carries::Descriptor),
         // discard=ignore: a hole would leave the old blocks where no overwrite reaches them.
         command(
             "blockdev-add",
-            json!({"driver": "file", "node-name": file, "filename": format!("/dev/fdset/{set}"),
+            json!({"driver": driver, "node-name": file, "filename": format!("/dev/fdset/{set}"),
                    "aio": "threads", "cache": {"direct": true}, "discard": "ignore"}),
             Carries::Nothing,
         ),
@@ -318,14 +335,23 @@ pub fn volume_commands(index: usize, volume: VolumeId) -> Vec<QmpCommand> {
             Carries::Nothing,
         ),
         command("object-del", json!({"id": key}), Carries::Nothing),
-        command(
-            "device_add",
-            json!({"driver": "virtio-blk-pci", "id": format!("disk{index}"), "drive": node,
-                   "bus": format!("port{index}"), "serial": serial,
-                   "discard": false, "write-zeroes": false}),
+    ];
+    if let Some(size) = sized {
+        commands.push(command(
+            "blockdev-add",
+            json!({"driver": "raw", "node-name": drive, "file": node, "size": size,
+                   "cache": {"direct": true}, "discard": "ignore"}),
             Carries::Nothing,
-        ),
-    ]
+        ));
+    }
+    commands.push(command(
+        "device_add",
+        json!({"driver": "virtio-blk-pci", "id": format!("disk{index}"), "drive": drive,
+               "bus": format!("port{index}"), "serial": serial,
+               "discard": false, "write-zeroes": false}),
+        Carries::Nothing,
+    ));
+    commands
 }
 
 #[cfg(test)]

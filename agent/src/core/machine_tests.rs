@@ -45,10 +45,15 @@ fn a_machine_renders_as_the_golden_argument_list_and_commands() {
     let fds = MachineFds { ram: 10, kernel: 11, initrd: 12, tap: 13, console: 14, qmp: 15 };
     let mut text = argv("qemu-system-x86_64", &spec, &fds).join("\n");
     for (index, volume) in spec.volumes.iter().enumerate() {
-        for mut command in volume_commands(index, *volume) {
+        for mut command in volume_commands(index, *volume, Backing::File) {
             command.arguments.sort_all_objects();
             text += &format!("\n{:?} {} {}", command.carries, command.execute, command.arguments);
         }
+    }
+    let on_a_device = Backing::Device { size_bytes: 1 << 30 };
+    for mut command in volume_commands(0, spec.volumes[0], on_a_device) {
+        command.arguments.sort_all_objects();
+        text += &format!("\n{:?} {} {}", command.carries, command.execute, command.arguments);
     }
     text.push('\n');
     assert_eq!(text, include_str!("machine_golden.txt"));

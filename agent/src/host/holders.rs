@@ -1,9 +1,10 @@
-//! Who else holds a file: open descriptors and mappings in /proc, and a lease.
+//! Who else holds a file or a block device: open descriptors and mappings in /proc, and a lease.
 //!
 //! The scan names the holders for people; the lease (`fcntl(2)`, `F_SETLEASE`) is what is
 //! complete, since the kernel refuses it while any other open file or mapping of the inode is left,
 //! those inside the kernel and those under way in sockets included, and breaks it when somebody
-//! opens the file later.
+//! opens the file later. Of a block device there is no lease: it is claimed (`O_EXCL`), which keeps
+//! mounts and mappings out, and processes that open it for a moment between two scans are not seen.
 #![allow(unsafe_code, reason = "fcntl's lease commands have no safe wrapper")]
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, RawFd},
-        unix::fs::MetadataExt as _,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
     },
     path::Path,
 };
@@ -22,12 +23,13 @@ use tenure_protocol::evidence::predicate::wipe::Writers;
 /// `F_SETSIG` (asm-generic/fcntl.h), which the libc crate leaves out.
 const F_SETSIG: libc::c_int = 10;
 
-/// A file as the kernel knows it.
+/// A file as the kernel knows it, or a block device, which is the same by whatever node it is
+/// opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileIdentity {
-    /// The file system's device number.
+    /// The file system's device number, or the block device's own.
     pub device: u64,
-    /// The inode's number.
+    /// The inode's number; 0, which no file has, of a block device.
     pub inode: u64,
 }
 
@@ -37,12 +39,21 @@ impl FileIdentity {
     /// # Errors
     /// If it cannot be asked for.
     pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+        Ok(Self::found(&file.metadata()?))
     }
-}
 
-impl FileIdentity {
+    fn found(metadata: &fs::Metadata) -> Self {
+        if metadata.file_type().is_block_device() {
+            Self { device: metadata.rdev(), inode: 0 }
+        } else {
+            Self { device: metadata.dev(), inode: metadata.ino() }
+        }
+    }
+
+    const fn is_device(self) -> bool {
+        self.inode == 0
+    }
+
     /// Unlinks the name if it is still this file's, durably.
     ///
     /// # Errors
@@ -120,7 +131,7 @@ fn has_open(process: &Path, identity: FileIdentity, own: Option<RawFd>) -> io::R
         }
         // Follows the link to the open file itself, whatever its name and mount namespace.
         let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        if metadata.dev() == identity.device && metadata.ino() == identity.inode {
+        if FileIdentity::found(&metadata) == identity {
             return Ok(true);
         }
     }
@@ -128,6 +139,13 @@ fn has_open(process: &Path, identity: FileIdentity, own: Option<RawFd>) -> io::R
 }
 
 fn has_mapped(process: &Path, identity: FileIdentity) -> io::Result<bool> {
+    if identity.is_device() {
+        // `maps` has the node's inode, which says nothing of the device.
+        return Ok(fs::read_dir(process.join("map_files"))?
+            .flatten()
+            .filter_map(|entry| fs::metadata(entry.path()).ok())
+            .any(|metadata| FileIdentity::found(&metadata) == identity));
+    }
     let text = fs::read(process.join("maps"))?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().any(|line| maps_line(line) == Some((identity.device, identity.inode))))
@@ -154,9 +172,12 @@ pub enum Exclusion {
     Leased,
     /// The file system has no leases; the scan of /proc saw every process.
     Scanned,
+    /// A block device that is open for this alone (`O_EXCL`), of which the scan saw no other user.
+    Claimed,
 }
 
-/// Makes sure that nobody else holds a file, and that nobody will unnoticed. Gives the holders'
+/// Makes sure that nobody else holds a file, or a block device that `file` has claimed, and that
+/// nobody will unnoticed. Gives the holders'
 /// names if there are any.
 ///
 /// # Errors
@@ -166,6 +187,12 @@ pub fn exclude(file: &File, identity: FileIdentity) -> io::Result<Result<Exclusi
     let found = find(identity, file)?;
     if !found.is_empty() {
         return Ok(Err(found.names()));
+    }
+    if identity.is_device() {
+        return Ok(match found.unseen {
+            0 => Ok(Exclusion::Claimed),
+            unseen => Err(format!("{unseen} processes that cannot be looked at")),
+        });
     }
     match lease(file) {
         Ok(()) => Ok(Ok(Exclusion::Leased)),
@@ -190,7 +217,7 @@ pub fn writers(file: &File, identity: FileIdentity, since: Exclusion) -> io::Res
     let found = find(identity, file)?;
     let came = match since {
         Exclusion::Leased => fcntl(file, libc::F_GETLEASE, 0)? != libc::F_WRLCK,
-        Exclusion::Scanned => false,
+        Exclusion::Scanned | Exclusion::Claimed => false,
     };
     let open_files = count(&found.open).max(u32::from(came));
     Ok(Writers { vmm_dead: true, open_files, mappings: count(&found.mapped) })

@@ -90,8 +90,15 @@ fn remove(path: &Path, seed: Seed, clocks: Clocks) -> Result<(), String> {
     if !metadata.is_file() || (metadata.len() == 0 && metadata.blocks() == 0) {
         return fs::remove_file(path).map_err(|error| at(&error));
     }
-    let request =
-        disk::DiskWipe { path: path.to_owned(), seed, vmm_dead: true, resume: None, clocks };
+    let request = disk::DiskWipe {
+        path: path.to_owned(),
+        device: None,
+        seed,
+        vmm_dead: true,
+        limit: None,
+        resume: None,
+        clocks,
+    };
     let verdict = match disk::wipe(&request, &mut |_| ControlFlow::Continue(())) {
         Ok(measurement) => Verdict::of(&measurement.measured),
         Err(failure) if failure.code() == disk::DiskRefusal::FileSystem.code() => {

@@ -12,6 +12,7 @@ pub mod nft;
 pub mod observe;
 pub mod overwrite;
 pub mod pidfd;
+pub mod pool;
 pub mod preflight;
 pub mod process;
 pub mod qemu;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -17,6 +17,7 @@ use tenure_protocol::{
 
 use super::{
     nft::CutState,
+    pool::Pool,
     qemu::{RunState, Vmm, VmmFailure},
     tap::{self, DeviceKind},
     volume::VolumeStore,
@@ -53,7 +54,7 @@ pub fn agent_identity() -> Result<AgentIdentity, HostFailure> {
 /// [`HostFailure`] if a directory cannot be measured.
 pub fn facts(
     ram_dir: &Path,
-    volume_dir: &Path,
+    (volume_dir, volume_devices): (&Path, &[PathBuf]),
     accelerator: &str,
     kernel: &str,
 ) -> Result<HostFacts, HostFailure> {
@@ -61,7 +62,11 @@ pub fn facts(
     Ok(HostFacts {
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         memory_bytes: capacity(ram_dir)?,
-        volume_bytes: capacity(volume_dir)?,
+        volume_bytes: if volume_devices.is_empty() {
+            capacity(volume_dir)?
+        } else {
+            Pool::new(volume_devices, volume_dir).bytes()
+        },
         accelerator: accelerator.to_owned(),
         kernel: kernel.to_owned(),
     })
@@ -131,7 +136,12 @@ pub(super) fn host(
         }
     }
     let known = volumes.list().map_err(|error| HostFailure::of("volumes", &error))?;
-    observed.volumes = known.into_iter().filter(|volume| volumes.path(*volume).exists()).collect();
+    for volume in known {
+        // One whose device is gone is on this host no less: its wipe says that it was not found.
+        if volumes.is_complete(volume).unwrap_or(true) {
+            observed.volumes.insert(volume);
+        }
+    }
     gauge.read(&mut observed);
     Ok(observed)
 }
@@ -187,7 +197,8 @@ mod tests {
             gid: 1,
             accelerator: AcceleratorSetting::Tcg,
         };
-        let vmm = Vmm::new(config, VolumeStore::new(&at, &at, Path::new("qemu-img"))).expect("fit");
+        let vmm =
+            Vmm::new(config, VolumeStore::new(&at, &[], &at, Path::new("qemu-img"))).expect("fit");
         for (instance, over, left) in [(1, 0, MAX_CONSOLE_BYTES), (2, 1, 0)] {
             let console = vmm.console_path(sample::instance(instance));
             std::fs::create_dir_all(console.parent().expect("a parent")).expect("made");

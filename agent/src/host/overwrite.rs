@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
+    num::NonZeroU64,
     ops::ControlFlow,
     os::unix::fs::FileExt as _,
     sync::{
@@ -23,7 +24,10 @@ use tenure_protocol::{
     time::Timestamp,
 };
 
-use crate::core::wipe::{Chunk, Course, ExtentMap, Keystream, Lap, RangeSet, Seed, Stage};
+use crate::{
+    core::wipe::{Chunk, Course, ExtentMap, Keystream, Lap, RangeSet, Seed, Stage},
+    precedence,
+};
 
 /// Bytes of one write or read.
 pub const PIECE_BYTES: usize = 1 << 20;
@@ -68,6 +72,8 @@ pub(super) struct Medium<'a> {
     pub(super) layer: ReadLayer,
     /// Whether `read_from` bypasses the page cache.
     pub(super) direct: bool,
+    /// Most bytes a second that are written or read back, if neighbours are to keep their latency.
+    pub(super) limit: Option<NonZeroU64>,
 }
 
 /// Why a course did not come to its end.
@@ -88,6 +94,7 @@ pub(super) fn carry_out(
     save: &mut dyn FnMut(&Course) -> ControlFlow<()>,
 ) -> Result<(), Halt> {
     let keystream = Keystream::new(seed);
+    let brake = Brake::new(medium.limit, clocks.monotonic);
     let mut last = (clocks.monotonic)();
     let mut lap = move || {
         let now = (clocks.monotonic)();
@@ -107,10 +114,18 @@ pub(super) fn carry_out(
         let from = course.offset();
         let flow = if writes {
             let runs = medium.map.runs(PIECE_BYTES, from);
-            in_lanes(runs, &|chunk, buffers| piece.write(chunk, buffers), course, &mut lap, save)
+            let write = |chunk: &Chunk, buffers: &mut Buffers| {
+                brake.wait(chunk.length);
+                piece.write(chunk, buffers)
+            };
+            in_lanes(runs, &write, course, &mut lap, save)
         } else {
             let pieces = medium.map.pieces(PIECE_BYTES, from);
-            in_lanes(pieces, &|chunk, buffers| piece.read(chunk, buffers), course, &mut lap, save)
+            let read = |chunk: &Chunk, buffers: &mut Buffers| {
+                brake.wait(chunk.length);
+                piece.read(chunk, buffers)
+            };
+            in_lanes(pieces, &read, course, &mut lap, save)
         };
         if flow.is_break() {
             return Err(Halt::Stopped);
@@ -119,6 +134,35 @@ pub(super) fn carry_out(
             (medium.flush)().map_err(Halt::Flush)?;
         }
         course.complete(medium.layer, medium.direct, lap());
+    }
+}
+
+/// Keeps all lanes together below a number of bytes a second.
+struct Brake {
+    limit: Option<NonZeroU64>,
+    monotonic: fn() -> Duration,
+    /// When the next piece may begin.
+    next: Mutex<Duration>,
+}
+
+impl Brake {
+    fn new(limit: Option<NonZeroU64>, monotonic: fn() -> Duration) -> Self {
+        Self { limit, monotonic, next: Mutex::new(Duration::ZERO) }
+    }
+
+    /// Waits for the turn of so many bytes. Time that nobody used is not made up for.
+    fn wait(&self, bytes: usize) {
+        let Some(limit) = self.limit else { return };
+        let takes_ns = (bytes as u128) * 1_000_000_000 / u128::from(limit.get());
+        let takes = Duration::from_nanos(u64::try_from(takes_ns).unwrap_or(u64::MAX));
+        let early = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = (self.monotonic)();
+            let begins = now.max(*next);
+            *next = begins.saturating_add(takes);
+            begins.saturating_sub(now)
+        };
+        thread::sleep(early);
     }
 }
 
@@ -146,6 +190,7 @@ fn in_lanes(
         for _ in 0..LANES {
             let (sender, chunks, stop) = (sender.clone(), &chunks, &stop);
             scope.spawn(move || {
+                precedence::give_way();
                 let mut buffers = Buffers::new();
                 while !stop.load(Ordering::Relaxed) {
                     let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();

@@ -1,10 +1,14 @@
-//! Volumes: LUKS1 containers in files, each with a random key that exists on this host alone.
+//! Volumes: LUKS1 containers in files or on block devices, each with a random key that exists on
+//! this host alone.
 //!
 //! ```text
 //! absent ──key written──> keyed ──qemu-img──> half made ──synced, renamed──> complete
 //!                           ▲    (<id>.luks.partial)  │                       (<id>.luks)
 //!                           └────removed at the next create┘
 //! ```
+//!
+//! Where devices are set aside for volumes, a volume is one of them ([`Pool`]), and a record of it
+//! stands in the place of the file.
 //!
 //! absent: no file. keyed: the key is durable, and nothing is encrypted with it yet. half made: a
 //! container that may lack anything; never opened, made again. complete: never made again and never
@@ -24,9 +28,12 @@ use std::{
 use tenure_protocol::id::VolumeId;
 
 use super::{
+    disk::BlockDevice,
     key::{KeyErasure, KeyFailure, KeyStore, Passphrase},
+    pool::{Pool, PoolFailure},
     process::{Invocation, ProcessFailure},
 };
+use crate::core::machine::Backing;
 
 /// How long `qemu-img` may take: deriving a key slot takes seconds on a slow processor.
 const QEMU_IMG_LIMIT: Duration = Duration::from_secs(120);
@@ -103,6 +110,18 @@ pub enum VolumeFailure {
     /// Its key.
     #[error(transparent)]
     Key(#[from] KeyFailure),
+    /// Its device.
+    #[error(transparent)]
+    Pool(#[from] PoolFailure),
+}
+
+/// Where a volume is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or what leads to the device.
+    pub path: PathBuf,
+    /// The device, if it is one.
+    pub device: Option<BlockDevice>,
 }
 
 /// A complete volume.
@@ -122,26 +141,57 @@ pub struct VolumeFile {
 #[derive(Debug, Clone)]
 pub struct VolumeStore {
     volume_dir: PathBuf,
+    pool: Pool,
     keys: KeyStore,
     qemu_img: PathBuf,
 }
 
 impl VolumeStore {
-    /// Volumes in `volume_dir`, their keys in `key_dir`; `qemu_img` is the program, by name or
-    /// path.
+    /// Volumes on `devices`, or in `volume_dir` if there are none; their keys in `key_dir`;
+    /// `qemu_img` is the program, by name or path.
     #[must_use]
-    pub fn new(volume_dir: &Path, key_dir: &Path, qemu_img: &Path) -> Self {
+    pub fn new(volume_dir: &Path, devices: &[PathBuf], key_dir: &Path, qemu_img: &Path) -> Self {
         Self {
             volume_dir: volume_dir.to_owned(),
+            pool: Pool::new(devices, volume_dir),
             keys: KeyStore::new(key_dir),
             qemu_img: qemu_img.to_owned(),
         }
     }
 
     /// The file of a complete volume, whether it exists or not.
-    #[must_use]
-    pub fn path(&self, volume: VolumeId) -> PathBuf {
+    fn path(&self, volume: VolumeId) -> PathBuf {
         self.volume_dir.join(format!("{volume}.luks"))
+    }
+
+    /// Where a volume is: on its device if it has one, else where its file is or would be.
+    ///
+    /// # Errors
+    /// The device is gone, or its record cannot be read.
+    pub fn place(&self, volume: VolumeId) -> Result<Place, VolumeFailure> {
+        Ok(match self.pool.slot(volume)? {
+            Some((slot, _)) => Place { path: slot.device.path.clone(), device: Some(slot.device) },
+            None => Place { path: self.path(volume), device: None },
+        })
+    }
+
+    /// Whether a volume is complete.
+    ///
+    /// # Errors
+    /// As [`VolumeStore::place`].
+    pub fn is_complete(&self, volume: VolumeId) -> Result<bool, VolumeFailure> {
+        let slot = self.pool.slot(volume)?;
+        Ok(slot.is_some_and(|(_, complete)| complete) || exists(&self.path(volume))?)
+    }
+
+    /// What QEMU is told of where a volume is.
+    ///
+    /// # Errors
+    /// As [`VolumeStore::place`].
+    pub fn backing(&self, volume: VolumeId) -> Result<Backing, VolumeFailure> {
+        let slot = self.pool.slot(volume)?;
+        let of = |size_bytes| Backing::Device { size_bytes };
+        Ok(slot.map_or(Backing::File, |(slot, _)| of(slot.size_bytes)))
     }
 
     /// The file of a volume's key, whether it exists or not.
@@ -161,8 +211,7 @@ impl VolumeStore {
     /// See [`VolumeFailure`]. A volume without its key is never made again: it may hold data.
     pub fn create(&self, volume: VolumeId, size_bytes: u64) -> Result<VolumeFile, VolumeFailure> {
         self.keys.check()?;
-        let path = self.path(volume);
-        if exists(&path)? {
+        if self.is_complete(volume)? {
             let found = self.describe(volume)?;
             self.keys.key(volume)?;
             return if found.size_bytes == size_bytes {
@@ -172,14 +221,38 @@ impl VolumeStore {
                 Err(VolumeFailure::SizeDiffers { volume, found, wanted: size_bytes })
             };
         }
-        let partial = self.partial_path(volume);
+        if !self.pool.is_empty() {
+            return self.create_on_device(volume, size_bytes);
+        }
+        let (path, partial) = (self.path(volume), self.partial_path(volume));
         remove(&partial)?;
         let key = self.keys.ensure(volume)?;
-        self.qemu_img_create(volume, size_bytes, &key)?;
+        self.qemu_img_create(volume, &partial, size_bytes, &key)?;
         let file = File::open(&partial).map_err(on("open", &partial))?;
         file.sync_all().map_err(on("sync", &partial))?;
         fs::rename(&partial, &path).map_err(on("rename", &partial))?;
         sync_dir(&self.volume_dir)?;
+        self.describe(volume)
+    }
+
+    fn create_on_device(
+        &self,
+        volume: VolumeId,
+        size_bytes: u64,
+    ) -> Result<VolumeFile, VolumeFailure> {
+        let slot = match self.pool.slot(volume)? {
+            Some((slot, _)) if slot.size_bytes == size_bytes => slot,
+            Some(_) | None => {
+                self.pool.release_partial(volume)?;
+                self.pool.take(volume, size_bytes)?
+            }
+        };
+        let key = self.keys.ensure(volume)?;
+        let path = &slot.device.path;
+        self.qemu_img_create(volume, path, size_bytes, &key)?;
+        let device = File::open(path).map_err(on("open", path))?;
+        device.sync_all().map_err(on("sync", path))?;
+        self.pool.complete(volume)?;
         self.describe(volume)
     }
 
@@ -189,25 +262,32 @@ impl VolumeStore {
     fn qemu_img_create(
         &self,
         volume: VolumeId,
+        path: &Path,
         size_bytes: u64,
         key: &Passphrase,
     ) -> Result<(), VolumeFailure> {
-        let partial = self.partial_path(volume);
-        let options = "key-secret=key,iter-time=10,cipher-alg=aes-256,cipher-mode=xts,\
-                       ivgen-alg=plain64,hash-alg=sha512,preallocation=falloc";
+        let mut options = "key-secret=key,iter-time=10,cipher-alg=aes-256,cipher-mode=xts,\
+                           ivgen-alg=plain64,hash-alg=sha512"
+            .to_owned();
+        let is_file = path == self.partial_path(volume);
+        if is_file {
+            options += ",preallocation=falloc";
+        }
         let size = size_bytes.to_string();
         let mut argv = vec![self.qemu_img.as_os_str()];
         argv.extend(["create", "-q", "-f", "luks", "--object", SECRET_FROM_STDIN].map(OsStr::new));
-        argv.extend(["-o", options].map(OsStr::new));
-        argv.extend([partial.as_os_str(), OsStr::new(&size)]);
+        argv.extend(["-o", &options].map(OsStr::new));
+        argv.extend([path.as_os_str(), OsStr::new(&size)]);
         let mut tries = 0;
         loop {
             tries += 1;
             let made =
                 Invocation::new(&argv).stdin(key.reveal().as_bytes()).limit(QEMU_IMG_LIMIT).run();
             let Err(source) = made else { return Ok(()) };
-            // What is left is removed at the next create as well; this frees its space at once.
-            let _ = remove(&partial);
+            if is_file {
+                // What is left is removed at the next create as well; this frees its space at once.
+                let _ = remove(path);
+            }
             if tries == QEMU_IMG_TRIES || !matches!(source, ProcessFailure::Status { .. }) {
                 return Err(VolumeFailure::Create { volume, source });
             }
@@ -220,9 +300,14 @@ impl VolumeStore {
     /// # Errors
     /// It does not exist, or has no header any more.
     pub fn describe(&self, volume: VolumeId) -> Result<VolumeFile, VolumeFailure> {
-        let path = self.path(volume);
+        let slot = self.pool.slot(volume)?;
+        let path =
+            slot.as_ref().map_or_else(|| self.path(volume), |(at, _)| at.device.path.clone());
         let mut file = File::open(&path).map_err(on("open", &path))?;
-        let length = file.metadata().map_err(on("stat", &path))?.len();
+        let length = match &slot {
+            Some((slot, _)) => slot.device.bytes,
+            None => file.metadata().map_err(on("stat", &path))?.len(),
+        };
         let mut head = [0; LUKS1_HEAD_BYTES];
         let header_bytes = match file.read_exact(&mut head) {
             Ok(()) => payload_offset(&head).filter(|offset| *offset <= length),
@@ -233,21 +318,22 @@ impl VolumeStore {
             Some(header_bytes) => Ok(VolumeFile {
                 path,
                 header_bytes,
-                size_bytes: length - header_bytes,
+                size_bytes: slot.map_or(length - header_bytes, |(slot, _)| slot.size_bytes),
                 encryption: encryption(&head),
             }),
             None => Err(VolumeFailure::NoHeader { path }),
         }
     }
 
-    /// Opens a complete volume for QEMU: readable, writable, past the page cache.
+    /// Opens a complete volume for QEMU: readable, writable, past the page cache; a device claimed.
     ///
     /// # Errors
-    /// It does not exist, or its file system knows no `O_DIRECT`.
+    /// It does not exist, its file system knows no `O_DIRECT`, or its device is in use.
     pub fn open(&self, volume: VolumeId) -> Result<File, VolumeFailure> {
-        let path = self.path(volume);
+        let Place { path, device } = self.place(volume)?;
+        let claim = if device.is_some() { libc::O_EXCL } else { 0 };
         let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(libc::O_DIRECT);
+        options.read(true).write(true).custom_flags(libc::O_DIRECT | claim);
         options.open(&path).map_err(on("open for direct access", &path))
     }
 
@@ -278,10 +364,11 @@ impl VolumeStore {
     /// # Errors
     /// The file cannot be read, or `qemu-img` cannot be run: then nothing is known.
     pub fn opens(&self, volume: VolumeId, key: &Passphrase) -> Result<bool, VolumeFailure> {
-        let path = self.path(volume);
+        let Place { path, device } = self.place(volume)?;
         File::open(&path).map_err(on("open", &path))?;
         let image = format!(
-            "driver=luks,key-secret=key,file.driver=file,file.filename={}",
+            "driver=luks,key-secret=key,file.driver={},file.filename={}",
+            if device.is_some() { "host_device" } else { "file" },
             path.display().to_string().replace(',', ",,")
         );
         let mut argv = vec![self.qemu_img.as_os_str()];
@@ -321,7 +408,19 @@ impl VolumeStore {
     /// # Errors
     /// It cannot be removed.
     pub fn remove_partial(&self, volume: VolumeId) -> Result<(), VolumeFailure> {
+        self.pool.release_partial(volume)?;
         remove(&self.partial_path(volume))?;
+        sync_dir(&self.volume_dir)
+    }
+
+    /// Removes a volume that was wiped: its file, or the record of its device, which is free then.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, volume: VolumeId) -> Result<(), VolumeFailure> {
+        self.remove_partial(volume)?;
+        self.pool.release(volume)?;
+        remove(&self.path(volume))?;
         sync_dir(&self.volume_dir)
     }
 }

@@ -16,7 +16,7 @@ impl Fixture {
             fs::create_dir_all(path).expect("directory");
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("mode");
         }
-        let store = VolumeStore::new(&volumes, &keys, Path::new("qemu-img"));
+        let store = VolumeStore::new(&volumes, &[], &keys, Path::new("qemu-img"));
         Self { dir, store }
     }
 }

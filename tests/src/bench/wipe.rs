@@ -99,8 +99,10 @@ impl Bench {
         let path = self.fill(&self.disk.mount)?;
         let request = DiskWipe {
             path,
+            device: None,
             seed: Seed::new(&[9; 32], b"bench"),
             vmm_dead: true,
+            limit: None,
             resume: None,
             clocks: clocks(),
         };

@@ -39,8 +39,10 @@ fn main() -> anyhow::Result<()> {
     };
     let request = DiskWipe {
         path,
+        device: None,
         seed: Seed::new(&[42; 32], b"probe"),
         vmm_dead: true,
+        limit: None,
         resume,
         clocks: Clocks { now, monotonic: || UNIX_EPOCH.elapsed().unwrap_or_default() },
     };

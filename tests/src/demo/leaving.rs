@@ -16,7 +16,7 @@ use super::{
     marks,
     show::Show,
     steps::{People, Step, deadline, first_line, wait_phase},
-    world::{Tenant, World},
+    world::{Tenant, VolumePlace, World},
 };
 use crate::{
     lab::{
@@ -46,18 +46,23 @@ pub fn plant(world: &World, show: &Show, tenant: &Tenant) -> Step<Marks> {
             let found = scan::count(&ram, mark.as_bytes())?;
             Ok((found > 0).then_some(found))
         })?;
-        for file in world.volume_files(guest)? {
-            let plain = scan::count(&file, b"TENURE-DISK-MARK")?;
-            ensure!(plain == 0, "{} holds what the guest wrote in the clear", file.display());
-            let prints = marks::of_file(&file, &host.disk.device)?;
-            ensure!(prints.len() > 1000, "{} holds {} blocks", file.display(), prints.len());
-            let found = marks::on_device(&host.disk.device, &prints)?;
-            ensure!(found >= prints.len(), "the scan of {} is blind", host.disk.device);
+        for VolumePlace { path, is_device, on } in world.volume_places(guest)? {
+            let plain = scan::count(&path, b"TENURE-DISK-MARK")?;
+            ensure!(plain == 0, "{} holds what the guest wrote in the clear", path.display());
+            let prints = if is_device {
+                marks::of_device(path.to_str().context("path is not UTF-8")?)?
+            } else {
+                marks::of_file(&path, &on)?
+            };
+            ensure!(prints.len() > 1000, "{} holds {} blocks", path.display(), prints.len());
+            let found = marks::on_device(&on, &prints)?;
+            ensure!(found >= prints.len(), "the scan of {on} is blind");
+            let layout = if is_device { "a partition of its own" } else { "a file" };
             show.say(&format!(
-                "{}: mark {in_ram} × in memory; {found} encrypted blocks on {}",
-                guest.name, host.disk.device
+                "{}: mark {in_ram} × in memory; {found} encrypted blocks in {layout} on {on}",
+                guest.name
             ));
-            blocks.push((host.disk.device.clone(), prints));
+            blocks.push((on, prints));
         }
     }
     Ok((Marks { blocks }, "the scan finds the tenant's marks on both hosts".to_owned()))

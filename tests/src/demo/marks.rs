@@ -38,14 +38,23 @@ pub fn of_file(file: &Path, device: &str) -> anyhow::Result<Fingerprints> {
     Ok(blocks)
 }
 
+/// The fingerprints of all blocks of `device`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn of_device(device: &str) -> anyhow::Result<Fingerprints> {
+    let mut blocks = Fingerprints::new();
+    each_block(device, 0, blocks_of(device)?, |block| blocks.extend(fingerprint(block)))?;
+    Ok(blocks)
+}
+
 /// How many blocks of `device`, all of it, are among `wanted`.
 ///
 /// # Errors
 /// If the device cannot be read.
 pub fn on_device(device: &str, wanted: &Fingerprints) -> anyhow::Result<usize> {
-    let size: u64 = run(&["blockdev", "--getsize64", device])?.trim().parse()?;
     let mut found = 0;
-    each_block(device, 0, size / BLOCK as u64, |block| {
+    each_block(device, 0, blocks_of(device)?, |block| {
         if fingerprint(block).is_some_and(|digest| wanted.contains(&digest)) {
             found += 1;
         }
@@ -59,6 +68,11 @@ fn extent(line: &str) -> Option<(u64, u64)> {
     let [index, _, _, first, _, count, ..] = fields.as_slice() else { return None };
     index.parse::<u64>().ok()?;
     Some((first.trim_end_matches("..").parse().ok()?, count.parse().ok()?))
+}
+
+fn blocks_of(device: &str) -> anyhow::Result<u64> {
+    let size: u64 = run(&["blockdev", "--getsize64", device])?.trim().parse()?;
+    Ok(size / BLOCK as u64)
 }
 
 fn fingerprint(block: &[u8]) -> Option<[u8; 32]> {

@@ -27,6 +27,16 @@ use crate::lab::{
 const MAIL_DOMAIN: &str = "archive.city.example";
 const WEBHOOK_PORT: u16 = 8090;
 
+/// Where one volume is on its host.
+pub struct VolumePlace {
+    /// Its file, or its device.
+    pub path: PathBuf,
+    /// Whether it is a device of its own.
+    pub is_device: bool,
+    /// The device that holds it, to be searched whole.
+    pub on: String,
+}
+
 /// One guest, as the API shows it.
 #[derive(Debug, Clone)]
 pub struct Guest {
@@ -294,23 +304,32 @@ impl World {
         Ok(self.host(name)?.netns.name.clone())
     }
 
-    /// The files of a guest's volumes on its host.
+    /// Where a guest's volumes are on its host: in files, or on devices of their own.
     ///
     /// # Errors
     /// If one is missing.
-    pub fn volume_files(&self, guest: &Guest) -> anyhow::Result<Vec<PathBuf>> {
-        let dir = self.host(&guest.host)?.volumes();
-        let mut files = Vec::new();
+    pub fn volume_places(&self, guest: &Guest) -> anyhow::Result<Vec<VolumePlace>> {
+        let host = self.host(&guest.host)?;
+        let dir = host.volumes();
+        let mut places = Vec::new();
         for entry in std::fs::read_dir(&dir)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if guest.volumes.iter().any(|volume| name.contains(volume)) {
-                files.push(path);
+            if !guest.volumes.iter().any(|volume| name.contains(volume)) {
+                continue;
             }
+            places.push(match &host.devices {
+                Some(devices) => {
+                    let record: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+                    let path = string(&record, "/device/path")?.into();
+                    VolumePlace { path, is_device: true, on: devices.device.clone() }
+                }
+                None => VolumePlace { path, is_device: false, on: host.disk.device.clone() },
+            });
         }
         let (want, dir) = (guest.volumes.len(), dir.display());
-        ensure!(files.len() == want, "{} of {want} volumes are in {dir}", files.len());
-        Ok(files)
+        ensure!(places.len() == want, "{} of {want} volumes are in {dir}", places.len());
+        Ok(places)
     }
 
     /// The provider's fabric is plugged into the tenant's bridges, and the customer gets a route.

@@ -26,7 +26,7 @@ use super::{
     guest,
     net::{Netns, Switch},
     probe,
-    storage::{LoopDisk, RamDisk},
+    storage::{LoopDisk, Partitions, RamDisk},
     undo::{self, RunDir},
 };
 
@@ -41,6 +41,10 @@ pub const CONTROLLER: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 2);
 pub const OFFICE: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 9);
 
 const API_PORT: u16 = 8443;
+
+/// Partitions of a host whose volumes are devices, and the size of each.
+const DEVICES: usize = 6;
+const DEVICE_MIB: u64 = 70;
 
 /// Programs and images that a site runs.
 #[derive(Debug, Clone)]
@@ -73,8 +77,10 @@ pub struct HostLab {
     pub netns: Netns,
     /// Its state, configuration, logs.
     pub dir: PathBuf,
-    /// Its volumes.
+    /// Its volumes, or the records of where they are, and their keys.
     pub disk: LoopDisk,
+    /// Where its volumes are devices: partitions, one for each.
+    pub devices: Option<Partitions>,
     /// Its guests' memory.
     pub ram: RamDisk,
     /// Sockets and consoles.
@@ -319,9 +325,16 @@ impl HostLab {
         fs::DirBuilder::new().mode(0o700).create(disk.mount.join("keys"))?;
         let ram = RamDisk::create(dir.join("ram"), 1024)?;
         let run_dir = RamDisk::with_mode(dir.join("run"), 16, "0711")?;
-        fs::write(dir.join("hostd.toml"), hostd_config(&dir, vmm_uid, build))?;
+        // Both layouts are lived with: files on the first host, devices on the others.
+        let devices = match name {
+            "h1" => None,
+            _ => Some(Partitions::create(dir.join("devices.img"), &[DEVICE_MIB; DEVICES])?),
+        };
+        let parts = devices.as_ref().map_or(&[][..], |disk| &disk.parts);
+        fs::write(dir.join("hostd.toml"), hostd_config(&dir, vmm_uid, parts, build))?;
         fs::write(dir.join("agent.toml"), agent_config(&dir))?;
-        Ok(Self { name: name.to_owned(), netns, dir, disk, ram, run_dir, hostd: None, agent: None })
+        let (hostd, agent) = (None, None);
+        Ok(Self { name: name.to_owned(), netns, dir, disk, devices, ram, run_dir, hostd, agent })
     }
 
     /// Starts both processes, as after an installation or a restart.
@@ -389,10 +402,11 @@ fn controller_config(state: &Path, mail_domain: &str, images: &str) -> String {
         state.display()
     )
 }
-fn hostd_config(dir: &Path, vmm_uid: u32, build: &Build) -> String {
+fn hostd_config(dir: &Path, vmm_uid: u32, devices: &[PathBuf], build: &Build) -> String {
     let (dir, images) = (dir.display(), build.guest.display());
     format!(
-        "state_dir = \"{dir}/hostd\"\n\
+        "volume_devices = {devices:?}\n\
+         state_dir = \"{dir}/hostd\"\n\
          run_dir = \"{dir}/run\"\n\
          ram_dir = \"{dir}/ram\"\n\
          volume_dir = \"{dir}/disk/volumes\"\n\

@@ -1,4 +1,5 @@
-//! Block devices and mounts of the lab: a loop device over a file, a file system on it, a tmpfs.
+//! Block devices and mounts of the lab: a loop device over a file, partitions or a file system on it,
+//! a tmpfs.
 
 use std::{
     fs,
@@ -60,6 +61,49 @@ impl Drop for LoopDisk {
         let _ = fs::remove_file(&self.backing);
     }
 }
+
+/// Partitions of a loop device of their own. Dropping it frees all.
+pub struct Partitions {
+    /// The whole device.
+    pub device: String,
+    /// Its partitions, such as `/dev/loop3p1`.
+    pub parts: Vec<PathBuf>,
+    backing: PathBuf,
+}
+
+impl Partitions {
+    /// Makes partitions of these sizes, MiB, one after the other, all zeros, over a new file.
+    ///
+    /// # Errors
+    /// If a program fails.
+    pub fn create(backing: PathBuf, sizes_mib: &[u64]) -> anyhow::Result<Self> {
+        let total = sizes_mib.iter().sum::<u64>() + 1;
+        let path = backing.to_str().context("path is not UTF-8")?;
+        run(&["fallocate", "-l", &format!("{total}MiB"), path])?;
+        let mut disk = Self { device: attach(&backing)?, parts: Vec::new(), backing };
+        let mut start = SECTORS_OF_MIB;
+        for (number, mib) in (1..).zip(sizes_mib) {
+            let (from, length) = (start.to_string(), (mib * SECTORS_OF_MIB).to_string());
+            run(&["addpart", &disk.device, &number.to_string(), &from, &length])?;
+            disk.parts.push(format!("{}p{number}", disk.device).into());
+            start += mib * SECTORS_OF_MIB;
+        }
+        Ok(disk)
+    }
+}
+
+impl Drop for Partitions {
+    fn drop(&mut self) {
+        for number in 1..=self.parts.len() {
+            let _ = run(&["delpart", &self.device, &number.to_string()]);
+        }
+        let _ = run(&["losetup", "-d", &self.device]);
+        let _ = fs::remove_file(&self.backing);
+    }
+}
+
+/// Partition tables count in units of 512 bytes.
+const SECTORS_OF_MIB: u64 = 2048;
 
 /// A loop device over a file, with direct I/O: its name. Whoever makes it frees it.
 ///

@@ -196,6 +196,8 @@ fn detach_loops(dir: &Path) -> anyhow::Result<()> {
         if let Some((device, file)) = line.trim().split_once(char::is_whitespace)
             && file.trim().starts_with(&prefix)
         {
+            // Its partitions would outlive it; most have none, which partx calls an error.
+            let _ = run(&["partx", "--delete", device]);
             run(&["losetup", "-d", device])?;
         }
     }

@@ -35,19 +35,8 @@ impl Ground {
         self.disk.mount.join(name)
     }
 
-    /// Writes a mark at the start of each 4096 bytes of a range.
     pub(super) fn plant(&self, file: &File, from: u64, length: u64) -> anyhow::Result<()> {
-        let mut block = vec![0x5A; 4096];
-        block[..self.mark.len()].copy_from_slice(&self.mark);
-        let blocks = block.repeat(256);
-        let mut at = from;
-        while at < from + length {
-            let count = usize::try_from((from + length - at).min(blocks.len() as u64))?;
-            file.write_all_at(&blocks[..count], at)?;
-            at += count as u64;
-        }
-        file.sync_all()?;
-        Ok(())
+        plant(&self.mark, file, from, length)
     }
 
     pub(super) fn volume(&self, mib: u64) -> anyhow::Result<PathBuf> {
@@ -62,11 +51,28 @@ impl Ground {
     }
 }
 
+/// Writes a mark at the start of each 4096 bytes of a range.
+pub(super) fn plant(mark: &[u8], file: &File, from: u64, length: u64) -> anyhow::Result<()> {
+    let mut block = vec![0x5A; 4096];
+    block[..mark.len()].copy_from_slice(mark);
+    let blocks = block.repeat(256);
+    let mut at = from;
+    while at < from + length {
+        let count = usize::try_from((from + length - at).min(blocks.len() as u64))?;
+        file.write_all_at(&blocks[..count], at)?;
+        at += count as u64;
+    }
+    file.sync_all()?;
+    Ok(())
+}
+
 pub(super) fn request(path: &Path) -> DiskWipe {
     DiskWipe {
         path: path.to_owned(),
+        device: None,
         seed: Seed::new(&[7; 32], b"a volume"),
         vmm_dead: true,
+        limit: None,
         resume: None,
         clocks: Clocks {
             now: || {

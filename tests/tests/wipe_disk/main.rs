@@ -34,10 +34,11 @@ use tenure_tests::{
 };
 
 mod carvers;
+mod devices;
 mod ground;
 mod killed;
 
-use ground::{EXT4, Ground, MIB, XFS, assert_passes, code, request, wipe};
+use ground::{EXT4, Ground, MIB, XFS, assert_passes, code, plant, request, wipe};
 
 #[test]
 fn marks_all_over_a_file_are_on_the_device_before_and_nowhere_after() -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! Wipes files on ext4 and XFS: overwritten in place, read back from the block device underneath.
+//! Wipes files on ext4 and XFS, and block devices: overwritten in place, read back from the block
+//! device.
 //!
 //! ```text
 //!  check ─▶ map ─▶ save ─▶ (write ─▶ flush ─▶ read back) × 2 ─▶ map again ─▶ save ─▶ unlink
@@ -7,14 +8,20 @@
 //! A file that reads as zeros proves nothing: truncating, punching and discarding all leave the old
 //! blocks. So the blocks are those of the map before the first write, they are read at their places
 //! on the device with `O_DIRECT`, and the map must be the same in the end.
+//!
+//! A device is one extent, all of it. It must be known beforehand by what it is, since names in /dev
+//! change; it is claimed, so that nothing mounts it meanwhile; and it has no name to unlink.
 
+mod device;
 mod extents;
 mod filesystem;
 mod refusal;
 mod subject;
 mod topology;
 
-use std::{fs, io, ops::ControlFlow, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    fs, io, num::NonZeroU64, ops::ControlFlow, os::unix::fs::MetadataExt as _, path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -28,6 +35,7 @@ use tenure_protocol::{
 
 use self::subject::{Step, Subject};
 pub use self::{
+    device::BlockDevice,
     refusal::DiskRefusal,
     topology::{Topology, resolve},
 };
@@ -37,15 +45,19 @@ use super::{
 };
 use crate::core::wipe::{Course, ExtentMap, Seed, Verdict};
 
-/// A wipe of one file.
+/// A wipe of one file or block device.
 #[derive(Debug, Clone)]
 pub struct DiskWipe {
-    /// The file.
+    /// The file, or what leads to the device.
     pub path: PathBuf,
+    /// The device that must be found there; a file if there is none.
+    pub device: Option<BlockDevice>,
     /// Seeds the first pass.
     pub seed: Seed,
     /// Whether the process that wrote to it is proven dead (pidfd).
     pub vmm_dead: bool,
+    /// Most bytes a second, so that neighbours on the same disk keep their latency.
+    pub limit: Option<NonZeroU64>,
     /// What was saved last, if this wipe was begun before.
     pub resume: Option<DiskProgress>,
     /// The clocks.
@@ -149,8 +161,8 @@ impl DiskFailure {
     }
 }
 
-/// Overwrites a file twice in place, reads it back twice from the block device, unlinks it
-/// if it is clean.
+/// Overwrites a file or device twice in place, reads it back twice from the block device, and
+/// unlinks a file that is clean.
 ///
 /// `save` gets the progress before the first write, before each stage and regularly within; it must
 /// make it durable before it returns. If it breaks, the wipe stops.
@@ -173,9 +185,11 @@ pub fn wipe(
             if save(&progress).is_break() {
                 return Err(DiskFailure::Stopped { path: request.path.clone() });
             }
-            // Blocks beyond the end of the file come under it. It only grows: nothing is freed.
-            let end = progress.before.end().max(progress.file_bytes);
-            step.io("extend", subject.file.set_len(end))?;
+            if request.device.is_none() {
+                // Blocks beyond the end of the file come under it. It only grows: nothing is freed.
+                let end = progress.before.end().max(progress.file_bytes);
+                step.io("extend", subject.file.set_len(end))?;
+            }
             subject.overwrite(request, &mut progress, save)?;
             let measurement = subject.measure(&progress)?;
             progress.measurement = Some(measurement.clone());
@@ -185,6 +199,9 @@ pub fn wipe(
             measurement
         }
     };
+    if request.device.is_some() {
+        return Ok(measurement);
+    }
     // A file without a full pass stays: another attempt must find it.
     let mut gone = measurement.measured.clone();
     gone.unlinked = true;
@@ -221,6 +238,9 @@ pub fn unmeasured(ending: Ending, now: Timestamp) -> MediaWipeMeasured {
 
 /// A wipe that was measured, saved, and cut short after its file was unlinked.
 fn removed_before(request: &DiskWipe) -> Option<DiskMeasurement> {
+    if request.device.is_some() {
+        return None;
+    }
     let mut measurement = request.resume.as_ref()?.measurement.clone()?;
     let gone = fs::symlink_metadata(&request.path)
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);

@@ -9,6 +9,12 @@ pub enum DiskRefusal {
     /// A directory, symbolic link, socket or device.
     #[error("it is not a regular file: give the volume's own file")]
     NotAFile,
+    /// No block device, where one was to be.
+    #[error("it is not a block device: give the volume's own device")]
+    NotADevice,
+    /// Another device, or another size, than the volume's.
+    #[error("it is not the device that the volume is on: look for who changed the host's disks")]
+    OtherThanKnown,
     /// More than one name.
     #[error("it has more than one name (hard links): remove the others first")]
     HardLinks,
@@ -57,6 +63,8 @@ impl DiskRefusal {
         match self {
             Self::VmmAlive => "vmm-alive",
             Self::NotAFile => "not-a-file",
+            Self::NotADevice => "not-a-device",
+            Self::OtherThanKnown => "other-than-known",
             Self::HardLinks => "hard-links",
             Self::Held => "held",
             Self::FileSystem => "file-system",
@@ -83,6 +91,8 @@ mod tests {
         let all = [
             DiskRefusal::VmmAlive,
             DiskRefusal::NotAFile,
+            DiskRefusal::NotADevice,
+            DiskRefusal::OtherThanKnown,
             DiskRefusal::HardLinks,
             DiskRefusal::Held,
             DiskRefusal::FileSystem,

@@ -1,4 +1,4 @@
-//! The file of a wipe, checked and open, and what is done with it.
+//! The file or device of a wipe, checked and open, and what is done with it.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use std::{
 
 use tenure_protocol::evidence::predicate::{
     Ending, NotMeasured,
-    media_wipe::{ExtentList, FileSystem, LayerKind, MediaWipeMeasured},
+    media_wipe::{ExtentList, FileSystem, FileSystemKind, LayerKind, MediaWipeMeasured},
     wipe::ReadLayer,
 };
 
@@ -19,17 +19,22 @@ use super::{
         holders::{self, Exclusion, FileIdentity},
         overwrite::{self, Halt, Medium},
     },
-    DiskFailure, DiskMeasurement, DiskProgress, DiskWipe, Topology, extents, filesystem,
+    DiskFailure, DiskMeasurement, DiskProgress, DiskWipe, Topology,
+    device::{self, BlockDevice},
+    extents, filesystem,
     refusal::DiskRefusal,
     topology,
 };
-use crate::core::wipe::{Course, ExtentMap, Stage};
+use crate::core::wipe::{Course, Extent, ExtentMap, Stage};
 
-/// The file, checked and open.
+/// The file or device, checked and open.
 pub(super) struct Subject<'a> {
     step: Step<'a>,
+    /// The known device, if the subject is one.
+    known: Option<&'a BlockDevice>,
     pub(super) file: File,
-    device: File,
+    /// The device under the file; none if it is the subject itself.
+    below: Option<File>,
     pub(super) identity: FileIdentity,
     file_bytes: u64,
     file_system: FileSystem,
@@ -44,6 +49,60 @@ impl<'a> Subject<'a> {
     pub(super) fn open(request: &'a DiskWipe) -> Result<Self, DiskFailure> {
         let step = Step { path: &request.path };
         step.require(request.vmm_dead, DiskRefusal::VmmAlive)?;
+        match &request.device {
+            Some(known) => Self::open_device(step, known),
+            None => Self::open_file(step),
+        }
+    }
+
+    /// The device itself, if it is the one that is known, and nobody else uses it.
+    fn open_device(step: Step<'a>, known: &'a BlockDevice) -> Result<Self, DiskFailure> {
+        let found = match BlockDevice::look(step.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(DiskFailure::Absent { path: step.path.to_owned() });
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(step.refused(DiskRefusal::NotADevice, String::new()));
+            }
+            found => step.io("look at", found)?,
+        };
+        step.require(found.is(known), DiskRefusal::OtherThanKnown)?;
+        let claimed = device::claim(step.path);
+        if claimed.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
+            return Err(step.refused(DiskRefusal::Held, " (it is claimed in the kernel)".into()));
+        }
+        let file = step.io("claim", claimed)?;
+        let identity = step.io("look at", FileIdentity::of(&file))?;
+        let topology = step.io("find the disk under", topology::resolve(identity.device))?;
+        // Looked at once more, by what was opened: names can change in between.
+        let same = topology.identities().eq(known.identities.iter().map(String::as_str));
+        step.require(same, DiskRefusal::OtherThanKnown)?;
+        step.require(!topology.redirects, DiskRefusal::RedirectingDevice)?;
+        let users = step.io("look for users of", device::kernel_users(identity.device))?;
+        if !users.is_empty() {
+            return Err(step.refused(DiskRefusal::Held, format!(" ({})", users.join(", "))));
+        }
+        let exclusion = step.exclude(&file, identity)?;
+        let sector = topology::sector_bytes(identity.device);
+        let sector_bytes = step.io("find the sector size of", sector)?.clamp(512, 4096);
+        let file_system = FileSystem { kind: FileSystemKind::None, mount_options: String::new() };
+        let map = step.check("map", Ok(whole(known.bytes)))?;
+        Ok(Self {
+            step,
+            known: Some(known),
+            file,
+            below: None,
+            identity,
+            file_bytes: known.bytes,
+            file_system,
+            topology,
+            map,
+            sector_bytes,
+            exclusion,
+        })
+    }
+
+    fn open_file(step: Step<'a>) -> Result<Self, DiskFailure> {
         let file = step.open()?;
         let metadata = step.io("look at", file.metadata())?;
         step.require(metadata.is_file(), DiskRefusal::NotAFile)?;
@@ -59,11 +118,12 @@ impl<'a> Subject<'a> {
         let sector = topology::sector_bytes(device);
         let sector_bytes = step.io("find the sector size under", sector)?.clamp(512, 4096);
         let opened = topology::open(device, libc::O_DIRECT);
-        let device = step.io("open the device under", opened)?;
+        let below = Some(step.io("open the device under", opened)?);
         Ok(Self {
             step,
+            known: None,
             file,
-            device,
+            below,
             identity,
             file_bytes: metadata.len(),
             file_system,
@@ -72,6 +132,10 @@ impl<'a> Subject<'a> {
             sector_bytes,
             exclusion,
         })
+    }
+
+    fn device(&self) -> &File {
+        self.below.as_ref().unwrap_or(&self.file)
     }
 
     /// The saved progress if it is this file's, or the begin.
@@ -107,13 +171,14 @@ impl<'a> Subject<'a> {
         let map = progress.before.clone();
         let medium = Medium {
             write: &|bytes, offset| self.file.write_at(bytes, offset),
-            read_from: &self.device,
+            read_from: self.device(),
             map: &map,
             sector_bytes: self.sector_bytes,
             // O_DIRECT alone is not durable: the file's metadata, then the device's own cache.
-            flush: &|| self.file.sync_all().and_then(|()| self.device.sync_all()),
+            flush: &|| self.file.sync_all().and_then(|()| self.device().sync_all()),
             layer: ReadLayer::BlockDevice,
             direct: true,
+            limit: request.limit,
         };
         let mut course = progress.course.clone();
         let ended =
@@ -134,7 +199,13 @@ impl<'a> Subject<'a> {
 
     /// Everything, after the last read-back.
     pub(super) fn measure(&self, progress: &DiskProgress) -> Result<DiskMeasurement, DiskFailure> {
-        let after = self.step.io("map again", extents::map(&self.file))?;
+        let after = match self.known {
+            Some(known) => {
+                let found = self.step.io("look again at", BlockDevice::look(self.step.path))?;
+                if found.is(known) { whole(found.bytes) } else { Err(DiskRefusal::OtherThanKnown) }
+            }
+            None => self.step.io("map again", extents::map(&self.file))?,
+        };
         let found = holders::writers(&self.file, self.identity, self.exclusion);
         let writers = self.step.io("look for holders of", found)?;
         let course = &progress.course;
@@ -165,10 +236,16 @@ impl<'a> Subject<'a> {
     }
 
     fn not_measured(&self, progress: &DiskProgress) -> Vec<NotMeasured> {
-        let mut list = vec![NotMeasured {
-            what: "the file's name, size and times in the file system's metadata and journal"
-                .into(),
-            reason: "they hold nothing of its content".into(),
+        let mut list = vec![match self.known {
+            Some(_) => NotMeasured {
+                what: "whether a process opened the device, unclaimed, between two looks".into(),
+                reason: "the kernel keeps out and tells of those alone that claim it".into(),
+            },
+            None => NotMeasured {
+                what: "the file's name, size and times in the file system's metadata and journal"
+                    .into(),
+                reason: "they hold nothing of its content".into(),
+            },
         }];
         let holes = progress.file_bytes.saturating_sub(progress.before.bytes());
         if holes > 0 {
@@ -187,7 +264,7 @@ impl<'a> Subject<'a> {
                     "where {:?} {} ({}) keeps its blocks",
                     layer.kind, layer.device, layer.identity
                 ),
-                reason: "the read-back is from the file system's own device, above it".into(),
+                reason: "the read-back is from the first of the devices, above it".into(),
             });
         }
         list
@@ -250,6 +327,12 @@ impl Step<'_> {
         self.io("take a lease (CAP_LEASE) on", excluded)?
             .map_err(|names| self.refused(DiskRefusal::Held, format!(" ({names})")))
     }
+}
+
+/// A device's map: all of it, in its place.
+fn whole(bytes: u64) -> Result<ExtentMap, DiskRefusal> {
+    let all = Extent { logical: 0, physical: 0, length: bytes };
+    ExtentMap::new(vec![all]).map_err(|_| DiskRefusal::UnknownExtent)
 }
 
 /// The map as statements have it.

@@ -70,8 +70,16 @@ pub(super) fn open(device: u64, flags: i32) -> io::Result<File> {
 /// # Errors
 /// If sysfs does not know it.
 pub(super) fn kernel_name(device: u64) -> io::Result<String> {
-    let target = fs::canonicalize(sys(&device_text(device)))?;
+    let target = directory(device)?;
     Ok(target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// The device's directory in sysfs.
+///
+/// # Errors
+/// If sysfs does not know it.
+pub(super) fn directory(device: u64) -> io::Result<PathBuf> {
+    fs::canonicalize(sys(&device_text(device)))
 }
 
 /// The device's logical sector, bytes.
@@ -79,7 +87,7 @@ pub(super) fn kernel_name(device: u64) -> io::Result<String> {
 /// # Errors
 /// If sysfs does not say.
 pub(super) fn sector_bytes(device: u64) -> io::Result<usize> {
-    let dir = fs::canonicalize(sys(&device_text(device)))?;
+    let dir = directory(device)?;
     let whole = if dir.join("partition").exists() { dir.join("..") } else { dir };
     let text = fs::read_to_string(whole.join("queue/logical_block_size"))?;
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
@@ -96,9 +104,10 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
         topology.layers.push(Layer { kind, device, offset_bytes, size_bytes, identity });
     };
     if dir.join("partition").exists() {
-        let name = uevent(&dir, "PARTUUID").or_else(|_| uevent(&dir, "DEVNAME"))?;
-        layer(LayerKind::Partition, name);
-        let start = number(&dir.join("start")).unwrap_or(0) * SYSFS_SECTOR;
+        let start = number(&dir.join("start")).ok_or(io::ErrorKind::InvalidData)? * SYSFS_SECTOR;
+        // Not its name, which changes with the disk's: the disk is known by what follows.
+        let place = || format!("partition at byte {start}");
+        layer(LayerKind::Partition, uevent(&dir, "PARTUUID").unwrap_or_else(|_| place()));
         let whole = read(&dir.join("../dev")).ok_or(io::ErrorKind::NotFound)?;
         return follow(whole, start, topology);
     }

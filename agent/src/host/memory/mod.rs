@@ -254,6 +254,7 @@ impl<'a> Subject<'a> {
             flush: &|| Ok(()),
             layer: ReadLayer::Memory,
             direct: false,
+            limit: None,
         };
         let mut course = progress.course.clone();
         let ended =

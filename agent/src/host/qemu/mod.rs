@@ -242,7 +242,7 @@ impl Vmm {
         let mut opened = Vec::new();
         for (index, volume) in spec.volumes.iter().enumerate() {
             opened.push(OpenVolume {
-                commands: machine::volume_commands(index, *volume),
+                commands: machine::volume_commands(index, *volume, self.volumes.backing(*volume)?),
                 file: self.volumes.open(*volume)?,
                 key: self.volumes.key(*volume)?,
             });

@@ -1,7 +1,11 @@
 //! The wipe of a volume: its key first, since that is quick and makes the rest unreadable; then its
 //! blocks.
 
-use std::{io::ErrorKind, ops::ControlFlow, path::Path};
+use std::{
+    io::ErrorKind,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
@@ -24,7 +28,7 @@ use crate::{
     file,
     host::{
         disk::{self, DiskFailure, DiskProgress, DiskWipe},
-        volume::VolumeFile,
+        volume::{Place, VolumeFile},
     },
 };
 
@@ -76,31 +80,31 @@ impl RealHost {
             .unwrap_or_default();
         let vmm_dead = self.is_dead(wipe.instance)?;
         let key = self.erase_key(wipe.volume, vmm_dead);
-        let request = DiskWipe {
-            path: self.volumes.path(wipe.volume),
+        let mut request = DiskWipe {
+            path: PathBuf::new(),
+            device: None,
             seed: Seed::new(&wipe.nonce, wipe.volume.as_uuid().as_bytes()),
             vmm_dead,
+            limit: self.wipe_limit,
             resume: note.disk.take(),
             clocks: CLOCKS,
         };
-        let measured = disk::wipe(&request, &mut |progress| {
-            let (done_bytes, total_bytes) = far(progress.course());
-            let note = Note { disk: Some(progress.clone()) };
-            watch(StepProgress { done_bytes, total_bytes, resume: bytes(&note) });
-            ControlFlow::Continue(())
+        let place = self.volumes.place(wipe.volume);
+        let place = place.map_err(|error| (Ending::Aborted, HostFailure::of("volume", &error)));
+        let measured = place.and_then(|Place { path, device }| {
+            (request.path, request.device) = (path, device);
+            disk::wipe(&request, &mut |progress| {
+                let (done_bytes, total_bytes) = far(progress.course());
+                let note = Note { disk: Some(progress.clone()) };
+                watch(StepProgress { done_bytes, total_bytes, resume: bytes(&note) });
+                ControlFlow::Continue(())
+            })
+            .map_err(|failure| (ending(&failure), HostFailure::of(failure.code(), &failure)))
         });
         let (media, device_reported, mut not_measured) = match measured {
             Ok(found) => (found.measured, found.device_reported, found.not_measured),
-            Err(failure) => {
-                let ending = match &failure {
-                    DiskFailure::Absent { .. } => Ending::Absent,
-                    DiskFailure::Refused { .. }
-                    | DiskFailure::Replaced { .. }
-                    | DiskFailure::Stopped { .. }
-                    | DiskFailure::Io { .. } => Ending::Aborted,
-                };
-                let reason = HostFailure::of(failure.code(), &failure).sentence;
-                tracing::error!(volume = %wipe.volume, code = failure.code(), "{reason}");
+            Err((ending, HostFailure { code, sentence: reason })) => {
+                tracing::error!(volume = %wipe.volume, code, "{reason}");
                 let what = "the volume's blocks".to_owned();
                 let none = disk::unmeasured(ending, clock::now());
                 (none, Vec::new(), vec![NotMeasured { what, reason }])
@@ -153,6 +157,16 @@ impl RealHost {
         record.gone = record.overwritten_bytes > 0;
         keep(&mut record)?;
         Ok(record)
+    }
+}
+
+const fn ending(failure: &DiskFailure) -> Ending {
+    match failure {
+        DiskFailure::Absent { .. } => Ending::Absent,
+        DiskFailure::Refused { .. }
+        | DiskFailure::Replaced { .. }
+        | DiskFailure::Stopped { .. }
+        | DiskFailure::Io { .. } => Ending::Aborted,
     }
 }
 

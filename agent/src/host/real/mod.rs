@@ -7,6 +7,7 @@ mod memory;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
@@ -81,6 +82,8 @@ pub struct RealHost {
     devices: Mutex<BTreeMap<TapName, String>>,
     changes: Changes,
     volumes: VolumeStore,
+    /// Most bytes a second of a volume's wipe.
+    wipe_limit: Option<NonZeroU64>,
     vmm: Vmm,
     /// Taken for writing while a machine is started or ended, so that nobody asks it meanwhile.
     busy: RwLock<()>,
@@ -140,7 +143,8 @@ impl RealHost {
     /// # Errors
     /// [`RealHostFailure`].
     pub fn open(config: &HostdConfig) -> Result<Self, RealHostFailure> {
-        let volumes = VolumeStore::new(&config.volume_dir, &config.key_dir, &config.qemu_img);
+        let (dir, devices) = (&config.volume_dir, &config.volume_devices);
+        let volumes = VolumeStore::new(dir, devices, &config.key_dir, &config.qemu_img);
         let machines = VmmConfig {
             program: config.qemu.clone(),
             run_dir: config.instances_dir(),
@@ -180,6 +184,7 @@ impl RealHost {
             devices: Mutex::new(devices),
             changes,
             volumes,
+            wipe_limit: config.wipe_bytes_per_s(),
             vmm,
             busy: RwLock::new(()),
             seen: Mutex::default(),
@@ -309,8 +314,7 @@ impl RealHost {
 
     fn remove_volume(&self, volume: VolumeId) -> Result<(), HostFailure> {
         let failed = |error| HostFailure::of("volume", &error);
-        self.volumes.remove_partial(volume).map_err(failed)?;
-        remove(&self.volumes.path(volume))?;
+        self.volumes.remove(volume).map_err(failed)?;
         remove(&self.erased_path(volume))
     }
 

@@ -20,11 +20,12 @@ pub struct MediaWipeMeasured {
     pub ending: Ending,
     /// The whole run.
     pub span: Span,
-    /// The file system that the volume's file is in.
+    /// The file system that the volume's file is in; none if the volume is a device.
     pub file_system: FileSystem,
-    /// The block devices under it: first the one that the file system is on, last the disk.
+    /// The block devices under it: first the one that the file system is on, or the volume itself,
+    /// last the disk.
     pub topology: Vec<Layer>,
-    /// Real size of the volume's file, bytes.
+    /// Real size of the volume's file or device, bytes.
     pub file_bytes: u64,
     /// Where its blocks were before the first write.
     pub extents_before: ExtentList,
@@ -40,7 +41,8 @@ pub struct MediaWipeMeasured {
     pub file_synced: bool,
     /// Whether the device's cache was flushed after the last pass.
     pub device_cache_flushed: bool,
-    /// Whether the file was unlinked at the end.
+    /// Whether the file was unlinked at the end. A device ([`FileSystemKind::None`]) has no name
+    /// to unlink: it is `false` there, and counts for nothing.
     pub unlinked: bool,
     /// Physical ranges that could not be written or read.
     pub bad_ranges: Vec<Range>,
@@ -193,7 +195,9 @@ impl Measured for MediaWipeMeasured {
         found.require(self.file_synced && self.device_cache_flushed, || {
             "caches were not flushed down to the device".to_owned()
         });
-        found.expect(self.unlinked, || "the wiped file was not unlinked".to_owned());
+        found.expect(self.unlinked || self.file_system.kind == FileSystemKind::None, || {
+            "the wiped file was not unlinked".to_owned()
+        });
         found.conclude(
             "overwritten in place twice and read back in full from the block device (clear)",
         )
