@@ -25,8 +25,8 @@ pub fn take() {
     };
     if taken != 0 {
         let error = io::Error::last_os_error();
-        tracing::warn!(%error, "no precedence for cuts: a busy host slows them; allow this process \
-            real-time priority 1 (LimitRTPRIO=1)");
+        tracing::warn!(%error, "no precedence for cuts: a busy host slows them; start this process \
+            with CPUSchedulingPolicy=rr and CPUSchedulingPriority=1, or LimitRTPRIO=1");
     }
 }
 

@@ -11,7 +11,10 @@ use nix::{
     unistd::geteuid,
 };
 
-use super::nft::{self, NftFailure};
+use super::{
+    disk::BlockDevice,
+    nft::{self, NftFailure},
+};
 use crate::{
     config::HostdConfig,
     file::{self, FileFailure},
@@ -79,6 +82,15 @@ pub enum PreflightFailure {
         /// The configuration's key.
         key: &'static str,
     },
+    /// No device for volumes.
+    #[error("{path} of volume_devices cannot be used")]
+    VolumeDevice {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The socket's path does not fit.
     #[error("the socket's path {0} is over {MAX_SOCKET_PATH} bytes: choose a shorter run_dir")]
     SocketPath(PathBuf),
@@ -94,7 +106,13 @@ pub enum PreflightFailure {
 /// making a directory itself failed.
 pub fn check(config: &HostdConfig) -> Result<(), PreflightFailure> {
     isolation(config)?;
-    machines(config)
+    machines(config)?;
+    // Asked by the operator alone: a disk that fails must not keep a host from its tenants.
+    for path in &config.volume_devices {
+        BlockDevice::look(path)
+            .map_err(|source| PreflightFailure::VolumeDevice { path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// What cuts need: checked and made first, since a host that can hold no machine any more must

@@ -21,6 +21,10 @@ pub struct Daemon {
     log: PathBuf,
 }
 
+/// What a unit file says with `CPUSchedulingPolicy=rr`, before the user changes. A machine that does
+/// not allow it goes without.
+const PRECEDENCE: [&str; 4] = ["chrt", "--rr", "--reset-on-fork", "1"];
+
 /// How to enter a named network namespace: the argument list to put before a program's own.
 #[must_use]
 pub fn enter(netns: &str) -> Vec<String> {
@@ -41,9 +45,8 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
         let mut full = Vec::new();
-        if uid.is_some() {
-            // As a unit file would with LimitRTPRIO: only root may allow it.
-            full.extend(["prlimit", "--rtprio=1"].map(str::to_owned));
+        if uid.is_some() && run(&[PRECEDENCE.as_slice(), &["true"]].concat()).is_ok() {
+            full.extend(PRECEDENCE.map(str::to_owned));
         }
         full.extend(enter(netns));
         if let Some(uid) = uid {

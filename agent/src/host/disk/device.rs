@@ -27,12 +27,17 @@ impl BlockDevice {
     /// Looks at the device to which a path leads.
     ///
     /// # Errors
-    /// It is not there, is no block device ([`io::ErrorKind::InvalidInput`]), or the kernel does
-    /// not tell what it is.
+    /// It is not there, is no block device ([`io::ErrorKind::InvalidInput`]), sends writes elsewhere
+    /// than to the old blocks ([`io::ErrorKind::Unsupported`]), or the kernel does not tell what it
+    /// is.
     pub fn look(path: &Path) -> io::Result<Self> {
         let number = number(&fs::metadata(path)?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no block device"))?;
         let found = topology::resolve(number)?;
+        if found.redirects {
+            let why = "it is thin or a snapshot: old blocks would stay under its wipe";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let bytes = found.layers.first().map_or(0, |layer| layer.size_bytes);
         let identities = found.identities().map(str::to_owned).collect();
         Ok(Self { path: path.to_owned(), identities, bytes })

@@ -64,6 +64,9 @@ impl<'a> Subject<'a> {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(step.refused(DiskRefusal::NotADevice, String::new()));
             }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return Err(step.refused(DiskRefusal::RedirectingDevice, String::new()));
+            }
             found => step.io("look at", found)?,
         };
         step.require(found.is(known), DiskRefusal::OtherThanKnown)?;
@@ -77,7 +80,6 @@ impl<'a> Subject<'a> {
         // Looked at once more, by what was opened: names can change in between.
         let same = topology.identities().eq(known.identities.iter().map(String::as_str));
         step.require(same, DiskRefusal::OtherThanKnown)?;
-        step.require(!topology.redirects, DiskRefusal::RedirectingDevice)?;
         let users = step.io("look for users of", device::kernel_users(identity.device))?;
         if !users.is_empty() {
             return Err(step.refused(DiskRefusal::Held, format!(" ({})", users.join(", "))));
