@@ -116,7 +116,7 @@ pub fn lacks() -> Option<&'static str> {
     (!all).then_some("fio, nwipe or shred is not installed (packaging/install-deps bench)")
 }
 
-/// Measures with this probe ([`crate`]'s `tenure-wipe-probe`).
+/// Measures; `probe` is the program `tenure-wipe-probe`.
 ///
 /// # Errors
 /// If the device or the peers are not to be had here, or ours does not pass.

@@ -27,9 +27,6 @@ use super::{
     store::{Choice, Store},
 };
 
-/// Where memory that is asked for must begin. Larger pages begin at its multiples.
-const SMALLEST_PAGE: usize = 4096;
-
 /// The whole of a file, mapped shared.
 pub(super) struct Mapping {
     start: NonNull<libc::c_void>,
@@ -37,6 +34,8 @@ pub(super) struct Mapping {
     length: NonZeroUsize,
     /// Of the file.
     bytes: usize,
+    /// Of one page.
+    page_bytes: usize,
     /// For each piece of [`PIECE_BYTES`] whether all of its pages were brought.
     present: Vec<AtomicBool>,
     choice: Choice,
@@ -58,16 +57,23 @@ impl Mapping {
         page_bytes: u64,
         monotonic: fn() -> Duration,
     ) -> io::Result<Self> {
-        let whole = bytes.max(1).checked_next_multiple_of(page_bytes.max(1));
+        let page_bytes = page_bytes.max(1);
+        let whole = bytes.max(1).checked_next_multiple_of(page_bytes);
         let length =
             whole.and_then(|whole| usize::try_from(whole).ok()).and_then(NonZeroUsize::new);
         let length = length.ok_or(io::ErrorKind::InvalidInput)?;
         let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+        let page_bytes = usize::try_from(page_bytes).map_err(io::Error::other)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a fresh mapping at an address that the kernel chooses.
         let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }?;
         let present = (0..bytes.div_ceil(PIECE_BYTES)).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { start, length, bytes, present, choice: Choice::default(), monotonic })
+        let choice = Choice::default();
+        let mapping = Self { start, length, bytes, page_bytes, present, choice, monotonic };
+        // SAFETY: the whole of the mapping just made; no content changes. A core dump of this
+        // process must not carry a guest's memory away.
+        unsafe { madvise(start, length.get(), MmapAdvise::MADV_DONTDUMP) }?;
+        Ok(mapping)
     }
 
     /// The place of a range of the file, all of whose pages are there.
@@ -90,9 +96,8 @@ impl Mapping {
 
     /// Has the kernel bring the pages of a range into the mapping.
     fn bring(&self, offset: usize, length: usize) -> io::Result<()> {
-        let from = offset - offset % SMALLEST_PAGE;
-        // SAFETY: the range lies inside the mapping, which no other advice is given for; this one
-        // changes no content.
+        let from = offset - offset % self.page_bytes;
+        // SAFETY: the range lies inside the mapping, and the advice changes no content.
         let brought = unsafe {
             let start = self.start.byte_add(from);
             madvise(start, offset + length - from, MmapAdvise::MADV_POPULATE_READ)
@@ -253,6 +258,17 @@ mod tests {
         assert_eq!(found[700_000], 255);
         assert!(mapping.write(&content, bytes).is_err(), "beyond the end");
         assert!(mapping.holds(&content, &mut [], u64::MAX).is_err(), "beyond the end");
+    }
+
+    #[test]
+    fn a_core_dump_of_this_process_would_leave_it_out() {
+        let file = file(8192);
+        let mapping = Mapping::new(&file, 8192, 4096, no_clock).expect("mapped");
+        let start = format!("{:x}-", mapping.start.as_ptr() as usize);
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("maps");
+        let own = maps.lines().skip_while(|line| !line.starts_with(&start));
+        let flags = own.filter_map(|line| line.strip_prefix("VmFlags:")).next();
+        assert!(flags.is_some_and(|flags| flags.contains(" dd")), "{flags:?}");
     }
 
     #[test]
