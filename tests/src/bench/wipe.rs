@@ -248,10 +248,8 @@ impl All {
                 &self.limited,
             ),
         ] {
-            let ways: [(&str, fn(&Latency) -> f64); 2] =
-                [("read", |one| one.read_p99_ms), ("write", |one| one.write_p99_ms)];
-            for (way, figure) in ways.into_iter().filter(|_| !latencies.is_empty()) {
-                let of = |list: &[Latency]| list.iter().map(figure).collect();
+            for way in ["read", "write"].into_iter().filter(|_| !latencies.is_empty()) {
+                let of = |list: &[Latency]| list.iter().map(|one| one.p99_ms(way)).collect();
                 rows.push(
                     row(&name.replace("{}", way), "ms", of(latencies))
                         .beside("the neighbour alone", of(&self.alone)),

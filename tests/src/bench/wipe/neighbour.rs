@@ -28,8 +28,15 @@ const PER_SECOND: u32 = 100;
 /// 99th percentiles, ms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Latency {
-    pub(crate) read_p99_ms: f64,
-    pub(crate) write_p99_ms: f64,
+    read_p99_ms: f64,
+    write_p99_ms: f64,
+}
+
+impl Latency {
+    /// Of `read` or `write`.
+    pub(crate) fn p99_ms(self, way: &str) -> f64 {
+        if way == "read" { self.read_p99_ms } else { self.write_p99_ms }
+    }
 }
 
 /// With nobody else on the disk.
