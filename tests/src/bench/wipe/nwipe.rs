@@ -18,7 +18,7 @@ use crate::lab::{
     storage::{LoopDisk, attach},
 };
 
-/// Arguments: the device's node, its numbers, the file under it, this mount namespace; then nwipe's.
+/// Arguments: the device's node, its numbers, the file under it, this mount namespace; nwipe's.
 const LOCKED_IN: &str = r#"set -euo pipefail
 node=$1 numbers=$2 backing=$3 outside=$4
 shift 4
