@@ -217,10 +217,9 @@ impl All {
             rows.push(if same { whole.aiming(Goal::RatioAtLeast(2.0)) } else { whole });
         }
         let discard = self.discard.scores(|run| run.whole);
-        rows.push(
-            row("no wipe, for what it is", "MB/s", Vec::new())
-                .beside(&self.discard.title(), discard),
-        );
+        let apart = row("no wipe, for what it is", "MB/s", Vec::new());
+        // Nothing of ours is to be divided by it.
+        rows.push(Row { ratio: None, ..apart.beside(&self.discard.title(), discard) });
         self.costs(&mut rows);
         rows
     }
