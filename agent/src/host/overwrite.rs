@@ -2,11 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io,
     num::NonZeroU64,
     ops::ControlFlow,
-    os::unix::fs::FileExt as _,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -56,21 +54,39 @@ pub struct Clocks {
     pub monotonic: fn() -> Duration,
 }
 
+/// How a medium's bytes are written, and read back. Several threads do so, on disjoint ranges.
+pub(super) trait Access: Sync {
+    /// Writes at an offset in the file: how many of the bytes, as write(2).
+    fn write(&self, bytes: &[u8], logical: u64) -> io::Result<usize>;
+
+    /// The same for bytes that are all zero, where a medium knows a faster way.
+    fn write_zeros(&self, zeros: &[u8], logical: u64) -> io::Result<usize> {
+        self.write(zeros, logical)
+    }
+
+    /// Reads all of the bytes at a place on the medium.
+    fn read(&self, bytes: &mut [u8], physical: u64) -> io::Result<()>;
+
+    /// Whether the medium holds `expected` at a place. If not, `found`, as long, is what it holds.
+    fn holds(&self, expected: &[u8], found: &mut [u8], physical: u64) -> io::Result<bool> {
+        self.read(found, physical)?;
+        Ok(found == expected)
+    }
+}
+
 /// What is overwritten, and where it is read back.
 pub(super) struct Medium<'a> {
-    /// Writes at an offset in the file.
-    pub(super) write: &'a (dyn Fn(&[u8], u64) -> io::Result<usize> + Sync),
-    /// Reads back at a place on the medium.
-    pub(super) read_from: &'a File,
+    /// How.
+    pub(super) access: &'a dyn Access,
     /// Both offsets for each byte.
     pub(super) map: &'a ExtentMap,
     /// Smallest unit of writing and reading, bytes; at most [`ALIGNMENT`].
     pub(super) sector_bytes: usize,
     /// Makes what was written durable, in the file system and in the device.
     pub(super) flush: &'a (dyn Fn() -> io::Result<()> + Sync),
-    /// What `read_from` is.
+    /// Where it is read back.
     pub(super) layer: ReadLayer,
-    /// Whether `read_from` bypasses the page cache.
+    /// Whether reading bypasses the page cache.
     pub(super) direct: bool,
     /// Most bytes a second that are written or read back, if neighbours are to keep their latency.
     pub(super) limit: Option<NonZeroU64>,
@@ -248,14 +264,14 @@ impl Piece<'_> {
             return self.all_bad(chunk);
         };
         let mut faults = Faults::default();
-        if write_all(self.medium.write, content, chunk.logical).is_ok() {
+        if self.write_all(content, chunk.logical).is_ok() {
             return faults;
         }
         // Sector by sector, for the exact range.
         let sector = self.medium.sector_bytes;
         for (number, bytes) in content.chunks(sector).enumerate() {
             let logical = chunk.logical + (number * sector) as u64;
-            if write_all(self.medium.write, bytes, logical).is_err() {
+            if self.write_all(bytes, logical).is_err() {
                 for range in places(self.medium.map, logical, bytes.len() as u64) {
                     faults.errors.add(range);
                 }
@@ -270,24 +286,53 @@ impl Piece<'_> {
         };
         let found = &mut buffers.found.bytes()[..chunk.length];
         let mut faults = Faults::default();
-        if read_all(self.medium.read_from, found, chunk.physical).is_ok() {
-            if found != expected {
+        match self.medium.access.holds(expected, found, chunk.physical) {
+            Ok(true) => {}
+            Ok(false) if found != expected => {
                 note_differences(&mut faults.mismatches, chunk.physical, expected, found);
             }
-            return faults;
+            // It changed while it was looked at: nobody knows where.
+            Ok(false) => faults
+                .mismatches
+                .add(Range { offset_bytes: chunk.physical, length_bytes: expected.len() as u64 }),
+            Err(_) => self.read_sectors(expected, found, chunk.physical, &mut faults),
         }
+        faults
+    }
+
+    /// Sector by sector, for the exact range of an error.
+    fn read_sectors(&self, expected: &[u8], found: &mut [u8], start: u64, faults: &mut Faults) {
         let sector = self.medium.sector_bytes;
         for (number, expected) in expected.chunks(sector).enumerate() {
-            let physical = chunk.physical + (number * sector) as u64;
-            let found = &mut buffers.found.bytes()[..expected.len()];
-            if read_all(self.medium.read_from, found, physical).is_err() {
+            let physical = start + (number * sector) as u64;
+            let found = &mut found[..expected.len()];
+            if self.medium.access.read(found, physical).is_err() {
                 let length_bytes = expected.len() as u64;
                 faults.errors.add(Range { offset_bytes: physical, length_bytes });
             } else if found != expected {
                 note_differences(&mut faults.mismatches, physical, expected, found);
             }
         }
-        faults
+    }
+
+    fn write_all(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        let access = self.medium.access;
+        while !bytes.is_empty() {
+            let written = match self.pattern {
+                Pattern::Stream => access.write(bytes, offset),
+                Pattern::Zeros => access.write_zeros(bytes, offset),
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    bytes = &bytes[count.min(bytes.len())..];
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What is to be there; `None` if it could not be made.
@@ -332,29 +377,6 @@ fn places(map: &ExtentMap, logical: u64, length: u64) -> impl Iterator<Item = Ra
             length_bytes: to - from,
         })
     })
-}
-
-fn write_all(
-    write: &(dyn Fn(&[u8], u64) -> io::Result<usize> + Sync),
-    mut bytes: &[u8],
-    mut offset: u64,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match write(bytes, offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                bytes = &bytes[count.min(bytes.len())..];
-                offset += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn read_all(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    file.read_exact_at(bytes, offset)
 }
 
 /// The buffers of one lane.

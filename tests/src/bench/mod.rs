@@ -7,7 +7,9 @@ pub mod cut;
 pub mod cut_api;
 pub mod cut_scale;
 pub mod lifecycle;
+mod stores;
 pub mod wipe;
+pub mod wipe_memory;
 
 use serde::Serialize;
 
@@ -25,8 +27,13 @@ pub const ALL: &[Bench] = &[
     },
     Bench {
         name: "wipe",
-        about: "a volume's wipe beside fio and dd on a loop device",
+        about: "a volume's wipe beside fio, nwipe, shred and dd on a loop device",
         run: wipe::run,
+    },
+    Bench {
+        name: "wipe-memory",
+        about: "a memory's wipe beside the fastest loops of the processor, on tmpfs and hugetlbfs",
+        run: wipe_memory::run,
     },
 ];
 

@@ -1,275 +1,276 @@
-//! Wipes of a volume beside `fio` and `dd`, on one loop device with direct I/O over a file.
+//! Wipes of a volume beside what people wipe with, on one loop device with direct I/O over a file
+//! on a disk.
 //!
-//! Each run fills a file with incompressible data and marks, measures one tool, and scans the whole
-//! device for marks. A run that leaves one scores nothing, however fast it was.
+//! Before each run the same bytes are filled with incompressible data and marks and leave the
+//! caches; after it the whole device is scanned, and a run that leaves a mark scores zero, however
+//! fast it was. Tools take turns. Each one's final flush is in its time. Tools that take files get
+//! a file on ext4; `nwipe` and `blkdiscard` get the device below it, without the file system.
+//!
+//! Rates are of the volume's bytes: a wipe of two passes that are read back goes four times over
+//! them.
 
-use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-    time::{Duration, Instant, UNIX_EPOCH},
-};
+mod ground;
+mod neighbour;
+mod nwipe;
+mod ours;
+mod peers;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use nix::sys::resource::{UsageWho, getrusage};
-use tenure_agent::{
-    core::wipe::{Seed, Verdict},
-    host::{
-        disk::{self, DiskWipe},
-        memory::{self, MemoryWipe},
-        overwrite::Clocks,
-    },
+
+use self::{
+    ground::Ground,
+    neighbour::Latency,
+    nwipe::{Nwipe, Way},
+    ours::Probe,
+    peers::Fio,
 };
-use tenure_protocol::{evidence::predicate::Span, time::Timestamp};
+use super::{Goal, Row, median};
 
-use super::{Goal, Row};
-use crate::{
-    lab::{
-        daemon::run as program,
-        storage::{LoopDisk, RamDisk},
-    },
-    scan,
-};
-
-/// Size of the wiped file, MiB.
-const FILE_MIB: u64 = 512;
-
-/// Runs of each tool.
-const RUNS: u32 = 5;
-
-const MARK: &[u8] = b"TENURE-BENCH-MARK:";
-
-const FIO: &str = "fio bs=1M direct=1 io_uring iodepth=4";
-
-/// All values of one tool, one for each run.
-#[derive(Default)]
-struct Values {
-    write: Vec<f64>,
-    read: Vec<f64>,
-    whole: Vec<f64>,
-    cpu: Vec<f64>,
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub struct Effort {
+    /// Size of the wiped file, MiB, a multiple of 4.
+    pub file_mib: u64,
+    /// Runs of each tool.
+    pub rounds: usize,
+    /// Queue depths among which fio's best is looked for.
+    pub depths: Vec<u32>,
+    /// How long the neighbour is measured alone, s.
+    pub alone_s: u64,
 }
 
-/// Measures ours, fio and dd by turns.
+/// What one run gave. A run that left marks has rates of 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Run {
+    /// The pass of zeros, MB/s.
+    pub(crate) write: f64,
+    /// Its read-back, MB/s.
+    pub(crate) read: f64,
+    /// The whole wipe, MB/s of the volume's bytes.
+    pub(crate) whole: f64,
+    /// Processor time of the tool's process, s for each GiB of the volume.
+    pub(crate) cpu: f64,
+    /// How often each byte of the volume was read from the device.
+    pub(crate) device_reads: f64,
+    /// Whether no mark was left.
+    pub(crate) is_clean: bool,
+}
+
+/// All runs of one tool.
+#[derive(Debug)]
+struct Tally {
+    name: String,
+    runs: Vec<Run>,
+}
+
+impl Tally {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), runs: Vec::new() }
+    }
+
+    fn of(&self, figure: fn(&Run) -> f64) -> Vec<f64> {
+        self.runs.iter().map(figure).collect()
+    }
+
+    /// A rate, as it scores.
+    fn scores(&self, rate: fn(&Run) -> f64) -> Vec<f64> {
+        self.runs.iter().map(|run| if run.is_clean { rate(run) } else { 0.0 }).collect()
+    }
+
+    /// The name, with what the scans found.
+    fn title(&self) -> String {
+        let dirty = self.runs.iter().filter(|run| !run.is_clean).count();
+        if dirty == 0 {
+            return self.name.clone();
+        }
+        format!("{}; MARKS LEFT in {dirty} of {} runs: zero", self.name, self.runs.len())
+    }
+}
+
+/// The benchmark.
 ///
 /// # Errors
 /// If the device or the peers are not to be had here.
 pub fn run() -> anyhow::Result<Vec<Row>> {
-    anyhow::ensure!(nix::unistd::geteuid().is_root(), "loop devices and mounts need root");
-    program(&["fio", "--version"]).context("install fio")?;
-    let dir = tempfile::Builder::new().prefix("tenure-bench-").tempdir_in("/var/tmp")?;
-    let bench = Bench {
-        disk: LoopDisk::create(dir.path().join("mount"), FILE_MIB + FILE_MIB / 4)?,
-        ram: RamDisk::create(dir.path().join("ram"), FILE_MIB + 1)?,
-        content: content()?,
+    let effort = Effort { file_mib: 512, rounds: 5, depths: vec![1, 2, 4, 8, 16, 32], alone_s: 5 };
+    measure(&beside_us("tenure-wipe-probe")?, &effort)
+}
+
+/// A program of the workspace's build, beside this one.
+fn beside_us(name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    Ok(this.parent().context("no directory")?.join(name))
+}
+
+/// Why the peers cannot be measured here, if they cannot.
+#[must_use]
+pub fn lacks() -> Option<&'static str> {
+    let tools = [("fio", "--version"), ("nwipe", "--version"), ("shred", "--version")];
+    if !nix::unistd::geteuid().is_root() {
+        return Some("loop devices and mounts need root");
+    }
+    let there = |(tool, flag): &(&str, &str)| crate::lab::daemon::run(&[tool, flag]).is_ok();
+    let all = tools.iter().all(there);
+    (!all).then_some("fio, nwipe or shred is not installed (packaging/install-deps bench)")
+}
+
+/// Measures; `probe` is the program `tenure-wipe-probe`.
+///
+/// # Errors
+/// If the device or the peers are not to be had here, or ours does not pass.
+pub fn measure(probe: &Path, effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    if let Some(reason) = lacks() {
+        anyhow::bail!(reason);
+    }
+    let ground = Ground::new(effort.file_mib)?;
+    let probe = Probe::new(probe, &ground);
+    let path = ground.fill()?;
+    let fio = Fio::best(&path, effort.file_mib, &effort.depths)?;
+    let nwipe = Nwipe::new(&ground)?;
+
+    let same = format!("fio bs=1M direct=1 io_uring iodepth={}", peers::SAME_DEPTH);
+    let mut all = All {
+        ours: Tally::new("ours"),
+        same: Tally::new(&same),
+        best: Tally::new(&fio.name()),
+        dd: Tally::new("dd bs=4M oflag=direct conv=fsync: one pass, not read back"),
+        shred: Tally::new("shred -n0 -z: one pass, not read back"),
+        nwipe: Way::ALL.map(|way| Tally::new(way.name())),
+        discard: Tally::new("blkdiscard -z: NO WIPE, whatever a scan says: a disk may keep it all"),
+        resumed: Vec::new(),
+        alone: Vec::new(),
+        beside: Vec::new(),
+        limited: Vec::new(),
     };
-    let (mut ours, mut fio, mut dd, mut memory) =
-        (Values::default(), Values::default(), Values::default(), Values::default());
-    for round in 1..=RUNS {
-        eprintln!("wipe: round {round} of {RUNS}");
-        bench.ours(&mut ours)?;
-        bench.fio(&mut fio)?;
-        bench.dd(&mut dd)?;
-        bench.memory(&mut memory)?;
+    for round in 1..=effort.rounds {
+        eprintln!("wipe: round {round} of {}", effort.rounds);
+        all.round(&ground, &probe, &fio, &nwipe)?;
+        let undisturbed = ours::seconds(effort.file_mib, &all.ours.of(|run| run.whole));
+        all.resumed.push(ours::rate(effort.file_mib, probe.killed_half_way(&ground, undisturbed)?));
+        all.alone.push(neighbour::alone(&ground, effort.alone_s)?);
+        all.beside.push(neighbour::beside(&ground, &probe, None)?);
+        let pass = median(&all.ours.of(|run| run.write)).unwrap_or(0.0);
+        let quarter = (pass * 1e6 / f64::from(1 << 20) / 4.0).max(1.0);
+        all.limited.push(neighbour::beside(&ground, &probe, Some(quarter as u64))?);
     }
-    let row = |figure, unit, values| Row::new("wipe", figure, unit, values);
-    let dd_name = "dd bs=4M direct fsync, then cmp: one pass";
-    Ok(vec![
-        row("zero pass", "MB/s", ours.write).beside(FIO, fio.write).aiming(Goal::RatioAtLeast(0.9)),
-        row("read-back", "MB/s", ours.read).beside(FIO, fio.read).aiming(Goal::RatioAtLeast(0.9)),
-        row("two passes, both read back", "s/GiB", ours.whole)
-            .beside(dd_name, dd.whole)
-            .aiming(Goal::RatioAtMost(2.2)),
-        row("processor time of all of it", "s/GiB", ours.cpu).beside(dd_name, dd.cpu),
-        row("memory, zero pass", "MB/s", memory.write),
-        row("memory, read-back", "MB/s", memory.read),
-        row("memory, all of it", "s/GiB", memory.whole),
-    ])
+    Ok(all.rows())
 }
 
-struct Bench {
-    disk: LoopDisk,
-    ram: RamDisk,
-    content: Vec<u8>,
+struct All {
+    ours: Tally,
+    same: Tally,
+    best: Tally,
+    dd: Tally,
+    shred: Tally,
+    nwipe: [Tally; Way::ALL.len()],
+    discard: Tally,
+    /// Whole wipes that were killed half-way and resumed, MB/s.
+    resumed: Vec<f64>,
+    alone: Vec<Latency>,
+    beside: Vec<Latency>,
+    limited: Vec<Latency>,
 }
 
-impl Bench {
-    fn ours(&self, values: &mut Values) -> anyhow::Result<()> {
-        let path = self.fill(&self.disk.mount)?;
-        let request = DiskWipe {
-            path,
-            device: None,
-            seed: Seed::new(&[9; 32], b"bench"),
-            vmm_dead: true,
-            limit: None,
-            resume: None,
-            clocks: clocks(),
-        };
-        let cpu = processor(UsageWho::RUSAGE_SELF)?;
-        let start = Instant::now();
-        let measurement = disk::wipe(&request, &mut |_| ControlFlow::Continue(()))?;
-        let took = start.elapsed();
-        let cpu = processor(UsageWho::RUSAGE_SELF)?.saturating_sub(cpu);
-        let verdict = Verdict::of(&measurement.measured);
-        anyhow::ensure!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}");
-        let clean = self.is_clean()?;
-        let last = |spans: Vec<Span>| spans.last().map_or(0.0, |span| rate(nanos(span.took_ns)));
-        let measured = &measurement.measured;
-        values.write.push(clean * last(measured.passes.iter().map(|pass| pass.span).collect()));
-        values.read.push(clean * last(measured.read_backs.iter().map(|read| read.span).collect()));
-        values.whole.push(per_gib(took));
-        values.cpu.push(per_gib(cpu));
-        Ok(())
-    }
-
-    fn fio(&self, values: &mut Values) -> anyhow::Result<()> {
-        let path = self.fill(&self.disk.mount)?;
-        let write = fio(&path, "write")?;
-        let read = fio(&path, "read")?;
-        std::fs::remove_file(&path)?;
-        let clean = self.is_clean()?;
-        values.write.push(clean * write);
-        values.read.push(read);
-        Ok(())
-    }
-
-    fn dd(&self, values: &mut Values) -> anyhow::Result<()> {
-        let path = self.fill(&self.disk.mount)?;
-        let file = path.to_str().context("path is not UTF-8")?;
-        let script = format!(
-            "set -e; dd if=/dev/zero of=$0 bs=4M count={} oflag=direct conv=notrunc,fsync \
-             status=none; dd if=$0 bs=4M iflag=direct status=none | cmp -n {} - /dev/zero",
-            FILE_MIB / 4,
-            FILE_MIB << 20
-        );
-        let cpu = processor(UsageWho::RUSAGE_CHILDREN)?;
-        let start = Instant::now();
-        program(&["bash", "-o", "pipefail", "-c", &script, file])?;
-        let took = start.elapsed();
-        let cpu = processor(UsageWho::RUSAGE_CHILDREN)?.saturating_sub(cpu);
-        std::fs::remove_file(&path)?;
-        anyhow::ensure!(self.is_clean()? > 0.0, "dd left marks on the device");
-        values.whole.push(per_gib(took));
-        values.cpu.push(per_gib(cpu));
-        Ok(())
-    }
-
-    fn memory(&self, values: &mut Values) -> anyhow::Result<()> {
-        let path = self.fill(&self.ram.mount)?;
-        let request = MemoryWipe {
-            path,
-            seed: Seed::new(&[9; 32], b"bench"),
-            vmm_dead: true,
-            left_out_of_dumps: true,
-            residue: Vec::new(),
-            resume: None,
-            clocks: clocks(),
-        };
-        let start = Instant::now();
-        let measurement = memory::wipe(&request, &mut |_| ControlFlow::Continue(()))?;
-        values.whole.push(per_gib(start.elapsed()));
-        let measured = &measurement.measured;
-        let clean = measured.read_backs.iter().all(tenure_agent::core::wipe::ReadBack::is_clean);
-        anyhow::ensure!(clean, "the memory was not read back clean");
-        values.write.extend(measured.passes.last().map(|pass| rate(nanos(pass.span.took_ns))));
-        values.read.extend(measured.read_backs.last().map(|read| rate(nanos(read.span.took_ns))));
-        Ok(())
-    }
-
-    /// A file of incompressible data with a mark in each block, on the device and in no cache.
-    fn fill(&self, dir: &Path) -> anyhow::Result<PathBuf> {
-        let path = dir.join("volume");
-        let mut file = File::create(&path)?;
-        for _ in 0..(FILE_MIB << 20) / self.content.len() as u64 {
-            file.write_all(&self.content)?;
+impl All {
+    /// Each tool once.
+    fn round(
+        &mut self,
+        ground: &Ground,
+        probe: &Probe,
+        fio: &Fio,
+        nwipe: &Nwipe,
+    ) -> anyhow::Result<()> {
+        self.ours.runs.push(ground.on_file(|path| probe.wipe(path))?);
+        self.same.runs.push(ground.on_file(|path| Fio::same(ground.mib).both(path))?);
+        self.best.runs.push(ground.on_file(|path| fio.both(path))?);
+        self.dd.runs.push(ground.on_file(|path| peers::dd(path, ground.mib))?);
+        self.shred.runs.push(ground.on_file(|path| peers::shred(path, ground.mib))?);
+        for (way, tally) in Way::ALL.into_iter().zip(&mut self.nwipe) {
+            tally.runs.push(ground.on_device(|mib| nwipe.wipe(&ground.disk, mib, way))?);
         }
-        file.sync_all()?;
-        nix::fcntl::posix_fadvise(
-            &file,
-            0,
-            0,
-            nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED,
-        )?;
-        Ok(path)
+        self.discard.runs.push(ground.on_device(|mib| peers::discard(&ground.disk, mib))?);
+        Ok(())
     }
 
-    /// 1 if no mark is on the device, 0 otherwise.
-    fn is_clean(&self) -> anyhow::Result<f64> {
-        program(&["sync", "-f", self.disk.mount.to_str().context("path is not UTF-8")?])?;
-        let left = scan::count(Path::new(&self.disk.device), MARK)?;
-        Ok(if left == 0 { 1.0 } else { 0.0 })
+    fn rows(&self) -> Vec<Row> {
+        let ours = |figure, rate: fn(&Run) -> f64| row(figure, "MB/s", self.ours.scores(rate));
+        let mut rows = Vec::new();
+        for fio in [&self.same, &self.best] {
+            let least = Goal::RatioAtLeast(0.95);
+            let (write, read) = (fio.scores(|run| run.write), fio.scores(|run| run.read));
+            rows.push(ours("zero pass", |run| run.write).beside(&fio.title(), write).aiming(least));
+            rows.push(ours("read-back", |run| run.read).beside(&fio.title(), read).aiming(least));
+        }
+        for one in [&self.dd, &self.shred] {
+            let write = one.scores(|run| run.write);
+            rows.push(ours("zero pass", |run| run.write).beside(&one.title(), write));
+        }
+        for (way, one) in Way::ALL.into_iter().zip(&self.nwipe) {
+            let whole = ours("whole wipe: two passes, both read back", |run| run.whole)
+                .beside(&one.title(), one.scores(|run| run.whole));
+            let same = way == Way::StreamAndZerosVerified;
+            rows.push(if same { whole.aiming(Goal::RatioAtLeast(2.0)) } else { whole });
+        }
+        let discard = self.discard.scores(|run| run.whole);
+        let apart = row("no wipe, for what it is", "MB/s", Vec::new());
+        // Nothing of ours is to be divided by it.
+        rows.push(Row { ratio: None, ..apart.beside(&self.discard.title(), discard) });
+        self.costs(&mut rows);
+        rows
     }
-}
 
-/// 4 MiB of random bytes with a mark at the start of each block.
-fn content() -> anyhow::Result<Vec<u8>> {
-    let mut bytes = vec![0; 4 << 20];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    for block in bytes.chunks_mut(4096) {
-        block[..MARK.len()].copy_from_slice(MARK);
-    }
-    Ok(bytes)
-}
-
-/// MB/s that fio reaches over the file as it lies, its final sync included.
-fn fio(path: &Path, direction: &str) -> anyhow::Result<f64> {
-    let start = format!("--filename={}", path.display());
-    let rw = format!("--rw={direction}");
-    let size = format!("--size={FILE_MIB}m");
-    let text = program(&[
-        "fio",
-        "--name=wipe",
-        &start,
-        &rw,
-        &size,
-        "--bs=1m",
-        "--direct=1",
-        "--ioengine=io_uring",
-        "--iodepth=4",
-        "--zero_buffers",
-        "--fsync_on_close=1",
-        "--end_fsync=1",
-        "--output-format=json",
-    ])?;
-    let json: serde_json::Value = serde_json::from_str(&text).context("fio's report")?;
-    let job = &json["jobs"][0];
-    let bytes = job[direction]["io_bytes"].as_f64().context("fio's report has no bytes")?;
-    // The job's own time: with the sync, without the start of the program.
-    let ms = job["job_runtime"].as_f64().context("fio's report has no time")?;
-    Ok(bytes / 1e6 / (ms / 1e3))
-}
-
-fn clocks() -> Clocks {
-    Clocks {
-        now: || {
-            let since = UNIX_EPOCH.elapsed().unwrap_or_default();
-            Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(0))
-        },
-        monotonic: || {
-            nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-                .map_or(Duration::ZERO, Duration::from)
-        },
+    fn costs(&self, rows: &mut Vec<Row>) {
+        let undisturbed = self.ours.scores(|run| run.whole);
+        rows.push(
+            row("whole wipe, killed half-way (kill -9) and resumed", "MB/s", self.resumed.clone())
+                .beside("ours, undisturbed", undisturbed),
+        );
+        let peers = [&self.dd, &self.shred].into_iter().chain(&self.nwipe);
+        for one in peers {
+            let cpu = row("processor time of the whole wipe", "s/GiB", self.ours.of(|run| run.cpu));
+            rows.push(cpu.beside(&one.name, one.of(|run| run.cpu)));
+            let reads = self.ours.of(|run| run.device_reads);
+            rows.push(
+                row("times that each byte was read from the device", "", reads)
+                    .beside(&one.name, one.of(|run| run.device_reads)),
+            );
+        }
+        for (name, latencies) in [
+            ("4k random {} of a neighbour beside the wipe, p99", &self.beside),
+            (
+                "4k random {} of a neighbour beside the wipe at a quarter of its rate, p99",
+                &self.limited,
+            ),
+        ] {
+            for way in ["read", "write"].into_iter().filter(|_| !latencies.is_empty()) {
+                let of = |list: &[Latency]| list.iter().map(|one| one.p99_ms(way)).collect();
+                rows.push(
+                    row(&name.replace("{}", way), "ms", of(latencies))
+                        .beside("the neighbour alone", of(&self.alone)),
+                );
+            }
+        }
     }
 }
 
-/// User and system time so far.
-fn processor(who: UsageWho) -> anyhow::Result<Duration> {
-    let usage = getrusage(who)?;
-    let micros = |time: nix::sys::time::TimeVal| {
-        u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0)
-    };
-    Ok(Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time())))
+fn row(figure: &str, unit: &'static str, values: Vec<f64>) -> Row {
+    Row::new("wipe", figure, unit, values)
 }
 
-fn nanos(ns: u64) -> Duration {
-    Duration::from_nanos(ns)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn rate(took: Duration) -> f64 {
-    (FILE_MIB << 20) as f64 / 1e6 / took.as_secs_f64().max(1e-9)
-}
-
-fn per_gib(took: Duration) -> f64 {
-    took.as_secs_f64() * 1024.0 / FILE_MIB as f64
+    #[test]
+    fn a_run_that_left_marks_scores_zero_and_the_title_says_so() {
+        let mut tally = Tally::new("fast");
+        let run = Run { write: 900.0, is_clean: true, ..Run::default() };
+        tally.runs.push(run);
+        assert_eq!(tally.title(), "fast");
+        tally.runs.push(Run { is_clean: false, ..run });
+        assert_eq!(tally.scores(|run| run.write), [900.0, 0.0]);
+        assert!(tally.title().contains("1 of 2 runs"));
+    }
 }

@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if arguments.names.is_empty() {
         for bench in bench::ALL {
-            println!("{:<10} {}", bench.name, bench.about);
+            println!("{:<12} {}", bench.name, bench.about);
         }
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! A wipe in a process of its own, for tests that kill it: `tenure-wipe-probe FILE PROGRESS PLACE`.
+//! A wipe in a process of its own, for tests that kill it and benchmarks that measure it:
+//! `tenure-wipe-probe FILE PROGRESS PLACE [--measured] [--rate-mib N]`.
 //!
 //! Goes on from PROGRESS if that is there, and keeps it durable. At PLACE (a stage and the least
 //! offset in it, or `-` for none) it says `parked`, saves nothing more and waits, with its writes
@@ -12,12 +13,13 @@
 use std::{
     fs,
     io::Write as _,
+    num::{NonZeroU32, NonZeroU64},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
+use clap::Parser;
 use tenure_agent::{
     core::wipe::{Seed, Verdict},
     file,
@@ -28,12 +30,26 @@ use tenure_agent::{
 };
 use tenure_protocol::time::Timestamp;
 
+/// Wipes a file on a disk.
+#[derive(Parser)]
+struct Arguments {
+    /// The file.
+    file: PathBuf,
+    /// Where its progress is kept.
+    progress: PathBuf,
+    /// Where it parks, or `-`.
+    place: String,
+    /// Says after the verdict what was measured, as JSON.
+    #[arg(long)]
+    measured: bool,
+    /// Most MiB a second.
+    #[arg(long)]
+    rate_mib: Option<NonZeroU32>,
+}
+
 fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args().skip(1);
-    let mut word = || words.next().context("give FILE PROGRESS PLACE");
-    let (path, saved, place) = (word()?.into(), word()?, word()?);
-    let saved = Path::new(&saved);
-    let resume: Option<DiskProgress> = match fs::read(saved) {
+    let Arguments { file: path, progress: saved, place, measured, rate_mib } = Arguments::parse();
+    let resume: Option<DiskProgress> = match fs::read(&saved) {
         Ok(bytes) => Some(postcard::from_bytes(&bytes)?),
         Err(_) => None,
     };
@@ -42,15 +58,18 @@ fn main() -> anyhow::Result<()> {
         device: None,
         seed: Seed::new(&[42; 32], b"probe"),
         vmm_dead: true,
-        limit: None,
+        limit: rate_mib.and_then(|mib| NonZeroU64::new(u64::from(mib.get()) << 20)),
         resume,
         clocks: Clocks { now, monotonic: || UNIX_EPOCH.elapsed().unwrap_or_default() },
     };
-    let measurement = disk::wipe(&request, &mut |progress| match save(saved, progress, &place) {
+    let measurement = disk::wipe(&request, &mut |progress| match save(&saved, progress, &place) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     })?;
     println!("{:?} after {}", Verdict::of(&measurement.measured), measurement.interruptions);
+    if measured {
+        println!("{}", serde_json::to_string(&measurement.measured)?);
+    }
     Ok(())
 }
 

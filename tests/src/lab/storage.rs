@@ -1,5 +1,5 @@
 //! Block devices and mounts of the lab: a loop device over a file, partitions or a file system on it,
-//! a tmpfs.
+//! a tmpfs, a hugetlbfs.
 
 use std::{
     fs,
@@ -152,4 +152,53 @@ impl Drop for RamDisk {
     fn drop(&mut self) {
         let _ = run(&["umount", "-l", &self.mount.to_string_lossy()]);
     }
+}
+
+/// Where the kernel keeps its pool of huge pages (Documentation/admin-guide/mm/hugetlbpage.rst).
+const HUGE_POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+
+/// A hugetlbfs of its own, over pages of 2 MiB that are added to the machine's pool. Dropping it
+/// unmounts it and takes them out again.
+pub struct HugeDisk {
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    added: u64,
+}
+
+impl HugeDisk {
+    /// Adds pages for `mib` MiB to the pool, and mounts.
+    ///
+    /// # Errors
+    /// If the machine has no huge pages, or not as many to give.
+    pub fn create(mount: PathBuf, mib: u64) -> anyhow::Result<Self> {
+        fs::create_dir_all(&mount)?;
+        let before = huge("nr_hugepages")?;
+        let wanted = before + mib.div_ceil(2);
+        set_huge(wanted)?;
+        let added = huge("nr_hugepages")?.saturating_sub(before);
+        let disk = Self { mount, added };
+        anyhow::ensure!(before + added >= wanted, "{mib} MiB of huge pages are not free");
+        let path = disk.mount.to_str().context("path is not UTF-8")?;
+        let size = format!("pagesize=2M,size={mib}M");
+        run(&["mount", "-t", "hugetlbfs", "-o", &size, "tenure-lab", path])?;
+        Ok(disk)
+    }
+}
+
+impl Drop for HugeDisk {
+    fn drop(&mut self) {
+        let _ = run(&["umount", "-l", &self.mount.to_string_lossy()]);
+        let _ = huge("nr_hugepages").and_then(|now| set_huge(now.saturating_sub(self.added)));
+    }
+}
+
+fn huge(name: &str) -> anyhow::Result<u64> {
+    let path = format!("{HUGE_POOL}/{name}");
+    let text = fs::read_to_string(&path).with_context(|| format!("no huge pages: {path}"))?;
+    Ok(text.trim().parse()?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of the kernel, no file")]
+fn set_huge(count: u64) -> anyhow::Result<()> {
+    Ok(fs::write(format!("{HUGE_POOL}/nr_hugepages"), count.to_string())?)
 }

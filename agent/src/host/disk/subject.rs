@@ -17,7 +17,7 @@ use tenure_protocol::evidence::predicate::{
 use super::{
     super::{
         holders::{self, Exclusion, FileIdentity},
-        overwrite::{self, Halt, Medium},
+        overwrite::{self, Access, Halt, Medium},
     },
     DiskFailure, DiskMeasurement, DiskProgress, DiskWipe, Topology,
     device::{self, BlockDevice},
@@ -172,8 +172,7 @@ impl<'a> Subject<'a> {
     ) -> Result<(), DiskFailure> {
         let map = progress.before.clone();
         let medium = Medium {
-            write: &|bytes, offset| self.file.write_at(bytes, offset),
-            read_from: self.device(),
+            access: &OnDevice { file: &self.file, device: self.device() },
             map: &map,
             sector_bytes: self.sector_bytes,
             // O_DIRECT alone is not durable: the file's metadata, then the device's own cache.
@@ -270,6 +269,22 @@ impl<'a> Subject<'a> {
             });
         }
         list
+    }
+}
+
+/// Written through the file system, read back around it.
+struct OnDevice<'a> {
+    file: &'a File,
+    device: &'a File,
+}
+
+impl Access for OnDevice<'_> {
+    fn write(&self, bytes: &[u8], logical: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, logical)
+    }
+
+    fn read(&self, bytes: &mut [u8], physical: u64) -> io::Result<()> {
+        self.device.read_exact_at(bytes, physical)
     }
 }
 

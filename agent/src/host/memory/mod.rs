@@ -10,12 +10,13 @@
 mod failure;
 mod mapping;
 mod residue;
+mod store;
 
 use std::{
     fs::{self, File},
     io,
     ops::ControlFlow,
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -236,19 +237,11 @@ impl<'a> Subject<'a> {
         progress: &mut MemoryProgress,
         save: &mut dyn FnMut(&MemoryProgress) -> ControlFlow<()>,
     ) -> Result<(), MemoryFailure> {
-        // hugetlbfs has no write(2).
-        let mapping = match self.file_system {
-            MemoryFileSystem::Tmpfs => None,
-            MemoryFileSystem::Hugetlbfs => {
-                Some(self.io("map", Mapping::new(&self.file, self.file_bytes))?)
-            }
-        };
+        let clock = request.clocks.monotonic;
+        let mapping = Mapping::new(&self.file, self.file_bytes, self.page_bytes, clock);
+        let mapping = self.io("map", mapping)?;
         let medium = Medium {
-            write: &|bytes, offset| match &mapping {
-                Some(mapping) => mapping.write_at(bytes, offset),
-                None => self.file.write_at(bytes, offset),
-            },
-            read_from: &self.file,
+            access: &mapping,
             map: &self.pages,
             sector_bytes: 4096,
             flush: &|| Ok(()),
