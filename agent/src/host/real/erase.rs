@@ -70,6 +70,9 @@ struct KeyRecord {
     header: Option<Header>,
     /// Bytes of key files that were overwritten and read back; 0: none was found yet.
     overwritten_bytes: u64,
+    /// Why overwriting them did not reach all that they left on their medium, as a sentence.
+    #[serde(default)]
+    elsewhere: Option<String>,
     /// Key files were overwritten, then unlinked, and then no copy had a name any more.
     gone: bool,
 }
@@ -131,9 +134,10 @@ impl RealHost {
         Ok(Performed::Wiped(Box::new(facts)))
     }
 
-    /// Destroys the key, once. Each step is noted durably before the next: the header is read,
-    /// key files are overwritten, and only then unlinked. So a file that is gone after a crash was
-    /// overwritten by this host if and only if the record says so.
+    /// Destroys the key, once. Each step is noted durably before the next: the header is read, key
+    /// files are found where an overwrite in place reaches them or not, they are overwritten, and
+    /// only then unlinked. So a file that is gone after a crash was overwritten by this host if and
+    /// only if the record says so.
     fn erase_key(&self, volume: VolumeId, vmm_dead: bool) -> Result<KeyRecord, HostFailure> {
         let failed = |error: &(dyn std::error::Error + 'static)| HostFailure::of("key", error);
         let path = self.erased_path(volume);
@@ -157,6 +161,10 @@ impl RealHost {
             record.ended_at = clock::now();
             file::replace(&path, &bytes(record), None).map_err(|error| failed(&error))
         };
+        if record.elsewhere.is_none() {
+            let refusal = keys.elsewhere(volume).map_err(|error| failed(&error))?;
+            record.elsewhere = refusal.map(|refusal| refusal.to_string());
+        }
         keep(&mut record)?;
         let found = keys.overwrite(volume).map_err(|error| failed(&error))?;
         if found.copies > 0 {
@@ -175,12 +183,21 @@ impl KeyRecord {
         let now = clock::now();
         let header =
             found.map(|file| Header { bytes: file.header_bytes, encryption: file.encryption });
-        let (took_ns, overwritten_bytes) = (0, 0);
-        Self { started_at: now, ended_at: now, took_ns, header, overwritten_bytes, gone: false }
+        Self {
+            started_at: now,
+            ended_at: now,
+            took_ns: 0,
+            header,
+            overwritten_bytes: 0,
+            elsewhere: None,
+            gone: false,
+        }
     }
 
     fn key_file(&self) -> KeyCopy {
-        let detail = if self.gone {
+        let detail = if let Some(elsewhere) = &self.elsewhere {
+            format!("overwritten and unlinked, which does not reach all of it: {elsewhere}")
+        } else if self.gone {
             format!(
                 "{} bytes overwritten in place, read back, unlinked; this build has no way by \
                  which a key leaves its host",
@@ -189,7 +206,8 @@ impl KeyRecord {
         } else {
             "no key file was found, and by its records this host destroyed none".to_owned()
         };
-        KeyCopy { place: KeyPlace::KeyFile, destroyed: self.gone, detail }
+        let destroyed = self.gone && self.elsewhere.is_none();
+        KeyCopy { place: KeyPlace::KeyFile, destroyed, detail }
     }
 }
 
@@ -283,9 +301,8 @@ mod tests {
     use super::*;
 
     fn record(gone: bool, header: Option<Header>) -> KeyRecord {
-        let now = clock::now();
         let overwritten_bytes = if gone { 4096 } else { 0 };
-        KeyRecord { started_at: now, ended_at: now, took_ns: 1, header, overwritten_bytes, gone }
+        KeyRecord { took_ns: 1, header, overwritten_bytes, gone, ..KeyRecord::begin(None) }
     }
 
     #[test]
