@@ -1,23 +1,27 @@
-//! Who else holds a file or a block device: open descriptors and mappings in /proc, and a lease.
+//! Who else holds a file or a block device: open descriptors, mappings and mounts in /proc, and a
+//! lease.
 //!
 //! The scan names the holders for people; the lease (`fcntl(2)`, `F_SETLEASE`) is what is
 //! complete, since the kernel refuses it while any other open file or mapping of the inode is left,
 //! those inside the kernel and those under way in sockets included, and breaks it when somebody
 //! opens the file later. Of a block device there is no lease: it is claimed (`O_EXCL`), which keeps
 //! mounts and mappings out, and processes that open it for a moment between two scans are not seen.
+//! Of mounts of the file itself (bind mounts), which are further names that no link count tells of,
+//! the scan alone knows.
 #![allow(unsafe_code, reason = "fcntl's lease commands have no safe wrapper")]
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     os::{
         fd::{AsRawFd as _, RawFd},
         unix::fs::{FileTypeExt as _, MetadataExt as _},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use nix::sys::stat::makedev;
+use nix::sys::stat::{major, makedev, minor};
 use tenure_protocol::evidence::predicate::wipe::Writers;
 
 /// `F_SETSIG` (asm-generic/fcntl.h), which the libc crate leaves out.
@@ -75,6 +79,8 @@ struct Holders {
     open: Vec<(i32, String)>,
     /// Processes with a mapping.
     mapped: Vec<(i32, String)>,
+    /// Mounts of the file itself, each once, with a process that sees it.
+    mounted: Vec<(i32, String)>,
     /// Processes whose descriptors this process may not see.
     unseen: u32,
 }
@@ -82,7 +88,7 @@ struct Holders {
 impl Holders {
     /// Whether nobody was found.
     fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.mapped.is_empty()
+        self.open.is_empty() && self.mapped.is_empty() && self.mounted.is_empty()
     }
 
     /// The holders, for a sentence.
@@ -91,6 +97,7 @@ impl Holders {
             .open
             .iter()
             .chain(&self.mapped)
+            .chain(&self.mounted)
             .map(|(id, name)| format!("{name} ({id})"))
             .collect();
         names.dedup();
@@ -101,6 +108,7 @@ impl Holders {
 /// Looks through /proc for other holders of a file than the descriptor `own` of this process.
 fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
     let mut found = Holders::default();
+    let mut namespaces = BTreeSet::new();
     let this = i32::try_from(std::process::id()).unwrap_or(0);
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };
@@ -118,8 +126,42 @@ fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
         if has_mapped(&entry.path(), identity).unwrap_or(false) {
             found.mapped.push((id, name_of(&entry.path())));
         }
+        // All processes of one mount namespace and root directory see the same mounts.
+        let see = ["ns/mnt", "root"].map(|link| fs::read_link(entry.path().join(link)).ok());
+        if !namespaces.contains(&see)
+            && let Ok(mounts) = mounts(&entry.path(), identity)
+        {
+            found.mounted.extend(mounts.into_iter().map(|at| (id, format!("a mount at {at}"))));
+            namespaces.insert(see);
+        }
     }
     Ok(found)
+}
+
+/// Where a process sees the file as a mount of its own.
+fn mounts(process: &Path, identity: FileIdentity) -> io::Result<Vec<String>> {
+    let device = format!("{}:{}", major(identity.device), minor(identity.device));
+    let table = fs::read(process.join("mountinfo"))?;
+    let table = String::from_utf8_lossy(&table);
+    let points = table.lines().filter_map(|line| mount_point(line, &device));
+    let is_it = |point: &PathBuf| {
+        let seen = process.join("root").join(point.strip_prefix("/").unwrap_or(point));
+        fs::symlink_metadata(seen).is_ok_and(|metadata| {
+            metadata.dev() == identity.device && metadata.ino() == identity.inode
+        })
+    };
+    Ok(points.filter(is_it).map(|point| point.display().to_string()).collect())
+}
+
+/// The mount point in a line of mountinfo (proc(5)) of that device, such as `8:1`.
+fn mount_point(line: &str, device: &str) -> Option<PathBuf> {
+    let mut words = line.split(' ').skip(2);
+    if words.next()? != device {
+        return None;
+    }
+    // What would break the line is written in octal.
+    let point = words.nth(1)?.replace("\\040", " ").replace("\\011", "\t");
+    Some(point.replace("\\012", "\n").replace("\\134", "\\").into())
 }
 
 fn has_open(process: &Path, identity: FileIdentity, own: Option<RawFd>) -> io::Result<bool> {
@@ -219,7 +261,8 @@ pub fn writers(file: &File, identity: FileIdentity, since: Exclusion) -> io::Res
         Exclusion::Leased => fcntl(file, libc::F_GETLEASE, 0)? != libc::F_WRLCK,
         Exclusion::Scanned | Exclusion::Claimed => false,
     };
-    let open_files = count(&found.open).max(u32::from(came));
+    // A mount is a way to open it.
+    let open_files = count(&found.open).max(u32::from(came || !found.mounted.is_empty()));
     Ok(Writers { vmm_dead: true, open_files, mappings: count(&found.mapped) })
 }
 
@@ -256,5 +299,13 @@ mod tests {
         assert_eq!(maps_line(line), Some((makedev(7, 16), 131)));
         assert_eq!(maps_line("7f1c2000-7f1c3000 rw-p 00000000 00:00 0"), Some((makedev(0, 0), 0)));
         assert_eq!(maps_line("nonsense"), None);
+    }
+
+    #[test]
+    fn a_line_of_mountinfo_gives_the_mount_point_of_its_device() {
+        let line = r"36 35 7:16 /volume /mnt/a\040b\134 rw shared:1 - ext4 /dev/loop1 rw";
+        assert_eq!(mount_point(line, "7:16"), Some(r"/mnt/a b\".into()));
+        assert_eq!(mount_point(line, "7:1"), None);
+        assert_eq!(mount_point("nonsense", "7:1"), None);
     }
 }

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod classes;
 pub mod daemon;
+pub mod faulty;
 pub mod frames;
 pub mod guest;
 pub mod in_process;

@@ -184,7 +184,8 @@ fn unmount_below(dir: &Path) -> anyhow::Result<()> {
     let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     let below: Vec<&str> = below.filter(|mount| mount.starts_with(&prefix)).collect();
     for mount in below.iter().rev() {
-        run(&["umount", mount])?;
+        // One that a loop device lies on is busy until that is detached.
+        run(&["umount", mount]).or_else(|_| run(&["umount", "-l", mount]))?;
     }
     Ok(())
 }

@@ -14,12 +14,12 @@ const EXT4_OF_OLD: &[&str] =
     &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", "-O", "^metadata_csum,^64bit"];
 
 /// A tool: looks through an image, and puts what it finds into a directory.
-struct Carver {
-    name: &'static str,
+pub(super) struct Carver {
+    pub(super) name: &'static str,
     recover: fn(image: &str, into: &str) -> anyhow::Result<String>,
 }
 
-const FOREMOST: Carver = Carver {
+pub(super) const FOREMOST: Carver = Carver {
     name: "foremost",
     recover: |image, into| run(&["foremost", "-Q", "-t", "pdf,bmp", "-o", into, image]),
 };
@@ -33,7 +33,7 @@ const SCALPEL: Carver = Carver {
     },
 };
 
-const PHOTOREC: Carver = Carver {
+pub(super) const PHOTOREC: Carver = Carver {
     name: "photorec",
     recover: |image, into| {
         let kinds = "fileopt,everything,disable,pdf,enable,bmp,enable";
@@ -82,7 +82,7 @@ fn document(ground: &Ground, number: usize) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A volume with documents in it, each from a block's start on, as a guest's file system has them.
-fn volume_of_documents(ground: &Ground) -> anyhow::Result<PathBuf> {
+pub(super) fn volume_of_documents(ground: &Ground) -> anyhow::Result<PathBuf> {
     let path = ground.path("volume");
     let file = File::create(&path)?;
     let mut at = 0;
@@ -97,7 +97,7 @@ fn volume_of_documents(ground: &Ground) -> anyhow::Result<PathBuf> {
 }
 
 /// Documents that a tool brings back from the device, which is unmounted.
-fn recovered(ground: &Ground, carver: &Carver) -> anyhow::Result<BTreeSet<usize>> {
+pub(super) fn recovered(ground: &Ground, carver: &Carver) -> anyhow::Result<BTreeSet<usize>> {
     let out = tempfile::Builder::new().prefix("tenure-carved-").tempdir_in("/var/tmp")?;
     let image = ground.disk.backing.to_str().context("path is not UTF-8")?;
     let into = out.path().join(carver.name);

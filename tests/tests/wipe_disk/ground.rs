@@ -5,30 +5,44 @@ use super::*;
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const EXT4: &[&str] = &["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0"];
 pub(super) const XFS: &[&str] = &["mkfs.xfs", "-q", "-f"];
+pub(super) const BTRFS: &[&str] = &["mkfs.btrfs", "-q", "-f"];
 
 /// A file system on a loop device, and a mark that is nowhere else.
 pub(super) struct Ground {
     pub(super) disk: LoopDisk,
     pub(super) mark: Vec<u8>,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Ground {
     /// `None`, and a word about it, where loop devices cannot be made.
     pub(super) fn new(name: &str, mib: u64, mkfs: &[&str]) -> anyhow::Result<Option<Self>> {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: loop devices and mounts need root");
-            return Ok(None);
-        }
-        let program = mkfs.first().context("no program")?;
-        if run(&["which", program]).is_err() {
-            eprintln!("SKIPPED: {program} is not installed");
+        if !Self::possible(mkfs)? {
             return Ok(None);
         }
         let dir = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/var/tmp")?;
         let disk = LoopDisk::with(dir.path().join("mount"), mib, mkfs)?;
+        Ok(Some(Self { _dir: Some(dir), ..Self::on(disk, name) }))
+    }
+
+    /// On a device that was made otherwise.
+    pub(super) fn on(disk: LoopDisk, name: &str) -> Self {
         let mark = format!("TENURE-WIPE-MARK:{}:{name}:", std::process::id()).into_bytes();
-        Ok(Some(Self { disk, mark, _dir: dir }))
+        Self { disk, mark, _dir: None }
+    }
+
+    /// Whether loop devices with that file system can be made; says why not.
+    pub(super) fn possible(mkfs: &[&str]) -> anyhow::Result<bool> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: loop devices and mounts need root");
+            return Ok(false);
+        }
+        let program = mkfs.first().context("no program")?;
+        if run(&["which", program]).is_err() {
+            eprintln!("SKIPPED: {program} is not installed");
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -43,6 +57,18 @@ impl Ground {
         let path = self.path("volume");
         self.plant(&File::create(&path)?, 0, mib * MIB)?;
         Ok(path)
+    }
+
+    /// Does something to the device while its file system is not mounted.
+    pub(super) fn unmounted<T>(
+        &self,
+        act: impl FnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mount = self.disk.mount.to_str().context("UTF-8")?;
+        run(&["umount", mount])?;
+        let done = act(self);
+        run(&["mount", &self.disk.device, mount])?;
+        done
     }
 
     pub(super) fn marks(&self) -> anyhow::Result<usize> {

@@ -1,6 +1,6 @@
 //! Wipes whose process is killed, and whose host loses its power, at moments that nobody chose.
 
-use std::{process::Child, time::Duration};
+use std::process::Child;
 
 use tenure_tests::lab::{daemon::elapse, storage::attach};
 

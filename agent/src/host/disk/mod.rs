@@ -20,9 +20,15 @@ mod subject;
 mod topology;
 
 use std::{
-    fs, io, num::NonZeroU64, ops::ControlFlow, os::unix::fs::MetadataExt as _, path::PathBuf,
+    fs::{self, File},
+    io,
+    num::NonZeroU64,
+    ops::ControlFlow,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
 };
 
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     evidence::predicate::{
@@ -211,6 +217,21 @@ pub fn wipe(
     step.io("unlink", subject.identity.unlink(&request.path))?;
     measurement.measured.unlinked = step.io("look at", subject.file.metadata())?.nlink() == 0;
     Ok(measurement)
+}
+
+/// Whether overwriting a file in place reaches all of its content on the medium. A file in memory
+/// has none.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn in_place(file: &File) -> io::Result<Result<(), DiskRefusal>> {
+    if fstatfs(file)?.filesystem_type() == TMPFS_MAGIC {
+        return Ok(Ok(()));
+    }
+    Ok(match filesystem::check(file, file.metadata()?.dev())? {
+        Ok(_) => extents::map(file)?.map(drop),
+        Err(refusal) => Err(refusal),
+    })
 }
 
 /// The facts of a wipe that did not come to a measurement, for its statement: none.

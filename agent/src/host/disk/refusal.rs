@@ -18,8 +18,8 @@ pub enum DiskRefusal {
     /// More than one name.
     #[error("it has more than one name (hard links): remove the others first")]
     HardLinks,
-    /// Open or mapped elsewhere.
-    #[error("something else has it open or mapped: end that first")]
+    /// Open or mapped elsewhere, or a mount of its own.
+    #[error("something else has it open, mapped or mounted: end that first")]
     Held,
     /// Neither ext4 nor XFS.
     #[error("its file system is neither ext4 nor XFS: only the erasure of its key counts there")]
