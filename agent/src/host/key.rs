@@ -14,8 +14,6 @@ use std::{
 use tenure_protocol::id::VolumeId;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::disk::{self, DiskRefusal};
-
 /// Length of a passphrase: 32 bytes in hexadecimal.
 const PASSPHRASE_CHARS: usize = 64;
 
@@ -239,26 +237,9 @@ impl KeyStore {
         Ok(true)
     }
 
-    /// Why overwriting in place does not reach all that a copy of the volume's key has left on its
-    /// medium, if it does not: to be asked before [`Self::overwrite`], which changes where it lies.
-    ///
-    /// # Errors
-    /// It cannot be seen.
-    pub fn elsewhere(&self, volume: VolumeId) -> Result<Option<DiskRefusal>, KeyFailure> {
-        for path in self.copies(volume) {
-            let file = match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(on("open", &path))?,
-            };
-            if let Err(refusal) = disk::in_place(&file).map_err(on("map", &path))? {
-                return Ok(Some(refusal));
-            }
-        }
-        Ok(None)
-    }
-
     /// Every name that a copy of the volume's key can have.
-    fn copies(&self, volume: VolumeId) -> [PathBuf; 2] {
+    #[must_use]
+    pub fn copies(&self, volume: VolumeId) -> [PathBuf; 2] {
         let path = self.path(volume);
         [path.with_extension("key.partial"), path]
     }

@@ -120,8 +120,10 @@ fn remove(name: &str) -> Vec<anyhow::Error> {
     for netns in namespaces(&format!("tnl{name}-")) {
         errors.extend(remove_namespace(&netns).err());
     }
-    errors.extend(unmount_below(&dir).err());
+    // What a loop device lies on is busy until that is detached.
+    let _ = unmount_below(&dir, &[]);
     errors.extend(detach_loops(&dir).err());
+    errors.extend(unmount_below(&dir, &["-l"]).err());
     if dir.exists() {
         errors.extend(fs::remove_dir_all(&dir).with_context(|| format!("{}", dir.display())).err());
     }
@@ -178,14 +180,13 @@ fn remove_namespace(netns: &str) -> anyhow::Result<()> {
     run(&["ip", "netns", "del", netns]).map(drop)
 }
 
-fn unmount_below(dir: &Path) -> anyhow::Result<()> {
+fn unmount_below(dir: &Path, options: &[&str]) -> anyhow::Result<()> {
     let prefix = format!("{}/", dir.display());
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     let below: Vec<&str> = below.filter(|mount| mount.starts_with(&prefix)).collect();
     for mount in below.iter().rev() {
-        // One that a loop device lies on is busy until that is detached.
-        run(&["umount", mount]).or_else(|_| run(&["umount", "-l", mount]))?;
+        run(&[&["umount"][..], options, &[*mount]].concat())?;
     }
     Ok(())
 }

@@ -119,8 +119,7 @@ fn possible(test: &str) -> bool {
 }
 
 #[test]
-fn on_btrfs_the_key_is_destroyed_and_the_statements_say_that_nothing_else_was() -> anyhow::Result<()>
-{
+fn on_btrfs_the_key_is_destroyed_and_the_statements_say_that_no_block_was() -> anyhow::Result<()> {
     if !possible("volume-btrfs") {
         return Ok(());
     }

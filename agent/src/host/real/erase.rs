@@ -2,7 +2,8 @@
 //! blocks.
 
 use std::{
-    io::ErrorKind,
+    fs::File,
+    io::{self, ErrorKind},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -166,8 +167,7 @@ impl RealHost {
             file::replace(&path, &bytes(record), None).map_err(|error| failed(&error))
         };
         if record.elsewhere.is_none() {
-            let refusal = keys.elsewhere(volume).map_err(|error| failed(&error))?;
-            record.elsewhere = refusal.map(|refusal| refusal.to_string());
+            record.elsewhere = elsewhere(&keys.copies(volume)).map_err(|error| failed(&error))?;
         }
         keep(&mut record)?;
         let found = keys.overwrite(volume).map_err(|error| failed(&error))?;
@@ -223,6 +223,21 @@ impl KeyRecord {
         let destroyed = self.gone && self.elsewhere.is_none();
         KeyCopy { place: KeyPlace::KeyFile, destroyed, detail }
     }
+}
+
+/// Why overwriting these files in place does not reach all that they have on their medium, if it
+/// does not. To be asked before, since a write may change where they lie.
+fn elsewhere(paths: &[PathBuf]) -> io::Result<Option<String>> {
+    for path in paths {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        if let Err(refusal) = disk::in_place(&file)? {
+            return Ok(Some(refusal.to_string()));
+        }
+    }
+    Ok(None)
 }
 
 fn read_record(path: &Path) -> Result<Option<KeyRecord>, HostFailure> {
