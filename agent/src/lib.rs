@@ -1,7 +1,7 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
 //! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`alarm`], [`sign`], [`join`],
-//! [`socket`], [`operator`]) has the privileges and no network; tenure-agent ([`link`]) has the
+//! [`socket`], [`operator`], [`sanitize`]) has the privileges and no network; tenure-agent ([`link`]) has the
 //! network and no privileges.
 
 pub mod alarm;
@@ -17,6 +17,7 @@ pub mod journal;
 pub mod link;
 pub mod operator;
 pub mod packets;
+pub mod sanitize;
 pub mod sign;
 pub mod socket;
 pub mod telemetry;
