@@ -20,6 +20,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::sys::socket::UnixCredentials;
@@ -30,14 +31,13 @@ use tenure_protocol::{
         predicate::{
             Conclusion, DeviceOrigin, LocalOrder, Predicate,
             device::{Attempt, DeviceSanitizeIntent},
-            device_sanitize::{DeviceSanitize, Sighting},
+            device_sanitize::{DeviceSanitize, Sighting, Stop},
         },
         statement::Statement,
     },
-    time::Timestamp,
 };
 
-use self::run::{Folder, Record};
+use self::run::{End, Folder, Record};
 use crate::{
     clock,
     config::HostdConfig,
@@ -212,16 +212,18 @@ pub fn sanitize(
             crate::core::sanitize::plan::may_begin(seen.as_ref())?;
             let places = ready.disk.sample(&ready.survey).ok();
             ready.claim.flush()?;
-            let record = intend(&ready, &key, origin, plan, (seen, page), open.as_ref())?;
+            let record = intend(&ready, &key, origin, plan, (seen, page))?;
             let course = Course::begin(record.plan.clone(), record.before);
             (record, course, places)
         }
     };
     ready.folder.save(&record)?;
     tell(&format!("intent {} is signed and durable", record.intent));
+    let begun = clock::monotonic();
     let stop = run::drive(&ready.disk, &mut course, tell);
+    let took = clock::monotonic().saturating_sub(begun);
     record.plan = course.plan().clone();
-    let statement = conclude(&ready, &record, &course, stop, places.as_ref());
+    let statement = conclude(&ready, &record, &course, (stop, took), places.as_ref());
     let envelope = key.seal(&Statement::new(Predicate::DeviceSanitize(statement.clone())))?;
     let path = ready.folder.state(record.attempt.number, &envelope)?;
     ready.folder.close()?;
@@ -333,10 +335,10 @@ fn intend(
     origin: DeviceOrigin,
     plan: Plan,
     (before, page): (Option<Sighting>, Option<String>),
-    open: Option<&Record>,
 ) -> Result<Record, SanitizeFailure> {
     let number = ready.folder.last_attempt()?.saturating_add(1);
-    let attempt = Attempt { number, supersedes: open.map(|record| record.intent) };
+    let supersedes = ready.folder.without_end(number - 1)?;
+    let attempt = Attempt { number, supersedes };
     let at = clock::now();
     let intent = DeviceSanitizeIntent {
         origin: origin.clone(),
@@ -349,15 +351,14 @@ fn intend(
     let envelope = key.seal(&Statement::new(Predicate::DeviceSanitizeIntent(intent)))?;
     ready.folder.intend(number, &envelope)?;
     let intent = Digest::of(&envelope);
-    let begun: Timestamp = at;
-    Ok(Record { plan, before, page, attempt, intent, origin, begun, interruptions: 0 })
+    Ok(Record { plan, before, page, attempt, intent, origin, begun: at, interruptions: 0 })
 }
 
 fn conclude(
     ready: &Ready,
     record: &Record,
     course: &Course,
-    stop: tenure_protocol::evidence::predicate::device_sanitize::Stop,
+    (stop, took): (Stop, Duration),
     before: Option<&Places>,
 ) -> DeviceSanitize {
     let again = ready.disk.survey();
@@ -367,7 +368,8 @@ fn conclude(
     });
     let sample =
         before.and_then(|before| Some(before.compare(&ready.disk.sample(&ready.survey).ok()?)));
-    run::statement(&ready.survey, record, course, stop, same_device, sample)
+    let end = End { stop, took, same_device, sample };
+    run::statement(&ready.survey, record, course, end)
 }
 
 fn finish(

@@ -1,6 +1,7 @@
 //! tenure-hostd: the privileged side of the agent. No network: a unix socket is its only way out.
 
 use std::{
+    io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock, mpsc::SyncSender},
@@ -127,12 +128,14 @@ fn erase(config: &HostdConfig, arguments: SanitizeArgs) -> Result<bool> {
         confirmed: arguments.yes_destroy,
         output: arguments.output,
     };
-    match sanitize::sanitize(config, &request, &mut |line| println!("{line}"))? {
+    // A terminal that is gone is no reason to end.
+    let mut tell = |line: &str| drop(writeln!(io::stdout(), "{line}"));
+    match sanitize::sanitize(config, &request, &mut tell)? {
         sanitize::Outcome::NotConfirmed => Ok(false),
         sanitize::Outcome::Stated { conclusion, path } => {
-            println!("result   {}", word(&conclusion.result));
-            println!("category {} ({})", word(&conclusion.category), conclusion.basis);
-            println!("stated   {}", path.display());
+            tell(&format!("result   {}", word(&conclusion.result)));
+            tell(&format!("category {} ({})", word(&conclusion.category), conclusion.basis));
+            tell(&format!("stated   {}", path.display()));
             Ok(matches!(conclusion.result, WipeResult::Pass | WipeResult::PassWithExceptions))
         }
     }

@@ -123,6 +123,15 @@ impl Folder {
         }
     }
 
+    /// The intent of an attempt that no statement ended, by its digest.
+    pub(super) fn without_end(&self, number: u32) -> Result<Option<Digest>, SanitizeFailure> {
+        let path = self.path("intent", number);
+        if !path.exists() || self.path("statement", number).exists() {
+            return Ok(None);
+        }
+        Ok(Some(Digest::of(&read(&path)?)))
+    }
+
     pub(super) fn intend(&self, number: u32, envelope: &[u8]) -> Result<(), SanitizeFailure> {
         Ok(file::replace(&self.path("intent", number), envelope, None)?)
     }
@@ -186,18 +195,28 @@ pub(super) fn drive(disk: &Disk, course: &mut Course, tell: &mut dyn FnMut(&str)
     }
 }
 
+/// What is seen when a run is over.
+#[derive(Debug)]
+pub(super) struct End {
+    /// How it ended.
+    pub(super) stop: Stop,
+    /// How long this process had to do with it.
+    pub(super) took: Duration,
+    /// Whether the same disk answers.
+    pub(super) same_device: bool,
+    /// The same places, before and after.
+    pub(super) sample: Option<Sample>,
+}
+
 /// The statement of a run that is over.
 pub(super) fn statement(
     survey: &Survey,
     record: &Record,
     course: &Course,
-    stop: Stop,
-    same_device: bool,
-    sample: Option<Sample>,
+    end: End,
 ) -> DeviceSanitize {
     let plan = &record.plan;
-    let now = clock::now();
-    let took_ms = u64::try_from(now.ms_since(record.begun)).unwrap_or(0);
+    let End { stop, took, same_device, sample } = end;
     DeviceSanitize::new(SanitizeAccount {
         origin: record.origin.clone(),
         device: plan.device.clone(),
@@ -209,8 +228,8 @@ pub(super) fn statement(
             stop,
             span: Span {
                 started_at: record.begun,
-                ended_at: now,
-                took_ns: took_ms.saturating_mul(1_000_000),
+                ended_at: clock::now(),
+                took_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             },
             interruptions: record.interruptions,
             before: course.before(),

@@ -26,6 +26,8 @@
 
 pub mod ata;
 pub mod course;
+#[cfg(test)]
+mod disks;
 mod field;
 pub mod nvme;
 pub mod plan;

@@ -102,6 +102,7 @@ impl Disk {
             Some(_) | None => return Err(no_disk().into()),
         };
         let file = File::options().read(true).write(true).open(node).map_err(on("open", node))?;
+        same(&file, metadata.rdev()).map_err(on("open", node))?;
         let mut disk = Self { name, file, way, nodes: BTreeMap::new(), devices: BTreeSet::new() };
         disk.find_parts().map_err(on("look at", Path::new(sysfs::BLOCK)))?;
         if !disk.devices.contains(&metadata.rdev()) {
@@ -251,7 +252,13 @@ impl Disk {
         for node in self.nodes.values() {
             let opened = File::options().read(true).custom_flags(libc::O_EXCL).open(node);
             match opened {
-                Ok(file) => files.push(file),
+                Ok(file) => {
+                    let number = file.metadata().map_err(on("look at", node))?.rdev();
+                    if !self.devices.contains(&number) {
+                        return Err(on("claim", node)(io::ErrorKind::NotFound.into()));
+                    }
+                    files.push(file);
+                }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                     let mut uses = listed()?;
                     uses.push(format!("{}: the kernel says that it is claimed", node.display()));
@@ -298,6 +305,12 @@ impl Claim {
         let synced = self.0.iter().try_for_each(File::sync_all);
         synced.map_err(on("flush", Path::new("the disk")))
     }
+}
+
+/// Nobody put another device under the name meanwhile.
+fn same(file: &File, number: u64) -> io::Result<()> {
+    let is_same = file.metadata()?.rdev() == number;
+    if is_same { Ok(()) } else { Err(io::Error::other("it became another device")) }
 }
 
 fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DeviceFailure {

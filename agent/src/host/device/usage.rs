@@ -40,7 +40,9 @@ pub(super) fn uses(devices: &BTreeSet<u64>) -> io::Result<Vec<String>> {
         }
     }
     found.extend(processes(devices)?);
-    Ok(found)
+    // Names that others chose: none of them says to a terminal what it likes.
+    let plain = |text: String| text.replace(char::is_control, "?");
+    Ok(found.into_iter().map(plain).collect())
 }
 
 fn mounts(devices: &BTreeSet<u64>) -> io::Result<Vec<String>> {
