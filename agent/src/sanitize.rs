@@ -42,7 +42,7 @@ use crate::{
     clock,
     config::HostdConfig,
     core::{
-        sanitize::{Answer, Course, Plan, Refusal, Survey, Wanted, plan},
+        sanitize::{Answer, Course, Plan, Refusal, Survey, Wanted, plan, plan::may_begin},
         step::HostFailure,
     },
     file::FileFailure,
@@ -180,7 +180,8 @@ pub fn sanitize(
         return Err(SanitizeFailure::NotRoot);
     }
     let key = HostKey::load(&join::key_path(&config.state_dir))?;
-    let origin = origin(config, request)?;
+    let order = order(request)?;
+    let host = join::load_host_id(&config.state_dir)?.ok_or(SanitizeFailure::NoHost)?;
     let ready = examine(config, request)?;
     if let Some((statement, path)) = ready.folder.stated()? {
         // The process ended after the statement and before the run was closed.
@@ -204,14 +205,15 @@ pub fn sanitize(
     let (mut record, mut course, places) = match resumed {
         Some((record, course)) => {
             tell(&format!("attempt {} is taken up again", record.attempt.number));
-            let mut record = record.clone();
-            record.interruptions += 1;
-            (record, course, None)
+            let interruptions = record.interruptions + 1;
+            (Record { interruptions, ..record.clone() }, course, None)
         }
         None => {
-            crate::core::sanitize::plan::may_begin(seen.as_ref())?;
+            may_begin(seen.as_ref())?;
             let places = ready.disk.sample(&ready.survey).ok();
             ready.claim.flush()?;
+            let agent = observe::agent_identity().map_err(SanitizeFailure::Agent)?;
+            let origin = DeviceOrigin { order, host, agent, clock: clock::quality() };
             let record = intend(&ready, &key, origin, plan, (seen, page))?;
             let course = Course::begin(record.plan.clone(), record.before);
             (record, course, places)
@@ -230,17 +232,12 @@ pub fn sanitize(
     finish(&statement, path, request, tell)
 }
 
-fn origin(config: &HostdConfig, request: &Request) -> Result<DeviceOrigin, SanitizeFailure> {
+fn order(request: &Request) -> Result<LocalOrder, SanitizeFailure> {
     let (login, uid) =
         operator::login(&UnixCredentials::new()).unwrap_or_else(|| ("unknown".to_owned(), 0));
     let (by, reason) = (Some(request.by.clone()), request.reason.clone());
     let order = LocalOrder { login, uid, by, reason, at: clock::now() };
-    if let Some(fault) = order.fault() {
-        return Err(SanitizeFailure::Words(fault));
-    }
-    let host = join::load_host_id(&config.state_dir)?.ok_or(SanitizeFailure::NoHost)?;
-    let agent = observe::agent_identity().map_err(SanitizeFailure::Agent)?;
-    Ok(DeviceOrigin { order, host, agent, clock: clock::quality() })
+    order.fault().map_or(Ok(order.clone()), |fault| Err(SanitizeFailure::Words(fault)))
 }
 
 /// Everything that may refuse the disk, before it is sent anything that changes it.

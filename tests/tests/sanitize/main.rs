@@ -46,7 +46,7 @@ const MARK: &[u8] = b"TENURE-DEVICE-MARK";
 /// Size of each NVMe namespace.
 const NAMESPACE: u64 = 24 * MIB;
 /// The host is ended after so many seconds, whatever it does.
-const LIMIT: &str = "240";
+const LIMIT: &str = "150";
 
 /// What the nested host answered to one try.
 #[derive(Debug)]
@@ -176,6 +176,7 @@ fn boot(ground: &Ground) -> anyhow::Result<BTreeMap<String, Answer>> {
     let mut argv: Vec<String> =
         ["timeout", "--foreground", "-k", "5", LIMIT].map(Into::into).into();
     argv.extend(["qemu-system-x86_64", "-M", "pc", "-accel", "tcg"].map(Into::into));
+    argv.extend(["-cpu", "max"].map(Into::into));
     argv.extend(["-m", "768", "-nodefaults", "-nographic", "-no-reboot"].map(Into::into));
     argv.extend(["-serial", "stdio", "-append"].map(Into::into));
     argv.push(append);
@@ -207,7 +208,6 @@ fn boot(ground: &Ground) -> anyhow::Result<BTreeMap<String, Answer>> {
         "the host did not come to its end: {console}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    println!("{console}");
     let mut answers = BTreeMap::new();
     for text in console.split("CASE ").skip(1) {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

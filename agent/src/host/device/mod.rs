@@ -51,7 +51,7 @@ pub enum DeviceFailure {
         source: PageError,
     },
     /// It must not be erased.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
