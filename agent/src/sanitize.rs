@@ -185,16 +185,17 @@ pub fn sanitize(
     let ready = examine(config, request)?;
     if let Some((statement, path)) = ready.folder.stated()? {
         // The process ended after the statement and before the run was closed.
+        tell("nothing was sent: a run before this one was stated, and this is its end");
         ready.folder.close()?;
         return finish(&statement, path, request, tell);
     }
     let open = ready.folder.open_run()?;
     let plan = match &open {
-        Some(record) => record.plan_for(&ready.survey, request.wanted)?,
+        Some(record) => record.plan_for(request.wanted)?,
         None => plan(&ready.survey, request.wanted)?,
     };
     let (seen, page) = look(&ready.disk, &plan)?;
-    announce(&ready.survey, &plan, open.is_some(), tell);
+    announce(&plan, open.is_some(), tell);
     if request.confirmed.as_deref().map(str::trim) != Some(plan.device.serial.as_str()) {
         tell(&format!("nothing was sent; to do it, add: --yes-destroy '{}'", plan.device.serial));
         return Ok(Outcome::NotConfirmed);
@@ -210,6 +211,8 @@ pub fn sanitize(
         }
         None => {
             may_begin(seen.as_ref())?;
+            // Its parts may be others than when the run that is open was begun.
+            let plan = crate::core::sanitize::plan(&ready.survey, Wanted::Method(plan.method))?;
             let places = ready.disk.sample(&ready.survey).ok();
             ready.claim.flush()?;
             let agent = observe::agent_identity().map_err(SanitizeFailure::Agent)?;
@@ -307,13 +310,13 @@ fn look(disk: &Disk, plan: &Plan) -> Result<(Option<Sighting>, Option<String>), 
     }
 }
 
-fn announce(survey: &Survey, plan: &Plan, is_open: bool, tell: &mut dyn FnMut(&str)) {
+fn announce(plan: &Plan, is_open: bool, tell: &mut dyn FnMut(&str)) {
     let device = &plan.device;
     tell(&format!(
         "disk     {}, serial number {}, firmware {}",
         device.model, device.serial, device.firmware
     ));
-    for (part, _) in &survey.parts {
+    for (part, _) in &plan.parts {
         tell(&format!("destroys all {} bytes of unit {}", part.size_bytes, part.unit));
     }
     tell(&format!("method   {}", plan.method.name()));

@@ -49,15 +49,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// What is done now that the run is open: what was begun. The disk is asked anew what it has.
-    pub(super) fn plan_for(&self, survey: &Survey, wanted: Wanted) -> Result<Plan, Refusal> {
+    /// What was begun: a disk that is busy with it may not say again what it has.
+    pub(super) fn plan_for(&self, wanted: Wanted) -> Result<Plan, Refusal> {
         match wanted {
             Wanted::Method(method) if method != self.plan.method => {
-                return Err(Refusal::Begun(self.plan.method));
+                Err(Refusal::Begun(self.plan.method))
             }
-            Wanted::Method(_) | Wanted::Auto => {}
+            Wanted::Method(_) | Wanted::Auto => Ok(self.plan.clone()),
         }
-        crate::core::sanitize::plan(survey, Wanted::Method(self.plan.method))
     }
 }
 

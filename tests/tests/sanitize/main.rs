@@ -46,7 +46,7 @@ const MARK: &[u8] = b"TENURE-DEVICE-MARK";
 /// Size of each NVMe namespace.
 const NAMESPACE: u64 = 24 * MIB;
 /// The host is ended after so many seconds, whatever it does.
-const LIMIT: &str = "150";
+const LIMIT: &str = "480";
 
 /// What the nested host answered to one try.
 #[derive(Debug)]

@@ -99,7 +99,8 @@ pub fn plan(survey: &Survey, wanted: Wanted) -> Result<Plan, Refusal> {
         method,
         parts: survey.parts.clone(),
         estimate_s: survey.ata.as_ref().and_then(|disk| disk.estimate_s(method)),
-        outside_bytes: if by_parts { survey.unallocated_bytes } else { 0 },
+        // What a statement can hold: a device that says more is still not all reached.
+        outside_bytes: if by_parts { survey.unallocated_bytes.min((1 << 53) - 1) } else { 0 },
     })
 }
 

@@ -42,7 +42,7 @@ pub enum DeviceFailure {
         words: String,
     },
     /// Its answer makes no sense.
-    #[error("{device}: {source}")]
+    #[error("{device} gives a page that makes no sense")]
     Page {
         /// The disk.
         device: String,
@@ -216,7 +216,12 @@ impl Disk {
         let mut device = unit.device;
         let page = self.ask("its serial number", &scsi::serial_number())?;
         device.serial = self.read(scsi::serial(&page))?;
-        let part = self.read(scsi::part(&self.ask("its size", &scsi::capacity())?))?;
+        // A unit that is being sanitized, or failed to be, tells nobody its size; one without parts
+        // is never planned for anew.
+        let part = match self.send(&scsi::capacity()) {
+            Answer::Done(page) => Some(self.read(scsi::part(&page))?),
+            Answer::Refused(_) | Answer::Lost(_) => None,
+        };
         let has = |method: &_| {
             scsi::supports(*method).is_some_and(|command| match self.send(&command) {
                 Answer::Done(page) => scsi::is_supported(&page),
@@ -227,8 +232,8 @@ impl Disk {
         Ok(Survey {
             device,
             methods: all.into_iter().filter(has).collect(),
-            parts: vec![(part, 0)],
-            capacity_bytes: Some(part.size_bytes),
+            parts: part.map(|part| (part, 0)).into_iter().collect(),
+            capacity_bytes: part.map(|part| part.size_bytes),
             unallocated_bytes: 0,
             is_shared: false,
             ata: None,
