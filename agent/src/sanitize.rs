@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! <state_dir>/sanitize/<disk>/intent-N.json     signed, durable before the first command
-//!                             run.json          the run that is open; there until its end is stated
+//!                             run.json          the run that is open, until its end is stated
 //!                             statement-N.json  signed: what was seen
 //! ```
 //!

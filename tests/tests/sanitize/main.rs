@@ -1,8 +1,8 @@
 //! `tenure-hostd sanitize` on a host of its own inside QEMU, with NVMe, SCSI, ATA and virtio disks
 //! whose content this side can see.
 //!
-//! QEMU's NVMe disks know Format NVM with user data erase; they know neither its cryptographic erase
-//! nor Sanitize, and its SCSI and ATA disks know neither SANITIZE nor the Security features: those
+//! QEMU's NVMe disks know Format NVM with user data erase; they know neither its cryptographic
+//! erase nor Sanitize, and its SCSI and ATA disks know neither SANITIZE nor the Security features: those
 //! are tried on simulated disks, in the agent's own tests.
 
 #![allow(

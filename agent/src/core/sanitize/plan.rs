@@ -228,7 +228,7 @@ impl Plan {
         if self.method.interface() == tenure_protocol::evidence::predicate::device::Interface::Ata {
             add(
                 "areas hidden from the host (HPA, device configuration overlay)",
-                "they are not looked for; the standard leaves to the firmware whether it erases them",
+                "they are not looked for; whether it erases them is left to the firmware",
             );
         }
         if !sampled {

@@ -24,8 +24,8 @@ pub enum WipeResult {
 }
 
 /// Sanitisation category (NIST SP 800-88). Derived, never chosen. Overwriting is at most clear, and
-/// key erasure counts as purge only with keys that never lay on a medium: purge is for whole devices
-/// that were seen to sanitize themselves.
+/// key erasure counts as purge only with keys that never lay on a medium: purge is for whole
+/// devices that were seen to sanitize themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Category {
