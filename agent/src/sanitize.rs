@@ -194,6 +194,8 @@ pub fn sanitize(
         Some(record) => record.plan_for(request.wanted)?,
         None => plan(&ready.survey, request.wanted)?,
     };
+    // Before the look: what is written after it would change what is seen.
+    ready.claim.flush()?;
     let (seen, page) = look(&ready.disk, &plan)?;
     announce(&plan, open.is_some(), tell);
     if request.confirmed.as_deref().map(str::trim) != Some(plan.device.serial.as_str()) {
@@ -214,7 +216,6 @@ pub fn sanitize(
             // Its parts may be others than when the run that is open was begun.
             let plan = crate::core::sanitize::plan(&ready.survey, Wanted::Method(plan.method))?;
             let places = ready.disk.sample(&ready.survey).ok();
-            ready.claim.flush()?;
             let agent = observe::agent_identity().map_err(SanitizeFailure::Agent)?;
             let origin = DeviceOrigin { order, host, agent, clock: clock::quality() };
             let record = intend(&ready, &key, origin, plan, (seen, page))?;

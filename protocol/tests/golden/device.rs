@@ -131,6 +131,14 @@ fn a_pass_that_the_disk_did_not_show_cannot_be_stated_or_verified() {
     assert_eq!(stated.conclusion().result, WipeResult::Failed);
     assert_eq!(stated.conclusion().category, Category::None);
 
+    // Nor does it show an erasure that somebody wrote to the disk meanwhile.
+    let mut written = sanitized();
+    written.measured.sightings = vec![sighting(9, State::Completed, 1 << 32 | 2)];
+    assert_eq!(DeviceSanitize::new(written.clone()).conclusion().result, WipeResult::Failed);
+    written.measured.before = written.measured.sightings.pop();
+    written.measured.sightings = vec![sighting(9, State::Completed, 0x101 << 32 | 2)];
+    assert_eq!(DeviceSanitize::new(written).conclusion().result, WipeResult::Pass);
+
     let payload = Statement::new(Predicate::DeviceSanitize(good)).to_payload().expect("honest");
     let text = String::from_utf8(payload).expect("UTF-8");
     let opens = |text: &str| {

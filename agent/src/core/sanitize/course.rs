@@ -101,7 +101,7 @@ impl Course {
         let steps: VecDeque<Step> = match (plan.method.proof(), now.state) {
             (Proof::Status, State::InProgress) => [Step::Observe].into(),
             (Proof::Status, State::Completed | State::Failed)
-                if before.is_some_and(|before| before.word != now.word) =>
+                if before.is_some_and(|before| now.is_new_after(&before)) =>
             {
                 [Step::Observe].into()
             }
@@ -216,7 +216,7 @@ impl Course {
         self.remember(seen);
         let passed_ms = when.boot_ms.saturating_sub(since_ms);
         let new = self.sightings.iter().any(|one| one.state == State::InProgress)
-            || self.before.is_some_and(|before| before.word != seen.word);
+            || self.before.is_some_and(|before| seen.is_new_after(&before));
         let patient = !new && passed_ms < PATIENCE_MS;
         match seen.state {
             State::Completed | State::Failed | State::Idle if patient => {}

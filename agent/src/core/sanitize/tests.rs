@@ -5,7 +5,7 @@ use tenure_protocol::{
     evidence::predicate::{
         Category, WipeResult,
         device::{Interface, Method},
-        device_sanitize::{DeviceSanitizeMeasured, State, Stop},
+        device_sanitize::{DeviceSanitizeMeasured, Sighting, State, Stop},
     },
     time::Timestamp,
 };
@@ -166,9 +166,12 @@ fn what_is_under_way_is_observed_and_never_commanded_again() {
     let now = disk.look(&plan);
     assert_eq!(now.map(|seen| seen.state), Some(State::InProgress));
     assert_eq!(may_begin(now.as_ref()), Err(Refusal::UnderWay));
-    let mut course = Course::resume(plan, before, now).expect("observed");
+    let mut course = Course::resume(plan.clone(), before, now).expect("observed");
     assert_eq!(carry_out(&mut disk, &mut course, usize::MAX), Some(Stop::Done));
     assert!(course.commands().is_empty());
+    // That somebody wrote is no end of an erasure.
+    let written = before.map(|before| Sighting { word: before.word & !(1 << 40), ..before });
+    assert_eq!(Course::resume(plan, before, written), None);
     assert_eq!(conclude(&measured(&course, Stop::Done, 1), method).result, WipeResult::Pass);
 }
 

@@ -82,6 +82,21 @@ pub struct Sighting {
     pub word: u64,
 }
 
+/// Global Data Erased in [`Sighting::word`] of NVMe (bit 8 of SSTAT): nothing was written since the
+/// last operation.
+const DATA_ERASED: u64 = 1 << 40;
+
+impl Sighting {
+    /// Whether it shows an erasure that ended since `before`. That the device's data are not all
+    /// erased any more is no such thing: it says that somebody wrote.
+    #[must_use]
+    pub const fn is_new_after(&self, before: &Self) -> bool {
+        let wrote = before.word & DATA_ERASED != 0 && self.word & DATA_ERASED == 0;
+        let mask = if wrote { !DATA_ERASED } else { u64::MAX };
+        before.word & mask != self.word & mask
+    }
+}
+
 /// A command that erases, and its own answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -299,7 +314,7 @@ impl DeviceSanitizeMeasured {
         let last = self.sightings.last();
         let under_way = self.sightings.iter().any(|seen| seen.state == State::InProgress);
         let changed = match (&self.before, last) {
-            (Some(before), Some(last)) => before.word != last.word,
+            (Some(before), Some(last)) => last.is_new_after(before),
             (None, _) | (_, None) => false,
         };
         found.require(under_way || changed, || {
