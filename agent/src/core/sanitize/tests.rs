@@ -230,7 +230,7 @@ fn a_controller_and_its_namespaces_are_read_from_their_pages() {
 
 #[test]
 fn sense_is_read_in_both_formats() {
-    let mut fixed = vec![0; 18];
+    let mut fixed = [0; 18];
     (fixed[0], fixed[2], fixed[12], fixed[13]) = (0x70, 2, 0x04, 0x1b);
     (fixed[15], fixed[16]) = (0x80, 0x80);
     let described = [0x72, 2, 0x04, 0x1b, 0, 0, 0, 8, 2, 6, 0, 0, 0x80, 0x80, 0, 0];
