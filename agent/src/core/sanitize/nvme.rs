@@ -50,6 +50,12 @@ pub fn identify_namespaces() -> Command {
     ask(IDENTIFY, 0, 2, IDENTIFY_BYTES)
 }
 
+/// Asks for the ids of all namespaces that there are, attached or not.
+#[must_use]
+pub fn identify_allocated() -> Command {
+    ask(IDENTIFY, 0, 0x10, IDENTIFY_BYTES)
+}
+
 /// Asks for a namespace's sizes and formats.
 #[must_use]
 pub fn identify_namespace(unit: u32) -> Command {
@@ -75,6 +81,8 @@ pub struct Controller {
     pub unallocated_bytes: u64,
     /// Whether other controllers may reach the same flash (CMIC).
     pub is_shared: bool,
+    /// Whether namespaces can be detached from it (OACS), and it lists those that are.
+    pub has_detached: bool,
 }
 
 impl Controller {
@@ -113,6 +121,7 @@ impl Controller {
             capacity_bytes: (capacity > 0).then_some(capacity),
             unallocated_bytes: unallocated,
             is_shared: field(76, 1)? & 0b10 != 0,
+            has_detached: format & 8 != 0,
         })
     }
 }

@@ -177,8 +177,17 @@ impl Disk {
         let page = self.ask("who it is", &nvme::identify_controller())?;
         let controller = self.read(nvme::Controller::parse(&page))?;
         let page = self.ask("which namespaces it has", &nvme::identify_namespaces())?;
+        let attached = self.read(nvme::namespaces(&page))?;
+        if controller.has_detached {
+            let page = self.ask("which namespaces there are", &nvme::identify_allocated())?;
+            let all = self.read(nvme::namespaces(&page))?;
+            if let Some(unit) = all.iter().find(|unit| !attached.contains(unit)) {
+                let detached = format!("namespace {unit} is not attached here: who uses it?");
+                return Err(Refusal::InUse(vec![detached]).into());
+            }
+        }
         let mut parts = Vec::new();
-        for unit in self.read(nvme::namespaces(&page))? {
+        for unit in attached {
             if !self.nodes.contains_key(&unit) {
                 let hidden = format!("namespace {unit} has no block device on this host");
                 return Err(Refusal::InUse(vec![hidden]).into());
