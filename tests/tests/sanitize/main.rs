@@ -2,8 +2,8 @@
 //! whose content this side can see.
 //!
 //! QEMU's NVMe disks know Format NVM with user data erase; they know neither its cryptographic
-//! erase nor Sanitize, and its SCSI and ATA disks know neither SANITIZE nor the Security features: those
-//! are tried on simulated disks, in the agent's own tests.
+//! erase nor Sanitize, and its SCSI and ATA disks know neither SANITIZE nor the Security features:
+//! those are tried on simulated disks, in the agent's own tests.
 
 #![allow(
     clippy::disallowed_methods,
