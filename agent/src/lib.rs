@@ -1,8 +1,8 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
 //! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`alarm`], [`sign`], [`join`],
-//! [`socket`], [`operator`], [`precedence`]) has the privileges and no network; tenure-agent ([`link`]) has the
-//! network and no privileges.
+//! [`socket`], [`operator`], [`precedence`], [`sanitize`]) has the privileges and no network;
+//! tenure-agent ([`link`]) has the network and no privileges.
 
 pub mod alarm;
 pub mod certificate;
@@ -18,6 +18,7 @@ pub mod link;
 pub mod operator;
 pub mod packets;
 pub mod precedence;
+pub mod sanitize;
 pub mod sign;
 pub mod socket;
 pub mod telemetry;

@@ -144,7 +144,7 @@ impl Door {
 
 /// The login of a peer's session and its number; nothing of a process that is gone. Root can shed
 /// its login: who it then is, it says itself. A kernel without audit keeps none.
-fn login(peer: &UnixCredentials) -> Option<(String, u32)> {
+pub(crate) fn login(peer: &UnixCredentials) -> Option<(String, u32)> {
     let kept = |process: &str| {
         let path = format!("/proc/{process}/loginuid");
         let text = String::from_utf8(file::read_limited(Path::new(&path), 64).ok()?).ok()?;

@@ -13,6 +13,8 @@
 
 #[path = "golden/alarm.rs"]
 mod alarm;
+#[path = "golden/device.rs"]
+mod device;
 mod fixture;
 #[path = "golden/local.rs"]
 mod local;

@@ -149,7 +149,7 @@ fn a_pass_over_facts_that_are_none_is_refused_by_the_constructor_and_by_the_veri
     let bytes = forged(kind, "\"escrow\":\"none\"", "\"escrow\":\"unknown\"");
     assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "somebody else");
     let bytes = forged(kind, "\"category\":\"clear\"", "\"category\":\"purge\"");
-    assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "cannot be read");
+    assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "it states Pass");
     let bytes = forged(kind, "\"claimed\":", "\"extra\":1,\"claimed\":");
     assert_found(&with_envelope(kind, bytes).bundle(), Code::Honesty, "unknown field");
     let bytes = forged(kind, "\"bytes\":2097152", "\"bytes\":9007199254740992");

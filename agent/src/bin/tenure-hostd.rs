@@ -1,6 +1,7 @@
 //! tenure-hostd: the privileged side of the agent. No network: a unix socket is its only way out.
 
 use std::{
+    io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock, mpsc::SyncSender},
@@ -8,20 +9,24 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tenure_agent::{
     alarm::Alarms,
     clock::{self, Clock},
     config::{self, HostdConfig},
+    core::sanitize::Wanted,
     engine::{Engine, EngineFailure, Identity, Parts, reserve::Reserve, watch},
     host::{nft, observe, preflight, real::RealHost, tap},
     join,
     journal::Journal,
-    operator,
+    operator, sanitize,
     sign::HostKey,
     socket, telemetry,
 };
-use tenure_protocol::wire::v1::{Hello, Lane};
+use tenure_protocol::{
+    evidence::predicate::WipeResult,
+    wire::v1::{Hello, Lane},
+};
 
 /// The privileged side of the Tenure agent.
 #[derive(Debug, Parser)]
@@ -45,11 +50,43 @@ enum Command {
     },
     /// Check that this host fits, and start nothing.
     Check,
+    /// Have a disk that leaves service erase itself, all of it, and state what was seen, signed.
+    /// For root; a tenure-hostd that runs may go on. Refused if anything uses the disk.
+    Sanitize(SanitizeArgs),
+}
+
+#[derive(Debug, Args)]
+struct SanitizeArgs {
+    /// The whole disk, such as /dev/nvme1n1. Every namespace of its controller is destroyed.
+    #[arg(long)]
+    device: PathBuf,
+    /// Its serial number, as it stands on the disk or in your inventory.
+    #[arg(long)]
+    serial: String,
+    /// How: auto takes the best that the disk has, else one of nvme-sanitize-block,
+    /// nvme-sanitize-crypto, nvme-sanitize-overwrite, nvme-format-crypto, nvme-format-user-data,
+    /// ata-secure-erase-enhanced, ata-secure-erase, scsi-sanitize-block, scsi-sanitize-crypto,
+    /// scsi-sanitize-overwrite.
+    #[arg(long, default_value = "auto")]
+    method: Wanted,
+    /// Who you are.
+    #[arg(long)]
+    by: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// The serial number again: without it nothing is sent, and what would be destroyed is shown.
+    #[arg(long, value_name = "SERIAL")]
+    yes_destroy: Option<String>,
+    /// Also write the signed statement to this file.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("tenure-hostd: {error:#}");
             ExitCode::FAILURE
@@ -57,7 +94,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> Result<()> {
+/// Whether what was asked is done.
+fn start() -> Result<bool> {
     let arguments = Arguments::parse();
     let config: HostdConfig = config::load(&arguments.config)?;
     telemetry::start(&config.log, config.log_format)?;
@@ -65,7 +103,7 @@ fn start() -> Result<()> {
         Some(Command::Join { token_file }) => {
             let pins = join::join(&config, &token_file, clock::now())?;
             println!("joined as {}; start tenure-hostd and tenure-agent", pins.host_name);
-            Ok(())
+            Ok(true)
         }
         Some(Command::Check) => {
             preflight::check(&config)?;
@@ -73,10 +111,42 @@ fn start() -> Result<()> {
             if let Err(error) = nft::probe_seal() {
                 println!("but cuts have no second stage on it: {:#}", anyhow::Error::from(error));
             }
-            Ok(())
+            Ok(true)
         }
-        None => run(&config),
+        Some(Command::Sanitize(arguments)) => erase(&config, arguments),
+        None => run(&config).map(|()| true),
     }
+}
+
+fn erase(config: &HostdConfig, arguments: SanitizeArgs) -> Result<bool> {
+    let request = sanitize::Request {
+        device: arguments.device,
+        serial: arguments.serial,
+        wanted: arguments.method,
+        by: arguments.by,
+        reason: arguments.reason,
+        confirmed: arguments.yes_destroy,
+        output: arguments.output,
+    };
+    // A terminal that is gone is no reason to end.
+    let mut tell = |line: &str| drop(writeln!(io::stdout(), "{line}"));
+    match sanitize::sanitize(config, &request, &mut tell)? {
+        sanitize::Outcome::NotConfirmed => Ok(false),
+        sanitize::Outcome::Stated { conclusion, path } => {
+            tell(&format!("result   {}", word(&conclusion.result)));
+            tell(&format!("category {} ({})", word(&conclusion.category), conclusion.basis));
+            tell(&format!("stated   {}", path.display()));
+            Ok(matches!(conclusion.result, WipeResult::Pass | WipeResult::PassWithExceptions))
+        }
+    }
+}
+
+/// A word as statements write it.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn run(config: &HostdConfig) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What does: the only side effects on the host.
 
 pub mod deadline;
+pub mod device;
 pub mod disk;
 pub mod fake;
 pub mod holders;

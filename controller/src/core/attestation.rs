@@ -121,7 +121,9 @@ pub fn is_intent(attested: &Attested, attempt: u32, subjects: &[WipeSubject]) ->
         | Predicate::NetworkCut(_)
         | Predicate::Notification(_)
         | Predicate::Configuration(_)
-        | Predicate::TenantExit(_) => false,
+        | Predicate::TenantExit(_)
+        | Predicate::DeviceSanitizeIntent(_)
+        | Predicate::DeviceSanitize(_) => false,
     }
 }
 
@@ -138,7 +140,9 @@ pub fn findings(attested: &[Attested]) -> Vec<Finding> {
             | Predicate::NetworkCut(_)
             | Predicate::Notification(_)
             | Predicate::Configuration(_)
-            | Predicate::TenantExit(_) => continue,
+            | Predicate::TenantExit(_)
+            | Predicate::DeviceSanitizeIntent(_)
+            | Predicate::DeviceSanitize(_) => continue,
         };
         let (target, run, result) = told;
         of_target.entry(target).or_default().push((one.kind, run, result, one.digest));

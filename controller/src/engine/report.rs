@@ -352,7 +352,9 @@ impl Opened {
             | Predicate::KeyErasure(_)
             | Predicate::Notification(_)
             | Predicate::Configuration(_)
-            | Predicate::TenantExit(_) => false,
+            | Predicate::TenantExit(_)
+            | Predicate::DeviceSanitizeIntent(_)
+            | Predicate::DeviceSanitize(_) => false,
         })
     }
 
@@ -371,7 +373,9 @@ impl Opened {
             | Predicate::KeyErasure(_)
             | Predicate::NetworkCut(_)
             | Predicate::Notification(_)
-            | Predicate::TenantExit(_) => None,
+            | Predicate::TenantExit(_)
+            | Predicate::DeviceSanitizeIntent(_)
+            | Predicate::DeviceSanitize(_) => None,
         })
     }
 }

@@ -9,6 +9,8 @@
 pub mod conclusion;
 pub mod configuration;
 pub mod cut_proof;
+pub mod device;
+pub mod device_sanitize;
 pub mod intent;
 pub mod key_erasure;
 pub mod local_order;
@@ -24,6 +26,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     conclusion::{Category, Conclusion, Ending, WipeResult},
     configuration::Configuration,
+    device::{Device, DeviceOrigin, DeviceSanitizeIntent, Method},
+    device_sanitize::{DeviceSanitize, DeviceSanitizeMeasured, SanitizeAccount},
     intent::{Run, Target, WipeIntent},
     key_erasure::{KeyErasure, KeyErasureMeasured},
     local_order::{LocalAct, LocalOrder},
@@ -62,6 +66,10 @@ pub enum Predicate {
     Configuration(Configuration),
     /// The manifest of a tenant that has left.
     TenantExit(TenantExit),
+    /// Which disk a host is about to have erased.
+    DeviceSanitizeIntent(DeviceSanitizeIntent),
+    /// A disk that left service, erased by its own firmware.
+    DeviceSanitize(DeviceSanitize),
 }
 
 /// The kinds of predicates: their short names, as ledger entries and file names have them.
@@ -84,11 +92,15 @@ pub enum Kind {
     Configuration,
     /// [`Predicate::TenantExit`].
     TenantExit,
+    /// [`Predicate::DeviceSanitizeIntent`].
+    DeviceSanitizeIntent,
+    /// [`Predicate::DeviceSanitize`].
+    DeviceSanitize,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WipeIntent,
         Self::MediaWipe,
         Self::MemoryWipe,
@@ -97,6 +109,8 @@ impl Kind {
         Self::Notification,
         Self::Configuration,
         Self::TenantExit,
+        Self::DeviceSanitizeIntent,
+        Self::DeviceSanitize,
     ];
 
     /// The short name, kebab-case.
@@ -111,6 +125,8 @@ impl Kind {
             Self::Notification => "notification",
             Self::Configuration => "configuration",
             Self::TenantExit => "tenant-exit",
+            Self::DeviceSanitizeIntent => "device-sanitize-intent",
+            Self::DeviceSanitize => "device-sanitize",
         }
     }
 
@@ -132,6 +148,10 @@ impl Kind {
             Self::Notification => "https://tenure.dev/attestation/notification/v0.1",
             Self::Configuration => "https://tenure.dev/attestation/configuration/v0.1",
             Self::TenantExit => "https://tenure.dev/attestation/tenant-exit/v0.1",
+            Self::DeviceSanitizeIntent => {
+                "https://tenure.dev/attestation/device-sanitize-intent/v0.1"
+            }
+            Self::DeviceSanitize => "https://tenure.dev/attestation/device-sanitize/v0.1",
         }
     }
 }
@@ -149,10 +169,12 @@ impl Predicate {
             Self::Notification(_) => Kind::Notification,
             Self::Configuration(_) => Kind::Configuration,
             Self::TenantExit(_) => Kind::TenantExit,
+            Self::DeviceSanitizeIntent(_) => Kind::DeviceSanitizeIntent,
+            Self::DeviceSanitize(_) => Kind::DeviceSanitize,
         }
     }
 
-    /// Where it comes from, if a host made it.
+    /// Where it comes from, if a host made it for a tenant.
     #[must_use]
     pub const fn origin(&self) -> Option<&Origin> {
         match self {
@@ -162,22 +184,26 @@ impl Predicate {
             Self::KeyErasure(wipe) => Some(&wipe.origin),
             Self::NetworkCut(cut) => Some(&cut.origin),
             Self::Configuration(configuration) => Some(&configuration.origin),
-            Self::Notification(_) | Self::TenantExit(_) => None,
+            Self::Notification(_)
+            | Self::TenantExit(_)
+            | Self::DeviceSanitizeIntent(_)
+            | Self::DeviceSanitize(_) => None,
         }
     }
 
-    /// The tenant that it is about.
+    /// The tenant that it is about; a disk that leaves service is no tenant's.
     #[must_use]
-    pub const fn tenant(&self) -> TenantId {
+    pub const fn tenant(&self) -> Option<TenantId> {
         match self {
-            Self::WipeIntent(intent) => intent.origin.tenant,
-            Self::MediaWipe(wipe) => wipe.origin.tenant,
-            Self::MemoryWipe(wipe) => wipe.origin.tenant,
-            Self::KeyErasure(wipe) => wipe.origin.tenant,
-            Self::NetworkCut(cut) => cut.origin.tenant,
-            Self::Notification(notice) => notice.tenant,
-            Self::Configuration(configuration) => configuration.origin.tenant,
-            Self::TenantExit(exit) => exit.tenant,
+            Self::WipeIntent(intent) => Some(intent.origin.tenant),
+            Self::MediaWipe(wipe) => Some(wipe.origin.tenant),
+            Self::MemoryWipe(wipe) => Some(wipe.origin.tenant),
+            Self::KeyErasure(wipe) => Some(wipe.origin.tenant),
+            Self::NetworkCut(cut) => Some(cut.origin.tenant),
+            Self::Notification(notice) => Some(notice.tenant),
+            Self::Configuration(configuration) => Some(configuration.origin.tenant),
+            Self::TenantExit(exit) => Some(exit.tenant),
+            Self::DeviceSanitizeIntent(_) | Self::DeviceSanitize(_) => None,
         }
     }
 
@@ -188,11 +214,13 @@ impl Predicate {
             Self::MediaWipe(wipe) => Some(wipe.conclusion().result),
             Self::MemoryWipe(wipe) => Some(wipe.conclusion().result),
             Self::KeyErasure(wipe) => Some(wipe.conclusion().result),
+            Self::DeviceSanitize(wipe) => Some(wipe.conclusion().result),
             Self::WipeIntent(_)
             | Self::NetworkCut(_)
             | Self::Notification(_)
             | Self::Configuration(_)
-            | Self::TenantExit(_) => None,
+            | Self::TenantExit(_)
+            | Self::DeviceSanitizeIntent(_) => None,
         }
     }
 
@@ -207,7 +235,9 @@ impl Predicate {
             | Self::KeyErasure(_)
             | Self::Notification(_)
             | Self::Configuration(_)
-            | Self::TenantExit(_) => None,
+            | Self::TenantExit(_)
+            | Self::DeviceSanitizeIntent(_)
+            | Self::DeviceSanitize(_) => None,
         }
     }
 
@@ -224,6 +254,8 @@ impl Predicate {
             Self::Notification(notice) => notice.dishonesty(),
             Self::Configuration(configuration) => configuration.dishonesty(),
             Self::TenantExit(exit) => exit.dishonesty(),
+            Self::DeviceSanitizeIntent(intent) => intent.dishonesty(),
+            Self::DeviceSanitize(wipe) => wipe.dishonesty(),
         }
     }
 }

@@ -136,6 +136,8 @@ impl Statement {
             Predicate::Notification(predicate) => self.write(predicate),
             Predicate::Configuration(predicate) => self.write(predicate),
             Predicate::TenantExit(predicate) => self.write(predicate),
+            Predicate::DeviceSanitizeIntent(predicate) => self.write(predicate),
+            Predicate::DeviceSanitize(predicate) => self.write(predicate),
         }
         .map_err(|error| StatementError::Shape(error.to_string()))?;
         check_limits(&payload)?;
@@ -185,6 +187,8 @@ fn parse(kind: Kind, json: &str) -> Result<Predicate, serde_json::Error> {
         Kind::Notification => Predicate::Notification(serde_json::from_str(json)?),
         Kind::Configuration => Predicate::Configuration(serde_json::from_str(json)?),
         Kind::TenantExit => Predicate::TenantExit(serde_json::from_str(json)?),
+        Kind::DeviceSanitizeIntent => Predicate::DeviceSanitizeIntent(serde_json::from_str(json)?),
+        Kind::DeviceSanitize => Predicate::DeviceSanitize(serde_json::from_str(json)?),
     })
 }
 
@@ -200,6 +204,8 @@ fn subjects(predicate: &Predicate) -> Vec<Subject> {
         Predicate::Notification(notice) => vec![of_notice(notice.notice)],
         Predicate::Configuration(configuration) => vec![of_tenant(configuration.origin.tenant)],
         Predicate::TenantExit(exit) => of_exit(exit),
+        Predicate::DeviceSanitizeIntent(intent) => vec![named(intent.device.name())],
+        Predicate::DeviceSanitize(wipe) => vec![named(wipe.device.name())],
     }
 }
 

@@ -254,8 +254,8 @@ fn open(
     if predicate.kind() != listed.kind {
         return Err(dishonest("the manifest lists it as another kind".to_owned()));
     }
-    if predicate.tenant() != manifest.tenant {
-        return Err(dishonest("it is about another tenant".to_owned()));
+    if predicate.tenant() != Some(manifest.tenant) {
+        return Err(dishonest("it is not about this tenant".to_owned()));
     }
     if predicate.origin().map(|origin| origin.host) != *signer {
         return Err((Code::Signature, "signed by another host or side than it names".to_owned()));

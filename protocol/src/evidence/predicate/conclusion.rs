@@ -23,9 +23,9 @@ pub enum WipeResult {
     AlreadyAbsent,
 }
 
-/// Sanitisation category (NIST SP 800-88). Derived, never chosen. There is no `purge` in this
-/// version: overwriting is at most clear, and key erasure counts as purge only with keys that never
-/// lay on a medium.
+/// Sanitisation category (NIST SP 800-88). Derived, never chosen. Overwriting is at most clear, and
+/// key erasure counts as purge only with keys that never lay on a medium: purge is for whole
+/// devices that were seen to sanitize themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Category {
@@ -33,6 +33,8 @@ pub enum Category {
     None,
     /// Protects against recovery through the interfaces of the system.
     Clear,
+    /// Protects against recovery in a laboratory too.
+    Purge,
 }
 
 /// How a run ended.
@@ -136,12 +138,18 @@ impl Findings {
         );
     }
 
-    fn cover(&mut self, bytes: u64) {
+    /// At most so many bytes are covered.
+    pub(super) fn cover(&mut self, bytes: u64) {
         self.covered_bytes = self.covered_bytes.min(bytes);
     }
 
-    /// The conclusion. `basis` is what a category rests on.
+    /// The conclusion of what overwrites: clear, at most. `basis` is what that rests on.
     pub(super) fn conclude(self, basis: &str) -> Conclusion {
+        self.conclude_as(Category::Clear, basis)
+    }
+
+    /// The conclusion. `basis` is what the category of a pass rests on.
+    pub(super) fn conclude_as(self, category: Category, basis: &str) -> Conclusion {
         let coverage_ppm = if self.total_bytes == 0 {
             0
         } else {
@@ -159,7 +167,7 @@ impl Findings {
             Ending::Completed => WipeResult::Pass,
         };
         let (category, basis) = match result {
-            WipeResult::Pass | WipeResult::PassWithExceptions => (Category::Clear, basis),
+            WipeResult::Pass | WipeResult::PassWithExceptions => (category, basis),
             WipeResult::Failed | WipeResult::Aborted | WipeResult::AlreadyAbsent => {
                 (Category::None, "no complete wipe was measured")
             }

@@ -49,7 +49,9 @@ const fn tie(predicate: &Predicate) -> Option<Tie<'_>> {
         | Predicate::NetworkCut(_)
         | Predicate::Notification(_)
         | Predicate::Configuration(_)
-        | Predicate::TenantExit(_) => None,
+        | Predicate::TenantExit(_)
+        | Predicate::DeviceSanitizeIntent(_)
+        | Predicate::DeviceSanitize(_) => None,
     }
 }
 
@@ -198,7 +200,9 @@ const fn is_whole(predicate: &Predicate) -> bool {
         | Predicate::NetworkCut(_)
         | Predicate::Notification(_)
         | Predicate::Configuration(_)
-        | Predicate::TenantExit(_) => true,
+        | Predicate::TenantExit(_)
+        | Predicate::DeviceSanitizeIntent(_)
+        | Predicate::DeviceSanitize(_) => true,
     }
 }
 
@@ -220,6 +224,8 @@ fn seen_by_host(predicate: &Predicate) -> Vec<InventoryItem> {
         | Predicate::KeyErasure(_)
         | Predicate::NetworkCut(_)
         | Predicate::Notification(_)
-        | Predicate::TenantExit(_) => Vec::new(),
+        | Predicate::TenantExit(_)
+        | Predicate::DeviceSanitizeIntent(_)
+        | Predicate::DeviceSanitize(_) => Vec::new(),
     }
 }
