@@ -1,8 +1,8 @@
 //! The agent of Tenure on a hypervisor host: two processes over one library.
 //!
 //! tenure-hostd ([`engine`], [`host`], [`journal`], [`packets`], [`alarm`], [`sign`], [`join`],
-//! [`socket`], [`operator`], [`precedence`], [`sanitize`]) has the privileges and no network;
-//! tenure-agent ([`link`]) has the network and no privileges.
+//! [`socket`], [`operator`], [`sanitize`]) has the privileges and no network; tenure-agent
+//! ([`link`]) has the network and no privileges. Both have [`precedence`].
 
 pub mod alarm;
 pub mod certificate;

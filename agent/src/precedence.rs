@@ -1,11 +1,11 @@
-//! Which threads go before others. Precedence for the way of a cut: guests that burn every processor of a host must not hold an
-//! emergency cut up.
+//! Which threads go before others.
 //!
-//! A thread without it waits for the slices of those that run, at each of the dozen times that a
-//! cut passes from one thread to the next. With it, it runs at once. So only threads have it that
-//! do little: the cut lane, the watch, and the socket's thread of that lane in tenure-hostd, and
-//! tenure-agent, which has one thread alone. The kernel leaves others 5 % of the time whatever these
-//! do (`sched_rt_runtime_us`).
+//! Precedence for the way of a cut: guests that burn every processor of a host must not hold an
+//! emergency cut up. A thread without it waits for the slices of those that run, at each of the
+//! dozen times that a cut passes from one thread to the next. With it, it runs at once. So only
+//! threads have it that do little: the cut lane, the watch, and the socket's thread of that lane in
+//! tenure-hostd, and tenure-agent, which has one thread alone. The kernel leaves others 5 % of the
+//! time whatever these do (`sched_rt_runtime_us`).
 //!
 //! A wipe is the opposite: its reads and writes of a disk go after those of others.
 #![allow(unsafe_code, reason = "no crate here knows the schedulers' policies")]
@@ -26,7 +26,7 @@ pub fn take() {
     if taken != 0 {
         let error = io::Error::last_os_error();
         tracing::warn!(%error, "no precedence for cuts: a busy host slows them; start this process \
-            with CPUSchedulingPolicy=rr and CPUSchedulingPriority=1, or LimitRTPRIO=1");
+            with CPUSchedulingPolicy=rr, CPUSchedulingPriority=1 and CPUSchedulingResetOnFork=yes");
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Request {
     pub reason: String,
     /// The serial number once more, if the operator means it.
     pub confirmed: Option<String>,
+    /// Whether the operator answers for the other ports of flash that may be shared.
+    pub shared_is_ours: bool,
     /// Where else the statement is written.
     pub output: Option<PathBuf>,
 }
@@ -184,11 +186,10 @@ pub fn sanitize(
     let order = order(request)?;
     let host = join::load_host_id(&config.state_dir)?.ok_or(SanitizeFailure::NoHost)?;
     let ready = examine(config, request)?;
-    if let Some((statement, path)) = ready.folder.stated()? {
+    if let Some((_, path)) = ready.folder.stated()? {
         // The process ended after the statement and before the run was closed.
-        tell("nothing was sent: a run before this one was stated, and this is its end");
+        tell(&format!("a run before this one was stated in {}: this is a new one", path.display()));
         ready.folder.close()?;
-        return finish(&statement, path, request, tell);
     }
     let open = ready.folder.open_run()?;
     let plan = match &open {
@@ -254,11 +255,20 @@ fn examine(config: &HostdConfig, request: &Request) -> Result<Ready, SanitizeFai
         let (model, found) = (device.model.clone(), device.serial.clone());
         return Err(Refusal::OtherDisk { model, found, given: request.serial.clone() }.into());
     }
-    let held = tenants(config, disk.devices())?;
-    if !held.is_empty() {
-        return Err(Refusal::Tenants(held).into());
+    if survey.is_shared && !request.shared_is_ours {
+        let shared = "its controller says that other controllers, maybe of other hosts, reach the \
+                      same flash (CMIC), and nobody here sees what they have on it: look there, \
+                      then add --shared-is-ours";
+        return Err(Refusal::InUse(vec![shared.to_owned()]).into());
     }
+    let free = || match tenants(config, disk.devices())? {
+        held if held.is_empty() => Ok(()),
+        held => Err(SanitizeFailure::from(Refusal::Tenants(held))),
+    };
+    free()?;
     let claim = disk.claim()?;
+    // Once more, now that no tenant's volume can be put on it.
+    free()?;
     let folder = Folder::of(&config.state_dir, device)?;
     Ok(Ready { disk, survey, claim, folder })
 }

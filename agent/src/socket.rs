@@ -181,6 +181,8 @@ pub struct Desk {
     pub root: Vec<u8>,
     /// Where the host's id is kept.
     pub state_dir: PathBuf,
+    /// The connection that is the cut lane's now.
+    pub cutting: Mutex<Option<UnixStream>>,
 }
 
 /// Makes the socket: mode 0660, of root and the given group.
@@ -271,10 +273,7 @@ impl Desk {
     }
 
     fn serve_lane(&self, stream: &UnixStream, lane: Lane) -> Result<(), SocketFailure> {
-        let inbox = match lane {
-            Lane::Cut => &self.cut,
-            Lane::Work => &self.work,
-        };
+        let inbox = if lane == Lane::Cut { &self.cut } else { &self.work };
         let give = |input| inbox.send(input).map_err(|_| EngineFailure::Stopped);
         let out = Arc::new(Mutex::new(stream.try_clone()?));
         let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
@@ -282,6 +281,9 @@ impl Desk {
         give(Input::Connected(outlet))?;
         let mut cuts = None;
         if lane == Lane::Cut {
+            // One at a time has precedence: the newest, since a link begins anew with it.
+            let before = lock(&self.cutting).replace(stream.try_clone()?);
+            let _ = before.map(|before| before.shutdown(Shutdown::Both));
             precedence::take();
             let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
             write_all("watch reports", Kind::WatchReport, out, reports)?;

@@ -127,6 +127,7 @@ fn base(token: &str, allowed: u32) -> Base {
         alarms: Arc::clone(&alarms),
         root: pins.ca_der,
         state_dir: config.state_dir.clone(),
+        cutting: std::sync::Mutex::new(None),
     });
     let listener = socket::listen(&config.socket(), config.agent_gid).expect("listens");
     thread::spawn(move || socket::serve(&listener, &[allowed], &desk));

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, OnceLock, mpsc::SyncSender},
+    sync::{Arc, Mutex, OnceLock, mpsc::SyncSender},
     thread,
 };
 
@@ -78,6 +78,10 @@ struct SanitizeArgs {
     /// The serial number again: without it nothing is sent, and what would be destroyed is shown.
     #[arg(long, value_name = "SERIAL")]
     yes_destroy: Option<String>,
+    /// You have looked at the other ports of a disk whose flash other controllers may reach:
+    /// nothing of others is on it. Without this such a disk is refused.
+    #[arg(long)]
+    shared_is_ours: bool,
     /// Also write the signed statement to this file.
     #[arg(long, short)]
     output: Option<PathBuf>,
@@ -126,6 +130,7 @@ fn erase(config: &HostdConfig, arguments: SanitizeArgs) -> Result<bool> {
         by: arguments.by,
         reason: arguments.reason,
         confirmed: arguments.yes_destroy,
+        shared_is_ours: arguments.shared_is_ours,
         output: arguments.output,
     };
     // A terminal that is gone is no reason to end.
@@ -204,6 +209,7 @@ fn run(config: &HostdConfig) -> Result<()> {
         alarms,
         root: pins.ca_der,
         state_dir: config.state_dir.clone(),
+        cutting: Mutex::new(None),
     });
     let listener = socket::listen(&config.socket(), config.agent_gid)?;
     let allowed = [config.agent_uid];

@@ -105,8 +105,18 @@ impl Holders {
     }
 }
 
+/// Who has a block device open or mapped, as names for a sentence.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn of_device(number: u64) -> io::Result<Vec<String>> {
+    let found = find(FileIdentity { device: number, inode: 0 }, None)?;
+    let names = found.open.iter().chain(&found.mapped);
+    Ok(names.map(|(id, name)| format!("{name} ({id})")).collect())
+}
+
 /// Looks through /proc for other holders of a file than the descriptor `own` of this process.
-fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
+fn find(identity: FileIdentity, own: Option<&File>) -> io::Result<Holders> {
     let mut found = Holders::default();
     let mut namespaces = BTreeSet::new();
     let this = i32::try_from(std::process::id()).unwrap_or(0);
@@ -115,7 +125,7 @@ fn find(identity: FileIdentity, own: &File) -> io::Result<Holders> {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        let own = (id == this).then_some(own.as_raw_fd());
+        let own = own.filter(|_| id == this).map(|own| own.as_raw_fd());
         match has_open(&entry.path(), identity, own) {
             Ok(true) => found.open.push((id, name_of(&entry.path()))),
             Ok(false) => {}
@@ -226,7 +236,7 @@ pub enum Exclusion {
 /// If the kernel cannot be asked; `EACCES` without the capability `CAP_LEASE` on another user's
 /// file.
 pub fn exclude(file: &File, identity: FileIdentity) -> io::Result<Result<Exclusion, String>> {
-    let found = find(identity, file)?;
+    let found = find(identity, Some(file))?;
     if !found.is_empty() {
         return Ok(Err(found.names()));
     }
@@ -256,7 +266,7 @@ pub fn exclude(file: &File, identity: FileIdentity) -> io::Result<Result<Exclusi
 /// If the kernel cannot be asked.
 pub fn writers(file: &File, identity: FileIdentity, since: Exclusion) -> io::Result<Writers> {
     let count = |list: &[_]| u32::try_from(list.len()).unwrap_or(u32::MAX);
-    let found = find(identity, file)?;
+    let found = find(identity, Some(file))?;
     let came = match since {
         Exclusion::Leased => fcntl(file, libc::F_GETLEASE, 0)? != libc::F_WRLCK,
         Exclusion::Scanned | Exclusion::Claimed => false,

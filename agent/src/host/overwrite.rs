@@ -167,6 +167,7 @@ impl Brake {
     }
 
     /// Waits for the turn of so many bytes. Time that nobody used is not made up for.
+    #[allow(clippy::disallowed_methods, reason = "a rate is kept by time, not by an event")]
     fn wait(&self, bytes: usize) {
         let Some(limit) = self.limit else { return };
         let takes_ns = (bytes as u128) * 1_000_000_000 / u128::from(limit.get());

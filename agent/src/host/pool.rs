@@ -1,10 +1,10 @@
-//! Block devices that are set aside for volumes: a whole disk, partition or logical volume for each,
+//! Block devices that are set aside for volumes: a whole disk, partition or logical volume each,
 //! with no file system between.
 //!
 //! ```text
-//! free ──record written──▶ taken (<id>.device.partial) ──container made, renamed──▶ in use (<id>.device)
-//!   ▲                        │ head overwritten, record removed                       │
-//!   └────────────────────────┴──────────────── wiped, record removed ─────────────────┘
+//! free ──record written──▶ taken ──container made, renamed──▶ in use (<id>.device)
+//!   ▲    (<id>.device.partial) │ head overwritten, record removed │
+//!   └──────────────────────────┴───── wiped, record removed ──────┘
 //! ```
 //!
 //! A record says which device a volume is on by what the device is known by; names in /dev may
@@ -14,7 +14,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{FileExt as _, MetadataExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -53,6 +56,17 @@ pub enum PoolFailure {
         /// Which.
         volume: VolumeId,
         /// What the device is known by.
+        identity: String,
+    },
+    /// Two devices cannot be told apart.
+    #[error(
+        "two devices are known by {identity}, and volume {volume} is on one of them: take the copy \
+         out of this host"
+    )]
+    Twice {
+        /// Which.
+        volume: VolumeId,
+        /// What both are known by.
         identity: String,
     },
     /// A device or a record cannot be read or written.
@@ -130,12 +144,18 @@ impl Pool {
             },
         };
         let paths = std::iter::once(&slot.device.path).chain(&self.devices);
-        let mut found = paths.filter_map(|path| BlockDevice::look(path).ok());
-        let device = found.find(|found| found.is(&slot.device)).ok_or_else(|| {
-            let identity = slot.device.identities.join(", ");
-            PoolFailure::Gone { volume, identity }
-        })?;
-        Ok(Some((Slot { device, ..slot }, complete)))
+        let found = paths.filter_map(|path| BlockDevice::look(path).ok());
+        let found: Vec<_> = found.filter(|found| found.is(&slot.device)).collect();
+        let identity = || slot.device.identities.join(", ");
+        let number =
+            |device: &BlockDevice| fs::metadata(&device.path).map(|found| found.rdev()).ok();
+        let Some(first) = found.first() else {
+            return Err(PoolFailure::Gone { volume, identity: identity() });
+        };
+        if found.iter().any(|other| number(other) != number(first)) {
+            return Err(PoolFailure::Twice { volume, identity: identity() });
+        }
+        Ok(Some((Slot { device: first.clone(), ..slot }, complete)))
     }
 
     /// Takes the smallest device that is free and blank and has room for `size_bytes` and a header.
@@ -201,7 +221,10 @@ impl Pool {
     pub fn release_partial(&self, volume: VolumeId) -> Result<(), PoolFailure> {
         if let Some((slot, false)) = self.slot(volume)? {
             let path = &slot.device.path;
-            let file = claim(path).map_err(on("claim", path))?;
+            let claimed = slot.device.claim().map_err(on("claim", path))?;
+            // Of the claimed device; its own descriptor takes aligned memory alone.
+            let node = PathBuf::from(format!("/proc/self/fd/{}", claimed.as_raw_fd()));
+            let file = OpenOptions::new().write(true).open(node).map_err(on("open", path))?;
             let zeros = vec![0; EDGE_BYTES];
             for at in (0..HEAD_BYTES).step_by(EDGE_BYTES) {
                 file.write_all_at(&zeros, at).map_err(on("overwrite", path))?;
@@ -259,10 +282,12 @@ fn candidate(path: &Path, taken: &[BlockDevice], wanted: u64) -> Result<BlockDev
     if device.bytes < wanted {
         return Err(format!("it has {} bytes", device.bytes));
     }
-    let file = claim(path).map_err(|error| match error.raw_os_error() {
+    let claimed = device.claim().map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => "it is mounted or otherwise in use".to_owned(),
         _ => error.to_string(),
     })?;
+    let node = PathBuf::from(format!("/proc/self/fd/{}", claimed.as_raw_fd()));
+    let file = File::open(node).map_err(|error| error.to_string())?;
     let mut edge = vec![0; EDGE_BYTES];
     for at in [0, device.bytes - EDGE_BYTES as u64] {
         file.read_exact_at(&mut edge, at).map_err(|error| error.to_string())?;
@@ -275,11 +300,6 @@ fn candidate(path: &Path, taken: &[BlockDevice], wanted: u64) -> Result<BlockDev
         }
     }
     Ok(device)
-}
-
-/// Opens it for writing, for this alone.
-fn claim(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(libc::O_EXCL).open(path)
 }
 
 fn on<'a>(act: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> PoolFailure + 'a {

@@ -249,9 +249,10 @@ impl VolumeStore {
         };
         let key = self.keys.ensure(volume)?;
         let path = &slot.device.path;
+        // Held meanwhile: nobody mounts it, and its node stays its own.
+        let claimed = slot.device.claim().map_err(on("claim", path))?;
         self.qemu_img_create(volume, path, size_bytes, &key)?;
-        let device = File::open(path).map_err(on("open", path))?;
-        device.sync_all().map_err(on("sync", path))?;
+        claimed.sync_all().map_err(on("sync", path))?;
         self.pool.complete(volume)?;
         self.describe(volume)
     }
@@ -331,9 +332,11 @@ impl VolumeStore {
     /// It does not exist, its file system knows no `O_DIRECT`, or its device is in use.
     pub fn open(&self, volume: VolumeId) -> Result<File, VolumeFailure> {
         let Place { path, device } = self.place(volume)?;
-        let claim = if device.is_some() { libc::O_EXCL } else { 0 };
+        if let Some(device) = device {
+            return device.claim().map_err(on("claim", &path));
+        }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(libc::O_DIRECT | claim);
+        options.read(true).write(true).custom_flags(libc::O_DIRECT);
         options.open(&path).map_err(on("open for direct access", &path))
     }
 
@@ -384,7 +387,8 @@ impl VolumeStore {
         }
     }
 
-    /// Every volume that has a file or a key on this host, half-made ones too, in order.
+    /// Every volume that has a file, the record of a device or a key on this host, half-made ones
+    /// too, in order.
     ///
     /// # Errors
     /// A directory cannot be read.

@@ -1,8 +1,8 @@
 //! From a request to the API to the last packet that still reaches a real guest's tap, under 10,000
 //! packets a second: two fsyncs, a signed order over QUIC, two processes. Beside it what a user
 //! would do instead, on the host itself: `nft add element`, and Ansible's step for it; the same
-//! while the host changes the tenant's rules. And how long after the cut the first notice has arrived
-//! by real mail and webhook.
+//! while the host changes the tenant's rules. And how long after the cut the first notice has
+//! arrived by real mail and webhook.
 
 use std::{
     net::Ipv4Addr,

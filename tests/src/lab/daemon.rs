@@ -21,8 +21,8 @@ pub struct Daemon {
     log: PathBuf,
 }
 
-/// What a unit file says with `CPUSchedulingPolicy=rr`, before the user changes. A machine that does
-/// not allow it goes without.
+/// What a unit file says with `CPUSchedulingPolicy=rr`, before the user changes. A machine that
+/// does not allow it goes without.
 const PRECEDENCE: [&str; 4] = ["chrt", "--rr", "--reset-on-fork", "1"];
 
 /// How to enter a named network namespace: the argument list to put before a program's own.

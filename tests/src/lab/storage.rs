@@ -1,5 +1,5 @@
-//! Block devices and mounts of the lab: a loop device over a file, partitions or a file system on it,
-//! a tmpfs, a hugetlbfs.
+//! Block devices and mounts of the lab: a loop device over a file, partitions or a file system on
+//! it, a tmpfs, a hugetlbfs.
 
 use std::{
     fs,

@@ -113,13 +113,14 @@ const HOST_PARTS: &[(&str, &[&str])] = &[
     ("netlink", &["nft", "tap"]),
     ("key", &["volume", "qemu"]),
     ("volume", &["qemu"]),
+    ("pool", &["volume"]),
     ("deadline", &["process", "pidfd", "qemu", "tap"]),
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),
     ("holders", &["disk", "memory"]),
     ("overwrite", &["disk", "memory", "leftovers"]),
-    // Files of a run directory are wiped as what they lie on is.
-    ("disk", &["leftovers"]),
+    // Files of a run directory are wiped as what they lie on is; devices are told apart as there.
+    ("disk", &["leftovers", "pool", "volume"]),
     ("memory", &["leftovers"]),
 ];
 

@@ -67,6 +67,41 @@ fn a_partition_is_wiped_to_its_last_byte_and_its_neighbours_are_not_touched() ->
     let kinds: Vec<_> = measured.topology.iter().map(|layer| layer.kind).collect();
     assert_eq!(kinds[..2], [LayerKind::Partition, LayerKind::Loop]);
     assert_eq!(measured.topology[1].offset_bytes, 4 * MIB);
+
+    // Two passes and two read-backs of 3 MiB, at most 6 MiB a second, but for the first piece.
+    let limit = std::num::NonZeroU64::new(6 * MIB);
+    let began = std::time::Instant::now();
+    assert_passes(&run_wipe(&DiskWipe { limit, ..of_device(&ground.disk.parts[0])? })?);
+    assert!(began.elapsed().as_millis() >= 1800, "{:?}", began.elapsed());
+    Ok(())
+}
+
+#[test]
+fn a_device_that_nobody_could_tell_from_another_or_that_lies_on_a_copying_file_is_not_known()
+-> anyhow::Result<()> {
+    let Some(ground) = Ground::new("known", 320, BTRFS)? else { return Ok(()) };
+    let file = ground.path("device.img");
+    fs::write(&file, vec![0; 8 << 20])?;
+    let device = PathBuf::from(attach(&file)?);
+    let found = BlockDevice::look(&device);
+    run(&["losetup", "-d", device.to_str().context("UTF-8")?])?;
+    let refused = found.expect_err("on btrfs").to_string();
+    assert!(refused.contains("old blocks would stay"), "{refused}");
+
+    let dir = tempfile::Builder::new().prefix("tenure-wipe-").tempdir_in("/var/tmp")?;
+    let image = dir.path().join("two.img");
+    fs::write(&image, vec![0; 16 << 20])?;
+    let image = image.to_str().context("UTF-8")?;
+    let offset = ["losetup", "--find", "--show", "--offset", "8388608", "--sizelimit", "8388608"];
+    let half = ["losetup", "--find", "--show", "--sizelimit", "8388608"];
+    let first = run(&[half.as_slice(), &[image]].concat())?;
+    let second = run(&[offset.as_slice(), &[image]].concat())?;
+    let looks = [&first, &second].map(|name| BlockDevice::look(Path::new(name.trim())));
+    for name in [&first, &second] {
+        run(&["losetup", "-d", name.trim()])?;
+    }
+    let [first, second] = looks;
+    assert!(!first?.is(&second?), "two parts of one file are two devices");
     Ok(())
 }
 

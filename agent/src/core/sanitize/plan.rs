@@ -225,6 +225,13 @@ impl Plan {
                 "the controller says that it may share it (CMIC); this host sees its own alone",
             );
         }
+        if self.method.interface() == tenure_protocol::evidence::predicate::device::Interface::Scsi
+        {
+            add(
+                "other hosts that reach the same unit",
+                "reservations and other initiators are not asked for",
+            );
+        }
         if self.method.interface() == tenure_protocol::evidence::predicate::device::Interface::Ata {
             add(
                 "areas hidden from the host (HPA, device configuration overlay)",

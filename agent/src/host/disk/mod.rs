@@ -9,8 +9,8 @@
 //! blocks. So the blocks are those of the map before the first write, they are read at their places
 //! on the device with `O_DIRECT`, and the map must be the same in the end.
 //!
-//! A device is one extent, all of it. It must be known beforehand by what it is, since names in /dev
-//! change; it is claimed, so that nothing mounts it meanwhile; and it has no name to unlink.
+//! A device is one extent, all of it. It must be known beforehand by what it is, since names in
+//! /dev change; it is claimed, so that nothing mounts it meanwhile; and it has no name to unlink.
 
 mod device;
 mod extents;

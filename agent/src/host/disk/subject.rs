@@ -70,17 +70,15 @@ impl<'a> Subject<'a> {
             found => step.io("look at", found)?,
         };
         step.require(found.is(known), DiskRefusal::OtherThanKnown)?;
-        let claimed = device::claim(step.path);
+        let claimed = found.claim();
         if claimed.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
             return Err(step.refused(DiskRefusal::Held, " (it is claimed in the kernel)".into()));
         }
         let file = step.io("claim", claimed)?;
         let identity = step.io("look at", FileIdentity::of(&file))?;
         let topology = step.io("find the disk under", topology::resolve(identity.device))?;
-        // Looked at once more, by what was opened: names can change in between.
-        let same = topology.identities().eq(known.identities.iter().map(String::as_str));
-        step.require(same, DiskRefusal::OtherThanKnown)?;
-        let users = step.io("look for users of", device::kernel_users(identity.device))?;
+        let mut users = step.io("look for users of", device::kernel_users(identity.device))?;
+        users.extend(step.io("look for users of", around(identity.device))?);
         if !users.is_empty() {
             return Err(step.refused(DiskRefusal::Held, format!(" ({})", users.join(", "))));
         }
@@ -155,8 +153,9 @@ impl<'a> Subject<'a> {
             });
         };
         // Device numbers change with a restart of the host; what the devices are known by does not.
+        let known = saved.topology.known_by();
         let same_device = saved.file.device == self.identity.device
-            || saved.topology.identities().eq(self.topology.identities());
+            || (known.is_some() && known == self.topology.known_by());
         if saved.file.inode != self.identity.inode || !same_device {
             return Err(DiskFailure::Replaced { path: request.path.clone() });
         }
@@ -208,7 +207,11 @@ impl<'a> Subject<'a> {
             None => self.step.io("map again", extents::map(&self.file))?,
         };
         let found = holders::writers(&self.file, self.identity, self.exclusion);
-        let writers = self.step.io("look for holders of", found)?;
+        let mut writers = self.step.io("look for holders of", found)?;
+        if self.known.is_some() {
+            let users = self.step.io("look for users of", around(self.identity.device))?;
+            writers.open_files += u32::try_from(users.len()).unwrap_or(u32::MAX);
+        }
         let course = &progress.course;
         let measured = MediaWipeMeasured {
             ending: Ending::Completed,
@@ -344,6 +347,16 @@ impl Step<'_> {
         self.io("take a lease (CAP_LEASE) on", excluded)?
             .map_err(|names| self.refused(DiskRefusal::Held, format!(" ({names})")))
     }
+}
+
+/// Who has open what reaches the same bytes: a partition's disk, a disk's partitions.
+fn around(device: u64) -> io::Result<Vec<String>> {
+    let mut users = Vec::new();
+    for relative in device::relatives(device)? {
+        users.extend(holders::of_device(relative)?);
+        users.extend(device::kernel_users(relative)?);
+    }
+    Ok(users)
 }
 
 /// A device's map: all of it, in its place.

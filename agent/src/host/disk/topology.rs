@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::stat::{major, minor};
+use nix::sys::stat::{major, makedev, minor};
 use tenure_protocol::evidence::predicate::{
     media_wipe::{Layer, LayerKind},
     wipe::DeviceReported,
@@ -19,8 +19,13 @@ const MAX_LAYERS: usize = 1024;
 /// sysfs counts in units of 512 bytes, whatever the device's sector is.
 const SYSFS_SECTOR: u64 = 512;
 
-/// Ends of the UUIDs that LVM gives to the hidden parts of thin pools, snapshots and VDO.
-const REDIRECTING: [&str; 5] = ["-tpool", "-tdata", "-cow", "-real", "-vpool"];
+/// Ends of the UUIDs that LVM gives to the hidden parts of thin pools, snapshots, caches and VDO.
+const REDIRECTING: [&str; 9] =
+    ["-tpool", "-tdata", "-cow", "-real", "-vpool", "-cdata", "-cvol", "-corig", "-wcorig"];
+
+/// Begins of the UUIDs of mappings that are known to write in place, but for the ends above: LVM,
+/// encryption, several paths to one disk, and partitions of mappings.
+const IN_PLACE: [&str; 4] = ["LVM-", "CRYPT-", "mpath-", "part"];
 
 /// The devices under a file system.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,9 +39,22 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// What the layers are known by, from the top.
-    pub fn identities(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().map(|layer| layer.identity.as_str())
+    /// What the first device is known by whatever names in /dev are: the identities of the layers
+    /// down to the disks, or to a loop, which its file names. None if a layer has none, or is of a
+    /// kind of which nobody knows whether it writes in place.
+    #[must_use]
+    pub fn known_by(&self) -> Option<Vec<String>> {
+        let mut identities = Vec::new();
+        for layer in &self.layers {
+            if layer.identity.is_empty() || layer.kind == LayerKind::Other {
+                return None;
+            }
+            identities.push(layer.identity.clone());
+            if layer.kind == LayerKind::Loop {
+                break;
+            }
+        }
+        (!identities.is_empty()).then_some(identities)
     }
 }
 
@@ -82,6 +100,18 @@ pub(super) fn directory(device: u64) -> io::Result<PathBuf> {
     fs::canonicalize(sys(&device_text(device)))
 }
 
+/// A device's number from sysfs' file `dev`.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn number_in(path: &Path) -> io::Result<u64> {
+    let text = fs::read_to_string(path)?;
+    let parts = text.trim().split_once(':');
+    let parsed = parts.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let (major, minor) = parsed.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(makedev(major, minor))
+}
+
 /// The device's logical sector, bytes.
 ///
 /// # Errors
@@ -112,8 +142,9 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
         return follow(whole, start, topology);
     }
     if let Some(backing) = read(&dir.join("loop/backing_file")) {
-        layer(LayerKind::Loop, backing.clone());
         let offset = number(&dir.join("loop/offset")).unwrap_or(0);
+        let at = if offset > 0 { format!(" at byte {offset}") } else { String::new() };
+        layer(LayerKind::Loop, format!("{backing}{at}"));
         // A backing file in a file system without a device of its own ends the way: the loop is
         // then the lowest layer that is known.
         let Ok(metadata) = fs::metadata(&backing) else { return Ok(()) };
@@ -127,26 +158,43 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
     }
     if let Some(uuid) = read(&dir.join("dm/uuid")) {
         let name = read(&dir.join("dm/name")).unwrap_or_default();
-        layer(LayerKind::DeviceMapper, format!("{name} {uuid}").trim().to_owned());
-        topology.redirects |= REDIRECTING.iter().any(|end| uuid.ends_with(end));
+        let identity = if uuid.is_empty() { String::new() } else { format!("{name} {uuid}") };
+        layer(LayerKind::DeviceMapper, identity);
+        topology.redirects |= REDIRECTING.iter().any(|end| uuid.ends_with(end))
+            || !IN_PLACE.iter().any(|begin| uuid.starts_with(begin));
         return slaves(&dir, topology);
     }
-    if let Some(uuid) = read(&dir.join("md/uuid")).or_else(|| read(&dir.join("md/array_state"))) {
-        layer(LayerKind::Raid, uuid);
+    if dir.join("md").exists() {
+        layer(LayerKind::Raid, read(&dir.join("md/uuid")).unwrap_or_default());
         return slaves(&dir, topology);
     }
     let disk = disk(&dir, &device);
-    let identity = disk.serial.clone().or_else(|| uevent(&dir, "DEVNAME").ok()).unwrap_or_default();
+    // The namespace's or unit's own name first: a serial number may be its controller's.
+    let own = ["wwid", "uuid", "device/wwid"].iter().find_map(|name| read(&dir.join(name)));
+    let identity = own.or_else(|| disk.serial.clone()).unwrap_or_default();
     let kind = if is_disk(&dir) { LayerKind::Disk } else { LayerKind::Other };
     layer(kind, identity);
     topology.reported.push(disk);
     Ok(())
 }
 
+/// In the order of what they are known by: the kernel's is that of names, which change.
 fn slaves(dir: &Path, topology: &mut Topology) -> io::Result<()> {
+    let mut below = Vec::new();
     for slave in fs::read_dir(dir.join("slaves"))? {
         let device = read(&slave?.path().join("dev")).ok_or(io::ErrorKind::NotFound)?;
-        follow(device, 0, topology)?;
+        let mut one = Topology { layers: Vec::new(), reported: Vec::new(), redirects: false };
+        follow(device, 0, &mut one)?;
+        below.push(one);
+    }
+    below.sort_by_key(Topology::known_by);
+    for one in below {
+        topology.layers.extend(one.layers);
+        topology.reported.extend(one.reported);
+        topology.redirects |= one.redirects;
+    }
+    if topology.layers.len() > MAX_LAYERS {
+        return Err(io::Error::other("there are too many layers of block devices"));
     }
     Ok(())
 }

@@ -95,7 +95,13 @@ impl RealHost {
         wipe: &VolumeWipe,
         watch: &mut dyn FnMut(StepProgress),
     ) -> Result<Performed, HostFailure> {
-        let mut note = wipe.resume.as_deref().and_then(Note::read).unwrap_or_default();
+        let mut note = wipe.resume.as_deref().map_or_else(Note::default, |resume| {
+            Note::read(resume).unwrap_or_else(|| {
+                tracing::warn!(volume = %wipe.volume, "the wipe's note is not of this build: it \
+                    begins again");
+                Note::default()
+            })
+        });
         let vmm_dead = self.is_dead(wipe.instance)?;
         let key = self.erase_key(wipe.volume, vmm_dead);
         let mut request = DiskWipe {
@@ -148,7 +154,12 @@ impl RealHost {
         let path = self.erased_path(volume);
         let keys = self.volumes.keys();
         let mut record = match read_record(&path)? {
-            Some(record) if record.gone && keys.is_gone(volume).map_err(|e| failed(&e))? => {
+            Some(mut record) if record.gone && keys.is_gone(volume).map_err(|e| failed(&e))? => {
+                // A device that was away at an earlier attempt: what it begins with is known now.
+                if record.header.is_none() {
+                    record.header = KeyRecord::begin(self.volumes.describe(volume).ok()).header;
+                    file::replace(&path, &bytes(&record), None).map_err(|error| failed(&error))?;
+                }
                 return Ok(record);
             }
             Some(record) => record,

@@ -95,6 +95,12 @@ impl Sighting {
         let mask = if wrote { !DATA_ERASED } else { u64::MAX };
         before.word & mask != self.word & mask
     }
+
+    /// Whether, by an NVMe device's word, nothing was written since the erasure that it names.
+    #[must_use]
+    pub const fn is_unwritten_since(&self) -> bool {
+        self.word & DATA_ERASED != 0
+    }
 }
 
 /// A command that erases, and its own answer.
@@ -320,6 +326,13 @@ impl DeviceSanitizeMeasured {
         found.require(under_way || changed, || {
             "the device reported nothing new after the command: neither an erasure under way, nor \
              another status than before"
+                .to_owned()
+        });
+        // A run that was cut short may be taken up long after its erasure.
+        let unwritten = last.is_some_and(Sighting::is_unwritten_since);
+        found.require(under_way || unwritten, || {
+            "the erasure was not seen under way, and the device says that it was written to since, \
+             or does not say that it was not"
                 .to_owned()
         });
         let ended = match method.sanitize_action() {

@@ -84,7 +84,8 @@ pub struct Layer {
     pub offset_bytes: u64,
     /// Its size, bytes.
     pub size_bytes: u64,
-    /// What it is known by: serial, WWN, UUID of the mapping, backing file of a loop.
+    /// What it is known by: WWN or UUID, serial, UUID of the mapping, backing file of a loop; empty
+    /// if it has no such thing.
     pub identity: String,
 }
 
