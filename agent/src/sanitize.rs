@@ -186,7 +186,7 @@ pub fn sanitize(
     let order = order(request)?;
     let host = join::load_host_id(&config.state_dir)?.ok_or(SanitizeFailure::NoHost)?;
     let ready = examine(config, request)?;
-    if let Some((_, path)) = ready.folder.stated()? {
+    if let Some(path) = ready.folder.stated()? {
         // The process ended after the statement and before the run was closed.
         tell(&format!("a run before this one was stated in {}: this is a new one", path.display()));
         ready.folder.close()?;

@@ -256,7 +256,10 @@ impl Pool {
     }
 
     /// All devices that a record names.
-    fn taken(&self) -> Result<Vec<BlockDevice>, PoolFailure> {
+    ///
+    /// # Errors
+    /// A record cannot be read: no device is taken then, since nobody knows which are free.
+    pub fn taken(&self) -> Result<Vec<BlockDevice>, PoolFailure> {
         let mut taken = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(on("read", &self.dir))? {
             let path = entry.map_err(on("read", &self.dir))?.path();

@@ -14,6 +14,7 @@ use nix::{
 use super::{
     disk::BlockDevice,
     nft::{self, NftFailure},
+    pool::{Pool, PoolFailure},
 };
 use crate::{
     config::HostdConfig,
@@ -91,6 +92,9 @@ pub enum PreflightFailure {
         #[source]
         source: io::Error,
     },
+    /// The records of which volume is on which device.
+    #[error(transparent)]
+    Pool(#[from] PoolFailure),
     /// The socket's path does not fit.
     #[error("the socket's path {0} is over {MAX_SOCKET_PATH} bytes: choose a shorter run_dir")]
     SocketPath(PathBuf),
@@ -112,6 +116,7 @@ pub fn check(config: &HostdConfig) -> Result<(), PreflightFailure> {
         BlockDevice::look(path)
             .map_err(|source| PreflightFailure::VolumeDevice { path: path.clone(), source })?;
     }
+    Pool::new(&config.volume_devices, &config.volume_dir).taken()?;
     Ok(())
 }
 

@@ -12,13 +12,12 @@ use serde::{Deserialize, Serialize};
 use tenure_protocol::{
     digest::Digest,
     evidence::{
-        dsse::{Envelope, MAX_ENVELOPE_BYTES},
+        dsse::MAX_ENVELOPE_BYTES,
         predicate::{
-            DeviceOrigin, DeviceSanitizeMeasured, Predicate, SanitizeAccount, Span,
+            DeviceOrigin, DeviceSanitizeMeasured, SanitizeAccount, Span,
             device::{Attempt, Device},
             device_sanitize::{DeviceSanitize, Sample, Sighting, State, Stop},
         },
-        statement::Statement,
     },
     time::Timestamp,
 };
@@ -94,19 +93,11 @@ impl Folder {
         record.map(Some).map_err(|error| bad(&path, error))
     }
 
-    /// The statement of the run that is open, if it was made already.
-    pub(super) fn stated(&self) -> Result<Option<(DeviceSanitize, PathBuf)>, SanitizeFailure> {
-        let Some(record) = self.open_run()? else { return Ok(None) };
-        let path = self.path("statement", record.attempt.number);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let envelope = Envelope::from_bytes(&read(&path)?).map_err(|error| bad(&path, error))?;
-        let statement = Statement::from_payload(&envelope.payload);
-        match statement.map_err(|error| bad(&path, error))?.predicate() {
-            Predicate::DeviceSanitize(statement) => Ok(Some((statement.clone(), path))),
-            _ => Err(bad(&path, "it states something else")),
-        }
+    /// The file of the statement of the run that is open, if it was made already.
+    pub(super) fn stated(&self) -> Result<Option<PathBuf>, SanitizeFailure> {
+        let record = self.open_run()?;
+        let path = record.map(|record| self.path("statement", record.attempt.number));
+        Ok(path.filter(|path| path.exists()))
     }
 
     fn path(&self, what: &str, number: u32) -> PathBuf {

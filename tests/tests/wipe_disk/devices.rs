@@ -203,6 +203,21 @@ fn a_volume_takes_the_smallest_blank_device_and_gives_it_back_wiped() -> anyhow:
     for word in ["another volume is on it", "it holds data", "it has 12582912 bytes"] {
         assert!(refused.contains(word), "{refused}");
     }
+    // One that was half made is overwritten at its head, and its device is free.
+    let record = |end: &str| volumes.join(format!("{two}.{end}"));
+    fs::rename(record("device"), record("device.partial"))?;
+    assert!(!store.is_complete(two)? && scan::count(&parts[0], b"LUKS")? > 0);
+    store.remove_partial(two)?;
+    assert_eq!(scan::count(&parts[0], b"LUKS")?, 0);
+    assert_eq!(store.create(two, 16 * MIB)?.path, parts[0]);
+    // One whose device is away is no other's.
+    let other = fs::read_to_string(record("device"))?.replace("at byte", "at another byte");
+    fs::write(record("device"), other)?;
+    let gone = store.place(two).expect_err("gone").to_string();
+    assert!(gone.contains("attach it again"), "{gone}");
+    assert!(store.is_complete(two).is_err());
+    fs::remove_file(record("device"))?;
+
     let held = store.open(one)?;
     assert!(store.open(one).is_err(), "claimed by one machine alone");
     drop(held);

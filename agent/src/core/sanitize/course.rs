@@ -168,7 +168,8 @@ impl Course {
             }
             (Some(Step::Arm), Answer::Refused(_)) => self.end(Stop::Refused),
             (Some(Step::Prepare), Answer::Refused(_)) => self.give_up(Stop::Refused),
-            (Some(Step::Arm | Step::Prepare), Answer::Lost(_)) => self.end(Stop::Lost),
+            // The password may be set, whatever became of the answer.
+            (Some(Step::Arm | Step::Prepare), Answer::Lost(_)) => self.give_up(Stop::Lost),
         }
     }
 
@@ -247,7 +248,11 @@ impl Course {
     fn missed(&mut self) {
         self.misses += 1;
         if self.misses >= MAX_MISSES {
-            self.end(Stop::Lost);
+            if self.plan.method.proof() == Proof::Security {
+                self.give_up(Stop::Lost);
+            } else {
+                self.end(Stop::Lost);
+            }
         }
     }
 

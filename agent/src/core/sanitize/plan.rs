@@ -112,7 +112,9 @@ pub fn may_begin(status: Option<&Sighting>) -> Result<(), Refusal> {
     match status.map(|seen| seen.state) {
         Some(State::InProgress) => Err(Refusal::UnderWay),
         Some(State::Armed) => Err(Refusal::Obstacle(
-            "a password is set that this host did not set: take it away first".to_owned(),
+            "a password is set. If a run of this command was broken off, it is the user password \
+             `tenure` (hdparm --security-unlock, then --security-disable); else ask who set it"
+                .to_owned(),
         )),
         Some(State::Idle | State::Completed | State::Failed | State::Disarmed) | None => Ok(()),
     }

@@ -214,6 +214,15 @@ fn what_others_changed_is_mended_and_told_once_for_each_time() {
     let cut = bench.signed(3, 1, 1, Action::Cut(sample::cut(1)));
     engine.deliver(Lane::Cut, Input::Order(cut)).expect("taken");
     while !matches!(reports.recv().expect("a report").state, OrderState::Done { .. }) {}
+    // What a start puts in order is through, and mends nothing in silence any more.
+    let (outlet, reports) = mpsc::sync_channel(MAX_OUTLET);
+    engine.deliver(Lane::Work, Input::Connected(outlet)).expect("taken");
+    let again = bench.configure(4, 2, Power::Running);
+    engine.deliver(Lane::Work, Input::Order(again)).expect("taken");
+    let is_its_end = |report: Report| {
+        report.order == sample::order_id(4) && matches!(report.state, OrderState::Done { .. })
+    };
+    while !is_its_end(reports.recv().expect("a report")) {}
     assert_eq!(alarms.oldest(9), [], "all is well");
     bench.host.tamper(|there| {
         there.cut.clear();
