@@ -18,7 +18,7 @@ mod run;
 use std::{
     collections::BTreeSet,
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,6 +47,7 @@ use crate::{
     },
     file::FileFailure,
     host::{
+        block,
         device::{Claim, DeviceFailure, Disk, Places},
         disk, observe,
         pool::PoolFailure,
@@ -291,10 +292,9 @@ fn tenants(config: &HostdConfig, devices: &BTreeSet<u64>) -> Result<Vec<String>,
         let under = |source| SanitizeFailure::Under { path: path.clone(), source };
         match std::fs::metadata(&path) {
             Ok(metadata) => {
-                let is_device = metadata.file_type().is_block_device();
-                let device = if is_device { metadata.rdev() } else { metadata.dev() };
+                let device = block::number_of(&metadata).unwrap_or_else(|| metadata.dev());
                 let topology = disk::resolve(device).map_err(under)?;
-                let on = |text: &str| number(text).is_some_and(|one| devices.contains(&one));
+                let on = |text: &str| block::parse(text).is_some_and(|one| devices.contains(&one));
                 if topology.layers.iter().any(|layer| on(&layer.device)) {
                     found.push(format!("volume {volume}"));
                 }
@@ -310,12 +310,6 @@ fn tenants(config: &HostdConfig, devices: &BTreeSet<u64>) -> Result<Vec<String>,
         }
     }
     Ok(found)
-}
-
-/// A device's number from `major:minor`.
-fn number(text: &str) -> Option<u64> {
-    let (major, minor) = text.split_once(':')?;
-    Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// How the disk stands; nothing where the method has no status.

@@ -16,13 +16,15 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, RawFd},
-        unix::fs::{FileTypeExt as _, MetadataExt as _},
+        unix::fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
 };
 
-use nix::sys::stat::{major, makedev, minor};
+use nix::sys::stat::makedev;
 use tenure_protocol::evidence::predicate::wipe::Writers;
+
+use super::block;
 
 /// `F_SETSIG` (asm-generic/fcntl.h), which the libc crate leaves out.
 const F_SETSIG: libc::c_int = 10;
@@ -47,11 +49,10 @@ impl FileIdentity {
     }
 
     fn found(metadata: &fs::Metadata) -> Self {
-        if metadata.file_type().is_block_device() {
-            Self { device: metadata.rdev(), inode: 0 }
-        } else {
-            Self { device: metadata.dev(), inode: metadata.ino() }
-        }
+        block::number_of(metadata).map_or_else(
+            || Self { device: metadata.dev(), inode: metadata.ino() },
+            |device| Self { device, inode: 0 },
+        )
     }
 
     const fn is_device(self) -> bool {
@@ -150,7 +151,7 @@ fn find(identity: FileIdentity, own: Option<&File>) -> io::Result<Holders> {
 
 /// Where a process sees the file as a mount of its own.
 fn mounts(process: &Path, identity: FileIdentity) -> io::Result<Vec<String>> {
-    let device = format!("{}:{}", major(identity.device), minor(identity.device));
+    let device = block::text(identity.device);
     let table = fs::read(process.join("mountinfo"))?;
     let table = String::from_utf8_lossy(&table);
     let points = table.lines().filter_map(|line| mount_point(line, &device));
@@ -169,9 +170,7 @@ fn mount_point(line: &str, device: &str) -> Option<PathBuf> {
     if words.next()? != device {
         return None;
     }
-    // What would break the line is written in octal.
-    let point = words.nth(1)?.replace("\\040", " ").replace("\\011", "\t");
-    Some(point.replace("\\012", "\n").replace("\\134", "\\").into())
+    Some(block::unescape(words.nth(1)?).into())
 }
 
 fn has_open(process: &Path, identity: FileIdentity, own: Option<RawFd>) -> io::Result<bool> {

@@ -1,5 +1,6 @@
 //! What does: the only side effects on the host.
 
+pub(crate) mod block;
 pub mod deadline;
 pub mod device;
 pub mod disk;

@@ -114,6 +114,7 @@ const HOST_PARTS: &[(&str, &[&str])] = &[
     ("key", &["volume", "qemu"]),
     ("volume", &["qemu"]),
     ("pool", &["volume"]),
+    ("block", &["device", "disk", "holders"]),
     ("deadline", &["process", "pidfd", "qemu", "tap"]),
     ("pidfd", &["process", "process_tests", "qemu"]),
     ("shed", &["process"]),

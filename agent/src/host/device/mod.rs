@@ -3,7 +3,6 @@
 
 mod ioctl;
 mod sample;
-mod sysfs;
 mod usage;
 
 use std::{
@@ -15,6 +14,7 @@ use std::{
 };
 
 pub use self::sample::Places;
+use super::block;
 use crate::core::sanitize::{Answer, Command, PageError, Refusal, Survey, ata, nvme, scsi};
 
 /// A disk that cannot be looked at.
@@ -87,15 +87,15 @@ impl Disk {
         if !metadata.file_type().is_block_device() {
             return Err(no_disk().into());
         }
-        let dir = sysfs::of(metadata.rdev());
-        let name = sysfs::name(metadata.rdev());
+        let dir = block::of(metadata.rdev());
+        let name = block::name(metadata.rdev());
         if dir.join("partition").exists() {
             return Err(Refusal::Partition(node.display().to_string()).into());
         }
         let kind = fs::canonicalize(dir.join("device/subsystem")).unwrap_or_default();
         let way = match kind.file_name().and_then(|kind| kind.to_str()) {
             Some("nvme" | "nvme-subsystem") => {
-                let subsystem = sysfs::read(&dir.join("device/subsysnqn")).ok_or_else(no_disk)?;
+                let subsystem = block::read(&dir.join("device/subsysnqn")).ok_or_else(no_disk)?;
                 Way::Nvme { subsystem }
             }
             Some("scsi") => Way::Scsi { serial: fs::read(dir.join("device/vpd_pg80")).ok() },
@@ -104,7 +104,7 @@ impl Disk {
         let file = File::options().read(true).write(true).open(node).map_err(on("open", node))?;
         same(&file, metadata.rdev()).map_err(on("open", node))?;
         let mut disk = Self { name, file, way, nodes: BTreeMap::new(), devices: BTreeSet::new() };
-        disk.find_parts().map_err(on("look at", Path::new(sysfs::BLOCK)))?;
+        disk.find_parts().map_err(on("look at", Path::new(block::BLOCK)))?;
         if !disk.devices.contains(&metadata.rdev()) {
             return Err(no_disk().into());
         }
@@ -113,23 +113,23 @@ impl Disk {
 
     /// All block devices that are of the same flash (NVMe: the subsystem), or other ways to it.
     fn find_parts(&mut self) -> io::Result<()> {
-        for name in sysfs::names(Path::new(sysfs::BLOCK))? {
-            let dir = Path::new(sysfs::BLOCK).join(&name);
+        for name in block::names(Path::new(block::BLOCK))? {
+            let dir = Path::new(block::BLOCK).join(&name);
             let is_ours = match &self.way {
                 Way::Nvme { subsystem } => {
-                    sysfs::read(&dir.join("device/subsysnqn")).as_ref() == Some(subsystem)
+                    block::read(&dir.join("device/subsysnqn")).as_ref() == Some(subsystem)
                 }
                 Way::Scsi { serial: Some(serial) } if *name != self.name => {
                     fs::read(dir.join("device/vpd_pg80")).is_ok_and(|other| other == *serial)
                 }
                 Way::Scsi { .. } => name == self.name,
             };
-            let is_hidden = sysfs::read(&dir.join("hidden")).as_deref() == Some("1");
-            let number = sysfs::read(&dir.join("dev")).and_then(|text| sysfs::parse(&text));
+            let is_hidden = block::read(&dir.join("hidden")).as_deref() == Some("1");
+            let number = block::read(&dir.join("dev")).and_then(|text| block::parse(&text));
             let Some(number) = number.filter(|_| is_ours && !is_hidden) else { continue };
-            self.devices.extend(sysfs::with_partitions(number)?);
+            self.devices.extend(block::with_partitions(number)?);
             let unit = match &self.way {
-                Way::Nvme { .. } => sysfs::read(&dir.join("nsid")).and_then(|id| id.parse().ok()),
+                Way::Nvme { .. } => block::read(&dir.join("nsid")).and_then(|id| id.parse().ok()),
                 Way::Scsi { .. } => (name == self.name).then_some(0),
             };
             if let Some(unit) = unit {
@@ -289,7 +289,7 @@ impl Disk {
     }
 
     fn any(&self) -> &Path {
-        self.nodes.values().next().map_or(Path::new(sysfs::BLOCK), PathBuf::as_path)
+        self.nodes.values().next().map_or(Path::new(block::BLOCK), PathBuf::as_path)
     }
 
     /// Reads places all over the disk.

@@ -5,14 +5,9 @@
 //! in any namespace; only processes and loops do not claim what they open, so that they are looked
 //! for here.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
-use super::sysfs;
+use super::super::block;
 
 /// Who uses one of these block devices (by their numbers), as sentences.
 ///
@@ -21,24 +16,19 @@ use super::sysfs;
 pub(super) fn uses(devices: &BTreeSet<u64>) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for &device in devices {
-        for holder in sysfs::names(&sysfs::of(device).join("holders"))? {
-            found.push(format!("{holder} is built on {}", sysfs::name(device)));
+        for holder in block::holders(device)? {
+            found.push(format!("{holder} is built on {}", block::name(device)));
         }
     }
     found.extend(mounts(devices)?);
     for line in fs::read_to_string("/proc/swaps")?.lines().skip(1) {
         let path = line.split_whitespace().next().unwrap_or_default();
-        if number(&unescape(path)).is_some_and(|device| devices.contains(&device)) {
+        if number(&block::unescape(path)).is_some_and(|device| devices.contains(&device)) {
             found.push(format!("{path} is swapped to"));
         }
     }
-    for name in sysfs::names(Path::new(sysfs::BLOCK))? {
-        let backing = Path::new(sysfs::BLOCK).join(&name).join("loop/backing_file");
-        let Ok(path) = fs::read_to_string(backing) else { continue };
-        if number(path.trim()).is_some_and(|device| devices.contains(&device)) {
-            found.push(format!("{name} is a loop over {}", path.trim()));
-        }
-    }
+    let loops = block::loops_over(|device| devices.contains(&device))?;
+    found.extend(loops.iter().map(|(name, path)| format!("{name} is a loop over {path}")));
     found.extend(processes(devices)?);
     // Names that others chose: none of them says to a terminal what it likes.
     let plain = |text: String| text.replace(char::is_control, "?");
@@ -52,11 +42,11 @@ fn mounts(devices: &BTreeSet<u64>) -> io::Result<Vec<String>> {
         // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw" (proc(5)).
         let (before, after) = line.split_once(" - ").unwrap_or((line, ""));
         let mut fields = before.split(' ').skip(2);
-        let by_number = fields.next().and_then(sysfs::parse);
+        let by_number = fields.next().and_then(block::parse);
         // btrfs has numbers of its own; its source still names the device.
-        let by_source = after.split(' ').nth(1).and_then(|source| number(&unescape(source)));
+        let by_source = after.split(' ').nth(1).and_then(|source| number(&block::unescape(source)));
         if [by_number, by_source].into_iter().flatten().any(|device| devices.contains(&device)) {
-            let at = unescape(fields.nth(1).unwrap_or_default());
+            let at = block::unescape(fields.nth(1).unwrap_or_default());
             found.push(format!("it is mounted at {at}"));
         }
     }
@@ -90,13 +80,5 @@ fn number(path: &str) -> Option<u64> {
 }
 
 fn block_number(path: &Path) -> Option<u64> {
-    let metadata = fs::metadata(path).ok()?;
-    metadata.file_type().is_block_device().then(|| metadata.rdev())
-}
-
-/// `\040` and its like, as the kernel writes blanks in its tables.
-fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (escape, letter)| text.replace(escape, letter))
+    block::number_of(&fs::metadata(path).ok()?)
 }

@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use tenure_protocol::evidence::predicate::media_wipe::LayerKind;
 
-use super::{Topology, topology};
+use super::{super::block, Topology, topology};
 
 /// A block device, by what does not change when names in /dev do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl BlockDevice {
     /// or may send writes elsewhere than to the old blocks ([`io::ErrorKind::Unsupported`]), or
     /// the kernel does not tell what it is.
     pub fn look(path: &Path) -> io::Result<Self> {
-        let number = number(&fs::metadata(path)?)
+        let number = block::number_of(&fs::metadata(path)?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no block device"))?;
         Self::of(number, path)
     }
@@ -65,7 +65,7 @@ impl BlockDevice {
     pub fn claim(&self) -> io::Result<File> {
         let flags = libc::O_DIRECT | libc::O_EXCL | libc::O_NONBLOCK;
         let opened = File::options().read(true).write(true).custom_flags(flags).open(&self.path)?;
-        let number = number(&opened.metadata()?).ok_or(io::ErrorKind::NotFound)?;
+        let number = block::number_of(&opened.metadata()?).ok_or(io::ErrorKind::NotFound)?;
         if Self::of(number, &self.path)?.is(self) {
             Ok(opened)
         } else {
@@ -75,63 +75,36 @@ impl BlockDevice {
     }
 }
 
-/// Whether a loop's file, if there is one, is overwritten in place.
+/// Whether the files of all loops among the layers are overwritten in place.
 fn is_in_place(found: &Topology) -> io::Result<bool> {
-    let lowest_named = found.layers.iter().find(|layer| layer.kind == LayerKind::Loop);
-    let Some(layer) = lowest_named else { return Ok(true) };
-    let dir = PathBuf::from("/sys/dev/block").join(&layer.device);
-    let backing = fs::read_to_string(dir.join("loop/backing_file"))?;
-    let file = File::open(backing.trim_end())?;
-    let is_device = number(&file.metadata()?).is_some();
-    Ok(is_device || super::in_place(&file)?.is_ok())
-}
-
-/// The device's own number, if the metadata are those of a block device's node.
-pub(super) fn number(metadata: &fs::Metadata) -> Option<u64> {
-    metadata.file_type().is_block_device().then(|| metadata.rdev())
+    for layer in found.layers.iter().filter(|layer| layer.kind == LayerKind::Loop) {
+        let number = block::parse(&layer.device).ok_or(io::ErrorKind::InvalidData)?;
+        let backing = fs::read_to_string(block::of(number).join("loop/backing_file"))?;
+        let file = File::open(backing.trim_end())?;
+        let is_device = block::number_of(&file.metadata()?).is_some();
+        if !is_device && super::in_place(&file)?.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The devices through which the same bytes can be reached: of a partition its disk, of a disk its
 /// partitions; the device itself is left out.
 pub(super) fn relatives(device: u64) -> io::Result<Vec<u64>> {
-    let dir = topology::directory(device)?;
-    let mut found = Vec::new();
+    let dir = fs::canonicalize(block::of(device))?;
     if dir.join("partition").exists() {
-        found.push(topology::number_in(&dir.join("../dev"))?);
-        return Ok(found);
+        return Ok(vec![block::number_in(&dir.join(".."))?]);
     }
-    for entry in fs::read_dir(&dir)? {
-        let path = entry?.path();
-        if path.join("partition").exists() {
-            found.push(topology::number_in(&path.join("dev"))?);
-        }
-    }
+    let mut found = block::with_partitions(device)?;
+    found.retain(|one| *one != device);
     Ok(found)
 }
 
 /// Who uses a device from inside the kernel, as far as sysfs tells: mappings and arrays over it,
 /// and loop devices. A mounted file system or a swap area on it is seen when it is claimed.
 pub(super) fn kernel_users(device: u64) -> io::Result<Vec<String>> {
-    let mut users = Vec::new();
-    let holders = topology::directory(device)?.join("holders");
-    match fs::read_dir(holders) {
-        Ok(entries) => {
-            for entry in entries {
-                users.push(entry?.file_name().to_string_lossy().into_owned());
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    for entry in fs::read_dir("/sys/block")? {
-        let entry = entry?;
-        let Ok(backing) = fs::read_to_string(entry.path().join("loop/backing_file")) else {
-            continue;
-        };
-        let found = fs::metadata(backing.trim_end());
-        if found.is_ok_and(|metadata| number(&metadata) == Some(device)) {
-            users.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
+    let mut users = block::holders(device)?;
+    users.extend(block::loops_over(|one| one == device)?.into_iter().map(|(name, _)| name));
     Ok(users)
 }

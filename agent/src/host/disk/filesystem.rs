@@ -2,13 +2,10 @@
 
 use std::{fs, fs::File, io};
 
-use nix::sys::{
-    stat::{major, minor},
-    statfs::{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs},
-};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use tenure_protocol::evidence::predicate::media_wipe::{FileSystem, FileSystemKind};
 
-use super::{extents, refusal::DiskRefusal, topology};
+use super::{super::block, extents, refusal::DiskRefusal};
 
 /// Finds it and checks that content goes to the device once, in place.
 ///
@@ -35,7 +32,7 @@ pub(super) fn check(file: &File, device: u64) -> io::Result<Result<FileSystem, D
 
 /// Name and options of the file system on a device, from the mount table (proc(5)).
 fn mounted(device: u64) -> io::Result<Option<(String, String)>> {
-    let number = format!("{}:{}", major(device), minor(device));
+    let number = block::text(device);
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     Ok(table.lines().find_map(|line| mount_line(line, &number)))
 }
@@ -53,8 +50,8 @@ fn mount_line(line: &str, number: &str) -> Option<(String, String)> {
 /// ext4 leaves out of the mount table what its superblock says by default, `data=journal` too: its
 /// own list has all.
 fn ext4_options(device: u64, mounted: String) -> String {
-    let all = topology::kernel_name(device)
-        .and_then(|name| fs::read_to_string(format!("/proc/fs/ext4/{name}/options")));
+    let name = block::name(device);
+    let all = fs::read_to_string(format!("/proc/fs/ext4/{name}/options"));
     all.map_or(mounted, |all| all.lines().collect::<Vec<_>>().join(","))
 }
 

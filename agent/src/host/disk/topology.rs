@@ -3,15 +3,16 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use nix::sys::stat::{major, makedev, minor};
 use tenure_protocol::evidence::predicate::{
     media_wipe::{Layer, LayerKind},
     wipe::DeviceReported,
 };
+
+use super::super::block::{self, read};
 
 /// How many layers are followed: more than any host has.
 const MAX_LAYERS: usize = 1024;
@@ -64,7 +65,7 @@ impl Topology {
 /// If sysfs does not know the device, or the layers do not end.
 pub fn resolve(device: u64) -> io::Result<Topology> {
     let mut topology = Topology { layers: Vec::new(), reported: Vec::new(), redirects: false };
-    follow(device_text(device), 0, &mut topology)?;
+    follow(device, 0, &mut topology)?;
     Ok(topology)
 }
 
@@ -73,43 +74,14 @@ pub fn resolve(device: u64) -> io::Result<Topology> {
 /// # Errors
 /// If its node in /dev is missing, or is another device's.
 pub(super) fn open(device: u64, flags: i32) -> io::Result<File> {
-    let node = PathBuf::from("/dev").join(uevent(&sys(&device_text(device)), "DEVNAME")?);
+    let node = PathBuf::from("/dev").join(uevent(&block::of(device), "DEVNAME")?);
     let file = File::options().read(true).custom_flags(flags).open(&node)?;
     let metadata = file.metadata()?;
-    if !metadata.file_type().is_block_device() || metadata.rdev() != device {
-        let text = format!("{} is not the device {}", node.display(), device_text(device));
+    if block::number_of(&metadata) != Some(device) {
+        let text = format!("{} is not the device {}", node.display(), block::text(device));
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     Ok(file)
-}
-
-/// The kernel's name of a device, such as `dm-0`.
-///
-/// # Errors
-/// If sysfs does not know it.
-pub(super) fn kernel_name(device: u64) -> io::Result<String> {
-    let target = directory(device)?;
-    Ok(target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
-}
-
-/// The device's directory in sysfs.
-///
-/// # Errors
-/// If sysfs does not know it.
-pub(super) fn directory(device: u64) -> io::Result<PathBuf> {
-    fs::canonicalize(sys(&device_text(device)))
-}
-
-/// A device's number from sysfs' file `dev`.
-///
-/// # Errors
-/// If it cannot be read.
-pub(super) fn number_in(path: &Path) -> io::Result<u64> {
-    let text = fs::read_to_string(path)?;
-    let parts = text.trim().split_once(':');
-    let parsed = parts.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    let (major, minor) = parsed.ok_or(io::ErrorKind::InvalidData)?;
-    Ok(makedev(major, minor))
 }
 
 /// The device's logical sector, bytes.
@@ -117,20 +89,20 @@ pub(super) fn number_in(path: &Path) -> io::Result<u64> {
 /// # Errors
 /// If sysfs does not say.
 pub(super) fn sector_bytes(device: u64) -> io::Result<usize> {
-    let dir = directory(device)?;
+    let dir = fs::canonicalize(block::of(device))?;
     let whole = if dir.join("partition").exists() { dir.join("..") } else { dir };
     let text = fs::read_to_string(whole.join("queue/logical_block_size"))?;
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Result<()> {
+fn follow(device: u64, offset_bytes: u64, topology: &mut Topology) -> io::Result<()> {
     if topology.layers.len() >= MAX_LAYERS {
         return Err(io::Error::other("the layers of block devices do not end"));
     }
-    let dir = fs::canonicalize(sys(&device))?;
+    let dir = fs::canonicalize(block::of(device))?;
     let size_bytes = number(&dir.join("size")).unwrap_or(0) * SYSFS_SECTOR;
     let mut layer = |kind, identity: String| {
-        let device = device.clone();
+        let device = block::text(device);
         topology.layers.push(Layer { kind, device, offset_bytes, size_bytes, identity });
     };
     if dir.join("partition").exists() {
@@ -138,8 +110,7 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
         // Not its name, which changes with the disk's: the disk is known by what follows.
         let place = || format!("partition at byte {start}");
         layer(LayerKind::Partition, uevent(&dir, "PARTUUID").unwrap_or_else(|_| place()));
-        let whole = read(&dir.join("../dev")).ok_or(io::ErrorKind::NotFound)?;
-        return follow(whole, start, topology);
+        return follow(block::number_in(&dir.join(".."))?, start, topology);
     }
     if let Some(backing) = read(&dir.join("loop/backing_file")) {
         let offset = number(&dir.join("loop/offset")).unwrap_or(0);
@@ -148,13 +119,8 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
         // A backing file in a file system without a device of its own ends the way: the loop is
         // then the lowest layer that is known.
         let Ok(metadata) = fs::metadata(&backing) else { return Ok(()) };
-        let below =
-            if metadata.file_type().is_block_device() { metadata.rdev() } else { metadata.dev() };
-        return if sys(&device_text(below)).exists() {
-            follow(device_text(below), offset, topology)
-        } else {
-            Ok(())
-        };
+        let below = block::number_of(&metadata).unwrap_or_else(|| metadata.dev());
+        return if block::of(below).exists() { follow(below, offset, topology) } else { Ok(()) };
     }
     if let Some(uuid) = read(&dir.join("dm/uuid")) {
         let name = read(&dir.join("dm/name")).unwrap_or_default();
@@ -168,9 +134,9 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
         layer(LayerKind::Raid, read(&dir.join("md/uuid")).unwrap_or_default());
         return slaves(&dir, topology);
     }
-    let disk = disk(&dir, &device);
+    let disk = disk(&dir, device);
     // The namespace's or unit's own name first: a serial number may be its controller's.
-    let own = ["wwid", "uuid", "device/wwid"].iter().find_map(|name| read(&dir.join(name)));
+    let own = first(&dir, &["wwid", "uuid", "device/wwid"]);
     let identity = own.or_else(|| disk.serial.clone()).unwrap_or_default();
     let kind = if is_disk(&dir) { LayerKind::Disk } else { LayerKind::Other };
     layer(kind, identity);
@@ -182,7 +148,7 @@ fn follow(device: String, offset_bytes: u64, topology: &mut Topology) -> io::Res
 fn slaves(dir: &Path, topology: &mut Topology) -> io::Result<()> {
     let mut below = Vec::new();
     for slave in fs::read_dir(dir.join("slaves"))? {
-        let device = read(&slave?.path().join("dev")).ok_or(io::ErrorKind::NotFound)?;
+        let device = block::number_in(&slave?.path())?;
         let mut one = Topology { layers: Vec::new(), reported: Vec::new(), redirects: false };
         follow(device, 0, &mut one)?;
         below.push(one);
@@ -204,30 +170,21 @@ fn is_disk(dir: &Path) -> bool {
     dir.join("device").exists()
 }
 
-fn disk(dir: &Path, device: &str) -> DeviceReported {
-    let first = |names: &[&str]| {
-        names.iter().find_map(|name| read(&dir.join(name)).filter(|text| !text.is_empty()))
-    };
+/// The first of these attributes that says anything.
+fn first(dir: &Path, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| read(&dir.join(name)).filter(|text| !text.is_empty()))
+}
+
+fn disk(dir: &Path, device: u64) -> DeviceReported {
+    let first = |names| first(dir, names);
     DeviceReported {
-        device: device.to_owned(),
+        device: block::text(device),
         model: first(&["device/model"]),
         serial: first(&["device/serial", "serial", "wwid", "device/wwid"]),
         firmware: first(&["device/firmware_rev", "device/rev"]),
         rotational: number(&dir.join("queue/rotational")).map(|flag| flag != 0),
         write_cache: first(&["queue/write_cache"]),
     }
-}
-
-fn device_text(device: u64) -> String {
-    format!("{}:{}", major(device), minor(device))
-}
-
-fn sys(device: &str) -> PathBuf {
-    Path::new("/sys/dev/block").join(device)
-}
-
-fn read(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
 fn number(path: &Path) -> Option<u64> {

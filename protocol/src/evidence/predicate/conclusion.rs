@@ -66,6 +66,19 @@ pub struct Conclusion {
     pub shortcomings: Vec<String>,
 }
 
+impl Conclusion {
+    /// Where it differs from what the measured facts amount to, as a sentence.
+    pub(super) fn dishonesty(&self, computed: &Self) -> Option<String> {
+        let why = computed.shortcomings.first().map_or("", String::as_str);
+        (self != computed).then(|| {
+            format!(
+                "it states {:?}, but its measured facts amount to {:?} ({why})",
+                self.result, computed.result
+            )
+        })
+    }
+}
+
 /// Collects why a wipe is less than a pass, and ends in a [`Conclusion`].
 #[derive(Debug)]
 pub(super) struct Findings {

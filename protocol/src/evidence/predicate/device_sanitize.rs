@@ -256,12 +256,9 @@ impl DeviceSanitize {
 
     pub(super) fn dishonesty(&self) -> Option<String> {
         let computed = self.measured.conclude(self.method, &self.parts);
-        if computed != self.conclusion {
-            let why = computed.shortcomings.first().map_or("", String::as_str);
-            return Some(format!(
-                "it states {:?}, but its measured facts amount to {:?} ({why})",
-                self.conclusion.result, computed.result
-            ));
+        let lie = self.conclusion.dishonesty(&computed);
+        if lie.is_some() {
+            return lie;
         }
         if self.residual_risks.is_empty() || self.trust_boundary.is_empty() {
             return Some("it does not state its residual risks and trust boundary".to_owned());
