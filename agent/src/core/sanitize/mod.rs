@@ -14,10 +14,12 @@
 //!                                          └─ no answer, MAX_MISSES times        Lost
 //! NVMe format           Erase, for each namespace: its own answer                Done, Refused
 //! ATA                   Arm ─▶ Look: armed ─▶ Prepare ─▶ Erase ─▶ Look: disarmed Done
-//!                         a refusal after Arm ─▶ Disarm                          Refused
+//!                         a refusal after Arm, or no answer ─▶ Disarm   Refused, Lost
 //!
 //! the process or the host ends in between; the same command again, [`Course::resume`]:
-//!   under way, or another word than before the intent   Observe
+//!   under way                                           Observe
+//!   another word than before the intent: failed, or     Observe
+//!     completed with nothing written since
 //!   ATA: armed                                          Prepare, Erase, Look
 //!   anything else                                       a new intent, which supersedes the first
 //! ```
